@@ -1,0 +1,165 @@
+//! The rules of usernames, and the folding that makes two spellings one name.
+//!
+//! A name is normalised (NFKC), shown in the case it was given in, and compared in
+//! lower case. Lower case is taken character by character: the whole-string rule for a
+//! final sigma would make a prefix differ from the beginning of the name it is of.
+
+use std::fmt;
+use std::sync::Arc;
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+
+/// Characters that a username may have.
+pub(super) const USERNAME_CHARS_MAX: usize = 64;
+
+/// A username that keeps the rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Username {
+    shown: Arc<str>,
+    folded: Arc<str>,
+}
+
+/// Why a text is no username. Its `Display` is a sentence's end: "must …".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadName {
+    /// No characters, or more than [`USERNAME_CHARS_MAX`].
+    Length,
+    /// A control character, a format character, or a line or paragraph separator.
+    Character(char),
+    /// White space at the beginning or at the end.
+    OuterSpace,
+}
+
+impl Username {
+    /// Normalises and checks a name.
+    ///
+    /// # Errors
+    /// [`BadName`] says which rule `given` breaks after NFKC normalisation.
+    pub fn parse(given: &str) -> Result<Self, BadName> {
+        // NFKC lengthens one character to at most 18; what is longer than this cannot pass.
+        if given.len() > USERNAME_CHARS_MAX * 4 * 4 {
+            return Err(BadName::Length);
+        }
+        let shown: String = given.nfkc().collect();
+        if !(1..=USERNAME_CHARS_MAX).contains(&shown.chars().count()) {
+            return Err(BadName::Length);
+        }
+        if let Some(refused) = shown.chars().find(|&c| is_refused(c)) {
+            return Err(BadName::Character(refused));
+        }
+        if shown.trim() != shown {
+            return Err(BadName::OuterSpace);
+        }
+        let folded = lower(&shown);
+        Ok(Self {
+            shown: shown.into(),
+            folded: folded.into(),
+        })
+    }
+
+    /// The name in the case it was given in.
+    pub fn shown(&self) -> &Arc<str> {
+        &self.shown
+    }
+
+    /// The form in which names are compared: equal for two spellings of one name.
+    pub fn folded(&self) -> &Arc<str> {
+        &self.folded
+    }
+}
+
+/// Folds any text as [`Username::folded`] is folded, for searching by a name's beginning.
+pub fn fold(text: &str) -> String {
+    lower(&text.nfkc().collect::<String>())
+}
+
+fn lower(text: &str) -> String {
+    text.chars().flat_map(char::to_lowercase).collect()
+}
+
+fn is_refused(c: char) -> bool {
+    match c.general_category() {
+        GeneralCategory::Control
+        | GeneralCategory::LineSeparator
+        | GeneralCategory::ParagraphSeparator => true,
+        // The two joiners are part of ordinary words in several scripts.
+        GeneralCategory::Format => !matches!(c, '\u{200C}' | '\u{200D}'),
+        _ => false,
+    }
+}
+
+impl fmt::Display for BadName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Length => write!(f, "must have 1 to {USERNAME_CHARS_MAX} characters"),
+            Self::Character(c) => write!(f, "must not hold the character U+{:04X}", u32::from(*c)),
+            Self::OuterSpace => f.write_str("must not begin or end with white space"),
+        }
+    }
+}
+
+impl std::error::Error for BadName {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folded(name: &str) -> String {
+        Username::parse(name).expect(name).folded().to_string()
+    }
+
+    #[test]
+    fn keeps_the_case_and_folds_it() {
+        let name = Username::parse("Ann Ö").expect("a good name");
+        assert_eq!(&**name.shown(), "Ann Ö");
+        assert_eq!(&**name.folded(), "ann ö");
+    }
+
+    #[test]
+    fn compatible_spellings_are_one_name() {
+        assert_eq!(folded("ｆｕｌｌ"), "full");
+        assert_eq!(folded("e\u{301}"), folded("É"));
+        assert_eq!(folded("\u{fb01}n"), "fin");
+    }
+
+    #[test]
+    fn a_prefix_folds_to_a_prefix() {
+        assert!(folded("ΣΑΣΑ").starts_with(&fold("ΣΑΣ")));
+    }
+
+    #[test]
+    fn the_length_counts_characters_after_normalisation() {
+        assert!(Username::parse(&"ö".repeat(64)).is_ok());
+        assert!(Username::parse(&"o\u{308}".repeat(64)).is_ok());
+        assert_eq!(Username::parse(&"ö".repeat(65)), Err(BadName::Length));
+        assert_eq!(
+            Username::parse(&"\u{fb01}".repeat(33)),
+            Err(BadName::Length)
+        );
+        assert_eq!(Username::parse(""), Err(BadName::Length));
+        assert_eq!(Username::parse(&"x".repeat(100_000)), Err(BadName::Length));
+    }
+
+    #[test]
+    fn refuses_what_cannot_be_seen() {
+        for c in [
+            '\0', '\u{7f}', '\u{85}', '\u{200b}', '\u{202e}', '\u{feff}', '\u{2028}', '\u{2029}',
+        ] {
+            assert_eq!(
+                Username::parse(&format!("a{c}b")),
+                Err(BadName::Character(c)),
+                "{c:?}"
+            );
+        }
+        assert!(Username::parse("a\u{200c}b\u{200d}c").is_ok());
+    }
+
+    #[test]
+    fn refuses_outer_space_even_when_normalisation_makes_it() {
+        for name in [" a", "a ", "\u{3000}a", "a\u{a0}"] {
+            assert_eq!(Username::parse(name), Err(BadName::OuterSpace), "{name:?}");
+        }
+        assert!(Username::parse("a b").is_ok());
+    }
+}

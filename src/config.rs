@@ -51,6 +51,10 @@ pub struct Config {
     pub workers: usize,
     /// Whether the session's cookie is `Secure`.
     pub secure_cookies: bool,
+    /// Sessions that each loop remembers beyond those with parked polls; about 250 bytes each.
+    pub cache_sessions: usize,
+    /// Bytes of recent messages that each loop remembers beyond those of chatrooms with parked polls.
+    pub cache_messages: usize,
 }
 
 /// What an acknowledged message survives: SQLite's `synchronous`.
@@ -84,6 +88,8 @@ impl Default for Config {
             queue: 4096,
             workers: 2,
             secure_cookies: false,
+            cache_sessions: 65_536,
+            cache_messages: 32 * 1024 * 1024,
         }
     }
 }

@@ -98,8 +98,8 @@ pub enum Job {
         chatroom: ChatroomId,
         /// Who asks, and must be its admin.
         admin: UserId,
-        /// The folded name of who joins; `None` for one that could not have been registered.
-        folded: Option<Arc<str>>,
+        /// Who joins.
+        whom: Whom,
     },
     /// Write a message under the chatroom's next id; answered by [`Completion::MessageSaved`].
     SaveMessage {
@@ -117,6 +117,17 @@ pub enum Job {
         /// Each with the time of its last use, in milliseconds since 1970 (UTC).
         used: Vec<(SessionHash, u64)>,
     },
+}
+
+/// Whom a request names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// By id.
+    Id(UserId),
+    /// By folded name.
+    Name(Arc<str>),
+    /// By a name that could not have been registered.
+    Nobody,
 }
 
 /// What became of a [`Job`].

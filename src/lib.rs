@@ -1,6 +1,7 @@
 //! loiter: a long-poll chat server on an HTTP/1.1 event loop of its own.
 
 pub mod arena;
+pub mod chat;
 pub mod config;
 pub mod job;
 pub mod model;

@@ -1,0 +1,218 @@
+//! Chatrooms as the loop remembers them: their recent messages and their parked polls.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::arena::{Arena, Key, Link, List};
+use crate::chat::held::{Held, HeldKey};
+use crate::chat::recent::Recent;
+use crate::job::RecentRows;
+use crate::model::{ChatroomId, Message, Ticket};
+
+pub(super) type ChatroomKey = Key<Chatroom>;
+
+/// A chatroom that somebody polls, or lately did something in.
+#[derive(Debug)]
+pub(super) struct Chatroom {
+    pub(super) id: ChatroomId,
+    pub(super) recent: Recent,
+    pub(super) load: Load,
+    pub(super) polls: List<Held>,
+    /// The last of the polls that the wake under way is for; none when none is.
+    pub(super) wake_through: Option<HeldKey>,
+    /// The list that those polls get.
+    pub(super) wake_list: Option<Arc<[u8]>>,
+    pub(super) is_waking: bool,
+    /// Messages saved since the chatroom was entered here, wrapping.
+    pub(super) saves: u32,
+    /// Held calls that compare `saves` later: the chatroom stays for them.
+    pub(super) watchers: u32,
+    by_use: Link,
+}
+
+/// Whether the recent messages are here.
+#[derive(Debug)]
+pub(super) enum Load {
+    /// Nobody has asked the store yet, or it could not say.
+    Unknown,
+    /// The store has been asked.
+    Loading(Box<Loading>),
+    /// They are.
+    Known,
+}
+
+/// What has come while the store was being asked.
+#[derive(Debug, Default)]
+pub(super) struct Loading {
+    /// Calls to be begun again.
+    pub(super) waiters: Vec<HeldKey>,
+    /// Messages saved meanwhile, each with the sender who waits for the list that it ends.
+    pub(super) saved: Vec<(Message, Option<Ticket>)>,
+}
+
+/// All remembered chatrooms.
+#[derive(Debug)]
+pub(super) struct Chatrooms {
+    by_id: HashMap<ChatroomId, ChatroomKey>,
+    chatrooms: Arena<Chatroom>,
+    by_use: List<Chatroom>,
+    /// Bytes of all recent messages, and their bound.
+    bytes: usize,
+    bytes_max: usize,
+}
+
+/// Chatrooms cost memory without any message too: each counts as this many bytes more.
+const BYTES_EACH: usize = 256;
+/// How many of the least recently used are looked at for one to leave, at each message.
+const EVICTION_TRIES: usize = 8;
+
+impl Chatroom {
+    /// Whether something needs this chatroom to stay.
+    fn is_pinned(&self) -> bool {
+        !self.polls.is_empty()
+            || self.watchers > 0
+            || self.is_waking
+            || matches!(self.load, Load::Loading(_))
+    }
+}
+
+impl Chatrooms {
+    pub(super) fn new(bytes_max: usize) -> Self {
+        Self {
+            by_id: HashMap::new(),
+            chatrooms: Arena::default(),
+            by_use: List::default(),
+            bytes: 0,
+            bytes_max,
+        }
+    }
+
+    pub(super) fn find(&self, id: ChatroomId) -> Option<ChatroomKey> {
+        self.by_id.get(&id).copied()
+    }
+
+    /// The chatroom, remembered from now on if it was not. Says nothing of whether it exists.
+    pub(super) fn enter(&mut self, id: ChatroomId) -> ChatroomKey {
+        if let Some(key) = self.find(id) {
+            self.touch(key);
+            return key;
+        }
+        self.bytes += BYTES_EACH;
+        self.evict();
+        let key = self.chatrooms.insert(Chatroom {
+            id,
+            recent: Recent::default(),
+            load: Load::Unknown,
+            polls: List::default(),
+            wake_through: None,
+            wake_list: None,
+            is_waking: false,
+            saves: 0,
+            watchers: 0,
+            by_use: Link::default(),
+        });
+        self.by_id.insert(id, key);
+        self.by_use
+            .push_back(&mut self.chatrooms, key, |chatroom| &mut chatroom.by_use);
+        key
+    }
+
+    pub(super) fn chatroom(&mut self, key: ChatroomKey) -> Option<&mut Chatroom> {
+        self.chatrooms.get_mut(key)
+    }
+
+    /// All chatrooms in which polls are parked.
+    pub(super) fn with_polls(&self) -> Vec<ChatroomKey> {
+        let polled = self
+            .chatrooms
+            .iter()
+            .filter(|(_, chatroom)| !chatroom.polls.is_empty());
+        polled.map(|(key, _)| key).collect()
+    }
+
+    fn touch(&mut self, key: ChatroomKey) {
+        self.by_use
+            .remove(&mut self.chatrooms, key, |chatroom| &mut chatroom.by_use);
+        self.by_use
+            .push_back(&mut self.chatrooms, key, |chatroom| &mut chatroom.by_use);
+    }
+
+    /// The store has said what the recent messages are.
+    pub(super) fn fill(&mut self, key: ChatroomKey, rows: &RecentRows, max: u32) {
+        let chatroom = self.chatrooms.get_mut(key).expect("it loads, so it stays");
+        self.bytes -= chatroom.recent.bytes();
+        chatroom.recent = Recent::default();
+        for message in &rows.messages {
+            chatroom.recent.push(message, max);
+        }
+        self.bytes += chatroom.recent.bytes();
+        self.touch(key);
+        self.evict();
+    }
+
+    /// Appends a message to the recent ones.
+    pub(super) fn push(&mut self, key: ChatroomKey, message: &Message, max: u32) {
+        let chatroom = self
+            .chatrooms
+            .get_mut(key)
+            .expect("pushed while it is there");
+        self.bytes -= chatroom.recent.bytes();
+        chatroom.recent.push(message, max);
+        self.bytes += chatroom.recent.bytes();
+        self.touch(key);
+        self.evict();
+    }
+
+    fn evict(&mut self) {
+        for _ in 0..EVICTION_TRIES.min(self.by_use.len().saturating_sub(1)) {
+            if self.bytes <= self.bytes_max {
+                return;
+            }
+            let Some(oldest) = self.by_use.front(&self.chatrooms) else {
+                return;
+            };
+            if self.chatrooms.get(oldest).is_some_and(Chatroom::is_pinned) {
+                self.touch(oldest);
+            } else {
+                self.remove(oldest);
+            }
+        }
+    }
+
+    fn remove(&mut self, key: ChatroomKey) {
+        self.by_use
+            .remove(&mut self.chatrooms, key, |chatroom| &mut chatroom.by_use);
+        let chatroom = self.chatrooms.remove(key).expect("listed");
+        self.by_id.remove(&chatroom.id);
+        self.bytes -= BYTES_EACH + chatroom.recent.bytes();
+    }
+
+    /// How many chatrooms are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.chatrooms.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: i64) -> ChatroomId {
+        ChatroomId::new(n).expect("positive")
+    }
+
+    #[test]
+    fn the_least_recently_used_leaves_unless_it_is_needed() {
+        let mut chatrooms = Chatrooms::new(3 * BYTES_EACH);
+        let pinned = chatrooms.enter(id(1));
+        chatrooms.chatroom(pinned).expect("entered").watchers = 1;
+        chatrooms.enter(id(2));
+        chatrooms.enter(id(3));
+        chatrooms.enter(id(2));
+        chatrooms.enter(id(4));
+        assert_eq!(chatrooms.find(id(1)), Some(pinned));
+        assert!(chatrooms.find(id(2)).is_some());
+        assert_eq!(chatrooms.find(id(3)), None);
+        assert_eq!(chatrooms.len(), 3);
+    }
+}

@@ -1,0 +1,117 @@
+//! Calls that are not answered yet: those that wait for a cache to be filled, and parked polls.
+//!
+//! A call keeps its key from the moment it is first held until it is answered or forgotten,
+//! whatever it waits for in between: whoever owns the connection needs to know nothing else.
+
+use crate::arena::{Key, Link};
+use crate::chat::call::SessionCall;
+use crate::chat::chatrooms::ChatroomKey;
+use crate::chat::sessions::SessionKey;
+use crate::model::{SessionHash, Ticket};
+
+/// Names a call that is not answered yet.
+pub type HeldKey = Key<Held>;
+
+/// A call that is not answered yet.
+#[derive(Debug)]
+pub enum Held {
+    /// Waits for something to be loaded; then it is begun again.
+    Waiting(Box<Waiting>),
+    /// A poll in its chatroom's list and in its session's.
+    Parked(Poll),
+    /// A call that is being taken on right now; there is none between two inputs.
+    Underway,
+}
+
+/// A call that waits for a session, a user or a chatroom to be loaded.
+#[derive(Debug)]
+pub struct Waiting {
+    pub(super) ticket: Ticket,
+    pub(super) session: SessionHash,
+    pub(super) call: SessionCall,
+    /// For a poll: what it would have heard, had it been parked when it came.
+    pub(super) watch: Option<Watch>,
+}
+
+/// A chatroom as a poll found it when it came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Watch {
+    pub(super) chatroom: ChatroomKey,
+    /// The chatroom's count of saved messages then.
+    pub(super) saves: u32,
+}
+
+/// A parked poll: all that chat keeps of it.
+#[derive(Debug)]
+pub struct Poll {
+    pub(super) ticket: Ticket,
+    pub(super) session: SessionKey,
+    pub(super) chatroom: ChatroomKey,
+    in_chatroom: Link,
+    in_session: Link,
+}
+
+impl Poll {
+    pub(super) fn new(ticket: Ticket, session: SessionKey, chatroom: ChatroomKey) -> Self {
+        Self {
+            ticket,
+            session,
+            chatroom,
+            in_chatroom: Link::default(),
+            in_session: Link::default(),
+        }
+    }
+}
+
+impl Held {
+    /// The poll, if this is one that is parked.
+    pub(super) fn as_poll(&self) -> Option<&Poll> {
+        match self {
+            Self::Parked(poll) => Some(poll),
+            Self::Waiting(_) | Self::Underway => None,
+        }
+    }
+}
+
+/// The link in the chatroom's list, of a value that is in one.
+pub(super) fn in_chatroom(held: &mut Held) -> &mut Link {
+    match held {
+        Held::Parked(poll) => &mut poll.in_chatroom,
+        Held::Waiting(_) | Held::Underway => unreachable!("only parked polls are in lists"),
+    }
+}
+
+/// The link in the session's list, of a value that is in one.
+pub(super) fn in_session(held: &mut Held) -> &mut Link {
+    match held {
+        Held::Parked(poll) => &mut poll.in_session,
+        Held::Waiting(_) | Held::Underway => unreachable!("only parked polls are in lists"),
+    }
+}
+
+/// [`in_chatroom`] for reading.
+pub(super) fn chatroom_link(held: &Held) -> &Link {
+    match held {
+        Held::Parked(poll) => &poll.in_chatroom,
+        Held::Waiting(_) | Held::Underway => unreachable!("only parked polls are in lists"),
+    }
+}
+
+/// [`in_session`] for reading.
+pub(super) fn session_link(held: &Held) -> &Link {
+    match held {
+        Held::Parked(poll) => &poll.in_session,
+        Held::Waiting(_) | Held::Underway => unreachable!("only parked polls are in lists"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parked_poll_stays_small() {
+        assert_eq!(size_of::<Poll>(), 48);
+        assert_eq!(size_of::<Held>(), 48);
+    }
+}

@@ -1,0 +1,214 @@
+//! The chat core: everything that a request means, without HTTP, sockets, disk or clock.
+//!
+//! Calls and completions go in ([`Chat::call`], [`Chat::complete`]); answers and jobs come out
+//! ([`Chat::next_output`]). What would take long is marked, and served in slices
+//! ([`Chat::serve`]): a chatroom of 100,000 polls delays nobody by more than a slice.
+//!
+//! - `proceed` takes a call as far as it can go.
+//! - `complete` takes in what the store says.
+//! - `serve` wakes chatrooms and ends polls, slice by slice.
+//! - `sessions`, `chatrooms` and `held` are what is remembered; `recent` is ready-made JSON.
+//!
+//! Two rules keep every message: a poll that has to wait for the store watches its chatroom
+//! from the moment it came (**park first, then look**), and a cache is told of every change from the
+//! moment its load was asked for. So no commit can fall between.
+
+mod attempts;
+mod call;
+mod chatrooms;
+mod complete;
+mod held;
+mod proceed;
+mod recent;
+mod serve;
+mod sessions;
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+pub use call::{BadParameter, Call, Failure, Reply, SessionCall};
+pub use held::HeldKey;
+
+use crate::arena::Arena;
+use crate::config::Config;
+use crate::job::{Fault, Job};
+use crate::model::{Now, SessionHash, Ticket};
+use attempts::Attempts;
+use chatrooms::{ChatroomKey, Chatrooms};
+use held::{Held, Waiting};
+use serve::Ending;
+use sessions::Sessions;
+
+/// What the chat core wants done.
+#[derive(Debug)]
+pub enum Output {
+    /// Answer a call. Each call is answered once, unless it is forgotten.
+    Answer(Ticket, Reply),
+    /// Hand a job to the store.
+    Submit(Job),
+}
+
+/// The chat core of one event loop.
+#[derive(Debug)]
+pub struct Chat {
+    settings: Settings,
+    sessions: Sessions,
+    chatrooms: Chatrooms,
+    held: Arena<Held>,
+    /// Held calls whose wait is over.
+    again: VecDeque<HeldKey>,
+    /// Chatrooms with polls to wake, in turn.
+    waking: VecDeque<ChatroomKey>,
+    /// Sessions with polls to end, first come first served.
+    endings: VecDeque<Ending>,
+    attempts: Attempts,
+    /// Logins whose password is being verified.
+    logins: HashMap<Ticket, Login>,
+    /// Sessions whose use the store is to be told of.
+    used: Vec<(SessionHash, u64)>,
+    is_draining: bool,
+    outputs: VecDeque<Output>,
+}
+
+#[derive(Debug)]
+struct Settings {
+    event_loop: u16,
+    recent: u32,
+    session_lifetime_ms: u64,
+}
+
+#[derive(Debug)]
+struct Login {
+    folded: Option<Arc<str>>,
+    address: IpAddr,
+}
+
+/// What the chat core holds right now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Calls that are not answered yet, parked polls included; not those whose ticket is with the store.
+    pub held: usize,
+    /// Logins whose password is being verified.
+    pub logins: usize,
+    /// Chatrooms being woken, and sessions whose polls are being ended.
+    pub sweeps: usize,
+    /// Remembered sessions, users and chatrooms.
+    pub remembered: (usize, usize, usize),
+}
+
+impl Chat {
+    /// An empty core for the loop with this number.
+    pub fn new(config: &Config, event_loop: u16) -> Self {
+        let lifetime_ms = config.session_lifetime.as_millis();
+        Self {
+            settings: Settings {
+                event_loop,
+                recent: config.recent,
+                session_lifetime_ms: u64::try_from(lifetime_ms).unwrap_or(u64::MAX),
+            },
+            sessions: Sessions::new(config.cache_sessions),
+            chatrooms: Chatrooms::new(config.cache_messages),
+            held: Arena::default(),
+            again: VecDeque::new(),
+            waking: VecDeque::new(),
+            endings: VecDeque::new(),
+            attempts: Attempts::new(config.login_attempts),
+            logins: HashMap::new(),
+            used: Vec::new(),
+            is_draining: false,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Takes a call, with the session that its request named, if any.
+    ///
+    /// Returns a key where the call is held: whoever asked passes it to [`Chat::forget`] if they
+    /// vanish before the answer. The key is stale once the call is answered.
+    pub fn call(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        session: Option<SessionHash>,
+        call: Call,
+    ) -> Option<HeldKey> {
+        match call {
+            Call::Register { name, password } => {
+                self.submit(Job::Register {
+                    ticket,
+                    name,
+                    password,
+                });
+                None
+            }
+            Call::LogIn {
+                folded,
+                password,
+                address,
+            } => {
+                self.log_in(now, ticket, folded, password, address);
+                None
+            }
+            Call::InSession(call) => match session {
+                None => {
+                    self.answer(ticket, Fault::NoSession.into());
+                    None
+                }
+                Some(session) => self.begin(
+                    now,
+                    Waiting {
+                        ticket,
+                        session,
+                        call,
+                        watch: None,
+                    },
+                ),
+            },
+        }
+    }
+
+    /// Whoever made a held call is gone: nothing of it stays. Stale keys are ignored.
+    pub fn forget(&mut self, key: HeldKey) {
+        match self.held.get(key) {
+            None | Some(Held::Underway) => {}
+            Some(Held::Parked(_)) => drop(self.unpark(key)),
+            Some(Held::Waiting(waiting)) => {
+                let watch = waiting.watch;
+                self.held.remove(key);
+                self.unwatch(watch);
+            }
+        }
+    }
+
+    /// From here on every poll ends at once with its list, those that come too.
+    pub fn drain(&mut self) {
+        self.is_draining = true;
+        for chatroom in self.chatrooms.with_polls() {
+            self.wake(chatroom);
+        }
+    }
+
+    /// What is to be done next, in order.
+    pub fn next_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// What is held right now.
+    pub fn counts(&self) -> Counts {
+        let (sessions, users) = self.sessions.counts();
+        Counts {
+            held: self.held.len(),
+            logins: self.logins.len(),
+            sweeps: self.waking.len() + self.endings.len(),
+            remembered: (sessions, users, self.chatrooms.len()),
+        }
+    }
+
+    fn answer(&mut self, ticket: Ticket, reply: Reply) {
+        self.outputs.push_back(Output::Answer(ticket, reply));
+    }
+
+    fn submit(&mut self, job: Job) {
+        self.outputs.push_back(Output::Submit(job));
+    }
+}

@@ -1,0 +1,384 @@
+//! A call's way: from its session over what it needs loaded to its answer, its job, or its place.
+//!
+//! A call that needs something from the store is held, and begun again from the start when
+//! that is there: [`Chat::proceed`] has no memory of how far it came before.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::call::{Failure, Reply, SessionCall};
+use super::chatrooms::{ChatroomKey, Load, Loading};
+use super::held::{self, Held, HeldKey, Poll, Waiting, Watch};
+use super::serve::Ending;
+use super::sessions::{Chatrooms, SessionKey, Standing, UserKey};
+use super::{Chat, Login};
+use crate::job::{Fault, Job};
+use crate::model::{ChatroomId, Now, Secret, SessionHash, Ticket, User, UserId};
+
+/// Users that a search finds at most.
+const FOUND_MAX: u32 = 50;
+/// The store is told of a session's use when it is told this share of the lifetime ago or longer.
+const USE_TOLD_SHARE: u64 = 100;
+/// … and at most so often.
+const USE_TOLD_MS_MIN: u64 = 1_000;
+/// … and at least so often.
+const USE_TOLD_MS_MAX: u64 = 3_600_000;
+
+/// How far a call came.
+enum Step {
+    /// It is answered, or the store will answer its ticket.
+    Done,
+    /// The session is being loaded.
+    AwaitSession(SessionKey),
+    /// The store must be asked for the session.
+    AwaitUnknownSession,
+    /// The user's chatrooms must be loaded.
+    AwaitUser(UserKey),
+    /// The chatroom's recent messages must be loaded.
+    AwaitChatroom(ChatroomKey),
+    /// A poll may take its place.
+    Park(SessionKey, ChatroomKey),
+}
+
+impl Chat {
+    /// Verifies a password, unless too many have failed.
+    pub(super) fn log_in(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        folded: Option<Arc<str>>,
+        password: Secret,
+        address: IpAddr,
+    ) {
+        let checked = (self.attempts).check(now.monotonic_ms, folded.as_ref(), address);
+        if let Err(retry_after_s) = checked {
+            let failure = Failure::TooManyAttempts { retry_after_s };
+            return self.answer(ticket, Reply::Failed(failure));
+        }
+        let login = Login {
+            folded: folded.clone(),
+            address,
+        };
+        self.logins.insert(ticket, login);
+        self.submit(Job::LogIn {
+            ticket,
+            folded,
+            password,
+        });
+    }
+
+    /// Takes a new call as far as it goes.
+    pub(super) fn begin(&mut self, now: Now, mut waiting: Waiting) -> Option<HeldKey> {
+        match self.proceed(now, &mut waiting) {
+            Step::Done => None,
+            Step::Park(session, chatroom) => {
+                let key = self.held.insert(Held::Underway);
+                self.park(key, waiting.ticket, session, chatroom);
+                Some(key)
+            }
+            step => {
+                self.watch(&mut waiting);
+                let key = self.held.insert(Held::Underway);
+                self.wait(step, key, waiting);
+                Some(key)
+            }
+        }
+    }
+
+    /// Takes a held call on from where it waited. Stale keys are ignored.
+    pub(super) fn begin_again(&mut self, now: Now, key: HeldKey) {
+        let Some(held) = self.held.get_mut(key) else {
+            return;
+        };
+        let mut waiting = match std::mem::replace(held, Held::Underway) {
+            Held::Waiting(waiting) => *waiting,
+            Held::Parked(_) | Held::Underway => unreachable!("only waiting calls are listed"),
+        };
+        let watch = waiting.watch;
+        match self.proceed(now, &mut waiting) {
+            Step::Done => drop(self.held.remove(key)),
+            Step::Park(session, chatroom) => self.park(key, waiting.ticket, session, chatroom),
+            step => return self.wait(step, key, waiting),
+        }
+        self.unwatch(watch);
+    }
+
+    /// A held call cannot get what it waits for.
+    pub(super) fn give_up(&mut self, key: HeldKey, fault: Fault) {
+        if let Some(Held::Waiting(waiting)) = self.held.get(key) {
+            let (ticket, watch) = (waiting.ticket, waiting.watch);
+            self.held.remove(key);
+            self.unwatch(watch);
+            self.answer(ticket, fault.into());
+        }
+    }
+
+    fn proceed(&mut self, now: Now, waiting: &mut Waiting) -> Step {
+        let ticket = waiting.ticket;
+        let session = match self.good_session(now, &waiting.session) {
+            Ok(session) => session,
+            Err(Some(step)) => return step,
+            Err(None) => return self.fail(ticket, Fault::NoSession),
+        };
+        let watch = waiting.watch;
+        match &mut waiting.call {
+            SessionCall::Chatrooms => self.chatrooms_of(ticket, session),
+            SessionCall::Poll { chatroom } => self.poll(ticket, session, *chatroom, watch),
+            SessionCall::EndPolls { chatroom } => self.end_polls(ticket, session, *chatroom),
+            SessionCall::Refused(refusal) => {
+                let failure = Failure::BadParameter(refusal.clone());
+                self.answer(ticket, Reply::Failed(failure));
+                Step::Done
+            }
+            call => {
+                let user = self.user_of(session).user.clone();
+                let job = job_of(ticket, waiting.session, user, call);
+                self.submit(job);
+                Step::Done
+            }
+        }
+    }
+
+    fn fail(&mut self, ticket: Ticket, fault: Fault) -> Step {
+        self.answer(ticket, fault.into());
+        Step::Done
+    }
+
+    /// The session, if it is known to be good; else what to wait for, or nothing if there is no such session.
+    fn good_session(&mut self, now: Now, hash: &SessionHash) -> Result<SessionKey, Option<Step>> {
+        let Some(key) = self.sessions.find(hash) else {
+            return Err(Some(Step::AwaitUnknownSession));
+        };
+        let session = self.sessions.session(key).expect("found");
+        match session.standing {
+            Standing::Loading { ended: true, .. } | Standing::Ended => return Err(None),
+            Standing::Loading { .. } => return Err(Some(Step::AwaitSession(key))),
+            Standing::Good(_) => {}
+        }
+        let lifetime_ms = self.settings.session_lifetime_ms;
+        let is_idle = session.polls.is_empty();
+        if is_idle && now.unix_ms.saturating_sub(session.used_ms) > lifetime_ms {
+            self.sessions.remove(key);
+            return Err(None);
+        }
+        self.note_use(now, key);
+        Ok(key)
+    }
+
+    fn note_use(&mut self, now: Now, key: SessionKey) {
+        self.sessions.touch(key, now.unix_ms);
+        let every_ms = (self.settings.session_lifetime_ms / USE_TOLD_SHARE)
+            .clamp(USE_TOLD_MS_MIN, USE_TOLD_MS_MAX);
+        let session = self.sessions.session(key).expect("touched");
+        if session.used_ms.saturating_sub(session.told_ms) >= every_ms {
+            session.told_ms = session.used_ms;
+            self.used.push((session.hash, session.used_ms));
+        }
+    }
+
+    fn chatrooms_of(&mut self, ticket: Ticket, session: SessionKey) -> Step {
+        let key = self.user_key(session);
+        match &self.user_of(session).chatrooms {
+            Chatrooms::Known(known) => {
+                let known = known.clone();
+                self.answer(ticket, Reply::Chatrooms(known));
+                Step::Done
+            }
+            _ => Step::AwaitUser(key),
+        }
+    }
+
+    fn poll(
+        &mut self,
+        ticket: Ticket,
+        session: SessionKey,
+        chatroom: ChatroomId,
+        watch: Option<Watch>,
+    ) -> Step {
+        match self.is_participant(session, chatroom) {
+            Err(step) => return step,
+            Ok(false) => return self.fail(ticket, Fault::NotAParticipant),
+            Ok(true) => {}
+        }
+        let key = self.chatrooms.enter(chatroom);
+        let room = self.chatrooms.chatroom(key).expect("entered");
+        let missed = watch.is_some_and(|watch| watch.chatroom == key && watch.saves != room.saves);
+        if !missed && !self.is_draining {
+            return Step::Park(session, key);
+        }
+        if !matches!(room.load, Load::Known) {
+            return Step::AwaitChatroom(key);
+        }
+        let list = room.recent.list();
+        self.answer(ticket, Reply::Messages(list));
+        Step::Done
+    }
+
+    fn end_polls(&mut self, ticket: Ticket, session: SessionKey, chatroom: ChatroomId) -> Step {
+        match self.is_participant(session, chatroom) {
+            Err(step) => return step,
+            Ok(false) => return self.fail(ticket, Fault::NotAParticipant),
+            Ok(true) => {}
+        }
+        let key = self.chatrooms.enter(chatroom);
+        let room = self.chatrooms.chatroom(key).expect("entered");
+        if !matches!(room.load, Load::Known) {
+            return Step::AwaitChatroom(key);
+        }
+        let list = room.recent.list();
+        self.endings
+            .push_back(Ending::polls_in(ticket, session, key, list));
+        Step::Done
+    }
+
+    /// Whether the session's user is in a chatroom, as far as that is known.
+    fn is_participant(&mut self, session: SessionKey, chatroom: ChatroomId) -> Result<bool, Step> {
+        let key = self.user_key(session);
+        match &self.user_of(session).chatrooms {
+            Chatrooms::Known(known) => Ok(known.binary_search(&chatroom).is_ok()),
+            _ => Err(Step::AwaitUser(key)),
+        }
+    }
+
+    fn user_key(&mut self, session: SessionKey) -> UserKey {
+        match self
+            .sessions
+            .session(session)
+            .map(|session| &session.standing)
+        {
+            Some(Standing::Good(user)) => *user,
+            _ => unreachable!("asked of good sessions only"),
+        }
+    }
+
+    fn user_of(&mut self, session: SessionKey) -> &mut super::sessions::CachedUser {
+        let key = self.user_key(session);
+        self.sessions.user(key).expect("its sessions keep it")
+    }
+
+    fn park(&mut self, key: HeldKey, ticket: Ticket, session: SessionKey, chatroom: ChatroomKey) {
+        let held = self.held.get_mut(key).expect("held");
+        *held = Held::Parked(Poll::new(ticket, session, chatroom));
+        let room = self.chatrooms.chatroom(chatroom).expect("entered");
+        room.polls.push_back(&mut self.held, key, held::in_chatroom);
+        let session = self.sessions.session(session).expect("good");
+        session
+            .polls
+            .push_back(&mut self.held, key, held::in_session);
+        // Asked for now, so that the wake will not have to.
+        self.load_chatroom(chatroom);
+    }
+
+    /// Lets a call wait for what `step` says.
+    fn wait(&mut self, step: Step, key: HeldKey, waiting: Waiting) {
+        let hash = waiting.session;
+        *self.held.get_mut(key).expect("held") = Held::Waiting(Box::new(waiting));
+        match step {
+            Step::Done | Step::Park(..) => unreachable!("nothing to wait for"),
+            Step::AwaitUnknownSession => {
+                self.sessions.expect(hash, key);
+                self.submit(Job::FindSession { session: hash });
+            }
+            Step::AwaitSession(session) => {
+                match &mut self.sessions.session(session).expect("found").standing {
+                    Standing::Loading { waiters, .. } => waiters.push(key),
+                    _ => unreachable!("it loads"),
+                }
+            }
+            Step::AwaitUser(user) => self.wait_for_user(user, key),
+            Step::AwaitChatroom(chatroom) => {
+                self.load_chatroom(chatroom);
+                let room = self.chatrooms.chatroom(chatroom).expect("entered");
+                match &mut room.load {
+                    Load::Loading(loading) => loading.waiters.push(key),
+                    _ => unreachable!("it loads"),
+                }
+            }
+        }
+    }
+
+    fn wait_for_user(&mut self, key: UserKey, waiter: HeldKey) {
+        let user = self.sessions.user(key).expect("its sessions keep it");
+        match &mut user.chatrooms {
+            Chatrooms::Known(_) => unreachable!("nothing to wait for"),
+            Chatrooms::Loading { waiters, .. } => waiters.push(waiter),
+            unknown @ Chatrooms::Unknown => {
+                *unknown = Chatrooms::Loading {
+                    waiters: vec![waiter],
+                    joined: Vec::new(),
+                };
+                let user = user.user.id;
+                self.submit(Job::LoadUser { user });
+            }
+        }
+    }
+
+    /// Asks for a chatroom's recent messages, unless they are here or on their way.
+    pub(super) fn load_chatroom(&mut self, key: ChatroomKey) {
+        let recent = self.settings.recent;
+        let room = self.chatrooms.chatroom(key).expect("entered");
+        if matches!(room.load, Load::Unknown) {
+            room.load = Load::Loading(Box::default());
+            let chatroom = room.id;
+            self.submit(Job::LoadChatroom { chatroom, recent });
+        }
+    }
+
+    /// A poll that has to wait notes how many messages its chatroom has heard of.
+    fn watch(&mut self, waiting: &mut Waiting) {
+        if let SessionCall::Poll { chatroom } = waiting.call {
+            let key = self.chatrooms.enter(chatroom);
+            let room = self.chatrooms.chatroom(key).expect("entered");
+            room.watchers += 1;
+            waiting.watch = Some(Watch {
+                chatroom: key,
+                saves: room.saves,
+            });
+        }
+    }
+
+    pub(super) fn unwatch(&mut self, watch: Option<Watch>) {
+        if let Some(watch) = watch {
+            let room = self.chatrooms.chatroom(watch.chatroom);
+            room.expect("its watchers keep it").watchers -= 1;
+        }
+    }
+}
+
+/// The job of a call that is the store's alone.
+fn job_of(ticket: Ticket, session: SessionHash, author: User, call: &mut SessionCall) -> Job {
+    let user: UserId = author.id;
+    match call {
+        SessionCall::LogOut => Job::LogOut { ticket, session },
+        SessionCall::FindUsers { prefix } => Job::FindUsers {
+            ticket,
+            prefix: std::mem::take(prefix),
+            limit: FOUND_MAX,
+        },
+        SessionCall::Send { chatroom, text } => Job::SaveMessage {
+            ticket,
+            chatroom: *chatroom,
+            author,
+            text: std::mem::take(text),
+        },
+        SessionCall::CreateChatroom => Job::CreateChatroom {
+            ticket,
+            admin: user,
+        },
+        SessionCall::AddParticipant { chatroom, whom } => Job::AddParticipant {
+            ticket,
+            chatroom: *chatroom,
+            admin: user,
+            whom: whom.clone(),
+        },
+        SessionCall::Participants { chatroom } => Job::ListParticipants {
+            ticket,
+            chatroom: *chatroom,
+            user,
+        },
+        SessionCall::Chatrooms
+        | SessionCall::Poll { .. }
+        | SessionCall::EndPolls { .. }
+        | SessionCall::Refused(_) => unreachable!("answered from the caches"),
+    }
+}

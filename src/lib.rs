@@ -5,4 +5,5 @@ pub mod chat;
 pub mod config;
 pub mod job;
 pub mod model;
+pub mod runtime;
 pub mod timers;

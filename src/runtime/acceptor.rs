@@ -1,0 +1,202 @@
+//! Accepting: from each listener in turn, so many a turn, and what happens when there is no room.
+//!
+//! A listener's event is an edge too: `pending` remembers it until an accept would block.
+//!
+//! Two things can run out. At the configured number of connections a newcomer is accepted, refused and left to linger
+//! (`refused`). When descriptors run out nothing can be accepted at all, and a newcomer that stays
+//! in the backlog would keep the loop spinning; so one descriptor is held in reserve. It is given up to accept the
+//! newcomers one by one, refuse and close them, and taken back; then accepting pauses, and who comes
+//! meanwhile waits in the backlog until a connection is reaped or [`BACK_OFF`] is over.
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+
+use super::listener::{BindError, Listener};
+use super::refused::Refused;
+
+/// Newcomers in one turn: enough to take a storm in quickly, few enough that those already served do not feel it.
+pub(super) const ACCEPTS_MAX: usize = 64;
+
+/// How long accepting pauses when it cannot go on: ten attempts a second cost nothing, and a person does not notice the wait.
+const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// Token 0 is the waker's.
+const FIRST_TOKEN: usize = 1;
+
+pub(super) struct Acceptor {
+    entrances: Vec<Entrance>,
+    /// Whose turn it is among the entrances.
+    next: usize,
+    accepts_left: usize,
+    back_off: Option<Instant>,
+    /// Since the last back-off nobody could be accepted: it was logged, and need not be again.
+    distressed: bool,
+    reserve: Option<File>,
+    refused: Refused,
+}
+
+struct Entrance {
+    listener: Listener,
+    /// Newcomers may be waiting.
+    pending: bool,
+}
+
+impl Acceptor {
+    pub(super) fn new(
+        listeners: Vec<Listener>,
+        registry: &Registry,
+        refusal: Vec<u8>,
+    ) -> Result<Self, BindError> {
+        let mut entrances = Vec::with_capacity(listeners.len());
+        for (index, mut listener) in listeners.into_iter().enumerate() {
+            let token = Token(FIRST_TOKEN + index);
+            registry
+                .register(listener.socket_mut(), token, Interest::READABLE)
+                .map_err(BindError::Reactor)?;
+            entrances.push(Entrance {
+                listener,
+                pending: false,
+            });
+        }
+        Ok(Self {
+            entrances,
+            next: 0,
+            accepts_left: 0,
+            back_off: None,
+            distressed: false,
+            reserve: Some(open_reserve().map_err(BindError::Reactor)?),
+            refused: Refused::new(refusal),
+        })
+    }
+
+    /// An event told of newcomers. Tokens of closed listeners are ignored.
+    pub(super) fn newcomers_at(&mut self, token: Token) {
+        let index = token.0.wrapping_sub(FIRST_TOKEN);
+        if let Some(entrance) = self.entrances.get_mut(index) {
+            entrance.pending = true;
+        }
+    }
+
+    pub(super) fn begin_turn(&mut self) {
+        self.accepts_left = ACCEPTS_MAX;
+        self.refused.expire();
+        if self.back_off.is_some() && !self.backs_off() {
+            self.back_off = None;
+        }
+    }
+
+    pub(super) fn has_work(&self) -> bool {
+        self.entrances.iter().any(|entrance| entrance.pending) && !self.backs_off()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let lingering = self.refused.deadline();
+        self.back_off.into_iter().chain(lingering).min()
+    }
+
+    /// The clock is read only in distress.
+    fn backs_off(&self) -> bool {
+        self.back_off.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// The next newcomer; those for whom there is no `room` are refused.
+    pub(super) fn accept(&mut self, room: bool) -> Option<(TcpStream, SocketAddr)> {
+        while self.accepts_left > 0 && self.back_off.is_none() {
+            let index = self.next_pending()?;
+            self.accepts_left -= 1;
+            match self.entrances[index].listener.accept() {
+                Ok(newcomer) if room => {
+                    self.distressed = false;
+                    return Some(newcomer);
+                }
+                Ok((socket, _)) => self.refused.refuse(socket),
+                Err(error) => self.accept_failed(index, &error),
+            }
+        }
+        None
+    }
+
+    fn next_pending(&mut self) -> Option<usize> {
+        let count = self.entrances.len();
+        let index = (0..count)
+            .map(|step| (self.next + step) % count)
+            .find(|&index| self.entrances[index].pending)?;
+        self.next = index + 1;
+        Some(index)
+    }
+
+    fn accept_failed(&mut self, index: usize, error: &io::Error) {
+        match error.kind() {
+            ErrorKind::WouldBlock => self.entrances[index].pending = false,
+            // That newcomer failed, not the listener: accept(2) passes on what its connection met.
+            ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionReset
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::NetworkDown
+            | ErrorKind::PermissionDenied
+            | ErrorKind::Interrupted => {}
+            _ if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
+                // The refused have had their answer; what they linger on is needed more elsewhere.
+                if !self.refused.close_all() {
+                    self.refuse_by_the_reserve(index);
+                    self.back_off(error);
+                }
+            }
+            // Memory, or what we do not know: whatever it is, it must not make the loop spin.
+            _ => self.back_off(error),
+        }
+    }
+
+    fn refuse_by_the_reserve(&mut self, index: usize) {
+        drop(self.reserve.take());
+        while self.accepts_left > 0 {
+            self.accepts_left -= 1;
+            match self.entrances[index].listener.accept() {
+                Ok((socket, _)) => self.refused.refuse_at_once(socket),
+                Err(error) => {
+                    self.entrances[index].pending = error.kind() != ErrorKind::WouldBlock;
+                    break;
+                }
+            }
+        }
+        // Another thread may have been quicker. Then the next attempt is only to wait and to open it again.
+        self.reserve = open_reserve().ok();
+    }
+
+    fn back_off(&mut self, error: &io::Error) {
+        if !self.distressed {
+            log::warn!("accepting pauses, and newcomers wait or are refused: {error}");
+        }
+        self.distressed = true;
+        self.back_off = Some(Instant::now() + BACK_OFF);
+    }
+
+    /// Tells a newcomer that there is no room after all.
+    pub(super) fn refuse(&mut self, socket: TcpStream) {
+        self.refused.refuse(socket);
+    }
+
+    pub(super) fn refusals(&self) -> u64 {
+        self.refused.count
+    }
+
+    /// Whatever accepting waits for may be there now.
+    pub(super) fn descriptors_were_freed(&mut self) {
+        self.back_off = None;
+    }
+
+    pub(super) fn stop(&mut self) {
+        self.entrances.clear();
+        self.back_off = None;
+    }
+}
+
+fn open_reserve() -> io::Result<File> {
+    File::open("/dev/null")
+}

@@ -1,0 +1,456 @@
+//! One connection: its socket, what it is ready for, input left over and output unsent.
+//!
+//! This is what a parked poll costs here, and there may be a million of them: a descriptor, a few flags, and one pointer
+//! that is null between requests. All reads go through the loop's one scratch buffer, and only
+//! input that the consumer could not use yet, or output that the peer did not take yet, lives on the heap.
+//!
+//! Reading is the one place where an edge could be lost, so its rule is short: `READABLE` is set by
+//! an event, and cleared only by a read that proves the socket empty. That is a read that would block, or one that
+//! returns less than it had room for: TCP is a stream, so a short read took all there was, and whatever
+//! comes later is a new edge. (Urgent data alone ends a read early; a peer that sends it waits for itself.) One
+//! thing has no later edge: the FIN. Once it was seen (`HUNG_UP`) only a read of 0 clears `READABLE`.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::Shutdown;
+use std::sync::Arc;
+
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use socket2::SockRef;
+
+use super::flags::Flags;
+
+/// Bytes of one read. A request fits many times over; a socket's usual buffer is emptied in two.
+const READ_MAX: usize = 64 * 1024;
+
+/// Reads for one connection in one turn, so that who sends without end delays the others by little.
+const READ_CALLS_MAX: usize = 4;
+
+/// Pieces of output given to the kernel at once.
+const PIECES_MAX: usize = 32;
+
+/// What a consumer did with the input that it was offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Bytes that need not be offered again.
+    pub consumed: usize,
+    /// Whether it waits for what comes behind the bytes offered. If not, the connection is paused.
+    pub wants_more: bool,
+}
+
+/// What is known of the other end. What was said once may be said again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Peer {
+    /// It sent its FIN. Bytes before it may still be unread.
+    pub hung_up: bool,
+    /// All bytes before the FIN were offered, and none will come.
+    pub ended: bool,
+    /// It reset the connection or is out of reach: nothing can be read or sent.
+    pub gone: bool,
+}
+
+/// What a flush came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flushed {
+    /// The peer does not take bytes as fast as they are sent. Said first when not all went, then whenever some went.
+    Stalled,
+    /// After a stall, all went.
+    Drained,
+    /// The peer is gone, and what was unsent with it.
+    Broken,
+}
+
+/// The loop's own part of reading.
+pub(super) struct Reader {
+    scratch: Box<[u8]>,
+    leftover_max: usize,
+    /// System calls, counted to prove that a request that fits costs one.
+    #[cfg(test)]
+    pub(super) calls: usize,
+}
+
+impl Reader {
+    pub(super) fn new(head_max: usize) -> Self {
+        Self {
+            scratch: vec![0; READ_MAX].into_boxed_slice(),
+            // A consumer that wants more holds at most an unfinished head, and then one read is added.
+            leftover_max: head_max + READ_MAX,
+            #[cfg(test)]
+            calls: 0,
+        }
+    }
+
+    fn read(&mut self, mut socket: &TcpStream) -> io::Result<&[u8]> {
+        #[cfg(test)]
+        {
+            self.calls += 1;
+        }
+        let count = socket.read(&mut self.scratch)?;
+        Ok(&self.scratch[..count])
+    }
+}
+
+/// What a connection holds only while a request is half read or an answer half sent.
+#[derive(Default)]
+struct Held {
+    /// Input that was offered and not consumed.
+    input: Vec<u8>,
+    /// Output behind the first piece in the outbox, or after a short write all of it.
+    output: VecDeque<Arc<[u8]>>,
+    /// Bytes of the first of `output` that went.
+    sent: usize,
+}
+
+impl Held {
+    fn skip(&mut self, mut sent: usize) {
+        sent += self.sent;
+        while let Some(first) = self.output.front()
+            && sent >= first.len()
+        {
+            sent -= first.len();
+            self.output.pop_front();
+        }
+        self.sent = sent;
+    }
+}
+
+pub(super) struct Connection {
+    socket: TcpStream,
+    flags: Flags,
+    held: Option<Box<Held>>,
+}
+
+impl Connection {
+    pub(super) fn new(socket: TcpStream) -> Self {
+        Self {
+            socket,
+            flags: Flags::default(),
+            held: None,
+        }
+    }
+
+    pub(super) fn socket_mut(&mut self) -> &mut TcpStream {
+        &mut self.socket
+    }
+
+    pub(super) fn into_socket(self) -> TcpStream {
+        self.socket
+    }
+
+    /// Remembers what the kernel says only once. Whether the connection is to be served for it.
+    pub(super) fn notice(&mut self, event: &Event) -> bool {
+        let mut news = false;
+        if event.is_readable() || event.is_read_closed() {
+            self.flags.set(Flags::READABLE);
+        }
+        if event.is_read_closed() {
+            news |= self.flags.set_new(Flags::HUNG_UP);
+        }
+        if event.is_error() {
+            news |= self.flags.set_new(Flags::GONE);
+        }
+        news || self.wants_socket()
+    }
+
+    /// Puts it on the ready list; `false` if it is there.
+    pub(super) fn list(&mut self) -> bool {
+        self.flags.set_new(Flags::LISTED)
+    }
+
+    /// Takes it off the ready list; `false` if it is not worth serving.
+    pub(super) fn unlist(&mut self) -> bool {
+        self.flags.clear(Flags::LISTED);
+        !self.flags.any(Flags::CLOSING)
+    }
+
+    /// Puts it in the outbox; `false` if it is there.
+    pub(super) fn mark_dirty(&mut self) -> bool {
+        self.flags.set_new(Flags::DIRTY)
+    }
+
+    pub(super) fn peer(&self) -> Peer {
+        Peer {
+            hung_up: self.flags.any(Flags::HUNG_UP),
+            ended: self.flags.any(Flags::ENDED),
+            gone: self.flags.any(Flags::GONE),
+        }
+    }
+
+    /// Whether a read of the socket may tell something that the consumer wants to know.
+    pub(super) fn wants_socket(&self) -> bool {
+        self.flags.any(Flags::READABLE)
+            && !self
+                .flags
+                .any(Flags::PAUSED | Flags::ENDED | Flags::GONE | Flags::CLOSING)
+    }
+
+    pub(super) fn read(&mut self, reader: &mut Reader, mut take: impl FnMut(&[u8]) -> Taken) {
+        if self.flags.any(Flags::GONE | Flags::CLOSING) {
+            return;
+        }
+        if self.flags.clear_old(Flags::REOFFER) && self.holds_input() {
+            self.offer(&[], reader.leftover_max, &mut take);
+        }
+        for _ in 0..READ_CALLS_MAX {
+            if !self.wants_socket() {
+                break;
+            }
+            let leftover_max = reader.leftover_max;
+            match reader.read(&self.socket) {
+                Ok([]) => {
+                    self.flags.set(Flags::ENDED | Flags::HUNG_UP);
+                    self.flags.clear(Flags::READABLE);
+                }
+                Ok(fresh) => {
+                    if fresh.len() < READ_MAX && !self.flags.any(Flags::HUNG_UP) {
+                        self.flags.clear(Flags::READABLE);
+                    }
+                    self.offer(fresh, leftover_max, &mut take);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.flags.clear(Flags::READABLE);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => self.flags.set(Flags::GONE),
+            }
+        }
+    }
+
+    /// Offers what is left over with `fresh` behind it, and keeps what is not consumed.
+    fn offer(&mut self, fresh: &[u8], leftover_max: usize, take: &mut impl FnMut(&[u8]) -> Taken) {
+        let mut input = match &mut self.held {
+            Some(held) => std::mem::take(&mut held.input),
+            None => Vec::new(),
+        };
+        let taken = if input.is_empty() {
+            let taken = take(fresh);
+            input.extend_from_slice(&fresh[taken.consumed..]);
+            taken
+        } else {
+            input.extend_from_slice(fresh);
+            let taken = take(&input);
+            input.drain(..taken.consumed);
+            taken
+        };
+        assert!(
+            input.len() <= leftover_max,
+            "{} bytes of input were neither consumed nor rejected",
+            input.len()
+        );
+        if input.is_empty() {
+            self.let_go();
+        } else {
+            self.held_mut().input = input;
+        }
+        if !taken.wants_more {
+            self.flags.set(Flags::PAUSED);
+        }
+    }
+
+    /// Whether there is anything to offer or tell.
+    pub(super) fn resume(&mut self) -> bool {
+        self.flags.clear(Flags::PAUSED);
+        self.flags.set(Flags::REOFFER);
+        self.holds_input() || self.flags.any(Flags::HUNG_UP | Flags::GONE) || self.wants_socket()
+    }
+
+    /// Takes bytes to be sent. Gives them back where nothing is before them: then they belong in the outbox.
+    pub(super) fn queue(&mut self, bytes: Arc<[u8]>) -> Option<Arc<[u8]>> {
+        if self.flags.any(Flags::GONE | Flags::CLOSING) || bytes.is_empty() {
+            return None;
+        }
+        assert!(
+            !self.flags.any(Flags::FINISHING),
+            "output behind the last output"
+        );
+        if !self.flags.any(Flags::DIRTY | Flags::STALLED) {
+            return Some(bytes);
+        }
+        self.held_mut().output.push_back(bytes);
+        None
+    }
+
+    /// Whether a flush is to be asked for: not where one comes anyway.
+    pub(super) fn finish(&mut self) -> bool {
+        self.flags.set_new(Flags::FINISHING)
+            && !self
+                .flags
+                .any(Flags::STALLED | Flags::GONE | Flags::CLOSING)
+    }
+
+    /// Whether it was not yet closing.
+    pub(super) fn close(&mut self) -> bool {
+        self.held = None;
+        self.flags.set_new(Flags::CLOSING)
+    }
+
+    pub(super) fn has_unsent(&self) -> bool {
+        self.flags.any(Flags::STALLED)
+    }
+
+    /// Writes all that it can; `first` is what the outbox had for this connection.
+    pub(super) fn flush(
+        &mut self,
+        first: Option<Arc<[u8]>>,
+        registry: &Registry,
+        token: Token,
+    ) -> Option<Flushed> {
+        self.flags.clear(Flags::DIRTY);
+        if self.flags.any(Flags::GONE | Flags::CLOSING) {
+            self.drop_output();
+            return None;
+        }
+        match self.try_flush(first, registry, token) {
+            Ok(flushed) => flushed,
+            Err(_) => {
+                self.flags.set(Flags::GONE);
+                self.drop_output();
+                Some(Flushed::Broken)
+            }
+        }
+    }
+
+    fn try_flush(
+        &mut self,
+        first: Option<Arc<[u8]>>,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Option<Flushed>> {
+        let some_went = self.write(first)?;
+        if self.holds_output() {
+            let stalled_before = !self.flags.set_new(Flags::STALLED);
+            if self.flags.set_new(Flags::WATCHED) {
+                let interest = Interest::READABLE | Interest::WRITABLE;
+                registry.reregister(&mut self.socket, token, interest)?;
+            }
+            return Ok((some_went || !stalled_before).then_some(Flushed::Stalled));
+        }
+        let stalled_before = self.flags.clear_old(Flags::STALLED);
+        if self.flags.any(Flags::FINISHING) && self.flags.set_new(Flags::FINISHED) {
+            self.socket.shutdown(Shutdown::Write)?;
+        }
+        Ok(stalled_before.then_some(Flushed::Drained))
+    }
+
+    /// Writes until all went or the kernel takes no more. Whether any went.
+    fn write(&mut self, first: Option<Arc<[u8]>>) -> io::Result<bool> {
+        let mut some_went = false;
+        if let Some(first) = first {
+            if !self.holds_output() {
+                let sent = count_sent(|| (&self.socket).write(&first))?;
+                if sent < first.len() {
+                    let held = self.held_mut();
+                    held.sent = sent;
+                    held.output.push_back(first);
+                }
+                return Ok(sent > 0);
+            }
+            // More was queued behind it in the same turn, and nothing of it can have gone.
+            self.held_mut().output.push_front(first);
+        }
+        while let Some(held) = &mut self.held
+            && !held.output.is_empty()
+        {
+            let (offered, sent) = write_pieces(&self.socket, held)?;
+            held.skip(sent);
+            some_went |= sent > 0;
+            if sent < offered {
+                break;
+            }
+        }
+        self.let_go();
+        Ok(some_went)
+    }
+
+    fn holds_input(&self) -> bool {
+        self.held
+            .as_ref()
+            .is_some_and(|held| !held.input.is_empty())
+    }
+
+    fn holds_output(&self) -> bool {
+        self.held
+            .as_ref()
+            .is_some_and(|held| !held.output.is_empty())
+    }
+
+    fn held_mut(&mut self) -> &mut Held {
+        self.held.get_or_insert_default()
+    }
+
+    fn drop_output(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.output.clear();
+            held.sent = 0;
+        }
+        self.flags.clear(Flags::STALLED);
+        self.let_go();
+    }
+
+    /// Frees what holds nothing.
+    fn let_go(&mut self) {
+        if !self.holds_input() && !self.holds_output() {
+            self.held = None;
+        }
+    }
+}
+
+/// Bytes offered and bytes that went.
+fn write_pieces(socket: &TcpStream, held: &Held) -> io::Result<(usize, usize)> {
+    let mut pieces = [IoSlice::new(&[]); PIECES_MAX];
+    let mut offered = 0;
+    let mut count = 0;
+    for (piece, bytes) in pieces.iter_mut().zip(&held.output) {
+        let unsent = if count == 0 {
+            &bytes[held.sent..]
+        } else {
+            bytes
+        };
+        *piece = IoSlice::new(unsent);
+        offered += unsent.len();
+        count += 1;
+    }
+    // Not `write_vectored`, which may raise SIGPIPE: a host that is no Rust program may not ignore that.
+    let socket = SockRef::from(socket);
+    let sent =
+        count_sent(|| socket.send_vectored_with_flags(&pieces[..count], libc::MSG_NOSIGNAL))?;
+    Ok((offered, sent))
+}
+
+/// A full socket is no error: nothing went.
+fn count_sent(mut write: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match write() {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parked_connection_is_small() {
+        // mio notes a stream's selector beside it in debug builds.
+        let debug = size_of::<TcpStream>() - 4;
+        assert_eq!(size_of::<Connection>(), 16 + debug.next_multiple_of(8));
+    }
+
+    #[test]
+    fn skipping_what_went_ends_inside_a_piece() {
+        let mut held = Held::default();
+        held.output
+            .extend([Arc::from(*b"abc"), Arc::from(*b"defg")]);
+        held.skip(2);
+        assert_eq!((held.output.len(), held.sent), (2, 2));
+        held.skip(3);
+        assert_eq!((held.output.len(), held.sent), (1, 2));
+        held.skip(2);
+        assert_eq!((held.output.len(), held.sent), (0, 0));
+    }
+}

@@ -1,0 +1,211 @@
+//! Listening sockets: the options that every connection inherits, and what can go wrong at the start.
+//!
+//! Linux hands a listener's options down to each socket accepted from it, so that a newcomer costs no call but
+//! its accept and its registration.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+use std::{error, fmt, io};
+
+use mio::net::{TcpListener, TcpStream};
+use socket2::{Domain, Socket, TcpKeepalive, Type};
+
+const PORT: u16 = 8000;
+
+/// The kernel cuts this to what the system allows (`net.core.somaxconn`).
+const BACKLOG: i32 = i32::MAX;
+
+// A peer that vanished without a word is found within 60 s, whether or not anything was under way to it.
+// While nothing is, keepalive asks after 25 s of silence and then every 8 s; unanswered four
+// times it gives up at 25 + 4 × 8 = 57 s. While something is, keepalive is silent and the user timeout counts, from
+// the first byte not acknowledged, where retransmission alone would go on for a quarter of an hour.
+// But Linux lets a user timeout also overrule the number of probes: an idle connection then ends at the first probe
+// due after it. 55 s lies between the probes at 49 and 57 s, so both rules end at 57 s.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(25);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(8);
+const KEEPALIVE_PROBES: u32 = 4;
+const USER_TIMEOUT: Duration = Duration::from_secs(55);
+
+/// Why a loop could not be set up.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BindError {
+    /// An address cannot be listened on.
+    Listen {
+        /// As configured.
+        address: SocketAddr,
+        /// As the system says it.
+        reason: io::Error,
+    },
+    /// The machine refuses what any loop needs: an epoll, a waker, a spare descriptor.
+    Reactor(io::Error),
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen { address, reason } => write!(f, "cannot listen on {address}: {reason}"),
+            Self::Reactor(reason) => write!(f, "cannot set up the event loop: {reason}"),
+        }
+    }
+}
+
+impl error::Error for BindError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Listen { reason, .. } | Self::Reactor(reason) => Some(reason),
+        }
+    }
+}
+
+/// A listening socket, and where it listens.
+pub(super) struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+/// Listens on all of `addresses`; on loopback, by whichever protocols the machine has, where there are none.
+pub(super) fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<Listener>, BindError> {
+    if !addresses.is_empty() {
+        return addresses.iter().map(|&address| bind(address)).collect();
+    }
+    let mut listeners = vec![bind((Ipv4Addr::LOCALHOST, PORT).into())?];
+    listeners.extend(bind_if_there((Ipv6Addr::LOCALHOST, PORT).into())?);
+    Ok(listeners)
+}
+
+fn bind(address: SocketAddr) -> Result<Listener, BindError> {
+    Listener::bind(address).map_err(|reason| BindError::Listen { address, reason })
+}
+
+/// `None` where the machine has no such address or protocol.
+fn bind_if_there(address: SocketAddr) -> Result<Option<Listener>, BindError> {
+    match Listener::bind(address) {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error)
+            if matches!(
+                error.raw_os_error(),
+                Some(libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT)
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(reason) => Err(BindError::Listen { address, reason }),
+    }
+}
+
+impl Listener {
+    fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        // A restart need not wait for the last run's connections to fade.
+        socket.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            // Each address says what it listens on and no more: [::] beside 0.0.0.0 is two listeners.
+            socket.set_only_v6(true)?;
+        }
+        set_inherited(&socket)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        let socket = TcpListener::from_std(socket.into());
+        let address = socket.local_addr()?;
+        Ok(Self { socket, address })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn socket_mut(&mut self) -> &mut TcpListener {
+        &mut self.socket
+    }
+
+    pub(super) fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        self.socket.accept()
+    }
+}
+
+/// What every accepted socket has from its first moment.
+fn set_inherited(socket: &Socket) -> io::Result<()> {
+    // An answer is written whole: there is nothing that Nagle's algorithm could wait for.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(
+        &TcpKeepalive::new()
+            .with_time(KEEPALIVE_IDLE)
+            .with_interval(KEEPALIVE_INTERVAL)
+            .with_retries(KEEPALIVE_PROBES),
+    )?;
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::SockRef;
+
+    fn any_port(address: &str) -> SocketAddr {
+        SocketAddr::new(address.parse().unwrap(), 0)
+    }
+
+    #[test]
+    fn accepted_sockets_inherit_the_options() {
+        let listener = bind(any_port("127.0.0.1")).unwrap();
+        let _client = std::net::TcpStream::connect(listener.address()).unwrap();
+        // On loopback the handshake is over when `connect` returns.
+        let (accepted, _) = listener.accept().unwrap();
+        let accepted = SockRef::from(&accepted);
+        assert!(accepted.tcp_nodelay().unwrap());
+        assert!(accepted.keepalive().unwrap());
+        assert_eq!(accepted.tcp_keepalive_time().unwrap(), KEEPALIVE_IDLE);
+        assert_eq!(
+            accepted.tcp_keepalive_interval().unwrap(),
+            KEEPALIVE_INTERVAL
+        );
+        assert_eq!(accepted.tcp_keepalive_retries().unwrap(), KEEPALIVE_PROBES);
+        assert_eq!(accepted.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
+        assert!(accepted.nonblocking().unwrap());
+    }
+
+    #[test]
+    fn a_silent_peer_is_found_within_a_minute_by_either_rule() {
+        let probe = |n| KEEPALIVE_IDLE + KEEPALIVE_INTERVAL * n;
+        let by_count = probe(KEEPALIVE_PROBES);
+        assert!(by_count <= Duration::from_secs(60));
+        assert!(probe(KEEPALIVE_PROBES - 1) < USER_TIMEOUT && USER_TIMEOUT <= by_count);
+    }
+
+    #[test]
+    fn an_error_names_the_address() {
+        let taken = bind(any_port("127.0.0.1")).unwrap();
+        let error = bind_all(&[taken.address()]).err().unwrap().to_string();
+        assert!(error.contains(&taken.address().to_string()), "{error}");
+        assert!(error.contains("in use"), "{error}");
+    }
+
+    #[test]
+    fn an_address_that_the_machine_lacks_is_tolerated_only_as_a_default() {
+        // RFC 5737: documentation only, on no machine.
+        let nowhere = any_port("192.0.2.1");
+        assert!(bind_if_there(nowhere).unwrap().is_none());
+        assert!(bind_all(&[nowhere]).is_err());
+    }
+
+    #[test]
+    fn each_listener_picks_its_own_port() {
+        let listeners = bind_all(&[any_port("127.0.0.1"), any_port("127.0.0.1")]).unwrap();
+        assert_ne!(listeners[0].address(), listeners[1].address());
+    }
+
+    #[test]
+    fn the_same_port_serves_both_protocols() {
+        // Another test may hold the one or the other port.
+        let both = (0..20).any(|_| match bind_if_there(any_port("::")).unwrap() {
+            Some(six) => {
+                let four = (Ipv4Addr::UNSPECIFIED, six.address().port());
+                bind(four.into()).is_ok()
+            }
+            None => true, // A machine without IPv6.
+        });
+        assert!(both);
+    }
+}

@@ -1,0 +1,358 @@
+//! The reactor: sockets, bytes and keys; nothing of HTTP, chat or the store.
+//!
+//! One thread owns a [`Reactor`] and calls it in the order of a turn: `wait`, `next_ready` and
+//! `read`, `next_accepted`, then `send`, `resume`, `finish` and `close`, then `flush` and
+//! `next_flushed`, then `reap`. Mark first, serve later: an event only marks its connection, so
+//! that one busy socket is served once a turn and not once an event; `send` only queues, so that
+//! several answers leave in one call; `close` only marks, and `reap` comes last, so that
+//! no key is reused within a turn and nothing that was said in it can reach a stranger.
+//!
+//! Readiness is edge-triggered: epoll says each thing once, and this module remembers it until
+//! it is dealt with (`flags`, `pending` in `acceptor`). Whatever a bound cuts
+//! off stays listed, and while anything is listed [`Reactor::has_work`] makes the next wait return at once.
+//! So every phase is bounded, and nothing is ever lost or asked for twice.
+//!
+//! No error of one connection ends the loop: it is told as [`Peer::gone`] or [`Flushed::Broken`],
+//! and whoever knows what the connection was for closes it.
+
+mod acceptor;
+mod connection;
+mod flags;
+mod listener;
+mod mailbox;
+mod refused;
+
+pub use self::connection::{Flushed, Peer, Taken};
+pub use self::listener::BindError;
+pub use self::mailbox::Mailbox;
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use self::acceptor::Acceptor;
+use self::connection::{Connection, Reader};
+use self::listener::Listener;
+use crate::arena::Arena;
+use crate::config::Config;
+use crate::model::{self, ConnectionKey};
+
+/// Events that one wait takes from the kernel. The rest stays there for the next.
+const EVENTS_MAX: usize = 1024;
+
+/// Connections read in one turn: at tens of microseconds each, a few milliseconds before it is the
+/// turn of deadlines and answers.
+const READS_MAX: usize = 128;
+
+/// Descriptors that connections leave to everything else: the database's files, listeners,
+/// standard streams, logs, and the refused newcomers that linger (at most half of them).
+const DESCRIPTORS_RESERVED: u64 = 64;
+
+/// Wakes the loop from other threads; listeners count up from 1.
+const WAKER: Token = Token(0);
+
+const _: () = assert!(
+    usize::BITS >= 64,
+    "a connection's key packs into a mio::Token, which takes a machine of 64 bits"
+);
+
+/// The sockets of one event loop.
+pub struct Reactor {
+    poll: Poll,
+    events: Events,
+    waker: Arc<Waker>,
+    addresses: Vec<SocketAddr>,
+    acceptor: Acceptor,
+    connections: Arena<Connection, model::Connection>,
+    connections_max: usize,
+    reader: Reader,
+    /// Each at most once: `Connection` knows whether it is listed.
+    ready: VecDeque<ConnectionKey>,
+    /// How many of `ready` this turn may still serve. Those listed again during the turn are behind them.
+    reads_left: usize,
+    /// What to flush, each connection at most once, with the first bytes queued for it this turn. They
+    /// wait here and not at the connection, which so stays small and, if they leave whole, allocates nothing.
+    outbox: Vec<(ConnectionKey, Option<Arc<[u8]>>)>,
+    flushed: VecDeque<(ConnectionKey, Flushed)>,
+    closing: Vec<ConnectionKey>,
+}
+
+impl Reactor {
+    /// Listens as `config` says. `refusal` is what a newcomer is told, in whole, for whom there is no room.
+    ///
+    /// # Errors
+    /// When an address cannot be listened on, or the machine refuses what a loop needs.
+    pub fn bind(config: &Config, refusal: Vec<u8>) -> Result<Self, BindError> {
+        let connections_max = match config.max_connections {
+            Some(max) => max,
+            None => connections_that_fit().map_err(BindError::Reactor)?,
+        };
+        let listeners = listener::bind_all(&config.listen)?;
+        let addresses = listeners.iter().map(Listener::address).collect();
+        let poll = Poll::new().map_err(BindError::Reactor)?;
+        let waker = Waker::new(poll.registry(), WAKER).map_err(BindError::Reactor)?;
+        let acceptor = Acceptor::new(listeners, poll.registry(), refusal)?;
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(EVENTS_MAX),
+            waker: Arc::new(waker),
+            addresses,
+            acceptor,
+            connections: Arena::default(),
+            connections_max,
+            reader: Reader::new(config.max_head),
+            ready: VecDeque::new(),
+            reads_left: 0,
+            outbox: Vec::new(),
+            flushed: VecDeque::new(),
+            closing: Vec::new(),
+        })
+    }
+
+    /// Where it listens, in the order of the configuration, with the ports that port 0 picked.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// A new, empty mailbox whose posts wake this loop.
+    pub fn mailbox<T>(&self) -> Mailbox<T> {
+        Mailbox::new(Arc::clone(&self.waker))
+    }
+
+    /// Begins a turn: waits for events, once, and lists who is ready.
+    ///
+    /// Returns at once when work is left over; the caller keeps `timeout` within [`Reactor::deadline`].
+    ///
+    /// # Errors
+    /// Only when the machinery itself fails; being interrupted counts as no events.
+    pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let timeout = if self.has_work() {
+            Some(Duration::ZERO)
+        } else {
+            timeout
+        };
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            _ => self.begin_turn(),
+        }
+        Ok(())
+    }
+
+    fn begin_turn(&mut self) {
+        for event in &self.events {
+            let bits = event.token().0 as u64;
+            match ConnectionKey::from_bits(bits) {
+                // A stale key is of a connection reaped since the kernel noted the event.
+                Some(key) => {
+                    if let Some(connection) = self.connections.get_mut(key) {
+                        notice(connection, key, event, &mut self.ready, &mut self.outbox);
+                    }
+                }
+                None if event.token() == WAKER => {} // The mailboxes are drained in any case.
+                None => self.acceptor.newcomers_at(event.token()),
+            }
+        }
+        self.acceptor.begin_turn();
+        self.reads_left = self.ready.len().min(READS_MAX);
+    }
+
+    /// Whether something is left over that no event will tell of again.
+    pub fn has_work(&self) -> bool {
+        !self.ready.is_empty()
+            || !self.outbox.is_empty()
+            || !self.closing.is_empty()
+            || self.acceptor.has_work()
+    }
+
+    /// When to begin a turn even if nothing happens: accepting was put off till then, or a refused newcomer lingers till then.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.acceptor.deadline()
+    }
+
+    /// A connection to [`Reactor::read`] now, else what is known of it is lost. Each at most once a turn,
+    /// at most `READS_MAX` a turn; the rest has precedence in the next.
+    pub fn next_ready(&mut self) -> Option<ConnectionKey> {
+        while self.reads_left > 0 {
+            self.reads_left -= 1;
+            let key = self.ready.pop_front()?;
+            if let Some(connection) = self.connections.get_mut(key)
+                && connection.unlist()
+            {
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    /// Offers all unread input to `take`, each time as one piece that begins where the last
+    /// [`Taken::consumed`] ended, until the input or the turn's bound is at its end or `take` wants no more.
+    ///
+    /// From then on the connection is paused until [`Reactor::resume`]: nothing is read, further input stays in the
+    /// kernel and holds up the peer, and only its end is noticed and told here.
+    ///
+    /// # Panics
+    /// If `take` leaves more than a head and a full read unconsumed: it must consume or reject before.
+    pub fn read(&mut self, key: ConnectionKey, take: impl FnMut(&[u8]) -> Taken) -> Peer {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return Peer::default();
+        };
+        connection.read(&mut self.reader, take);
+        if connection.wants_socket() && connection.list() {
+            self.ready.push_back(key);
+        }
+        connection.peer()
+    }
+
+    /// A newcomer, from each listener in turn; at most `ACCEPTS_MAX` a turn are accepted or refused.
+    pub fn next_accepted(&mut self) -> Option<(ConnectionKey, SocketAddr)> {
+        loop {
+            let room = self.connections.len() < self.connections_max;
+            let (socket, address) = self.acceptor.accept(room)?;
+            let key = self.connections.insert(Connection::new(socket));
+            match self.register(key) {
+                Ok(()) => return Some((key, address)),
+                // The kernel's own bound on watches or memory: no room after all.
+                Err(_) => {
+                    let connection = self.connections.remove(key);
+                    self.acceptor
+                        .refuse(connection.expect("just inserted").into_socket());
+                }
+            }
+        }
+    }
+
+    fn register(&mut self, key: ConnectionKey) -> io::Result<()> {
+        let connection = self.connections.get_mut(key).expect("just inserted");
+        self.poll
+            .registry()
+            .register(connection.socket_mut(), token(key), Interest::READABLE)
+    }
+
+    /// Queues bytes, which [`Reactor::flush`] writes. For a stale key or a peer that is gone they are dropped.
+    ///
+    /// # Panics
+    /// After [`Reactor::finish`].
+    pub fn send(&mut self, key: ConnectionKey, bytes: Arc<[u8]>) {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        if let Some(first) = connection.queue(bytes)
+            && connection.mark_dirty()
+        {
+            self.outbox.push((key, Some(first)));
+        }
+    }
+
+    /// A paused connection wants input again: what is left over and unread will be offered.
+    pub fn resume(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.connections.get_mut(key)
+            && connection.resume()
+            && connection.list()
+        {
+            self.ready.push_back(key);
+        }
+    }
+
+    /// Nothing more will be sent: once all is flushed the peer sees the end. Reading goes on until
+    /// [`Reactor::close`], so that an answer is not lost in a reset because its peer is still sending.
+    pub fn finish(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.connections.get_mut(key)
+            && connection.finish()
+            && connection.mark_dirty()
+        {
+            self.outbox.push((key, None));
+        }
+    }
+
+    /// Marks for [`Reactor::reap`]. Unsent output is thrown away, what was sent in this turn included.
+    pub fn close(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.connections.get_mut(key)
+            && connection.close()
+        {
+            self.closing.push(key);
+        }
+    }
+
+    /// Writes at once whatever is queued, and asks for writability only where the peer's window is full.
+    pub fn flush(&mut self) {
+        for (key, first) in self.outbox.drain(..) {
+            if let Some(connection) = self.connections.get_mut(key)
+                && let Some(flushed) = connection.flush(first, self.poll.registry(), token(key))
+            {
+                self.flushed.push_back((key, flushed));
+            }
+        }
+    }
+
+    /// What came of [`Reactor::flush`], where it is not simply that all was written.
+    pub fn next_flushed(&mut self) -> Option<(ConnectionKey, Flushed)> {
+        self.flushed.pop_front()
+    }
+
+    /// Ends a turn: closes and frees what was marked. Only here do keys become stale.
+    pub fn reap(&mut self) {
+        if self.closing.is_empty() {
+            return;
+        }
+        for key in self.closing.drain(..) {
+            // Dropping the socket also ends its registration: nothing else holds its descriptor.
+            self.connections.remove(key);
+        }
+        self.acceptor.descriptors_were_freed();
+    }
+
+    /// Closes the listeners; connections stay.
+    pub fn stop_accepting(&mut self) {
+        self.acceptor.stop();
+    }
+
+    /// How many connections there are, those not yet reaped included.
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// How many newcomers were refused so far.
+    pub fn refusals(&self) -> u64 {
+        self.acceptor.refusals()
+    }
+}
+
+/// The descriptor to watch for reading in a host's own poll, beside [`Reactor::deadline`] and [`Reactor::has_work`].
+impl AsRawFd for Reactor {
+    fn as_raw_fd(&self) -> RawFd {
+        self.poll.as_raw_fd()
+    }
+}
+
+fn notice(
+    connection: &mut Connection,
+    key: ConnectionKey,
+    event: &Event,
+    ready: &mut VecDeque<ConnectionKey>,
+    outbox: &mut Vec<(ConnectionKey, Option<Arc<[u8]>>)>,
+) {
+    if connection.notice(event) && connection.list() {
+        ready.push_back(key);
+    }
+    if event.is_writable() && connection.has_unsent() && connection.mark_dirty() {
+        outbox.push((key, None));
+    }
+}
+
+fn token(key: ConnectionKey) -> Token {
+    Token(key.to_bits() as usize)
+}
+
+/// One at least, however tight the limit: a server that takes nobody would be of no use, and running out
+/// of descriptors is survived.
+fn connections_that_fit() -> io::Result<usize> {
+    let descriptors = rlimit::Resource::NOFILE.get_soft()?;
+    let left = descriptors.saturating_sub(DESCRIPTORS_RESERVED).max(1);
+    Ok(usize::try_from(left).unwrap_or(usize::MAX))
+}

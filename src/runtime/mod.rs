@@ -21,6 +21,8 @@ mod flags;
 mod listener;
 mod mailbox;
 mod refused;
+#[cfg(test)]
+mod tests;
 
 pub use self::connection::{Flushed, Peer, Taken};
 pub use self::listener::BindError;

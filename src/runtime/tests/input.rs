@@ -1,0 +1,191 @@
+//! Reading: nothing lost, nothing read in vain, nobody waiting for another.
+
+use super::*;
+
+#[test]
+fn a_request_that_fits_costs_one_read() {
+    let mut reactor = reactor();
+    let (mut client, _) = pair(&mut reactor);
+    for round in 1..=10 {
+        client.write_all(b"a request").unwrap();
+        gather(&mut reactor, |bytes, _| bytes == b"a request");
+        assert_eq!(reactor.reader.calls, round);
+        assert!(!reactor.has_work());
+    }
+}
+
+#[test]
+fn a_request_in_pieces_is_offered_whole() {
+    let mut reactor = reactor();
+    let (mut client, _) = pair(&mut reactor);
+    for (piece, whole) in [("ab", "ab"), ("cd", "abcd"), ("ef\n", "abcdef\n")] {
+        client.write_all(piece.as_bytes()).unwrap();
+        until(&mut reactor, |reactor| {
+            let key = reactor.next_ready()?;
+            let mut seen = Vec::new();
+            reactor.read(key, |bytes| {
+                seen = bytes.to_vec();
+                let complete = bytes.ends_with(b"\n");
+                Taken {
+                    consumed: if complete { bytes.len() } else { 0 },
+                    wants_more: true,
+                }
+            });
+            (seen == whole.as_bytes()).then_some(())
+        });
+    }
+}
+
+#[test]
+#[should_panic(expected = "neither consumed nor rejected")]
+fn a_consumer_that_never_rejects_is_a_bug() {
+    let mut reactor = reactor();
+    let (mut client, _) = pair(&mut reactor);
+    let sender = thread::spawn(move || client.write_all(&[b'x'; 1 << 20]));
+    until(&mut reactor, |reactor| -> Option<()> {
+        let key = reactor.next_ready()?;
+        reactor.read(key, |_| Taken {
+            consumed: 0,
+            wants_more: true,
+        });
+        None
+    });
+    drop(sender);
+}
+
+#[test]
+fn a_sender_without_end_delays_the_others_by_little() {
+    let mut reactor = reactor();
+    let (mut client, key) = pair(&mut reactor);
+    let total = 8 << 20;
+    let sender = thread::spawn(move || client.write_all(&vec![b'x'; 8 << 20]).map(|()| client));
+    let mut gathered = 0;
+    until(&mut reactor, |reactor| {
+        let key = reactor.next_ready()?;
+        let before = reactor.reader.calls;
+        reactor.read(key, |bytes| {
+            gathered += bytes.len();
+            all(bytes)
+        });
+        assert!(reactor.reader.calls - before <= 4);
+        assert_eq!(reactor.next_ready(), None, "once a turn");
+        (gathered == total).then_some(())
+    });
+    drop(sender.join().unwrap());
+    reactor.close(key);
+}
+
+#[test]
+fn input_behind_a_pause_stays_in_the_kernel_and_its_fin_is_told_at_once() {
+    let mut reactor = reactor();
+    let (mut client, key) = pair(&mut reactor);
+    client.write_all(b"first").unwrap();
+    pause(&mut reactor, 3);
+    client.write_all(b"second").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let mut peer = news(&mut reactor);
+    assert!(peer.hung_up && !peer.ended && !peer.gone);
+    assert!(!reactor.has_work(), "told once");
+
+    // One byte at a time and a pause after each: everything is offered, in order, before the end.
+    let mut gathered = Vec::new();
+    for _ in 0..=b"stsecond".len() {
+        assert!(!peer.ended);
+        reactor.resume(key);
+        assert!(reactor.has_work());
+        peer = until(&mut reactor, |reactor| {
+            let key = reactor.next_ready()?;
+            Some(reactor.read(key, |bytes| {
+                gathered.push(bytes[0]);
+                only(1)
+            }))
+        });
+        assert!(peer.hung_up && !peer.gone);
+    }
+    assert_eq!(gathered, b"stsecond");
+    assert!(peer.ended && !reactor.has_work());
+}
+
+#[test]
+fn a_pause_holds_up_the_peer() {
+    let mut reactor = reactor();
+    let (mut client, key) = pair(&mut reactor);
+    client.write_all(b"x").unwrap();
+    pause(&mut reactor, 1);
+    client.set_nonblocking(true).unwrap();
+    let mut written = 0;
+    while let Ok(count) = client.write(&[b'y'; 4096]) {
+        written += count;
+    }
+    let calls = reactor.reader.calls;
+    reactor.wait(Some(Duration::ZERO)).unwrap();
+    assert_eq!(reactor.next_ready(), None);
+    assert_eq!(reactor.reader.calls, calls);
+
+    reactor.resume(key);
+    gather(&mut reactor, |bytes, _| bytes.len() == written);
+}
+
+#[test]
+fn a_reset_during_a_pause_is_told() {
+    let mut reactor = reactor();
+    let (mut client, key) = pair(&mut reactor);
+    client.write_all(b"x").unwrap();
+    pause(&mut reactor, 1);
+    client.shutdown(Shutdown::Write).unwrap();
+    assert!(!news(&mut reactor).gone);
+    reset(client);
+    assert!(news(&mut reactor).gone);
+    // Whatever follows is harmless.
+    reactor.send(key, bytes("x"));
+    reactor.resume(key);
+    reactor.finish(key);
+    reactor.flush();
+    assert_eq!(reactor.next_flushed(), None);
+}
+
+#[test]
+fn a_fin_right_behind_the_data_is_found_in_the_same_turn() {
+    let mut reactor = reactor();
+    let (mut client, _) = pair(&mut reactor);
+    client.write_all(b"data").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let (gathered, peer) = gather(&mut reactor, |bytes, _| !bytes.is_empty());
+    assert_eq!(gathered, b"data");
+    assert!(peer.hung_up && peer.ended && !peer.gone);
+}
+
+#[test]
+fn more_than_a_turn_can_read_are_served_in_the_next() {
+    let mut reactor = reactor();
+    let count = READS_MAX + READS_MAX / 2;
+    let mut clients: Vec<_> = (0..count).map(|_| connect(&reactor)).collect();
+    let mut accepted = 0;
+    until(&mut reactor, |reactor| {
+        let before = accepted;
+        while reactor.next_accepted().is_some() {
+            accepted += 1;
+        }
+        assert!(accepted - before <= ACCEPTS_MAX);
+        (accepted == count).then_some(())
+    });
+    assert_eq!(reactor.connections(), count);
+    for client in &mut clients {
+        client.write_all(b"x").unwrap();
+    }
+    let mut served = Vec::new();
+    until(&mut reactor, |reactor| {
+        let before = served.len();
+        while let Some(key) = reactor.next_ready() {
+            reactor.read(key, |bytes| {
+                served.push(key);
+                all(bytes)
+            });
+        }
+        assert!(served.len() - before <= READS_MAX);
+        (served.len() == count).then_some(())
+    });
+    served.sort();
+    served.dedup();
+    assert_eq!(served.len(), count);
+}

@@ -1,0 +1,108 @@
+//! Writing: at once, in order, and what the engine is told when it does not go.
+
+use super::*;
+
+#[test]
+fn an_echo_then_finish_then_close() {
+    let mut reactor = reactor();
+    let (mut client, key) = pair(&mut reactor);
+    client.write_all(b"hello").unwrap();
+    let (gathered, peer) = gather(&mut reactor, |bytes, _| bytes.len() == 5);
+    assert_eq!(peer, Peer::default());
+    reactor.send(key, gathered.into());
+    reactor.finish(key);
+    assert_eq!(flush_one(&mut reactor), None);
+    assert_eq!(read_to_end(&mut client), b"hello");
+
+    // Our side is finished, and still hears what comes.
+    client.write_all(b"late").unwrap();
+    gather(&mut reactor, |bytes, _| bytes == b"late");
+    client.shutdown(Shutdown::Write).unwrap();
+    let (_, peer) = gather(&mut reactor, |_, peer| peer.ended);
+    assert!(!peer.gone);
+    reactor.close(key);
+    reactor.reap();
+    assert_eq!(reactor.connections(), 0);
+}
+
+#[test]
+fn several_answers_leave_in_order() {
+    let mut reactor = reactor();
+    let (mut client, key) = pair(&mut reactor);
+    let mut expected = String::new();
+    for n in 0..100 {
+        let piece = format!("{n} ");
+        expected.push_str(&piece);
+        reactor.send(key, bytes(&piece));
+    }
+    reactor.finish(key);
+    assert_eq!(flush_one(&mut reactor), None);
+    assert_eq!(read_to_end(&mut client), expected.as_bytes());
+}
+
+#[test]
+fn a_slow_reader_stalls_and_drains() {
+    let big: Vec<u8> = (0..16 << 20).map(|n| (n % 251) as u8).collect();
+    for pieces in [1, 3] {
+        let mut reactor = reactor();
+        let (mut client, key) = pair(&mut reactor);
+        // Less than what is sent by far, but more than a segment: else the kernel's timers set the pace.
+        SockRef::from(&client)
+            .set_recv_buffer_size(256 * 1024)
+            .unwrap();
+        for piece in big.chunks(big.len().div_ceil(pieces)) {
+            reactor.send(key, piece.into());
+        }
+        assert_eq!(flush_one(&mut reactor), Some(Flushed::Stalled));
+        // Behind a stall nothing is worth a call, nor news.
+        reactor.send(key, bytes("end"));
+        reactor.finish(key);
+        assert!(!reactor.has_work());
+
+        let reader = thread::spawn(move || read_to_end(&mut client));
+        let mut stalls = 0;
+        until(&mut reactor, |reactor| match flush_one(reactor)? {
+            Flushed::Stalled => {
+                stalls += 1;
+                None
+            }
+            Flushed::Drained => Some(()),
+            Flushed::Broken => panic!("broken"),
+        });
+        assert!(stalls > 0, "progress is told");
+        let answer = reader.join().unwrap();
+        assert!(answer == [&big[..], b"end"].concat());
+    }
+}
+
+#[test]
+fn a_write_to_who_reset_is_broken() {
+    let mut reactor = reactor();
+    let (client, key) = pair(&mut reactor);
+    reset(client);
+    // It may take a moment to arrive; its event is not waited for.
+    let patience = Instant::now() + PATIENCE;
+    let flushed = loop {
+        assert!(Instant::now() < patience);
+        reactor.send(key, bytes("x"));
+        if let Some(flushed) = flush_one(&mut reactor) {
+            break flushed;
+        }
+    };
+    assert_eq!(flushed, Flushed::Broken);
+    reactor.send(key, bytes("x"));
+    assert_eq!(flush_one(&mut reactor), None, "told once");
+}
+
+#[test]
+fn closing_throws_away_what_was_sent() {
+    let mut reactor = reactor();
+    let (mut client, key) = pair(&mut reactor);
+    reactor.send(key, bytes("one"));
+    reactor.send(key, bytes("two"));
+    reactor.close(key);
+    reactor.send(key, bytes("three"));
+    reactor.flush();
+    reactor.reap();
+    assert_eq!(read_to_end(&mut client), b"");
+}

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// All that can be set. `Config::default()` serves on loopback with `loiter.db`.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to listen; port 0 picks a free one. Empty means 127.0.0.1:8000, and [::1]:8000
+    /// Where to listen; port 0 picks a free one. Empty means `127.0.0.1:8000`, and `[::1]:8000`
     /// where the machine has it, so that `localhost` works whichever way it resolves.
     pub listen: Vec<SocketAddr>,
     /// The database's file, created where it is missing.

@@ -23,7 +23,7 @@ pub struct Username {
 /// Why a text is no username. Its `Display` is a sentence's end: "must …".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadName {
-    /// No characters, or more than [`USERNAME_CHARS_MAX`].
+    /// No characters, or more than 64.
     Length,
     /// A control character, a format character, or a line or paragraph separator.
     Character(char),

@@ -1,0 +1,413 @@
+//! Every option: its text in `--help`, its environment variable, its bounds.
+//!
+//! The text here is the one that people read first; a default that it shows is the library's
+//! own, which a test holds it to. A bound is there where a value beyond it could only be a slip:
+//! zero where it would refuse everybody, or so much that a machine would fall over before it mattered.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::{OsStr, PossibleValuesParser, Resettable, TypedValueParser};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use log::LevelFilter;
+use loiter::Config;
+use loiter::config::Durability;
+
+use super::values::{DAY, HOUR, SECOND, address, duration, number};
+
+/// Beside the message, a body has the parameters' names, a chatroom's id and what comes to be optional.
+const BODY_BESIDE_MESSAGE: usize = 1024;
+
+/// A long-poll chat server.
+///
+/// loiter serves a chat API over HTTP/1.1: clients register, log in, open chatrooms and park a
+/// long poll until somebody speaks. It keeps everything in one SQLite file, and needs
+/// nothing beside it.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_long_help = AFTER_HELP)]
+pub(crate) struct Options {
+    /// Where to accept connections; may be given several times.
+    ///
+    /// An IP address and a port, such as 127.0.0.1:8000 or [::]:80. Port 0 picks a free one. A
+    /// name is not resolved. Once connections are accepted, one line for each address goes to
+    /// standard output: listening on http://127.0.0.1:8000
+    ///
+    /// [default: 127.0.0.1:8000, and [::1]:8000 where the machine has it]
+    #[arg(long, value_name = "ADDR", help_heading = SERVING, env = "LOITER_LISTEN")]
+    #[arg(value_parser = address, value_delimiter = ',')]
+    listen: Vec<SocketAddr>,
+
+    /// The database's file.
+    ///
+    /// It is created where it is missing. A start is refused where the file is not a database, is not
+    /// writable, was written by a newer loiter, or is served by another one.
+    #[arg(long, value_name = "PATH", help_heading = SERVING, env = "LOITER_DATABASE")]
+    #[arg(default_value = "loiter.db")]
+    database: PathBuf,
+
+    /// How many messages a list of most recent messages holds.
+    ///
+    /// From 1 to 200.
+    #[arg(long, value_name = "N", help_heading = MESSAGES, env = "LOITER_RECENT")]
+    #[arg(default_value = "50", value_parser = number::<u32>(1..=200))]
+    recent: u32,
+
+    /// The most bytes of UTF-8 that one message may have.
+    ///
+    /// From 1 to 1048576. A message in a query string must fit in --max-head too, and one in a body in --max-body.
+    #[arg(long, value_name = "BYTES", help_heading = MESSAGES, env = "LOITER_MAX_MESSAGE")]
+    #[arg(default_value = "4096", value_parser = number::<usize>(1..=1024 * 1024))]
+    max_message: usize,
+
+    /// The most connections at a time.
+    ///
+    /// Beyond it a newcomer gets 503 and is closed; nobody else is touched. Each connection takes
+    /// one open file, so the limit on those holds as well: it is raised as far as the machine lets
+    /// a process raise it (`ulimit -Hn`) at start.
+    ///
+    /// [default: what the limit on open files leaves]
+    #[arg(long, value_name = "N", help_heading = CONNECTIONS, env = "LOITER_MAX_CONNECTIONS")]
+    #[arg(value_parser = number::<usize>(1..=16_777_216))]
+    max_connections: Option<usize>,
+
+    /// The most bytes of a request's head: its first line and its fields.
+    ///
+    /// From 1024 to 1048576. Beyond it the answer is 414 or 431, and the connection closes.
+    #[arg(long, value_name = "BYTES", help_heading = CONNECTIONS, env = "LOITER_MAX_HEAD")]
+    #[arg(default_value = "16384", value_parser = number::<usize>(1024..=1024 * 1024))]
+    max_head: usize,
+
+    /// The most bytes of a request's body.
+    ///
+    /// From 1024 to 16777216. Beyond it the answer is 413, and the connection closes. There
+    /// must be room for a message of --max-message bytes that are all percent-encoded, three for one,
+    /// and 1024 bytes beside it; without this option there is.
+    ///
+    /// [default: 65536, or what --max-message needs where that is more]
+    #[arg(long, value_name = "BYTES", help_heading = CONNECTIONS, env = "LOITER_MAX_BODY")]
+    #[arg(value_parser = number::<usize>(1024..=16 * 1024 * 1024))]
+    max_body: Option<usize>,
+
+    /// How long a request may take to arrive.
+    ///
+    /// From its first byte to its last, 1s to 1h. Beyond it the answer is 408, and the connection closes.
+    #[arg(long, value_name = "DUR", help_heading = CONNECTIONS, env = "LOITER_HEADER_TIMEOUT")]
+    #[arg(default_value = "10s", value_parser = duration(SECOND..=HOUR))]
+    header_timeout: Duration,
+
+    /// How long a connection with no request under way stays open.
+    ///
+    /// From 1s to 1d. A parked poll is a request under way. Behind a proxy it should be longer
+    /// than the proxy keeps its side open, so that no request meets a connection that is just closing.
+    #[arg(long, value_name = "DUR", help_heading = CONNECTIONS, env = "LOITER_IDLE_TIMEOUT")]
+    #[arg(default_value = "75s", value_parser = duration(SECOND..=DAY))]
+    idle_timeout: Duration,
+
+    /// How long a client may take no byte of its answer.
+    ///
+    /// From 1s to 1h. Beyond it the connection closes.
+    #[arg(long, value_name = "DUR", help_heading = CONNECTIONS, env = "LOITER_SEND_TIMEOUT")]
+    #[arg(default_value = "30s", value_parser = duration(SECOND..=HOUR))]
+    send_timeout: Duration,
+
+    /// How long the end may take at SIGTERM or SIGINT.
+    ///
+    /// From 1s to 1h. loiter stops accepting, ends every parked poll with its list, finishes
+    /// what it has taken, and exits with status 0. What is not done by then is cut.
+    #[arg(long, value_name = "DUR", help_heading = CONNECTIONS, env = "LOITER_DRAIN_TIMEOUT")]
+    #[arg(default_value = "10s", value_parser = duration(SECOND..=HOUR))]
+    drain_timeout: Duration,
+
+    /// How long a session lasts after its last use.
+    ///
+    /// From 1s to 3650d.
+    #[arg(long, value_name = "DUR", help_heading = USERS, env = "LOITER_SESSION_LIFETIME")]
+    #[arg(default_value = "30d", value_parser = duration(SECOND..=3650 * DAY))]
+    session_lifetime: Duration,
+
+    /// Rounds of PBKDF2-HMAC-SHA256 for a new password's hash.
+    ///
+    /// From 1000 to 10000000. The number is kept with each hash, so it can be raised later: old
+    /// passwords stay valid. A login costs as many rounds.
+    #[arg(long, value_name = "N", help_heading = USERS, env = "LOITER_PASSWORD_ITERATIONS")]
+    #[arg(default_value = "600000", value_parser = iterations)]
+    password_iterations: NonZeroU32,
+
+    /// The fewest characters of a new password.
+    ///
+    /// From 1 to 1024. 8 or more is good advice where people choose their own. Passwords that are already
+    /// set stay valid.
+    #[arg(long, value_name = "N", help_heading = USERS, env = "LOITER_MIN_PASSWORD_LENGTH")]
+    #[arg(default_value = "1", value_parser = number::<usize>(1..=1024))]
+    min_password_length: usize,
+
+    /// Failed logins a minute, for one username or one address, before 429.
+    ///
+    /// While it holds, the right password gets 429 too. 0 is unlimited.
+    #[arg(long, value_name = "N", help_heading = USERS, env = "LOITER_LOGIN_ATTEMPTS")]
+    #[arg(default_value = "10", value_parser = number::<u32>(0..=1_000_000))]
+    login_attempts: u32,
+
+    /// Mark the session's cookie `Secure`.
+    ///
+    /// A browser then sends it over HTTPS only: for use behind a proxy that speaks HTTPS. The
+    /// variable is true or false. [default: off]
+    #[arg(long, help_heading = USERS, env = "LOITER_SECURE_COOKIES")]
+    secure_cookies: bool,
+
+    /// What an acknowledged message survives.
+    #[arg(long, value_name = "WHAT", help_heading = STORAGE, env = "LOITER_DURABILITY")]
+    #[arg(default_value = "full", value_enum)]
+    durability: DurabilityName,
+
+    /// Jobs that may wait to be written.
+    ///
+    /// From 1 to 1048576. Beyond it the answer is 503, before anything was done.
+    #[arg(long, value_name = "N", help_heading = STORAGE, env = "LOITER_QUEUE")]
+    #[arg(default_value = "4096", value_parser = number::<usize>(1..=1024 * 1024))]
+    queue: usize,
+
+    /// Threads for reading and for hashing passwords, beside the one that writes.
+    ///
+    /// From 1 to 256; at least one does each.
+    #[arg(long, value_name = "N", help_heading = STORAGE, env = "LOITER_WORKERS")]
+    #[arg(default_value = "2", value_parser = number::<usize>(1..=256))]
+    workers: usize,
+
+    /// How much goes to the log.
+    ///
+    /// The log is standard error. No line ever holds a query string, a cookie, a password or a message.
+    #[arg(long, value_name = "LEVEL", help_heading = LOGGING, env = "LOITER_LOG")]
+    #[arg(default_value = "info", value_parser = level())]
+    pub(crate) log: LevelFilter,
+
+    /// How a line of the log is written.
+    #[arg(long, value_name = "FORMAT", help_heading = LOGGING, env = "LOITER_LOG_FORMAT")]
+    #[arg(default_value = "text", value_enum)]
+    pub(crate) log_format: LogFormat,
+}
+
+/// How a line of the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people: time, level, where from, message.
+    Text,
+    /// For machines: one JSON object a line, with `time`, `level`, `target` and `message`.
+    Json,
+}
+
+/// The library's [`Durability`], as options spell it.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DurabilityName {
+    /// Also the machine's power failing: each commit is synced to the disk.
+    Full,
+    /// The death of the process, not that of the machine; much faster on slow disks.
+    Normal,
+}
+
+const SERVING: &str = "Serving";
+const MESSAGES: &str = "Messages";
+const CONNECTIONS: &str = "Connections";
+const USERS: &str = "Users and sessions";
+const STORAGE: &str = "Storage";
+const LOGGING: &str = "Logging";
+
+const AFTER_HELP: &str = "\
+Durations:
+  10s, 5m, 2h, 30d: seconds, minutes, hours, days. A bare number is seconds.
+
+Environment:
+  Every option has a variable, named with it above. The option wins. A flag's variable is true or
+  false; the variable of an option that may be given several times is a comma-separated list.
+
+Signals:
+  SIGTERM and SIGINT end loiter in good order, within --drain-timeout. A second one ends it at once.
+
+Exit status:
+  0  ended in good order
+  1  could not start, or could not go on; the reason is on standard error
+  2  an unknown option, or a bad value
+  128 and the signal's number  ended at once by a second signal";
+
+impl Options {
+    /// The options and settings for a server, from this process's arguments and environment.
+    ///
+    /// # Errors
+    /// What to print and with which status to exit: also for `--help` and `--version`.
+    pub(crate) fn from_process() -> Result<(Self, Config), clap::Error> {
+        let arguments: Vec<OsString> = std::env::args_os().collect();
+        let matches = command()
+            .try_get_matches_from(&arguments)
+            .map_err(|error| blame(error, &arguments))?;
+        let options = Self::from_arg_matches(&matches)?;
+        let config = options.config(&matches)?;
+        Ok((options, config))
+    }
+
+    fn config(&self, matches: &ArgMatches) -> Result<Config, clap::Error> {
+        Ok(Config {
+            listen: self.listen.clone(),
+            database: self.database.clone(),
+            recent: self.recent,
+            max_message: self.max_message,
+            max_connections: self.max_connections,
+            max_head: self.max_head,
+            max_body: self.max_body(matches)?,
+            header_timeout: self.header_timeout,
+            idle_timeout: self.idle_timeout,
+            send_timeout: self.send_timeout,
+            drain_timeout: self.drain_timeout,
+            session_lifetime: self.session_lifetime,
+            password_iterations: self.password_iterations,
+            min_password_length: self.min_password_length,
+            login_attempts: self.login_attempts,
+            durability: match self.durability {
+                DurabilityName::Full => Durability::Full,
+                DurabilityName::Normal => Durability::Normal,
+            },
+            queue: self.queue,
+            workers: self.workers,
+            secure_cookies: self.secure_cookies,
+        })
+    }
+
+    /// A body in which a message that is allowed has no room would be a 413 that nobody can
+    /// explain: one that was asked for is refused, and one that was not grows.
+    fn max_body(&self, matches: &ArgMatches) -> Result<usize, clap::Error> {
+        let needed = self.max_message * 3 + BODY_BESIDE_MESSAGE;
+        match self.max_body {
+            None => Ok(Config::default().max_body.max(needed)),
+            Some(given) if given >= needed => Ok(given),
+            Some(given) => Err(command().error(
+                ErrorKind::ValueValidation,
+                format!(
+                    "invalid value '{given}' for '{}': must be {needed} at least, for a message of {} bytes ({})",
+                    spelling(matches, "max_body"),
+                    self.max_message,
+                    spelling(matches, "max_message"),
+                ),
+            )),
+        }
+    }
+}
+
+/// All options. The current values of the variables stay out of `--help`: it says what may be set, not what is.
+fn command() -> Command {
+    Options::command().mut_args(|arg| {
+        let takes_value = arg.get_action().takes_values();
+        let arg = arg.hide_env_values(true);
+        // A negative number is then a bad value of its option, not an unknown option.
+        if takes_value {
+            arg.allow_negative_numbers(true)
+        } else {
+            arg
+        }
+    })
+}
+
+/// Says of a bad value whether the option or its variable held it.
+///
+/// clap names the option in both cases. What is wrong without the environment too is the
+/// command line's own fault, and told first.
+fn blame(error: clap::Error, arguments: &[OsString]) -> clap::Error {
+    let without = command().mut_args(|arg| arg.env(Resettable::<OsStr>::Reset));
+    match without.try_get_matches_from(arguments) {
+        Err(own) if own.use_stderr() => own,
+        _ => named_by_variable(error),
+    }
+}
+
+fn named_by_variable(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else {
+        return error;
+    };
+    let long = shown.trim_start_matches('-').split(' ').next();
+    let command = command();
+    let arg = command.get_arguments().find(|arg| arg.get_long() == long);
+    if let Some(variable) = arg.and_then(|arg| arg.get_env()) {
+        let named = format!("{} ({shown})", variable.display());
+        error.insert(ContextKind::InvalidArg, ContextValue::String(named));
+    }
+    error
+}
+
+/// How whoever set an option spelled it.
+fn spelling(matches: &ArgMatches, id: &str) -> String {
+    if matches.value_source(id) == Some(ValueSource::EnvVariable) {
+        format!("LOITER_{}", id.to_uppercase())
+    } else {
+        format!("--{}", id.replace('_', "-"))
+    }
+}
+
+fn iterations(given: &str) -> Result<NonZeroU32, String> {
+    number::<u32>(1000..=10_000_000)(given)
+        .map(|rounds| NonZeroU32::new(rounds).expect("1000 at least"))
+}
+
+fn level() -> impl TypedValueParser<Value = LevelFilter> {
+    PossibleValuesParser::new(["off", "error", "warn", "info", "debug", "trace"])
+        .map(|name| name.parse().expect("a level's name"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(arguments: &[&str]) -> Result<Config, clap::Error> {
+        let arguments = ["loiter"].iter().chain(arguments);
+        let matches = command()
+            .mut_args(|arg| arg.env(Resettable::<OsStr>::Reset))
+            .try_get_matches_from(arguments)?;
+        Options::from_arg_matches(&matches)?.config(&matches)
+    }
+
+    #[test]
+    fn clap_finds_no_contradiction() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn without_options_all_is_as_the_library_has_it() {
+        let shown = format!("{:?}", config(&[]).expect("no options"));
+        assert_eq!(shown, format!("{:?}", Config::default()));
+    }
+
+    #[test]
+    fn every_option_has_its_variable_and_its_group() {
+        for arg in command().get_arguments() {
+            let long = arg.get_long().expect("no option is without a long name");
+            if matches!(long, "help" | "version") {
+                continue;
+            }
+            let variable = format!("LOITER_{}", long.replace('-', "_").to_uppercase());
+            assert_eq!(arg.get_env(), Some(variable.as_ref()));
+            assert!(arg.get_help_heading().is_some(), "--{long}");
+        }
+    }
+
+    #[test]
+    fn the_body_grows_with_the_message() {
+        let grown = config(&["--max-message", "1048576"]).expect("in bounds");
+        assert_eq!(grown.max_body, 3 * 1_048_576 + 1024);
+        let small = config(&["--max-message", "10"]).expect("in bounds");
+        assert_eq!(small.max_body, Config::default().max_body);
+        let exact = config(&["--max-message", "1000", "--max-body", "4024"]).expect("just fits");
+        assert_eq!(exact.max_body, 4024);
+    }
+
+    #[test]
+    fn a_body_without_room_for_the_message_is_refused() {
+        let refusal = config(&["--max-message", "1000", "--max-body", "4023"])
+            .expect_err("too small")
+            .to_string();
+        for part in ["--max-body", "'4023'", "4024 at least", "--max-message"] {
+            assert!(refusal.contains(part), "{part} in {refusal}");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! What the command line takes and refuses, and how it says so. Nothing here gets as far as serving.
+
+use std::collections::HashMap;
+use std::process::Output;
+
+use super::{assert_holds, loiter, run, text};
+
+/// Every option: its group, and its default as `--help` shows it.
+const OPTIONS: [(&str, &str, &str); 21] = [
+    (
+        "Serving",
+        "--listen",
+        "[default: 127.0.0.1:8000, and [::1]:8000",
+    ),
+    ("Serving", "--database", "[default: loiter.db]"),
+    ("Messages", "--recent", "[default: 50]"),
+    ("Messages", "--max-message", "[default: 4096]"),
+    (
+        "Connections",
+        "--max-connections",
+        "[default: what the limit on open files leaves]",
+    ),
+    ("Connections", "--max-head", "[default: 16384]"),
+    ("Connections", "--max-body", "[default: 65536"),
+    ("Connections", "--header-timeout", "[default: 10s]"),
+    ("Connections", "--idle-timeout", "[default: 75s]"),
+    ("Connections", "--send-timeout", "[default: 30s]"),
+    ("Connections", "--drain-timeout", "[default: 10s]"),
+    ("Users and sessions", "--session-lifetime", "[default: 30d]"),
+    (
+        "Users and sessions",
+        "--password-iterations",
+        "[default: 600000]",
+    ),
+    (
+        "Users and sessions",
+        "--min-password-length",
+        "[default: 1]",
+    ),
+    ("Users and sessions", "--login-attempts", "[default: 10]"),
+    ("Users and sessions", "--secure-cookies", "[default: off]"),
+    ("Storage", "--durability", "[default: full]"),
+    ("Storage", "--queue", "[default: 4096]"),
+    ("Storage", "--workers", "[default: 2]"),
+    ("Logging", "--log", "[default: info]"),
+    ("Logging", "--log-format", "[default: text]"),
+];
+
+/// A bad value of each kind: option, value, and a part of what is allowed.
+const BAD_VALUES: [(&str, &str, &str); 31] = [
+    ("--listen", "localhost:8000", "127.0.0.1:8000"),
+    ("--listen", "8000", "[::]:80"),
+    ("--recent", "0", "from 1 to 200"),
+    ("--recent", "201", "from 1 to 200"),
+    ("--recent", "-5", "from 1 to 200"),
+    ("--recent", "many", "from 1 to 200"),
+    ("--recent", "", "from 1 to 200"),
+    ("--max-message", "0", "from 1 to 1048576"),
+    ("--max-message", "1048577", "from 1 to 1048576"),
+    ("--max-connections", "0", "from 1 to 16777216"),
+    ("--max-head", "1023", "from 1024 to 1048576"),
+    ("--max-body", "1023", "from 1024 to 16777216"),
+    ("--max-body", "4096", "13312 at least"),
+    ("--header-timeout", "0", "from 1s to 1h"),
+    ("--header-timeout", "10ms", "from 1s to 1h"),
+    ("--idle-timeout", "2d", "from 1s to 1d"),
+    ("--send-timeout", "1.5s", "from 1s to 1h"),
+    ("--drain-timeout", "0s", "from 1s to 1h"),
+    ("--session-lifetime", "3651d", "from 1s to 3650d"),
+    (
+        "--session-lifetime",
+        "99999999999999999999d",
+        "from 1s to 3650d",
+    ),
+    ("--password-iterations", "999", "from 1000 to 10000000"),
+    ("--min-password-length", "0", "from 1 to 1024"),
+    ("--min-password-length", "1025", "from 1 to 1024"),
+    ("--login-attempts", "x", "from 0 to 1000000"),
+    ("--durability", "half", "full, normal"),
+    ("--queue", "0", "from 1 to 1048576"),
+    ("--workers", "0", "from 1 to 256"),
+    ("--workers", "257", "from 1 to 256"),
+    ("--log", "loud", "off, error, warn, info, debug, trace"),
+    ("--log-format", "xml", "text, json"),
+    ("--database", "", "a value is required"),
+];
+
+/// What a later version may bring must not be taken for something today.
+const NOT_YET: [&[&str]; 12] = [
+    &["--loops", "2"],
+    &["--metrics-addr", "127.0.0.1:0"],
+    &["--trusted-proxy", "10.0.0.0/8"],
+    &["--allow-origin", "https://chat.example"],
+    &["--poll-timeout", "60s"],
+    &["--max-polls-per-session", "1"],
+    &["--retention", "30d"],
+    &["--send-rate", "1"],
+    &["--register-rate", "1"],
+    &["check"],
+    &["backup", "copy.db"],
+    &["user", "list"],
+];
+
+/// The variable of an option such as `--max-head`.
+fn variable(option: &str) -> String {
+    format!("LOITER_{}", option[2..].replace('-', "_").to_uppercase())
+}
+
+/// Asserts that a start was refused for its command line, and yields the reason.
+#[track_caller]
+fn refusal(output: &Output) -> &str {
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert_eq!(text(&output.stdout), "");
+    text(&output.stderr)
+}
+
+/// `--help` by option: its group's heading, and its text with the line breaks taken out.
+fn help_by_option(help: &str) -> HashMap<&str, (&str, String)> {
+    let mut entries = HashMap::new();
+    let (mut group, mut option) = ("", "");
+    for line in help.lines() {
+        if line.is_empty() {
+            continue;
+        }
+        if !line.starts_with(' ') {
+            (group, option) = (line.trim_end_matches(':'), "");
+        } else if line.starts_with("      --") {
+            option = line.split_whitespace().next().unwrap_or_default();
+            entries.insert(option, (group, String::new()));
+        }
+        if let Some((_, text)) = entries.get_mut(option) {
+            *text += line.trim();
+            text.push(' ');
+        }
+    }
+    entries
+}
+
+#[test]
+fn help_tells_every_option_in_its_group_with_its_default_and_variable() {
+    let output = run(loiter().arg("--help"));
+    assert!(output.status.success());
+    let help = text(&output.stdout);
+    let mut entries = help_by_option(help);
+    for (group, option, default) in OPTIONS {
+        let (heading, text) = entries.remove(option).expect(option);
+        assert_eq!(heading, group, "{option}");
+        assert_holds(&text, &[default, &format!("[env: {}]", variable(option))]);
+    }
+    assert!(entries.is_empty(), "options not asked for: {entries:?}");
+    assert_holds(help, &["\nDurations:", "\nExit status:", "\nSignals:"]);
+}
+
+#[test]
+fn short_help_and_version_go_to_standard_output() {
+    let output = run(loiter().arg("-h"));
+    assert!(output.status.success());
+    assert_holds(text(&output.stdout), &["Usage:", "--listen", "Logging:"]);
+    let output = run(loiter().arg("--version"));
+    assert!(output.status.success());
+    assert_eq!(
+        text(&output.stdout),
+        concat!("loiter ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+}
+
+#[test]
+fn a_bad_value_is_refused_with_option_value_and_what_is_allowed() {
+    for (option, value, allowed) in BAD_VALUES {
+        let output = run(loiter().arg(format!("{option}={value}")));
+        assert_holds(refusal(&output), &[option, value, allowed]);
+    }
+}
+
+#[test]
+fn a_bad_value_in_the_environment_names_the_variable() {
+    for (option, value, allowed) in BAD_VALUES {
+        let variable = variable(option);
+        let output = run(loiter().env(&variable, value));
+        assert_holds(refusal(&output), &[&variable, value, allowed]);
+    }
+}
+
+#[test]
+fn a_flags_variable_is_true_or_false() {
+    let output = run(loiter().env("LOITER_SECURE_COOKIES", "yes"));
+    assert_holds(
+        refusal(&output),
+        &["LOITER_SECURE_COOKIES", "'yes'", "true, false"],
+    );
+}
+
+#[test]
+fn a_list_in_the_environment_is_split_at_commas() {
+    let output = run(loiter().env("LOITER_LISTEN", "127.0.0.1:0,nowhere"));
+    assert_holds(refusal(&output), &["LOITER_LISTEN", "'nowhere'"]);
+}
+
+#[test]
+fn an_option_wins_over_its_variable_even_when_that_is_wrong() {
+    // Another option's bad value ends the run before it serves, and shows what was passed over.
+    let output = run(loiter()
+        .args(["--recent", "5", "--queue", "0"])
+        .env("LOITER_RECENT", "none"));
+    let reason = refusal(&output);
+    assert_holds(reason, &["--queue"]);
+    assert!(!reason.contains("RECENT"), "{reason}");
+}
+
+#[test]
+fn the_command_lines_own_fault_is_told_before_the_environments() {
+    let output = run(loiter().args(["--recent", "0"]).env("LOITER_QUEUE", "x"));
+    let reason = refusal(&output);
+    assert_holds(reason, &["'0'", "--recent"]);
+    assert!(!reason.contains("LOITER_"), "{reason}");
+}
+
+#[test]
+fn a_body_too_small_for_a_message_names_both_options_as_they_were_given() {
+    let output = run(loiter()
+        .args(["--max-message", "10000"])
+        .env("LOITER_MAX_BODY", "20000"));
+    assert_holds(
+        refusal(&output),
+        &[
+            "LOITER_MAX_BODY",
+            "20000",
+            "31024 at least",
+            "--max-message",
+        ],
+    );
+}
+
+#[test]
+fn an_unknown_option_is_refused_by_its_name() {
+    for unknown in [&["--recents", "5"][..], &["-q"], &["serve"]]
+        .iter()
+        .chain(&NOT_YET)
+    {
+        let output = run(loiter().args(*unknown));
+        assert_holds(refusal(&output), &["unexpected argument", unknown[0]]);
+    }
+}

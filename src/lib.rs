@@ -3,6 +3,7 @@
 pub mod arena;
 pub mod chat;
 pub mod config;
+pub mod http;
 pub mod job;
 pub mod model;
 pub mod runtime;

@@ -1,0 +1,123 @@
+//! The state between the calls: what may be seen of it, and which calls are legal when.
+
+use super::*;
+
+const LIMITS: Limits = Limits {
+    head_max: 1000,
+    body_max: 100,
+};
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+
+#[test]
+fn the_state_is_twenty_four_bytes() {
+    assert_eq!(size_of::<Exchange>(), 24);
+}
+
+#[test]
+fn no_byte_of_a_head_is_searched_twice() {
+    // With one byte at a time, what is left to search never exceeds the new byte and a line end.
+    let head = [&GET[..GET.len() - 2], b"A: b\r\nC\r\r\r\nD: e\r\n\r\n"].concat();
+    let mut exchange = Exchange::default();
+    for length in 1..head.len() {
+        exchange.receive(&head[..length], &LIMITS);
+        let Reading::Head { searched } = exchange.reading else {
+            panic!("{:?} after {length} bytes", exchange.reading);
+        };
+        assert!(length - searched <= 2, "{searched} of {length} searched");
+    }
+}
+
+#[test]
+fn a_whole_request_is_borrowed_and_a_late_body_is_not() {
+    let post = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc";
+    let borrowed = |input: &[u8], exchange: &mut Exchange| {
+        let Event::Request(request) = exchange.receive(input, &LIMITS).event else {
+            panic!("no request");
+        };
+        matches!(
+            (request.bytes, request.body),
+            (Cow::Borrowed(_), Cow::Borrowed(_))
+        )
+    };
+    assert!(borrowed(GET, &mut Exchange::default()));
+    assert!(borrowed(post, &mut Exchange::default()));
+    let (early, late) = post.split_at(post.len() - 1);
+    let mut exchange = Exchange::default();
+    assert_eq!(exchange.receive(early, &LIMITS).consumed, early.len());
+    assert!(!borrowed(late, &mut exchange));
+}
+
+#[test]
+fn input_waits_for_the_answer() {
+    let mut exchange = Exchange::default();
+    assert!(matches!(
+        exchange.receive(GET, &LIMITS).event,
+        Event::Request(_)
+    ));
+    assert_eq!(exchange.phase(), Phase::Answering);
+    let received = exchange.receive(GET, &LIMITS);
+    assert!(matches!(received.event, Event::NeedMore));
+    assert_eq!(received.consumed, 0);
+    assert_eq!(exchange.answered(), After::KeepAlive);
+    assert!(matches!(
+        exchange.receive(GET, &LIMITS).event,
+        Event::Request(_)
+    ));
+}
+
+#[test]
+fn close_after_answer_holds_for_a_request_under_way_and_for_the_next() {
+    for begun in [0, 5, GET.len()] {
+        let mut exchange = Exchange::default();
+        exchange.receive(&GET[..begun], &LIMITS);
+        exchange.close_after_answer();
+        exchange.receive(GET, &LIMITS);
+        assert_eq!(exchange.framing().after, After::Close);
+        assert_eq!(exchange.answered(), After::Close);
+        assert_eq!(exchange.phase(), Phase::Lingering);
+        assert_eq!(exchange.receive(GET, &LIMITS).consumed, GET.len());
+    }
+}
+
+#[test]
+fn only_a_request_under_way_times_out() {
+    let mut exchange = Exchange::default();
+    assert_eq!(exchange.timed_out(), None);
+    exchange.receive(b"\r\n\r", &LIMITS);
+    assert_eq!(exchange.phase(), Phase::Idle);
+    assert_eq!(exchange.timed_out(), None);
+    exchange.receive(GET, &LIMITS);
+    assert_eq!(exchange.timed_out(), None);
+
+    let post = b"HEAD / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\na";
+    for (begun, head_only) in [(&GET[..1], false), (&post[..], true)] {
+        let mut exchange = Exchange::default();
+        exchange.receive(begun, &LIMITS);
+        assert_eq!(exchange.phase(), Phase::Receiving);
+        assert_eq!(exchange.timed_out(), Some(Rejection::RequestTimeout));
+        assert_eq!(exchange.framing().after, After::Close);
+        assert_eq!(exchange.framing().head_only, head_only);
+        assert_eq!(exchange.timed_out(), None);
+        assert_eq!(exchange.answered(), After::Close);
+        assert_eq!(exchange.timed_out(), None);
+    }
+}
+
+#[test]
+#[should_panic(expected = "no answer is owed")]
+fn nothing_is_answered_twice() {
+    let mut exchange = Exchange::default();
+    exchange.receive(GET, &LIMITS);
+    exchange.answered();
+    exchange.answered();
+}
+
+#[test]
+fn debug_output_hides_what_came() {
+    let mut exchange = Exchange::default();
+    let post = b"POST /hunter2 HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhunter2";
+    exchange.receive(post, &LIMITS);
+    assert_eq!(exchange.phase(), Phase::Receiving);
+    assert!(!format!("{exchange:?}").contains("hunter2"));
+    assert!(!format!("{exchange:?}").contains("104, 117"));
+}

@@ -1,0 +1,265 @@
+//! A response as the API makes it → the bytes that go out.
+//!
+//! Rendered in one go into a buffer of the right size, since one rendering may be shared by every
+//! socket of a chatroom.
+
+use super::request::Version;
+
+/// What to send when [`Event::Continue`](super::Event::Continue) asks for it (RFC 9110 §15.2.1).
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// What becomes of the connection behind an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum After {
+    /// The next request may come.
+    KeepAlive,
+    /// Nothing more is read as a request; the connection ends when the answer has gone out.
+    Close,
+}
+
+/// What an answer must look like. Two requests with the same framing can share a rendered answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Framing {
+    /// What the answer says about the connection.
+    pub after: After,
+    /// The request's version. The answer is HTTP/1.1 either way (RFC 9110 §6.2), but only HTTP/1.0 has to be
+    /// told that it may go on.
+    pub version: Version,
+    /// Whether the body stays away, though its length is told (RFC 9110 §9.3.2).
+    pub head_only: bool,
+}
+
+/// A status code (RFC 9110 §15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status(pub u16);
+
+impl Status {
+    /// The phrase that goes with the code; empty for one that the server does not use.
+    pub fn reason(self) -> &'static str {
+        match self.0 {
+            200 => "OK",
+            204 => "No Content",
+            304 => "Not Modified",
+            400 => "Bad Request",
+            401 => "Unauthorized",
+            403 => "Forbidden",
+            404 => "Not Found",
+            405 => "Method Not Allowed",
+            408 => "Request Timeout",
+            409 => "Conflict",
+            410 => "Gone",
+            413 => "Content Too Large",
+            414 => "URI Too Long",
+            415 => "Unsupported Media Type",
+            417 => "Expectation Failed",
+            429 => "Too Many Requests",
+            431 => "Request Header Fields Too Large",
+            500 => "Internal Server Error",
+            501 => "Not Implemented",
+            503 => "Service Unavailable",
+            505 => "HTTP Version Not Supported",
+            _ => "",
+        }
+    }
+
+    /// The code's three digits.
+    fn digits(self) -> [u8; 3] {
+        [100, 10, 1].map(|unit| b'0' + (self.0 / unit % 10) as u8)
+    }
+
+    /// RFC 9110 §8.6, §15.4.5.
+    fn has_no_body(self) -> bool {
+        matches!(self.0, 204 | 304)
+    }
+}
+
+/// An answer, before it is known how it is framed.
+#[derive(Clone, Copy, Debug)]
+pub struct Response<'a> {
+    /// The status code.
+    pub status: Status,
+    /// Names and values beside those that every answer has.
+    pub fields: &'a [(&'a str, &'a str)],
+    /// The body's media type.
+    pub content_type: Option<&'a str>,
+    /// The body.
+    pub body: &'a [u8],
+}
+
+impl Response<'_> {
+    /// The bytes to send. `date` is the `Date` field's value (RFC 9110 §5.6.7).
+    ///
+    /// # Panics
+    /// If a value could end its line, or a name its field: then a client's text would become another field,
+    /// or another answer. If there is a body with 204 or 304.
+    pub fn render(&self, date: &str, framing: Framing) -> Vec<u8> {
+        let bare = self.status.has_no_body();
+        assert!(
+            !bare || self.body.is_empty(),
+            "{:?} has no body",
+            self.status
+        );
+        let code = self.status.digits();
+        let length = self.body.len().to_string();
+        let own = [
+            (!bare).then_some(("Content-Length", &*length)),
+            self.content_type.map(|kind| ("Content-Type", kind)),
+            connection(framing).map(|option| ("Connection", option)),
+        ];
+        let always = [("Date", date), ("Cache-Control", "no-store")];
+        let fields = always
+            .into_iter()
+            .chain(own.into_iter().flatten())
+            .chain(self.fields.iter().copied());
+        let body = match framing.head_only {
+            true => &[][..],
+            false => self.body,
+        };
+        let lines = fields.flat_map(|(name, value)| {
+            assert!(is_field(name, value), "{name}: {value:?} is no field");
+            [name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]
+        });
+        let start: [&[u8]; 5] = [
+            b"HTTP/1.1 ",
+            &code,
+            b" ",
+            self.status.reason().as_bytes(),
+            b"\r\n",
+        ];
+        let parts = start.into_iter().chain(lines).chain([&b"\r\n"[..], body]);
+
+        let mut bytes = Vec::with_capacity(parts.clone().map(<[u8]>::len).sum());
+        parts.for_each(|part| bytes.extend_from_slice(part));
+        bytes
+    }
+}
+
+/// HTTP/1.1 goes on unless told otherwise, HTTP/1.0 ends unless told otherwise (RFC 9112 §9.3).
+fn connection(framing: Framing) -> Option<&'static str> {
+    match (framing.after, framing.version) {
+        (After::Close, _) => Some("close"),
+        (After::KeepAlive, Version::Http10) => Some("keep-alive"),
+        (After::KeepAlive, Version::Http11) => None,
+    }
+}
+
+fn is_field(name: &str, value: &str) -> bool {
+    let ends = |byte: &u8| matches!(byte, b'\r' | b'\n' | b'\0');
+    !name.is_empty()
+        && !name.contains(':')
+        && !name.as_bytes().iter().chain(value.as_bytes()).any(ends)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DATE: &str = "Mon, 23 Nov 2026 08:00:00 GMT";
+    const PLAIN: Framing = Framing {
+        after: After::KeepAlive,
+        version: Version::Http11,
+        head_only: false,
+    };
+    const OK: Response<'static> = Response {
+        status: Status(200),
+        fields: &[("Set-Cookie", "session=x"), ("Allow", "GET")],
+        content_type: Some("application/json; charset=utf-8"),
+        body: b"[]",
+    };
+
+    fn text(response: &Response<'_>, framing: Framing) -> String {
+        let bytes = response.render(DATE, framing);
+        assert_eq!(bytes.len(), bytes.capacity(), "reserved exactly");
+        String::from_utf8(bytes).expect("ASCII")
+    }
+
+    #[test]
+    fn a_whole_answer() {
+        assert_eq!(
+            text(&OK, PLAIN),
+            "HTTP/1.1 200 OK\r\n\
+             Date: Mon, 23 Nov 2026 08:00:00 GMT\r\n\
+             Cache-Control: no-store\r\n\
+             Content-Length: 2\r\n\
+             Content-Type: application/json; charset=utf-8\r\n\
+             Set-Cookie: session=x\r\n\
+             Allow: GET\r\n\
+             \r\n[]"
+        );
+    }
+
+    #[test]
+    fn the_answer_to_head_keeps_its_length() {
+        let head_only = Framing {
+            head_only: true,
+            ..PLAIN
+        };
+        let whole = text(&OK, PLAIN);
+        assert_eq!(
+            text(&OK, head_only),
+            whole.strip_suffix("[]").expect("its body")
+        );
+    }
+
+    #[test]
+    fn connection_says_only_what_the_version_does_not() {
+        for (after, version, wanted) in [
+            (After::KeepAlive, Version::Http11, None),
+            (
+                After::KeepAlive,
+                Version::Http10,
+                Some("Connection: keep-alive\r\n"),
+            ),
+            (After::Close, Version::Http11, Some("Connection: close\r\n")),
+            (After::Close, Version::Http10, Some("Connection: close\r\n")),
+        ] {
+            let text = text(
+                &OK,
+                Framing {
+                    after,
+                    version,
+                    head_only: false,
+                },
+            );
+            assert!(text.starts_with("HTTP/1.1 200 OK\r\n"));
+            assert_eq!(text.contains("Connection:"), wanted.is_some());
+            assert!(wanted.is_none_or(|line| text.contains(line)));
+        }
+    }
+
+    #[test]
+    fn no_content_has_no_length() {
+        let response = Response {
+            status: Status(204),
+            fields: &[],
+            content_type: None,
+            body: b"",
+        };
+        let text = text(&response, PLAIN);
+        assert!(text.starts_with("HTTP/1.1 204 No Content\r\n"));
+        assert!(!text.contains("Content-"));
+    }
+
+    #[test]
+    #[should_panic(expected = "is no field")]
+    fn a_value_cannot_split_the_answer() {
+        let fields = [("Location", "/\r\nSet-Cookie: session=stolen")];
+        let _ = Response {
+            fields: &fields,
+            ..OK
+        }
+        .render(DATE, PLAIN);
+    }
+
+    #[test]
+    fn an_unknown_code_has_an_empty_phrase() {
+        let text = text(
+            &Response {
+                status: Status(299),
+                ..OK
+            },
+            PLAIN,
+        );
+        assert!(text.starts_with("HTTP/1.1 299 \r\n"));
+    }
+}

@@ -12,6 +12,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::num::NonZeroU32;
+use std::ops::Range;
 
 use slab::Slab;
 
@@ -229,6 +230,21 @@ impl<T, M> SideTable<T, M> {
     /// Whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// How many slots there are, vacant ones included: a bound for [`SideTable::keys_in`].
+    pub fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The keys of the values in a range of slots, for going through all of them in pieces.
+    pub fn keys_in(&self, slots: Range<usize>) -> Vec<Key<M>> {
+        let end = slots.end.min(self.slots.len());
+        let slots = slots.start.min(end)..end;
+        let occupied = |index: usize| Some((index, self.slots[index].as_ref()?.generation));
+        let keys = slots.filter_map(occupied);
+        keys.map(|(index, generation)| Key::new(index as u32, generation))
+            .collect()
     }
 
     /// All values with their keys, by slot.

@@ -170,9 +170,9 @@ impl Chat {
     /// Whoever made a held call is gone: nothing of it stays. Stale keys are ignored.
     pub fn forget(&mut self, key: HeldKey) {
         match self.held.get(key) {
-            None | Some(Held::Underway) => {}
+            None | Some(Held::Waiting(None)) => {}
             Some(Held::Parked(_)) => drop(self.unpark(key)),
-            Some(Held::Waiting(waiting)) => {
+            Some(Held::Waiting(Some(waiting))) => {
                 let watch = waiting.watch;
                 self.held.remove(key);
                 self.unwatch(watch);

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::call::{Failure, Reply, SessionCall};
-use super::chatrooms::{ChatroomKey, Load, Loading};
+use super::chatrooms::{ChatroomKey, Load};
 use super::held::{self, Held, HeldKey, Poll, Waiting, Watch};
 use super::serve::Ending;
 use super::sessions::{Chatrooms, SessionKey, Standing, UserKey};
@@ -72,13 +72,13 @@ impl Chat {
         match self.proceed(now, &mut waiting) {
             Step::Done => None,
             Step::Park(session, chatroom) => {
-                let key = self.held.insert(Held::Underway);
+                let key = self.held.insert(Held::UNDERWAY);
                 self.park(key, waiting.ticket, session, chatroom);
                 Some(key)
             }
             step => {
                 self.watch(&mut waiting);
-                let key = self.held.insert(Held::Underway);
+                let key = self.held.insert(Held::UNDERWAY);
                 self.wait(step, key, waiting);
                 Some(key)
             }
@@ -90,9 +90,11 @@ impl Chat {
         let Some(held) = self.held.get_mut(key) else {
             return;
         };
-        let mut waiting = match std::mem::replace(held, Held::Underway) {
-            Held::Waiting(waiting) => *waiting,
-            Held::Parked(_) | Held::Underway => unreachable!("only waiting calls are listed"),
+        let mut waiting = match std::mem::replace(held, Held::UNDERWAY) {
+            Held::Waiting(Some(waiting)) => *waiting,
+            Held::Waiting(None) | Held::Parked(_) => {
+                unreachable!("only calls that wait are listed")
+            }
         };
         let watch = waiting.watch;
         match self.proceed(now, &mut waiting) {
@@ -105,7 +107,7 @@ impl Chat {
 
     /// A held call cannot get what it waits for.
     pub(super) fn give_up(&mut self, key: HeldKey, fault: Fault) {
-        if let Some(Held::Waiting(waiting)) = self.held.get(key) {
+        if let Some(Held::Waiting(Some(waiting))) = self.held.get(key) {
             let (ticket, watch) = (waiting.ticket, waiting.watch);
             self.held.remove(key);
             self.unwatch(watch);
@@ -272,7 +274,7 @@ impl Chat {
     /// Lets a call wait for what `step` says.
     fn wait(&mut self, step: Step, key: HeldKey, waiting: Waiting) {
         let hash = waiting.session;
-        *self.held.get_mut(key).expect("held") = Held::Waiting(Box::new(waiting));
+        *self.held.get_mut(key).expect("held") = Held::Waiting(Some(Box::new(waiting)));
         match step {
             Step::Done | Step::Park(..) => unreachable!("nothing to wait for"),
             Step::AwaitUnknownSession => {

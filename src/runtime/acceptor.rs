@@ -182,6 +182,10 @@ impl Acceptor {
         self.refused.refuse(socket);
     }
 
+    pub(super) fn set_refusal(&mut self, refusal: Vec<u8>) {
+        self.refused.set_answer(refusal);
+    }
+
     pub(super) fn refusals(&self) -> u64 {
         self.refused.count
     }

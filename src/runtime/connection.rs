@@ -58,6 +58,8 @@ pub enum Flushed {
     Stalled,
     /// After a stall, all went.
     Drained,
+    /// All that there will ever be went, and the peer sees the end.
+    Finished,
     /// The peer is gone, and what was unsent with it.
     Broken,
 }
@@ -329,7 +331,11 @@ impl Connection {
         }
         let stalled_before = self.flags.clear_old(Flags::STALLED);
         if self.flags.any(Flags::FINISHING) && self.flags.set_new(Flags::FINISHED) {
-            self.socket.shutdown(Shutdown::Write)?;
+            // A peer that has ended too is closed now, which tells it as much.
+            if !self.flags.any(Flags::ENDED) {
+                self.socket.shutdown(Shutdown::Write)?;
+            }
+            return Ok(Some(Flushed::Finished));
         }
         Ok(stalled_before.then_some(Flushed::Drained))
     }

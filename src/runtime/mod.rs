@@ -319,6 +319,11 @@ impl Reactor {
         self.connections.len()
     }
 
+    /// From now on newcomers for whom there is no room are told this.
+    pub fn set_refusal(&mut self, refusal: Vec<u8>) {
+        self.acceptor.set_refusal(refusal);
+    }
+
     /// How many newcomers were refused so far.
     pub fn refusals(&self) -> u64 {
         self.acceptor.refusals()

@@ -36,6 +36,11 @@ impl Refused {
         }
     }
 
+    /// From now on newcomers are told this.
+    pub(super) fn set_answer(&mut self, answer: Vec<u8>) {
+        self.answer = answer;
+    }
+
     /// Tells a newcomer, and lets it linger.
     pub(super) fn refuse(&mut self, socket: TcpStream) {
         self.tell(&socket);

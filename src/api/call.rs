@@ -1,0 +1,202 @@
+//! A request's parameters, checked, as a call.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::route::Route;
+use crate::chat::{BadParameter, Call, SessionCall};
+use crate::config::Config;
+use crate::http::{Form, Request};
+use crate::job::Whom;
+use crate::model::{ChatroomId, Secret, SessionHash, UserId, Username, fold};
+
+/// Bytes of a password.
+const PASSWORD_MAX: usize = 1024;
+/// Bytes of a session's token, beyond which nobody needs to hash it to know that it is none of ours.
+const TOKEN_MAX: usize = 128;
+
+/// The rules for parameters that are settings.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Bytes of a message.
+    pub message_max: usize,
+    /// Characters of a new password.
+    pub password_chars_min: usize,
+}
+
+impl From<&Config> for Rules {
+    fn from(config: &Config) -> Self {
+        Self {
+            message_max: config.max_message,
+            password_chars_min: config.min_password_length,
+        }
+    }
+}
+
+type Checked<T> = Result<T, BadParameter>;
+
+/// The session that a request names: the SHA-256 of its cookie's text.
+pub fn session_of(request: &Request<'_>) -> Option<SessionHash> {
+    let token = request.cookie("session")?;
+    if token.is_empty() || token.len() > TOKEN_MAX {
+        return None;
+    }
+    let digest = ring::digest::digest(&ring::digest::SHA256, token.as_bytes());
+    digest.as_ref().try_into().ok().map(SessionHash)
+}
+
+/// What a request to `route` means.
+///
+/// # Errors
+/// [`BadParameter`] for a call that needs no session; for the others it is in the call.
+pub fn parse(route: Route, request: &Request<'_>, from: IpAddr, rules: &Rules) -> Checked<Call> {
+    let parameters = Parameters::of(request);
+    match route {
+        Route::Register => register(&parameters?, rules),
+        Route::Login => log_in(&parameters?, from),
+        _ => {
+            let call = parameters.and_then(|parameters| in_session(route, &parameters, rules));
+            Ok(Call::InSession(call.unwrap_or_else(SessionCall::Refused)))
+        }
+    }
+}
+
+fn register(parameters: &Parameters<'_>, rules: &Rules) -> Checked<Call> {
+    let name =
+        Username::parse(parameters.required("username")?).map_err(|rule| bad("username", rule))?;
+    let password = parameters.required("password")?;
+    if !(1..=PASSWORD_MAX).contains(&password.len()) {
+        return Err(bad("password", "must have 1 to 1024 bytes"));
+    }
+    let chars_min = rules.password_chars_min;
+    if password.chars().count() < chars_min {
+        let rule = format!("must have at least {chars_min} characters");
+        return Err(bad("password", rule));
+    }
+    let password = Secret(password.into());
+    Ok(Call::Register { name, password })
+}
+
+fn log_in(parameters: &Parameters<'_>, address: IpAddr) -> Checked<Call> {
+    let name = parameters.required("username")?;
+    let password = parameters.required("password")?;
+    // What could not have been registered is refused as a wrong password is: no rule is told here.
+    let is_possible = (1..=PASSWORD_MAX).contains(&password.len());
+    let name = Username::parse(name).ok().filter(|_| is_possible);
+    let shortened: String = password.chars().take(PASSWORD_MAX).collect();
+    Ok(Call::LogIn {
+        folded: name.map(|name| name.folded().clone()),
+        password: Secret(shortened.into()),
+        address,
+    })
+}
+
+fn in_session(route: Route, parameters: &Parameters<'_>, rules: &Rules) -> Checked<SessionCall> {
+    Ok(match route {
+        Route::Register | Route::Login => unreachable!("need no session"),
+        Route::Logout => SessionCall::LogOut,
+        Route::Chatrooms => SessionCall::Chatrooms,
+        Route::GetUser => SessionCall::FindUsers {
+            prefix: prefix(parameters.required("name")?)?,
+        },
+        Route::Longpoll => SessionCall::Poll {
+            chatroom: parameters.chatroom()?,
+        },
+        Route::Endpoll => SessionCall::EndPolls {
+            chatroom: parameters.chatroom()?,
+        },
+        Route::SendMessage => SessionCall::Send {
+            chatroom: parameters.chatroom()?,
+            text: message(parameters.required("message")?, rules)?,
+        },
+        Route::NewChatroom => SessionCall::CreateChatroom,
+        Route::AddToChatroom => SessionCall::AddParticipant {
+            chatroom: parameters.chatroom()?,
+            whom: whom(parameters.required("usertoadd")?),
+        },
+        Route::ChatroomParticipants => SessionCall::Participants {
+            chatroom: parameters.chatroom()?,
+        },
+    })
+}
+
+fn prefix(name: &str) -> Checked<String> {
+    let folded = fold(name);
+    match folded.is_empty() {
+        true => Err(bad("name", "must not be empty")),
+        false => Ok(folded),
+    }
+}
+
+fn message(given: &str, rules: &Rules) -> Checked<Box<str>> {
+    let text = given.replace("\r\n", "\n");
+    let max = rules.message_max;
+    if text.is_empty() || text.len() > max {
+        return Err(bad("message", format!("must have 1 to {max} bytes")));
+    }
+    let is_refused = |c: &char| c.is_control() && !matches!(c, '\t' | '\n');
+    match text.chars().find(is_refused) {
+        Some(c) => Err(bad(
+            "message",
+            format!(
+                "must not hold the control character U+{:04X}: of these only tab and newline are allowed",
+                u32::from(c)
+            ),
+        )),
+        None => Ok(text.into()),
+    }
+}
+
+/// Digits are an id, as getUser gives them, and never a name: else whoever registers the name `7`
+/// would be added in place of user 7.
+fn whom(given: &str) -> Whom {
+    if let Some(id) = id(given).and_then(UserId::new) {
+        return Whom::Id(id);
+    }
+    match Username::parse(given) {
+        Ok(name) => Whom::Name(Arc::clone(name.folded())),
+        Err(_) => Whom::Nobody,
+    }
+}
+
+/// A number in decimal digits: Rust's own parsing takes a sign too.
+fn id(given: &str) -> Option<i64> {
+    let is_plain = !given.is_empty() && given.bytes().all(|byte| byte.is_ascii_digit());
+    given.parse().ok().filter(|_| is_plain)
+}
+
+fn bad(name: &str, rule: impl std::fmt::Display) -> BadParameter {
+    BadParameter(format!("{name} {rule}."))
+}
+
+/// The parameters of a request: the body's win over the query's.
+struct Parameters<'a> {
+    query: Form<'a>,
+    body: Option<Form<'a>>,
+}
+
+impl<'a> Parameters<'a> {
+    fn of(request: &'a Request<'_>) -> Checked<Self> {
+        let form = |text| Form::parse(text).map_err(|fault| BadParameter(format!("{fault}.")));
+        let has_form = request.method() == crate::http::Method::Post && request.is_form();
+        Ok(Self {
+            query: form(request.query().as_bytes())?,
+            body: has_form.then(|| form(request.body())).transpose()?,
+        })
+    }
+
+    fn required(&self, name: &str) -> Checked<&str> {
+        let in_body = self.body.as_ref().and_then(|body| body.value(name));
+        in_body
+            .or_else(|| self.query.value(name))
+            .ok_or_else(|| bad(name, "is missing"))
+    }
+
+    fn chatroom(&self) -> Checked<ChatroomId> {
+        let given = self.required("chatroomid")?;
+        id(given).and_then(ChatroomId::new).ok_or_else(|| {
+            let rule = "must be an id: an integer from 1 to 9223372036854775807 in decimal digits";
+            bad("chatroomid", rule)
+        })
+    }
+}

@@ -1,0 +1,294 @@
+//! The chat core's answer as a response: the one map from what happened to the wire.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::json;
+use super::route::Route;
+use crate::chat::{Failure, Reply};
+use crate::config::Config;
+use crate::http::{After, Framing, Rejection, Response, Status, Version};
+use crate::job::Fault;
+use crate::model::Now;
+
+const JSON: &str = "application/json; charset=utf-8";
+/// When it is worth trying again where a queue was full: it is emptied many times a second.
+const OVERLOADED_RETRY_AFTER_S: &str = "1";
+
+/// What a request came to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// A call to this route was answered.
+    Replied(Route, Reply),
+    /// It was refused before it was a call.
+    Failed(Failure),
+    /// The HTTP layer refused it.
+    Rejected(Rejection),
+    /// No such path.
+    NotFound,
+    /// The path has other methods.
+    NotAllowed(&'static str),
+    /// OPTIONS.
+    Allowed(&'static str),
+}
+
+/// Renders responses, and remembers the last shared one.
+///
+/// All polls that one message wakes get the same list; the first renders the response, the
+/// others share its bytes.
+#[derive(Debug)]
+pub struct Renderer {
+    session_max_age_s: u64,
+    secure_cookies: bool,
+    date: String,
+    date_unix_s: u64,
+    last: Option<Rendered>,
+}
+
+/// A response to a list of messages.
+#[derive(Debug)]
+struct Rendered {
+    list: Arc<[u8]>,
+    framing: Framing,
+    response: Arc<[u8]>,
+}
+
+/// A response that is not rendered yet.
+struct Draft<'a> {
+    status: u16,
+    fields: Vec<(&'static str, Cow<'a, str>)>,
+    body: Cow<'a, [u8]>,
+}
+
+impl Renderer {
+    /// A renderer that has rendered nothing.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            session_max_age_s: config.session_lifetime.as_secs(),
+            secure_cookies: config.secure_cookies,
+            date: String::new(),
+            date_unix_s: u64::MAX,
+            last: None,
+        }
+    }
+
+    /// The bytes of a response.
+    pub fn render(&mut self, now: Now, outcome: &Outcome, framing: Framing) -> Arc<[u8]> {
+        self.tell_time(now);
+        let Outcome::Replied(_, Reply::Messages(list)) = outcome else {
+            let draft = self.draft(outcome);
+            return draft.render(&self.date, framing).into();
+        };
+        match &self.last {
+            Some(last) if Arc::ptr_eq(&last.list, list) && last.framing == framing => {
+                last.response.clone()
+            }
+            _ => {
+                let draft = Draft::ok(&list[..]);
+                let response: Arc<[u8]> = draft.render(&self.date, framing).into();
+                self.last = Some(Rendered {
+                    list: list.clone(),
+                    framing,
+                    response: response.clone(),
+                });
+                response
+            }
+        }
+    }
+
+    /// The answer to a newcomer for whom there is no room, whatever it asks for.
+    pub fn render_refusal(&mut self, now: Now) -> Vec<u8> {
+        self.tell_time(now);
+        let message = "All connections that this server can have are in use.";
+        let framing = Framing {
+            after: After::Close,
+            version: Version::Http11,
+            head_only: false,
+        };
+        Draft::error(503, "overloaded", message)
+            .with("Retry-After", OVERLOADED_RETRY_AFTER_S)
+            .render(&self.date, framing)
+    }
+
+    /// Lets go of the shared response.
+    pub fn forget(&mut self) {
+        self.last = None;
+    }
+
+    fn tell_time(&mut self, now: Now) {
+        let unix_s = now.unix_ms / 1000;
+        if unix_s != self.date_unix_s {
+            self.date_unix_s = unix_s;
+            self.date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(unix_s));
+            self.last = None;
+        }
+    }
+
+    fn draft<'a>(&self, outcome: &'a Outcome) -> Draft<'a> {
+        match outcome {
+            Outcome::Replied(route, reply) => self.replied(*route, reply),
+            Outcome::Failed(failure) => failed(None, failure),
+            Outcome::Rejected(rejection) => {
+                let (status, code) = rejected(rejection);
+                Draft::error(status, code, &format!("Refused: {rejection}."))
+            }
+            Outcome::NotFound => Draft::error(404, "not_found", "There is nothing at this path."),
+            Outcome::NotAllowed(allow) => {
+                let message = format!("This path allows {allow}.");
+                Draft::error(405, "method_not_allowed", &message).with("Allow", *allow)
+            }
+            Outcome::Allowed(allow) => Draft {
+                status: 204,
+                fields: Vec::new(),
+                body: Cow::Borrowed(b""),
+            }
+            .with("Allow", *allow),
+        }
+    }
+
+    fn replied<'a>(&self, route: Route, reply: &'a Reply) -> Draft<'a> {
+        match reply {
+            Reply::Registered(user) => Draft::ok(json::user(user).into_bytes()),
+            Reply::LoggedIn(user, token) => {
+                let cookie = self.cookie(&token.0, self.session_max_age_s);
+                Draft::ok(json::user(user).into_bytes()).with("Set-Cookie", cookie)
+            }
+            Reply::LoggedOut => {
+                Draft::ok(&br#"{"status":"ok"}"#[..]).with("Set-Cookie", self.cookie("", 0))
+            }
+            Reply::Chatrooms(ids) => Draft::ok(json::array(ids.iter()).into_bytes()),
+            // The document gives getUser an empty object where it finds nobody.
+            Reply::Users(users) if users.is_empty() && route == Route::GetUser => {
+                Draft::ok(&b"{}"[..])
+            }
+            Reply::Users(users) => Draft::ok(json::users(users).into_bytes()),
+            Reply::Messages(list) => Draft::ok(&list[..]),
+            Reply::Ended { polls, messages } => {
+                let mut body =
+                    format!(r#"{{"status":"ok","ended":{polls},"messages":"#).into_bytes();
+                body.extend_from_slice(messages);
+                body.push(b'}');
+                Draft::ok(body)
+            }
+            Reply::Created(id) => Draft::ok(format!(r#"{{"chatroomid":{id}}}"#).into_bytes()),
+            Reply::Chatroom {
+                id,
+                admin,
+                participants,
+            } => Draft::ok(json::chatroom(*id, *admin, participants).into_bytes()),
+            Reply::Failed(failure) => failed(Some(route), failure),
+        }
+    }
+
+    fn cookie(&self, token: &str, max_age_s: u64) -> String {
+        let secure = if self.secure_cookies { "; Secure" } else { "" };
+        format!("session={token}; HttpOnly; SameSite=Lax; Path=/; Max-Age={max_age_s}{secure}")
+    }
+}
+
+impl<'a> Draft<'a> {
+    fn ok(body: impl Into<Cow<'a, [u8]>>) -> Self {
+        Self {
+            status: 200,
+            fields: Vec::new(),
+            body: body.into(),
+        }
+    }
+
+    fn error(status: u16, code: &str, message: &str) -> Self {
+        Self {
+            status,
+            fields: Vec::new(),
+            body: Cow::Owned(json::error(code, message).into_bytes()),
+        }
+    }
+
+    fn with(mut self, name: &'static str, value: impl Into<Cow<'a, str>>) -> Self {
+        self.fields.push((name, value.into()));
+        self
+    }
+
+    fn render(&self, date: &str, framing: Framing) -> Vec<u8> {
+        let fields: Vec<(&str, &str)> = self.fields.iter().map(|(n, v)| (*n, &**v)).collect();
+        Response {
+            status: Status(self.status),
+            fields: &fields,
+            content_type: (self.status != 204).then_some(JSON),
+            body: &self.body,
+        }
+        .render(date, framing)
+    }
+}
+
+fn failed<'a>(route: Option<Route>, failure: &Failure) -> Draft<'a> {
+    match failure {
+        Failure::BadParameter(what) => Draft::error(400, "bad_parameter", &what.0),
+        Failure::TooManyAttempts { retry_after_s } => Draft::error(
+            429,
+            "too_many_attempts",
+            "Too many logins have failed for this name or from this address.",
+        )
+        .with("Retry-After", retry_after_s.to_string()),
+        Failure::Fault(fault) => faulted(route, *fault),
+    }
+}
+
+fn faulted<'a>(route: Option<Route>, fault: Fault) -> Draft<'a> {
+    let (status, code, message) = match fault {
+        Fault::StorageFailed => (
+            500,
+            "storage_failed",
+            "The database could not be read or written just now. Nothing was changed.",
+        ),
+        Fault::Overloaded => (
+            503,
+            "overloaded",
+            "Too much is waiting to be done. Nothing was begun.",
+        ),
+        Fault::UsernameTaken => (409, "username_taken", "Another user has this name."),
+        Fault::BadCredentials => (
+            401,
+            "bad_credentials",
+            "There is no user with this name and password.",
+        ),
+        Fault::NoSession => (401, "no_session", "Log in first: there is no such session."),
+        Fault::NotAParticipant => (
+            not_a_participant(route),
+            "not_a_participant",
+            "There is no such chatroom, or you are not in it.",
+        ),
+        Fault::NotAdmin => (
+            403,
+            "not_admin",
+            "There is no such chatroom, or you are not its admin.",
+        ),
+        Fault::NoSuchUser => (404, "no_such_user", "There is no such user."),
+    };
+    let draft = Draft::error(status, code, message);
+    match fault {
+        Fault::Overloaded => draft.with("Retry-After", OVERLOADED_RETRY_AFTER_S),
+        _ => draft,
+    }
+}
+
+/// The document says 500 for polling and sending; elsewhere it is silent.
+fn not_a_participant(route: Option<Route>) -> u16 {
+    match route {
+        Some(Route::Longpoll | Route::Endpoll | Route::SendMessage) => 500,
+        _ => 403,
+    }
+}
+
+fn rejected(rejection: &Rejection) -> (u16, &'static str) {
+    match rejection {
+        Rejection::BadRequest(_) => (400, "bad_request"),
+        Rejection::RequestTimeout => (408, "request_timeout"),
+        Rejection::BodyTooLarge => (413, "body_too_large"),
+        Rejection::UriTooLong => (414, "uri_too_long"),
+        Rejection::ExpectationFailed => (417, "expectation_failed"),
+        Rejection::HeadTooLarge => (431, "head_too_large"),
+        Rejection::NotImplemented => (501, "not_implemented"),
+        Rejection::VersionNotSupported => (505, "version_not_supported"),
+    }
+}

@@ -1,0 +1,167 @@
+//! Which call a path and a method name.
+
+use crate::http::{Method, Request};
+
+/// The calls of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// `POST /register`
+    Register,
+    /// `POST /login`
+    Login,
+    /// `POST /logout`
+    Logout,
+    /// `GET /message/chatrooms`
+    Chatrooms,
+    /// `GET /message/getUser`
+    GetUser,
+    /// `GET /message/longpoll`
+    Longpoll,
+    /// `GET /message/endpoll`
+    Endpoll,
+    /// `POST /message/sendMessage`
+    SendMessage,
+    /// `POST /message/newChatroom`
+    NewChatroom,
+    /// `POST /message/addToChatroom`
+    AddToChatroom,
+    /// `GET /message/chatroomParticipants`
+    ChatroomParticipants,
+}
+
+/// The methods that a route has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Methods {
+    /// GET, and HEAD, which asks for the same without its body.
+    Get,
+    /// GET alone: HEAD would wait, or end what waits, for an answer that nobody wants to read.
+    GetOnly,
+    Post,
+}
+
+/// Every path, without its trailing slash.
+const ROUTES: [(&str, Methods, Route); 11] = [
+    ("/register", Methods::Post, Route::Register),
+    ("/login", Methods::Post, Route::Login),
+    ("/logout", Methods::Post, Route::Logout),
+    ("/message/chatrooms", Methods::Get, Route::Chatrooms),
+    ("/message/getUser", Methods::Get, Route::GetUser),
+    ("/message/longpoll", Methods::GetOnly, Route::Longpoll),
+    ("/message/endpoll", Methods::GetOnly, Route::Endpoll),
+    ("/message/sendMessage", Methods::Post, Route::SendMessage),
+    ("/message/newChatroom", Methods::Post, Route::NewChatroom),
+    (
+        "/message/addToChatroom",
+        Methods::Post,
+        Route::AddToChatroom,
+    ),
+    (
+        "/message/chatroomParticipants",
+        Methods::Get,
+        Route::ChatroomParticipants,
+    ),
+];
+
+/// What a path and a method come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Routed {
+    /// A call.
+    To(Route),
+    /// OPTIONS: these are allowed.
+    Allowed(&'static str),
+    /// No such path.
+    NotFound,
+    /// The path has other methods: these.
+    NotAllowed(&'static str),
+}
+
+impl Methods {
+    fn allow(self) -> &'static str {
+        match self {
+            Self::Get => "GET, HEAD, OPTIONS",
+            Self::GetOnly => "GET, OPTIONS",
+            Self::Post => "POST, OPTIONS",
+        }
+    }
+
+    fn has(self, method: Method) -> bool {
+        match self {
+            Self::Get => matches!(method, Method::Get | Method::Head),
+            Self::GetOnly => method == Method::Get,
+            Self::Post => method == Method::Post,
+        }
+    }
+}
+
+/// Finds what a request is to.
+pub fn route(request: &Request<'_>) -> Routed {
+    find(request.path(), request.method())
+}
+
+fn find(path: &str, method: Method) -> Routed {
+    if path == "*" && method == Method::Options {
+        return Routed::Allowed("GET, HEAD, POST, OPTIONS");
+    }
+    let bare = path.strip_suffix('/').unwrap_or(path);
+    match ROUTES.iter().find(|(path, ..)| *path == bare) {
+        None => Routed::NotFound,
+        Some((_, methods, _)) if method == Method::Options => Routed::Allowed(methods.allow()),
+        Some((_, methods, route)) if methods.has(method) => Routed::To(*route),
+        Some((_, methods, _)) => Routed::NotAllowed(methods.allow()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn with_and_without_the_trailing_slash() {
+        assert_eq!(find("/login", Method::Post), Routed::To(Route::Login));
+        assert_eq!(find("/login/", Method::Post), Routed::To(Route::Login));
+        for path in ["/login//", "//login", "/Login", "/", "", "/login/x", "*"] {
+            assert_eq!(find(path, Method::Post), Routed::NotFound, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn each_path_has_its_methods() {
+        for (path, methods, route) in ROUTES {
+            let allow = methods.allow();
+            assert_eq!(find(path, Method::Options), Routed::Allowed(allow));
+            assert_eq!(find(path, Method::Other), Routed::NotAllowed(allow));
+            for (method, name) in [
+                (Method::Get, "GET"),
+                (Method::Head, "HEAD"),
+                (Method::Post, "POST"),
+            ] {
+                let wanted = match allow.split(", ").any(|allowed| allowed == name) {
+                    true => Routed::To(route),
+                    false => Routed::NotAllowed(allow),
+                };
+                assert_eq!(find(path, method), wanted, "{name} {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn head_works_wherever_get_does_not_wait() {
+        assert_eq!(
+            find("/message/longpoll", Method::Head),
+            Routed::NotAllowed("GET, OPTIONS")
+        );
+        assert_eq!(
+            find("/message/endpoll", Method::Head),
+            Routed::NotAllowed("GET, OPTIONS")
+        );
+        assert_eq!(
+            find("/message/getUser", Method::Head),
+            Routed::To(Route::GetUser)
+        );
+    }
+
+    #[test]
+    fn the_server_itself_has_options() {
+        assert!(matches!(find("*", Method::Options), Routed::Allowed(_)));
+    }
+}

@@ -1,0 +1,194 @@
+//! The database's file: its lock, its writing connection, its pool of reading ones.
+//!
+//! The order of a start is: the path, the lock, then SQLite. Whoever closes a file loses all the locks that its
+//! process has on it, also those that SQLite took (POSIX, fcntl); so nothing here opens the database other
+//! than through SQLite, unless it is the lock's holder and SQLite has not begun.
+//!
+//! Every name is that of a file: `:memory:` and `file:…`, which SQLite would take for something else, are made
+//! absolute first. A database in memory would be lost in silence at the server's end.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{self, Path, PathBuf};
+use std::time::Duration;
+
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::{Connection, OpenFlags};
+
+use super::error::OpenError;
+use super::reading::Pool;
+use super::{schema, sql};
+use crate::config::Durability;
+
+/// How long a connection waits for a lock that another program has on the database.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Prepared statements kept with each connection: more than there are.
+const STATEMENTS_MAX: usize = 32;
+
+/// A database that nobody else serves.
+pub(super) struct Database {
+    path: PathBuf,
+    /// Released when it is closed, by the system also where we die. The file itself stays: who removed it could
+    /// take it from under a loiter that has just locked it.
+    _lock: File,
+}
+
+impl Database {
+    /// Finds and locks the database, and creates it, readable only to its owner, where it is missing.
+    pub(super) fn claim(given: &Path) -> Result<Self, OpenError> {
+        let path = locate(given)?;
+        let lock = lock(&path)?;
+        create(&path)?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    /// The only connection that writes, to a database of the newest schema.
+    pub(super) fn writer(&self, durability: Durability) -> Result<Connection, OpenError> {
+        let of_sqlite = |error| OpenError::of_sqlite(&self.path, error);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut writer = Connection::open_with_flags(&self.path, flags).map_err(of_sqlite)?;
+        writer.busy_timeout(BUSY_TIMEOUT).map_err(of_sqlite)?;
+        writer
+            .execute_batch(sql::SET_UP_WRITER)
+            .map_err(of_sqlite)?;
+        schema::check(&writer, &self.path)?;
+        log_ahead(&writer, durability).map_err(of_sqlite)?;
+        schema::upgrade(&mut writer).map_err(of_sqlite)?;
+        writer.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        Ok(writer)
+    }
+
+    /// Reading connections, all of them open: a thread never waits for one, nor for a free file descriptor.
+    pub(super) fn readers(&self, count: usize) -> Result<Pool, OpenError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let manager = SqliteConnectionManager::file(&self.path)
+            .with_flags(flags)
+            .with_init(|reader| {
+                reader.busy_timeout(BUSY_TIMEOUT)?;
+                reader.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+                reader.execute_batch(sql::SET_UP_READER)
+            });
+        // A connection to a local file does not go stale: nothing to test, nothing to replace.
+        Pool::builder()
+            .max_size(u32::try_from(count).unwrap_or(u32::MAX))
+            .test_on_check_out(false)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connection_timeout(BUSY_TIMEOUT)
+            .error_handler(Box::new(r2d2::NopErrorHandler))
+            .build(manager)
+            .map_err(|source| OpenError::Pool {
+                database: self.path.clone(),
+                source,
+            })
+    }
+}
+
+/// The one path of a file that may be given by several: two of them must not find two locks.
+fn locate(given: &Path) -> Result<PathBuf, OpenError> {
+    let of_io = |error| OpenError::of_io(given, error);
+    let path = path::absolute(given).map_err(of_io)?;
+    match path.canonicalize() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        located => return located.map_err(of_io),
+    }
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(OpenError::IsFolder(path));
+    };
+    match folder.canonicalize() {
+        Ok(folder) => Ok(folder.join(name)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(OpenError::NoFolder(folder.to_owned()))
+        }
+        Err(error) => Err(OpenError::of_io(folder, error)),
+    }
+}
+
+fn lock(database: &Path) -> Result<File, OpenError> {
+    if database.is_dir() {
+        return Err(OpenError::IsFolder(database.to_owned()));
+    }
+    // SQLite writes other files beside the database.
+    if let Some(folder) = database.parent() {
+        refuse_read_only(folder)?;
+    }
+    let mut path = database.as_os_str().to_owned();
+    path.push(".lock");
+    let path = PathBuf::from(path);
+    let lock = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(|error| OpenError::of_io(&path, error))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Served(database.to_owned())),
+        Err(TryLockError::Error(error)) => Err(OpenError::of_io(&path, error)),
+    }
+}
+
+/// SQLite would create the file readable to everyone whom the umask lets; it holds what people say to one another.
+fn create(database: &Path) -> Result<(), OpenError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(database) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => refuse_read_only(database),
+        Err(error) => Err(OpenError::of_io(database, error)),
+    }
+}
+
+/// What is marked read-only is refused also where we are root and the system would let us write: somebody meant it.
+fn refuse_read_only(path: &Path) -> Result<(), OpenError> {
+    let metadata = fs::metadata(path).map_err(|error| OpenError::of_io(path, error))?;
+    if metadata.permissions().readonly() {
+        return Err(OpenError::NotWritable(path.to_owned()));
+    }
+    Ok(())
+}
+
+fn log_ahead(writer: &Connection, durability: Durability) -> rusqlite::Result<()> {
+    // A file system without shared memory keeps another mode, in which readers and the writer wait for each other:
+    // correct, only slower.
+    let mode: String = writer.query_row(sql::JOURNAL_MODE, (), |row| row.get(0))?;
+    if mode != "wal" {
+        log::warn!(
+            "the database's file system allows no write-ahead log, only \"{mode}\": expect less speed"
+        );
+    }
+    writer.execute_batch(match durability {
+        Durability::Full => sql::SYNCHRONOUS_FULL,
+        Durability::Normal => sql::SYNCHRONOUS_NORMAL,
+    })?;
+    writer.execute_batch(sql::LOG_AHEAD)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_that_of_a_file() {
+        for name in [":memory:", "file:x?mode=memory", "x.db"] {
+            let path = locate(Path::new(name)).expect(name);
+            assert!(path.is_absolute());
+            assert!(path.ends_with(name));
+        }
+    }
+
+    #[test]
+    fn two_paths_to_a_file_are_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::create_dir(folder.path().join("sub")).expect("a folder");
+        let straight = folder.path().join("x.db");
+        let around = folder.path().join("sub/../x.db");
+        let located = locate(&straight).expect("new");
+        assert_eq!(locate(&around).expect("new"), located);
+        File::create(&straight).expect("a file");
+        assert_eq!(locate(&around).expect("there"), located);
+    }
+}

@@ -1,0 +1,204 @@
+//! What can go wrong: at the start, told to a person once; in a job, told to the chat core as a [`Fault`].
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+
+use crate::job::Fault;
+
+/// Why a store could not be opened. Its `Display` is one line for whoever started the server.
+#[derive(Debug)]
+pub enum OpenError {
+    /// A newer loiter has written the database.
+    NewerSchema {
+        /// The database's file.
+        database: PathBuf,
+        /// The version of its schema.
+        found: i64,
+        /// The newest version that this loiter knows.
+        known: i64,
+    },
+    /// The file is not a SQLite database.
+    NotADatabase(PathBuf),
+    /// The file is the SQLite database of another application.
+    Foreign(PathBuf),
+    /// The path is that of a folder.
+    IsFolder(PathBuf),
+    /// The folder that the database should be in does not exist.
+    NoFolder(PathBuf),
+    /// The file, or the folder that it is in, is not writable.
+    NotWritable(PathBuf),
+    /// Another loiter serves the database.
+    Served(PathBuf),
+    /// Another program has been writing to the database for longer than we wait.
+    Locked(PathBuf),
+    /// The file could not be reached otherwise.
+    Io {
+        /// What was opened.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// SQLite could not read or write the database otherwise.
+    Sqlite {
+        /// The database's file.
+        database: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// The pool of reading connections could not be filled.
+    Pool {
+        /// The database's file.
+        database: PathBuf,
+        /// What the pool said.
+        source: r2d2::Error,
+    },
+    /// No thread could be started.
+    Thread(io::Error),
+}
+
+impl OpenError {
+    /// What the system's `source` means for whoever opened `path`.
+    pub(super) fn of_io(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Self::NotWritable(path)
+            }
+            io::ErrorKind::IsADirectory => Self::IsFolder(path),
+            _ => Self::Io { path, source },
+        }
+    }
+
+    /// What SQLite's `source` means for whoever opened `database`.
+    pub(super) fn of_sqlite(database: &Path, source: rusqlite::Error) -> Self {
+        let database = database.to_owned();
+        match source.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::NotADatabase(database),
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                Self::NotWritable(database)
+            }
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked(database),
+            _ => Self::Sqlite { database, source },
+        }
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NewerSchema {
+                database,
+                found,
+                known,
+            } => write!(
+                f,
+                "the database {} has schema version {found}, and this loiter knows versions up to {known}: use a newer loiter",
+                database.display()
+            ),
+            Self::NotADatabase(path) => write!(f, "{} is not a database", path.display()),
+            Self::Foreign(path) => write!(
+                f,
+                "{} is the database of another application",
+                path.display()
+            ),
+            Self::IsFolder(path) => {
+                write!(f, "the database {} is a folder", path.display())
+            }
+            Self::NoFolder(path) => write!(
+                f,
+                "the folder {} for the database does not exist",
+                path.display()
+            ),
+            Self::NotWritable(path) => write!(
+                f,
+                "{} is not writable, and the database must be",
+                path.display()
+            ),
+            Self::Served(path) => {
+                write!(f, "another loiter serves the database {}", path.display())
+            }
+            Self::Locked(path) => write!(
+                f,
+                "another program keeps the database {} locked",
+                path.display()
+            ),
+            Self::Io { path, source } => write!(f, "cannot open {}: {source}", path.display()),
+            Self::Sqlite { database, source } => {
+                write!(
+                    f,
+                    "cannot use the database {}: {source}",
+                    database.display()
+                )
+            }
+            Self::Pool { database, source } => {
+                write!(
+                    f,
+                    "cannot read the database {}: {source}",
+                    database.display()
+                )
+            }
+            Self::Thread(source) => write!(f, "cannot start a thread for the store: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } | Self::Thread(source) => Some(source),
+            Self::Sqlite { source, .. } => Some(source),
+            Self::Pool { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+/// Why a job was not done.
+#[derive(Debug)]
+pub(super) enum JobError {
+    /// The job's own condition does not hold: an ordinary answer, and nothing to log.
+    Refused(Fault),
+    /// SQLite failed.
+    Sqlite(rusqlite::Error),
+    /// No reading connection was free.
+    Pool(r2d2::Error),
+    /// What is stored as a password's hash is none.
+    BadHash,
+    /// The system gave no random numbers.
+    NoRandomness,
+    /// The job ran into a defect of ours.
+    Panicked,
+}
+
+impl JobError {
+    /// What the chat core is told.
+    pub(super) fn fault(&self) -> Fault {
+        match self {
+            Self::Refused(fault) => *fault,
+            _ => Fault::StorageFailed,
+        }
+    }
+}
+
+impl From<rusqlite::Error> for JobError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+/// For the log: SQLite's messages name tables and columns, never what is in them.
+impl fmt::Display for JobError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(fault) => write!(f, "refused: {fault:?}"),
+            Self::Sqlite(error) => error.fmt(f),
+            Self::Pool(error) => error.fmt(f),
+            Self::BadHash => f.write_str("a stored password hash is damaged"),
+            Self::NoRandomness => f.write_str("the system gave no random numbers"),
+            Self::Panicked => f.write_str("a job panicked"),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The password lane: threads that do nothing but hash, so that a storm of logins delays no message.
+//!
+//! A job comes in, costs a hash, and goes on to the writing lane as a [`Write`] whose completion is posted after
+//! its commit; one that is refused is answered from here.
+//!
+//! A session's token is 32 random bytes as hexadecimal text. The database has the SHA-256 of that *text*:
+//! what the client sends back in its cookie is hashed as it stands, and never decoded.
+
+use std::num::NonZeroU32;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use ring::digest::{SHA256, digest};
+use ring::rand::{SecureRandom, SystemRandom};
+use rusqlite::{Connection, OptionalExtension};
+
+use super::error::JobError;
+use super::lane::{Outlet, Queue};
+use super::password::{PasswordHash, to_hex, verify};
+use super::reading::Pool;
+use super::trouble::Trouble;
+use super::writes::{NewSession, NewUser, Write};
+use super::{rows, sql};
+use crate::job::{Fault, Job};
+use crate::model::{Secret, SessionHash, Ticket, User, Username};
+
+const TOKEN_BYTES: usize = 32;
+
+/// One thread's part of hashing.
+pub(super) struct HashingLane {
+    pub(super) queue: Arc<Queue<Job>>,
+    pub(super) pool: Pool,
+    pub(super) writing: Arc<Queue<Write>>,
+    pub(super) outlet: Outlet,
+    pub(super) iterations: NonZeroU32,
+    pub(super) random: SystemRandom,
+}
+
+impl HashingLane {
+    /// Does jobs until the queue is closed and empty.
+    pub(super) fn run(self) {
+        let mut trouble = Trouble::new("password");
+        while let Some(job) = self.queue.take_one() {
+            let prepared = catch_unwind(AssertUnwindSafe(|| self.prepare(&job)));
+            match prepared.unwrap_or(Err(JobError::Panicked)) {
+                Ok(write) => {
+                    trouble.over();
+                    self.writing.push_reserved(write);
+                }
+                Err(error) => {
+                    if !matches!(error, JobError::Refused(_)) {
+                        trouble.report(&error);
+                    }
+                    self.outlet.post(Vec::from_iter(job.failed(error.fault())));
+                }
+            }
+        }
+    }
+
+    fn prepare(&self, job: &Job) -> Result<Write, JobError> {
+        match job {
+            Job::Register {
+                ticket,
+                name,
+                password,
+            } => self.register(*ticket, name, password),
+            Job::LogIn {
+                ticket,
+                folded,
+                password,
+            } => self.log_in(*ticket, folded.as_deref(), password),
+            Job::FindSession { .. }
+            | Job::LoadUser { .. }
+            | Job::LoadChatroom { .. }
+            | Job::FindUsers { .. }
+            | Job::ListParticipants { .. }
+            | Job::LogOut { .. }
+            | Job::CreateChatroom { .. }
+            | Job::AddParticipant { .. }
+            | Job::SaveMessage { .. }
+            | Job::TouchSessions { .. } => unreachable!("Store::submit sends only passwords here"),
+        }
+    }
+
+    /// A name that is taken already is refused before the hash: that it is taken is no secret. Two who register it at
+    /// once are told apart by the writing lane.
+    fn register(
+        &self,
+        ticket: Ticket,
+        name: &Username,
+        password: &Secret,
+    ) -> Result<Write, JobError> {
+        if self
+            .read(|connection| credentials(connection, name.folded()))?
+            .is_some()
+        {
+            return Err(JobError::Refused(Fault::UsernameTaken));
+        }
+        let hash = PasswordHash::new(&password.0, self.iterations, &self.random)
+            .map_err(|_| JobError::NoRandomness)?;
+        Ok(Write::User(NewUser {
+            ticket,
+            name: name.clone(),
+            password: hash.to_text(),
+        }))
+    }
+
+    fn log_in(
+        &self,
+        ticket: Ticket,
+        folded: Option<&str>,
+        password: &Secret,
+    ) -> Result<Write, JobError> {
+        let stored = match folded {
+            Some(folded) => self.read(|connection| credentials(connection, folded))?,
+            None => None,
+        };
+        let (user, hash) = match stored {
+            Some((user, text)) => {
+                let hash = PasswordHash::parse(&text).ok_or(JobError::BadHash)?;
+                (Some(user), Some(hash))
+            }
+            None => (None, None),
+        };
+        let verdict = verify(hash.as_ref(), &password.0, self.iterations);
+        let user = user
+            .filter(|_| verdict.equal)
+            .ok_or(JobError::Refused(Fault::BadCredentials))?;
+        let (token, session) = self.new_token()?;
+        Ok(Write::Session(NewSession {
+            ticket,
+            user,
+            token,
+            session,
+        }))
+    }
+
+    fn new_token(&self) -> Result<(Secret, SessionHash), JobError> {
+        let mut bytes = [0; TOKEN_BYTES];
+        self.random
+            .fill(&mut bytes)
+            .map_err(|_| JobError::NoRandomness)?;
+        let token = to_hex(&bytes);
+        let hash = digest(&SHA256, token.as_bytes());
+        let hash = hash.as_ref().try_into().expect("SHA-256 has 32 bytes");
+        Ok((Secret(token.into()), SessionHash(hash)))
+    }
+
+    /// The connection goes back to the pool before the hash is paid, so that reads need not wait for it.
+    fn read<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, JobError> {
+        let connection = self.pool.get().map_err(JobError::Pool)?;
+        Ok(query(&connection)?)
+    }
+}
+
+fn credentials(connection: &Connection, folded: &str) -> rusqlite::Result<Option<(User, String)>> {
+    connection
+        .prepare_cached(sql::CREDENTIALS)?
+        .query_row((folded,), |row| Ok((rows::user(row, 0)?, row.get(2)?)))
+        .optional()
+}

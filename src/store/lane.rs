@@ -1,0 +1,279 @@
+//! What every lane is made of: a bounded queue to take jobs from, and an outlet for completions.
+//!
+//! A queue's givers are the event loops, which must never wait, so a full queue hands the item back.
+//! One giver is different: the password lane, whose item has cost a hash by the time it is given to the writing
+//! lane. To refuse it then would waste that work and invite the client to ask for it again. So the writing
+//! queue has a few places in reserve, one for each hashing thread, which the loops cannot fill; where even those
+//! are taken the hashing thread waits, and its own bounded queue pushes back in turn.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::job::Completion;
+
+/// A bounded first-in-first-out queue between threads.
+pub(super) struct Queue<T> {
+    state: Mutex<State<T>>,
+    filled: Condvar,
+    emptied: Condvar,
+    /// Places for [`Queue::push`].
+    items_max: usize,
+    /// Places beyond those for [`Queue::push_reserved`].
+    reserve: usize,
+}
+
+struct State<T> {
+    items: VecDeque<T>,
+    closed: bool,
+    /// Threads that sleep until there is an item. Notifying nobody would still cost a system call.
+    takers_asleep: usize,
+    /// Threads that sleep until there is a place in reserve.
+    givers_asleep: usize,
+}
+
+/// What became of [`Queue::take`].
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// At least one item was taken.
+    Items,
+    /// The time has come, and there was no item.
+    Nothing,
+    /// There is no item and will be none.
+    Closed,
+}
+
+impl<T> Queue<T> {
+    /// A queue of `items_max` places (one at least), and `reserve` more for [`Queue::push_reserved`].
+    pub(super) fn new(items_max: usize, reserve: usize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                items: VecDeque::new(),
+                closed: false,
+                takers_asleep: 0,
+                givers_asleep: 0,
+            }),
+            filled: Condvar::new(),
+            emptied: Condvar::new(),
+            items_max: items_max.max(1),
+            reserve,
+        }
+    }
+
+    /// Puts an item at the end. Never waits for a place: the item comes back when the queue is full or closed.
+    pub(super) fn push<U>(&self, item: U) -> Result<(), U>
+    where
+        T: From<U>,
+    {
+        let mut state = self.lock();
+        if state.closed || state.items.len() >= self.items_max {
+            return Err(item);
+        }
+        state.items.push_back(item.into());
+        self.wake_taker(state);
+        Ok(())
+    }
+
+    /// Puts an item at the end, into the reserve where the queue is full; waits where the reserve is full too.
+    /// Who closes a queue first joins the threads that call this.
+    pub(super) fn push_reserved(&self, item: T) {
+        let mut state = self.lock();
+        while state.items.len() >= self.items_max + self.reserve {
+            state.givers_asleep += 1;
+            state = wait(&self.emptied, state);
+            state.givers_asleep -= 1;
+        }
+        state.items.push_back(item);
+        self.wake_taker(state);
+    }
+
+    /// Waits for an item, at the latest until `until`, and appends all that are there to `items`, `max` at most.
+    pub(super) fn take(&self, items: &mut Vec<T>, max: usize, until: Instant) -> Taken {
+        let mut state = self.lock();
+        while state.items.is_empty() {
+            if state.closed {
+                return Taken::Closed;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Taken::Nothing;
+            }
+            state.takers_asleep += 1;
+            (state, _) = self
+                .filled
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner);
+            state.takers_asleep -= 1;
+        }
+        let count = state.items.len().min(max);
+        items.extend(state.items.drain(..count));
+        self.wake_givers(state);
+        Taken::Items
+    }
+
+    /// Waits for an item; `None` when the queue is closed and empty.
+    pub(super) fn take_one(&self) -> Option<T> {
+        let mut state = self.lock();
+        loop {
+            if let Some(item) = state.items.pop_front() {
+                self.wake_givers(state);
+                return Some(item);
+            }
+            if state.closed {
+                return None;
+            }
+            state.takers_asleep += 1;
+            state = wait(&self.filled, state);
+            state.takers_asleep -= 1;
+        }
+    }
+
+    /// Takes no more items; those that are there can still be taken.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.filled.notify_all();
+    }
+
+    fn wake_taker(&self, state: MutexGuard<'_, State<T>>) {
+        let asleep = state.takers_asleep > 0;
+        drop(state);
+        if asleep {
+            self.filled.notify_one();
+        }
+    }
+
+    fn wake_givers(&self, state: MutexGuard<'_, State<T>>) {
+        let asleep = state.givers_asleep > 0;
+        drop(state);
+        if asleep {
+            self.emptied.notify_all();
+        }
+    }
+
+    /// Nothing panics under the lock but a failing allocation, which leaves the items whole.
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+    condvar.wait(guard).unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where the lanes post completions to.
+#[derive(Clone)]
+pub(super) struct Outlet(Arc<dyn Fn(Vec<Completion>) + Send + Sync>);
+
+impl Outlet {
+    pub(super) fn new(post: impl Fn(Vec<Completion>) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(post))
+    }
+
+    /// Posts completions with one call, or none if there is no completion.
+    ///
+    /// A panic of the host's function ends here: a lane that died of it would leave all later jobs unanswered.
+    pub(super) fn post(&self, completions: Vec<Completion>) {
+        if completions.is_empty() {
+            return;
+        }
+        let count = completions.len();
+        if catch_unwind(AssertUnwindSafe(|| (self.0)(completions))).is_err() {
+            log::error!("{count} completions are lost: who takes them panicked");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn take_all(queue: &Queue<u32>, max: usize) -> Vec<u32> {
+        let mut items = Vec::new();
+        queue.take(&mut items, max, Instant::now());
+        items
+    }
+
+    #[test]
+    fn a_full_queue_gives_the_item_back() {
+        let queue = Queue::new(2, 0);
+        assert_eq!(queue.push(1u32), Ok(()));
+        assert_eq!(queue.push(2u32), Ok(()));
+        assert_eq!(queue.push(3u32), Err(3));
+        assert_eq!(take_all(&queue, 9), [1, 2]);
+        assert_eq!(queue.push(3u32), Ok(()));
+    }
+
+    #[test]
+    fn a_batch_is_bounded_and_in_order() {
+        let queue = Queue::new(9, 0);
+        for item in 0..5u32 {
+            queue.push(item).expect("a place");
+        }
+        assert_eq!(take_all(&queue, 3), [0, 1, 2]);
+        assert_eq!(take_all(&queue, 3), [3, 4]);
+        assert_eq!(
+            queue.take(&mut Vec::new(), 3, Instant::now()),
+            Taken::Nothing
+        );
+    }
+
+    #[test]
+    fn the_reserve_is_beyond_the_reach_of_push() {
+        let queue = Queue::new(1, 1);
+        queue.push(1u32).expect("a place");
+        queue.push_reserved(2);
+        assert_eq!(queue.push(3u32), Err(3));
+        assert_eq!(take_all(&queue, 1), [1]);
+        assert_eq!(queue.push(4u32), Err(4), "one waits still, in all");
+        queue.push_reserved(5);
+        assert_eq!(take_all(&queue, 9), [2, 5]);
+    }
+
+    #[test]
+    fn who_finds_the_reserve_full_waits_for_a_place() {
+        let queue = Arc::new(Queue::new(1, 1));
+        queue.push(1u32).expect("a place");
+        queue.push_reserved(2);
+        let (pushed, was_pushed) = mpsc::channel();
+        let giver = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || {
+                queue.push_reserved(3);
+                pushed.send(()).expect("the test listens");
+            }
+        });
+        assert!(was_pushed.try_recv().is_err());
+        assert_eq!(queue.take_one(), Some(1));
+        was_pushed
+            .recv_timeout(Duration::from_secs(10))
+            .expect("the place is free");
+        giver.join().expect("no panic");
+        assert_eq!(take_all(&queue, 9), [2, 3]);
+    }
+
+    #[test]
+    fn a_closed_queue_is_emptied_first() {
+        let queue = Queue::<u32>::new(2, 0);
+        queue.push(1u32).expect("a place");
+        queue.close();
+        assert_eq!(queue.push(2u32), Err(2));
+        assert_eq!(queue.take_one(), Some(1));
+        assert_eq!(queue.take_one(), None);
+        let later = Instant::now() + Duration::from_secs(60);
+        assert_eq!(queue.take(&mut Vec::new(), 1, later), Taken::Closed);
+    }
+
+    #[test]
+    fn a_panic_of_the_host_ends_at_the_outlet() {
+        let outlet = Outlet::new(|_| panic!("the host's own"));
+        outlet.post(vec![Completion::UserLoaded {
+            user: crate::model::UserId::new(1).expect("positive"),
+            chatrooms: Ok(Vec::new()),
+        }]);
+    }
+}

@@ -1,0 +1,232 @@
+//! The SQLite store: one file, one lane that writes, lanes that read, a lane that hashes passwords.
+//!
+//! It keeps the promises of [`crate::job`], and knows nothing of HTTP, sockets or event loops: jobs come in by
+//! [`Store::submit`], completions go out by the function given to [`Store::open`].
+//!
+//! ```text
+//!             ┌── writing queue ──▶ writing lane (1 thread, the only writing connection)
+//! submit ─────┼── reading queue ──▶ reading lanes (threads, the pool)      ▲
+//!             └── password queue ─▶ password lane (threads, the pool) ─────┘ after the hash
+//! ```
+//!
+//! Each queue is bounded, and gives a job back when it is full.
+
+mod clock;
+mod database;
+mod error;
+mod hashing;
+mod lane;
+mod password;
+mod reading;
+mod rows;
+mod schema;
+mod sql;
+mod trouble;
+mod writes;
+mod writing;
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use ring::rand::SystemRandom;
+use rusqlite::Connection;
+
+pub use error::OpenError;
+
+use crate::config::Config;
+use crate::job::{Completion, Job};
+use database::Database;
+use hashing::HashingLane;
+use lane::{Outlet, Queue};
+use reading::{Pool, ReadingLane};
+use writes::Write;
+use writing::WritingLane;
+
+/// Passwords that may wait for one hashing thread. At a quarter of a second each, the last waits 8 s: as long
+/// as a person might, and within the ten seconds of a drain.
+const PASSWORDS_WAITING_MAX: usize = 32;
+
+/// How many threads of each kind `config.workers` makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Threads {
+    reading: usize,
+    hashing: usize,
+}
+
+impl Threads {
+    /// Half of them each, one at least.
+    fn of(config: &Config) -> Self {
+        let hashing = (config.workers / 2).max(1);
+        Self {
+            reading: config.workers.saturating_sub(hashing).max(1),
+            hashing,
+        }
+    }
+}
+
+/// An open database and the threads that work on it.
+///
+/// Jobs that were taken are finished and answered before it is gone, by [`Store::close`] or by dropping it.
+pub struct Store {
+    writing: Arc<Queue<Write>>,
+    reading: Arc<Queue<Job>>,
+    passwords: Arc<Queue<Job>>,
+    /// Those that give to the writing lane, or whose connections it wants closed before its own.
+    givers: Vec<JoinHandle<()>>,
+    writer: Option<JoinHandle<()>>,
+    /// Held until the last connection is closed.
+    _database: Database,
+}
+
+impl Store {
+    /// Opens `config.database` (creates, upgrades and checks it) and starts the lanes.
+    ///
+    /// `post` gets completions, never none, from the lanes' threads: one call for all of one commit. It should
+    /// only hand them on, since a lane does nothing else while it runs. It may be called until the
+    /// store is closed, and so must not wait for a thread that closes it.
+    ///
+    /// Every path is taken for that of a file, `:memory:` too.
+    ///
+    /// # Errors
+    /// [`OpenError`], with nothing left running.
+    pub fn open(
+        config: &Config,
+        post: impl Fn(Vec<Completion>) + Send + Sync + 'static,
+    ) -> Result<Self, OpenError> {
+        let threads = Threads::of(config);
+        let database = Database::claim(&config.database)?;
+        let writer = database.writer(config.durability)?;
+        let pool = database.readers(threads.reading + threads.hashing)?;
+        let mut store = Self {
+            writing: Arc::new(Queue::new(config.queue, threads.hashing)),
+            reading: Arc::new(Queue::new(config.queue, 0)),
+            passwords: Arc::new(Queue::new(threads.hashing * PASSWORDS_WAITING_MAX, 0)),
+            givers: Vec::new(),
+            writer: None,
+            _database: database,
+        };
+        // Whatever fails from here on drops the store, which ends the threads that run.
+        store.start(config, threads, writer, &pool, &Outlet::new(post))?;
+        Ok(store)
+    }
+
+    fn start(
+        &mut self,
+        config: &Config,
+        threads: Threads,
+        writer: Connection,
+        pool: &Pool,
+        outlet: &Outlet,
+    ) -> Result<(), OpenError> {
+        let queue = Arc::clone(&self.writing);
+        let lane = WritingLane::new(writer, queue, outlet.clone(), config.session_lifetime);
+        self.writer = Some(spawn("loiter-write".to_owned(), || lane.run())?);
+        for number in 0..threads.reading {
+            let lane = ReadingLane {
+                queue: Arc::clone(&self.reading),
+                pool: pool.clone(),
+                outlet: outlet.clone(),
+                session_lifetime: config.session_lifetime,
+            };
+            let thread = spawn(format!("loiter-read-{number}"), || lane.run())?;
+            self.givers.push(thread);
+        }
+        for number in 0..threads.hashing {
+            let lane = HashingLane {
+                queue: Arc::clone(&self.passwords),
+                pool: pool.clone(),
+                writing: Arc::clone(&self.writing),
+                outlet: outlet.clone(),
+                iterations: config.password_iterations,
+                random: SystemRandom::new(),
+            };
+            let thread = spawn(format!("loiter-hash-{number}"), || lane.run())?;
+            self.givers.push(thread);
+        }
+        Ok(())
+    }
+
+    /// Hands a job to its lane. Never waits for one.
+    ///
+    /// # Errors
+    /// Gives the job back, with nothing begun, when the lane's queue is full.
+    pub fn submit(&self, job: Job) -> Result<(), Job> {
+        match job {
+            Job::FindSession { .. }
+            | Job::LoadUser { .. }
+            | Job::LoadChatroom { .. }
+            | Job::FindUsers { .. }
+            | Job::ListParticipants { .. } => self.reading.push(job),
+            Job::Register { .. } | Job::LogIn { .. } => self.passwords.push(job),
+            Job::LogOut { .. }
+            | Job::CreateChatroom { .. }
+            | Job::AddParticipant { .. }
+            | Job::SaveMessage { .. }
+            | Job::TouchSessions { .. } => self.writing.push(job),
+        }
+    }
+
+    /// Lets the lanes finish what was taken, closes the database, and joins the threads. Dropping does the same.
+    pub fn close(self) {}
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.passwords.close();
+        self.reading.close();
+        for giver in self.givers.drain(..) {
+            join(giver);
+        }
+        // Last, since logins that are finished now are still to be written.
+        self.writing.close();
+        if let Some(writer) = self.writer.take() {
+            join(writer);
+        }
+    }
+}
+
+fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
+    thread::Builder::new()
+        .name(name)
+        .spawn(run)
+        .map_err(OpenError::Thread)
+}
+
+fn join(thread: JoinHandle<()>) {
+    let name = thread.thread().name().unwrap_or_default().to_owned();
+    if thread.join().is_err() {
+        log::error!("the thread {name} had panicked");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_least_one_thread_does_each() {
+        for (workers, reading, hashing) in [(0, 1, 1), (1, 1, 1), (2, 1, 1), (3, 2, 1), (8, 4, 4)] {
+            let config = Config {
+                workers,
+                ..Config::default()
+            };
+            assert_eq!(Threads::of(&config), Threads { reading, hashing });
+        }
+    }
+
+    #[test]
+    fn loops_may_share_the_store() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Store>();
+    }
+
+    #[test]
+    fn sqlite_is_new_enough() {
+        // Before 3.51.3 a checkpoint beside a commit could damage the write-ahead log.
+        assert!(
+            rusqlite::version_number() >= 3_051_003,
+            "{}",
+            rusqlite::version()
+        );
+    }
+}

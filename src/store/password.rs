@@ -1,0 +1,238 @@
+//! Passwords: how they are hashed, stored and verified. No SQL, no thread.
+//!
+//! A hash carries its own parameters, `pbkdf2-sha256$<iterations>$<salt>$<hash>` with both in hexadecimal, so that
+//! the number of iterations can be raised without touching the old ones.
+
+use std::fmt::Write;
+use std::num::NonZeroU32;
+
+use ring::digest::SHA256_OUTPUT_LEN;
+use ring::error::Unspecified;
+use ring::pbkdf2;
+use ring::rand::{SecureRandom, SystemRandom};
+
+const ALGORITHM: pbkdf2::Algorithm = pbkdf2::PBKDF2_HMAC_SHA256;
+const SCHEME: &str = "pbkdf2-sha256";
+const SALT_BYTES: usize = 16;
+
+/// A password's hash, as the database has it.
+#[derive(Debug)]
+pub(super) struct PasswordHash {
+    iterations: NonZeroU32,
+    salt: [u8; SALT_BYTES],
+    hash: [u8; SHA256_OUTPUT_LEN],
+}
+
+/// What became of a verification.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    /// Whether the password is the right one.
+    pub(super) equal: bool,
+    /// What finding it out has cost.
+    pub(super) iterations: u32,
+}
+
+impl PasswordHash {
+    /// Hashes a password with a new salt.
+    pub(super) fn new(
+        password: &str,
+        iterations: NonZeroU32,
+        random: &SystemRandom,
+    ) -> Result<Self, Unspecified> {
+        let mut salt = [0; SALT_BYTES];
+        random.fill(&mut salt)?;
+        let mut hash = [0; SHA256_OUTPUT_LEN];
+        pbkdf2::derive(ALGORITHM, iterations, &salt, password.as_bytes(), &mut hash);
+        Ok(Self {
+            iterations,
+            salt,
+            hash,
+        })
+    }
+
+    /// Reads what [`PasswordHash::to_text`] wrote; `None` for anything else.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('$');
+        if parts.next() != Some(SCHEME) {
+            return None;
+        }
+        let hash = Self {
+            iterations: parts.next()?.parse().ok()?,
+            salt: from_hex(parts.next()?)?,
+            hash: from_hex(parts.next()?)?,
+        };
+        parts.next().is_none().then_some(hash)
+    }
+
+    /// The text to store.
+    pub(super) fn to_text(&self) -> String {
+        let (salt, hash) = (to_hex(&self.salt), to_hex(&self.hash));
+        format!("{SCHEME}${}${salt}${hash}", self.iterations)
+    }
+}
+
+/// Verifies a password. `stored` is `None` where there is no such user.
+///
+/// It costs the `configured` number of iterations whether or not the user exists: where there is none, a hash that
+/// nothing equals is verified instead, and where the user's hash dates from a time of fewer iterations the rest is
+/// spent all the same. Only a hash of more iterations than are configured now costs more.
+pub(super) fn verify(
+    stored: Option<&PasswordHash>,
+    password: &str,
+    configured: NonZeroU32,
+) -> Verdict {
+    let Some(stored) = stored else {
+        spend(password, configured);
+        return Verdict {
+            equal: false,
+            iterations: configured.get(),
+        };
+    };
+    let equal = pbkdf2::verify(
+        ALGORITHM,
+        stored.iterations,
+        &stored.salt,
+        password.as_bytes(),
+        &stored.hash,
+    )
+    .is_ok();
+    let rest = configured.get().saturating_sub(stored.iterations.get());
+    if let Some(rest) = NonZeroU32::new(rest) {
+        spend(password, rest);
+    }
+    Verdict {
+        equal,
+        iterations: stored.iterations.get() + rest,
+    }
+}
+
+/// Does the work of a verification for nothing. The comparison keeps the compiler from leaving it out.
+fn spend(password: &str, iterations: NonZeroU32) {
+    let salt = [0; SALT_BYTES];
+    let nothing = [0; SHA256_OUTPUT_LEN];
+    let _ = pbkdf2::verify(ALGORITHM, iterations, &salt, password.as_bytes(), &nothing);
+}
+
+/// Lower-case hexadecimal digits.
+pub(super) fn to_hex(bytes: &[u8]) -> String {
+    let mut hex = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        write!(hex, "{byte:02x}").expect("a string takes all that is written to it");
+    }
+    hex
+}
+
+fn from_hex<const N: usize>(hex: &str) -> Option<[u8; N]> {
+    let hex = hex.as_bytes();
+    if hex.len() != N * 2 {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, digits) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
+        let high = char::from(digits[0]).to_digit(16)?;
+        let low = char::from(digits[1]).to_digit(16)?;
+        // Two digits of 4 bits are 8 bits.
+        *byte = (high << 4 | low) as u8;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn iterations(number: u32) -> NonZeroU32 {
+        NonZeroU32::new(number).expect("not zero")
+    }
+
+    fn hash(password: &str) -> PasswordHash {
+        PasswordHash::new(password, iterations(1000), &SystemRandom::new()).expect("random numbers")
+    }
+
+    fn is_password(stored: &PasswordHash, password: &str) -> bool {
+        verify(Some(stored), password, iterations(1000)).equal
+    }
+
+    #[test]
+    fn only_the_same_bytes_are_the_password() {
+        for password in ["x", "påss wörd\0\n🔑", "e\u{301}", &"a".repeat(1024)] {
+            let stored = hash(password);
+            assert!(is_password(&stored, password));
+            for other in [
+                &format!("{password} "),
+                &password[1..],
+                "",
+                "\u{e9}",
+                &password.to_uppercase(),
+            ] {
+                assert!(!is_password(&stored, other), "{other:?} for {password:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_stored_hash_reads_back() {
+        let text = hash("x").to_text();
+        assert!(text.starts_with("pbkdf2-sha256$1000$"), "{text}");
+        let stored = PasswordHash::parse(&text).expect("our own text");
+        assert_eq!(stored.to_text(), text);
+        assert!(is_password(&stored, "x"));
+    }
+
+    #[test]
+    fn the_same_password_is_stored_differently_each_time() {
+        assert_ne!(hash("x").to_text(), hash("x").to_text());
+    }
+
+    #[test]
+    fn what_is_not_a_hash_is_none() {
+        let good = hash("x").to_text();
+        for bad in [
+            "",
+            "x",
+            "pbkdf2-sha256",
+            "pbkdf2-sha256$0$00$00",
+            &good[1..],
+            &good[..good.len() - 1],
+            &format!("{good}0"),
+            &format!("{good}$"),
+            &good.replace("$1000$", "$0$"),
+            &good.replace("$1000$", "$-1$"),
+            &good.replace("$1000$", "$5000000000$"),
+            &format!("{}é", &good[..good.len() - 2]),
+        ] {
+            assert!(PasswordHash::parse(bad).is_none(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_known_vector() {
+        // RFC 7914, section 11: PBKDF2-HMAC-SHA-256 (P="passwd", S="salt", c=1), its first 32 bytes.
+        let mut hash = [0; SHA256_OUTPUT_LEN];
+        pbkdf2::derive(ALGORITHM, iterations(1), b"salt", b"passwd", &mut hash);
+        assert_eq!(
+            to_hex(&hash),
+            "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc"
+        );
+    }
+
+    #[test]
+    fn a_verification_costs_the_same_whether_or_not_the_user_exists() {
+        let stored = hash("x");
+        for configured in [1000, 1500] {
+            let costs = [
+                verify(Some(&stored), "x", iterations(configured)),
+                verify(Some(&stored), "y", iterations(configured)),
+                verify(None, "x", iterations(configured)),
+            ];
+            assert_eq!(costs.map(|verdict| verdict.iterations), [configured; 3]);
+        }
+    }
+
+    #[test]
+    fn nothing_is_the_password_of_nobody() {
+        for password in ["", "x"] {
+            assert!(!verify(None, password, iterations(1)).equal);
+        }
+    }
+}

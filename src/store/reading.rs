@@ -1,0 +1,225 @@
+//! The reading lanes: threads that answer from connections of their own, beside the one that writes.
+//!
+//! Each job is one statement, and so sees one state of the database: in WAL mode a statement's snapshot is taken
+//! as it starts and given up as it ends. That keeps the promise that a read submitted after a write's completion
+//! sees that write, and lets the write-ahead log start over. A job that ever needs two statements needs
+//! a read transaction around them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Result};
+
+use super::clock::{expiry_unix_ms, system_unix_ms};
+use super::error::JobError;
+use super::lane::{Outlet, Queue};
+use super::trouble::Trouble;
+use super::{rows, sql};
+use crate::job::{Completion, Fault, Job, RecentRows, SessionRow};
+use crate::model::{ChatroomId, Message, SessionHash, User, UserId};
+
+/// The reading connections.
+pub(super) type Pool = r2d2::Pool<SqliteConnectionManager>;
+
+/// One thread's part of reading.
+pub(super) struct ReadingLane {
+    pub(super) queue: Arc<Queue<Job>>,
+    pub(super) pool: Pool,
+    pub(super) outlet: Outlet,
+    pub(super) session_lifetime: Duration,
+}
+
+impl ReadingLane {
+    /// Answers jobs until the queue is closed and empty.
+    pub(super) fn run(self) {
+        let mut trouble = Trouble::new("reading");
+        while let Some(job) = self.queue.take_one() {
+            let completion = match self.answer(&job) {
+                Ok(completion) => {
+                    trouble.over();
+                    Some(completion)
+                }
+                Err(error) => {
+                    if !matches!(error, JobError::Refused(_)) {
+                        trouble.report(&error);
+                    }
+                    job.failed(error.fault())
+                }
+            };
+            self.outlet.post(Vec::from_iter(completion));
+        }
+    }
+
+    fn answer(&self, job: &Job) -> Result<Completion, JobError> {
+        let connection = self.pool.get().map_err(JobError::Pool)?;
+        // A statement that unwinding leaves is reset as it is dropped, so the connection stays of use.
+        catch_unwind(AssertUnwindSafe(|| self.read(&connection, job)))
+            .unwrap_or(Err(JobError::Panicked))
+    }
+
+    fn read(&self, connection: &Connection, job: &Job) -> Result<Completion, JobError> {
+        Ok(match *job {
+            Job::FindSession { session } => Completion::SessionFound {
+                session,
+                found: Ok(find_session(connection, session, self.session_lifetime)?),
+            },
+            Job::LoadUser { user } => Completion::UserLoaded {
+                user,
+                chatrooms: Ok(chatrooms_of_user(connection, user)?),
+            },
+            Job::LoadChatroom { chatroom, recent } => Completion::ChatroomLoaded {
+                chatroom,
+                loaded: Ok(newest_messages(connection, chatroom, recent)?),
+            },
+            Job::FindUsers {
+                ticket,
+                ref prefix,
+                limit,
+            } => Completion::UsersFound {
+                ticket,
+                users: Ok(find_users(connection, prefix, limit)?),
+            },
+            Job::ListParticipants {
+                ticket,
+                chatroom,
+                user,
+            } => {
+                let users = participants_for(connection, chatroom, user)?;
+                if users.is_empty() {
+                    return Err(JobError::Refused(Fault::NotAParticipant));
+                }
+                Completion::ParticipantsListed {
+                    ticket,
+                    users: Ok(users),
+                }
+            }
+            Job::Register { .. }
+            | Job::LogIn { .. }
+            | Job::LogOut { .. }
+            | Job::CreateChatroom { .. }
+            | Job::AddParticipant { .. }
+            | Job::SaveMessage { .. }
+            | Job::TouchSessions { .. } => unreachable!("Store::submit sends only reads here"),
+        })
+    }
+}
+
+fn find_session(
+    connection: &Connection,
+    session: SessionHash,
+    lifetime: Duration,
+) -> Result<Option<SessionRow>> {
+    let expiry_unix_ms = expiry_unix_ms(system_unix_ms(), lifetime);
+    let found = connection
+        .prepare_cached(sql::SESSION)?
+        .query_row((session.0,), |row| {
+            let used: i64 = row.get(2)?;
+            let session = SessionRow {
+                user: rows::user(row, 0)?,
+                used_unix_ms: rows::unix_ms(row, 2)?,
+            };
+            Ok((used >= expiry_unix_ms).then_some(session))
+        });
+    Ok(found.optional()?.flatten())
+}
+
+fn chatrooms_of_user(connection: &Connection, user: UserId) -> Result<Vec<ChatroomId>> {
+    connection
+        .prepare_cached(sql::CHATROOMS_OF_USER)?
+        .query_map((user.get(),), |row| rows::chatroom_id(row, 0))?
+        .collect()
+}
+
+fn newest_messages(
+    connection: &Connection,
+    chatroom: ChatroomId,
+    recent: u32,
+) -> Result<RecentRows> {
+    // One at least is read, since `last` is wanted also where no message is.
+    let mut messages = connection
+        .prepare_cached(sql::NEWEST_MESSAGES)?
+        .query_map((chatroom.get(), recent.max(1)), |row| {
+            Ok(Message {
+                id: rows::message_id(row, 0)?,
+                chatroom,
+                user: rows::user(row, 1)?,
+                text: row.get(3)?,
+                time_unix_ms: rows::unix_ms(row, 4)?,
+            })
+        })?
+        .collect::<Result<Vec<_>>>()?;
+    let last = messages.first().map(|message| message.id);
+    messages.truncate(recent as usize);
+    messages.reverse();
+    Ok(RecentRows { last, messages })
+}
+
+/// The users whose folded names begin with `prefix`. A name that equals it is the least of them, and so the first.
+fn find_users(connection: &Connection, prefix: &str, limit: u32) -> Result<Vec<User>> {
+    // SQLite orders every blob behind every text.
+    let beyond = beyond(prefix).map_or(Value::Blob(Vec::new()), Value::Text);
+    connection
+        .prepare_cached(sql::USERS_IN_RANGE)?
+        .query_map((prefix, beyond, limit), |row| rows::user(row, 0))?
+        .collect()
+}
+
+/// The least text that is greater than all that begin with `prefix`; `None` if there is none.
+///
+/// UTF-8 sorts as its characters do. So it is the prefix with its last character raised by one;
+/// the last of all characters cannot be raised, and makes way for the one before.
+fn beyond(prefix: &str) -> Option<String> {
+    let kept = prefix.trim_end_matches(char::MAX);
+    let last = kept.chars().next_back()?;
+    // Stepping over the surrogates, which are no characters.
+    let raised = (last..=char::MAX).nth(1)?;
+    let mut beyond = kept[..kept.len() - last.len_utf8()].to_owned();
+    beyond.push(raised);
+    Some(beyond)
+}
+
+fn participants_for(
+    connection: &Connection,
+    chatroom: ChatroomId,
+    asker: UserId,
+) -> Result<Vec<User>> {
+    connection
+        .prepare_cached(sql::PARTICIPANTS_FOR)?
+        .query_map((chatroom.get(), asker.get()), |row| rows::user(row, 0))?
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_range_is_right_for_every_last_character() {
+        assert_eq!(beyond("an").as_deref(), Some("ao"));
+        assert_eq!(beyond("a\u{7f}").as_deref(), Some("a\u{80}"));
+        assert_eq!(beyond("a\u{d7ff}").as_deref(), Some("a\u{e000}"));
+        assert_eq!(beyond("a\u{ffff}").as_deref(), Some("a\u{10000}"));
+        assert_eq!(beyond("a\u{10ffff}\u{10ffff}").as_deref(), Some("b"));
+        assert_eq!(beyond("\u{10ffff}"), None);
+        assert_eq!(beyond(""), None);
+    }
+    #[test]
+    fn a_panic_is_the_jobs_alone() {
+        let lane = ReadingLane {
+            queue: Arc::new(Queue::new(1, 0)),
+            pool: r2d2::Pool::builder()
+                .max_size(1)
+                .build(SqliteConnectionManager::memory())
+                .expect("memory"),
+            outlet: Outlet::new(|_| ()),
+            session_lifetime: Duration::MAX,
+        };
+        // A write in a reading lane is a defect, and so panics.
+        let stray = Job::TouchSessions { used: Vec::new() };
+        assert!(matches!(lane.answer(&stray), Err(JobError::Panicked)));
+        assert!(lane.pool.get().is_ok());
+    }
+}

@@ -1,0 +1,39 @@
+//! Columns to nouns, and back where SQLite's integers are narrower than ours.
+//!
+//! A number that cannot be what its column says (a negative id) is an error of the read, never a panic:
+//! the file may have been damaged by someone else.
+
+use rusqlite::{Error, Result, Row};
+
+use crate::model::{ChatroomId, MessageId, User, UserId};
+
+/// The user whose id and name are in two columns, the first of which is `column`.
+pub(super) fn user(row: &Row<'_>, column: usize) -> Result<User> {
+    Ok(User {
+        id: user_id(row, column)?,
+        name: row.get(column + 1)?,
+    })
+}
+
+pub(super) fn user_id(row: &Row<'_>, column: usize) -> Result<UserId> {
+    id(row, column, UserId::new)
+}
+
+pub(super) fn chatroom_id(row: &Row<'_>, column: usize) -> Result<ChatroomId> {
+    id(row, column, ChatroomId::new)
+}
+
+pub(super) fn message_id(row: &Row<'_>, column: usize) -> Result<MessageId> {
+    id(row, column, MessageId::new)
+}
+
+/// A time in milliseconds since 1970 (UTC).
+pub(super) fn unix_ms(row: &Row<'_>, column: usize) -> Result<u64> {
+    let number: i64 = row.get(column)?;
+    u64::try_from(number).map_err(|_| Error::IntegralValueOutOfRange(column, number))
+}
+
+fn id<T>(row: &Row<'_>, column: usize, new: fn(i64) -> Option<T>) -> Result<T> {
+    let number = row.get(column)?;
+    new(number).ok_or(Error::IntegralValueOutOfRange(column, number))
+}

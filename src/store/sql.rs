@@ -1,0 +1,191 @@
+//! All SQL, as named constants: the schema by version, then what the lanes run.
+//!
+//! Nothing here knows a Rust type. Parameters are numbered in the order in which the constant's comment
+//! names them, where their names do not show it.
+//!
+//! Two tables carry the load, and their keys are chosen for it:
+//!
+//! - `messages` is clustered by `(chatroom, id)`: the newest of a chatroom are one range, and its highest id
+//!   is one step down the tree. It refers to no other table, since a foreign key would look up what
+//!   [`NEXT_MESSAGE`] has just checked, once more for each message.
+//! - `participants` is clustered by `(chatroom, place)`, the order in which it is listed; the other way round,
+//!   `(user, chatroom)` is unique, and answers both "which chatrooms" and "is he in it".
+
+/// The steps from an empty file to the newest schema. Step `n` (from 0) makes version `n + 1` of version `n`.
+///
+/// A step that was ever released is never changed: the next version is one more constant here.
+pub(super) const MIGRATIONS: &[&str] = &[VERSION_1];
+
+/// AUTOINCREMENT keeps ids of users and chatrooms from being used again.
+const VERSION_1: &str = "
+CREATE TABLE users (
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
+    name     TEXT    NOT NULL,
+    folded   TEXT    NOT NULL UNIQUE,
+    password TEXT    NOT NULL,
+    created  INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE sessions (
+    token     BLOB    NOT NULL PRIMARY KEY,
+    user      INTEGER NOT NULL REFERENCES users (id),
+    created   INTEGER NOT NULL,
+    last_used INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX sessions_by_last_use ON sessions (last_used);
+
+CREATE TABLE chatrooms (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    admin   INTEGER NOT NULL REFERENCES users (id),
+    created INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE participants (
+    chatroom INTEGER NOT NULL REFERENCES chatrooms (id),
+    user     INTEGER NOT NULL REFERENCES users (id),
+    place    INTEGER NOT NULL,
+    PRIMARY KEY (chatroom, place)
+) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX participants_by_user ON participants (user, chatroom);
+
+CREATE TABLE messages (
+    chatroom INTEGER NOT NULL,
+    id       INTEGER NOT NULL,
+    user     INTEGER NOT NULL,
+    text     TEXT    NOT NULL,
+    time     INTEGER NOT NULL,
+    PRIMARY KEY (chatroom, id)
+) STRICT, WITHOUT ROWID;
+";
+
+/// For a connection that writes, before it is known whose database it is: nothing in it changes the file.
+///
+/// `temp_store`: a statement's journal stays in memory, so that a full disk cannot fail a rollback.
+/// `cache_size`: 16 MiB (a negative number is in KiB); many busy chatrooms are many leaves of `messages`.
+pub(super) const SET_UP_WRITER: &str = "
+PRAGMA foreign_keys = ON;
+PRAGMA secure_delete = ON;
+PRAGMA trusted_schema = OFF;
+PRAGMA temp_store = MEMORY;
+PRAGMA cache_size = -16384;
+";
+
+/// For the writer of a database that is known to be ours.
+///
+/// A checkpoint every 1000 pages (4 MB) costs a few milliseconds, and so delays nobody for long. A log that long
+/// reads have let grow beyond 64 MiB is cut back when it starts over.
+pub(super) const LOG_AHEAD: &str = "
+PRAGMA wal_autocheckpoint = 1000;
+PRAGMA journal_size_limit = 67108864;
+";
+
+/// For a connection that only reads. The query opens the write-ahead log and its index, so that no read
+/// needs another file descriptor once the server is up.
+pub(super) const SET_UP_READER: &str = "
+PRAGMA trusted_schema = OFF;
+PRAGMA temp_store = MEMORY;
+SELECT 1 FROM sqlite_schema LIMIT 1;
+";
+
+pub(super) const JOURNAL_MODE: &str = "PRAGMA journal_mode = WAL";
+pub(super) const SYNCHRONOUS_FULL: &str = "PRAGMA synchronous = FULL";
+pub(super) const SYNCHRONOUS_NORMAL: &str = "PRAGMA synchronous = NORMAL";
+pub(super) const EMPTY_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+pub(super) const COUNT_TABLES: &str = "SELECT count(*) FROM sqlite_schema";
+
+pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
+pub(super) const COMMIT: &str = "COMMIT";
+pub(super) const ROLLBACK: &str = "ROLLBACK";
+pub(super) const SAVEPOINT: &str = "SAVEPOINT job";
+pub(super) const RELEASE: &str = "RELEASE job";
+pub(super) const UNDO_TO_SAVEPOINT: &str = "ROLLBACK TO job";
+
+/// token → user, name, last use
+pub(super) const SESSION: &str = "
+SELECT users.id, users.name, sessions.last_used
+FROM sessions JOIN users ON users.id = sessions.user
+WHERE sessions.token = ?1";
+
+/// user → chatrooms
+pub(super) const CHATROOMS_OF_USER: &str = "
+SELECT chatroom FROM participants WHERE user = ?1 ORDER BY chatroom";
+
+/// chatroom, count → the newest messages, newest first
+pub(super) const NEWEST_MESSAGES: &str = "
+SELECT messages.id, users.id, users.name, messages.text, messages.time
+FROM messages JOIN users ON users.id = messages.user
+WHERE messages.chatroom = ?1
+ORDER BY messages.id DESC LIMIT ?2";
+
+/// first folded name, first folded name beyond, count → users
+pub(super) const USERS_IN_RANGE: &str = "
+SELECT id, name FROM users
+WHERE folded >= ?1 AND folded < ?2
+ORDER BY folded LIMIT ?3";
+
+/// chatroom → users
+pub(super) const PARTICIPANTS: &str = "
+SELECT users.id, users.name
+FROM participants JOIN users ON users.id = participants.user
+WHERE participants.chatroom = ?1
+ORDER BY participants.place";
+
+/// chatroom, who asks → users; none at all for one who is not in it
+pub(super) const PARTICIPANTS_FOR: &str = "
+SELECT users.id, users.name
+FROM participants JOIN users ON users.id = participants.user
+WHERE participants.chatroom = ?1
+  AND EXISTS (SELECT 1 FROM participants WHERE user = ?2 AND chatroom = ?1)
+ORDER BY participants.place";
+
+/// folded name → user
+pub(super) const USER_BY_NAME: &str = "SELECT id FROM users WHERE folded = ?1";
+
+/// user → user, if there is one
+pub(super) const USER_BY_ID: &str = "SELECT id FROM users WHERE id = ?1";
+
+/// folded name → user, name, password
+pub(super) const CREDENTIALS: &str = "SELECT id, name, password FROM users WHERE folded = ?1";
+
+/// name, folded name, password, now
+pub(super) const ADD_USER: &str = "
+INSERT INTO users (name, folded, password, created) VALUES (?1, ?2, ?3, ?4)";
+
+/// token, user, now
+pub(super) const ADD_SESSION: &str = "
+INSERT INTO sessions (token, user, created, last_used) VALUES (?1, ?2, ?3, ?3)";
+
+/// token
+pub(super) const REMOVE_SESSION: &str = "DELETE FROM sessions WHERE token = ?1";
+
+/// token, time
+pub(super) const TOUCH_SESSION: &str = "
+UPDATE sessions SET last_used = ?2 WHERE token = ?1 AND last_used < ?2";
+
+/// the last use before which a session has expired, count
+pub(super) const REMOVE_EXPIRED_SESSIONS: &str = "
+DELETE FROM sessions WHERE token IN
+    (SELECT token FROM sessions WHERE last_used < ?1 ORDER BY last_used LIMIT ?2)";
+
+/// admin, now
+pub(super) const ADD_CHATROOM: &str = "INSERT INTO chatrooms (admin, created) VALUES (?1, ?2)";
+
+/// chatroom, user → a row if the user is the chatroom's admin
+pub(super) const IS_ADMIN: &str = "SELECT 1 FROM chatrooms WHERE id = ?1 AND admin = ?2";
+
+/// chatroom, user
+pub(super) const ADD_PARTICIPANT: &str = "
+INSERT INTO participants (chatroom, user, place)
+VALUES (?1, ?2, 1 + (SELECT coalesce(max(place), 0) FROM participants WHERE chatroom = ?1))
+ON CONFLICT (user, chatroom) DO NOTHING";
+
+/// chatroom, user → the chatroom's next message id; no row if the user is not in it
+pub(super) const NEXT_MESSAGE: &str = "
+SELECT 1 + (SELECT coalesce(max(id), 0) FROM messages WHERE chatroom = ?1)
+FROM participants WHERE user = ?2 AND chatroom = ?1";
+
+/// chatroom, id, user, text, time
+pub(super) const ADD_MESSAGE: &str = "
+INSERT INTO messages (chatroom, id, user, text, time) VALUES (?1, ?2, ?3, ?4, ?5)";

@@ -1,0 +1,313 @@
+//! What each writing job does to the database. When it begins and is committed is the writing lane's affair.
+//!
+//! A write checks its own conditions before it changes anything, in the transaction that it changes it in.
+
+use rusqlite::{Connection, ErrorCode, ffi, params};
+
+use super::error::JobError;
+use super::{rows, sql};
+use crate::job::{AddedRow, Completion, Fault, Job, Whom};
+use crate::model::{
+    ChatroomId, Message, MessageId, Secret, SessionHash, Ticket, User, UserId, Username,
+};
+
+/// Something for the writing lane.
+#[derive(Debug)]
+pub(super) enum Write {
+    /// A job as it was submitted.
+    Job(Job),
+    /// A registration whose password is hashed.
+    User(NewUser),
+    /// A login whose password was right.
+    Session(NewSession),
+}
+
+/// A registration whose password is hashed.
+#[derive(Debug)]
+pub(super) struct NewUser {
+    pub(super) ticket: Ticket,
+    pub(super) name: Username,
+    /// The hash, as it is stored.
+    pub(super) password: String,
+}
+
+/// A login whose password was right.
+#[derive(Debug)]
+pub(super) struct NewSession {
+    pub(super) ticket: Ticket,
+    pub(super) user: User,
+    pub(super) token: Secret,
+    pub(super) session: SessionHash,
+}
+
+impl From<Job> for Write {
+    fn from(job: Job) -> Self {
+        Self::Job(job)
+    }
+}
+
+impl Write {
+    /// The completion of a write that was not done; `None` if none is wanted.
+    pub(super) fn failed(&self, fault: Fault) -> Option<Completion> {
+        match self {
+            Self::Job(job) => job.failed(fault),
+            Self::User(NewUser { ticket, .. }) => Some(Completion::Registered {
+                ticket: *ticket,
+                user: Err(fault),
+            }),
+            Self::Session(NewSession { ticket, .. }) => Some(Completion::LoggedIn {
+                ticket: *ticket,
+                login: Err(fault),
+            }),
+        }
+    }
+
+    /// Whether it changes the database by more than one statement, so that half of it could be left. SQLite
+    /// itself takes back what a single failing statement has done.
+    pub(super) fn needs_savepoint(&self) -> bool {
+        matches!(
+            self,
+            Self::Job(Job::CreateChatroom { .. } | Job::AddParticipant { .. })
+        )
+    }
+
+    /// Does it, within the transaction that is open. A message's text moves into its completion;
+    /// what [`Write::failed`] needs stays.
+    pub(super) fn apply(
+        &mut self,
+        connection: &Connection,
+        now_unix_ms: i64,
+    ) -> Result<Option<Completion>, JobError> {
+        let on = Open {
+            connection,
+            now_unix_ms,
+        };
+        match self {
+            Self::Job(job) => on.job(job),
+            Self::User(new) => on.add_user(new).map(Some),
+            Self::Session(new) => on.add_session(new).map(Some),
+        }
+    }
+}
+
+/// An open transaction.
+struct Open<'a> {
+    connection: &'a Connection,
+    now_unix_ms: i64,
+}
+
+impl Open<'_> {
+    fn job(&self, job: &mut Job) -> Result<Option<Completion>, JobError> {
+        Ok(Some(match *job {
+            Job::SaveMessage {
+                ticket,
+                chatroom,
+                ref author,
+                ref mut text,
+            } => Completion::MessageSaved {
+                ticket,
+                chatroom,
+                message: Ok(self.add_message(chatroom, author, text)?),
+            },
+            Job::AddParticipant {
+                ticket,
+                chatroom,
+                admin,
+                ref whom,
+            } => Completion::ParticipantAdded {
+                ticket,
+                chatroom,
+                added: Ok(self.add_participant(chatroom, admin, whom)?),
+            },
+            Job::CreateChatroom { ticket, admin } => Completion::ChatroomCreated {
+                ticket,
+                admin,
+                chatroom: Ok(self.add_chatroom(admin)?),
+            },
+            Job::LogOut { ticket, session } => {
+                self.remove_session(session)?;
+                Completion::LoggedOut {
+                    ticket,
+                    session,
+                    done: Ok(()),
+                }
+            }
+            Job::TouchSessions { ref used } => {
+                self.touch_sessions(used)?;
+                return Ok(None);
+            }
+            Job::FindSession { .. }
+            | Job::LoadUser { .. }
+            | Job::LoadChatroom { .. }
+            | Job::FindUsers { .. }
+            | Job::ListParticipants { .. }
+            | Job::Register { .. }
+            | Job::LogIn { .. } => unreachable!("Store::submit sends only writes here"),
+        }))
+    }
+
+    /// One statement finds the next id and whether the author may, one writes: cheaper than one that does both,
+    /// which SQLite runs through a temporary table.
+    fn add_message(
+        &self,
+        chatroom: ChatroomId,
+        author: &User,
+        text: &mut Box<str>,
+    ) -> Result<Message, JobError> {
+        let key = (chatroom.get(), author.id.get());
+        let id: MessageId = self
+            .connection
+            .prepare_cached(sql::NEXT_MESSAGE)?
+            .query_row(key, |row| rows::message_id(row, 0))
+            .map_err(or_refused(Fault::NotAParticipant))?;
+        self.connection.prepare_cached(sql::ADD_MESSAGE)?.execute((
+            chatroom.get(),
+            id.get(),
+            author.id.get(),
+            &**text,
+            self.now_unix_ms,
+        ))?;
+        Ok(Message {
+            id,
+            chatroom,
+            user: author.clone(),
+            text: std::mem::take(text),
+            // The clock has no time before 1970.
+            time_unix_ms: self.now_unix_ms.unsigned_abs(),
+        })
+    }
+
+    fn add_participant(
+        &self,
+        chatroom: ChatroomId,
+        admin: UserId,
+        whom: &Whom,
+    ) -> Result<AddedRow, JobError> {
+        self.connection
+            .prepare_cached(sql::IS_ADMIN)?
+            .query_row((chatroom.get(), admin.get()), |_| Ok(()))
+            .map_err(or_refused(Fault::NotAdmin))?;
+        let joined = self.user(whom).map_err(or_refused(Fault::NoSuchUser))?;
+        self.participate(chatroom, joined)?;
+        let participants = self
+            .connection
+            .prepare_cached(sql::PARTICIPANTS)?
+            .query_map((chatroom.get(),), |row| rows::user(row, 0))?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(AddedRow {
+            joined,
+            admin,
+            participants,
+        })
+    }
+
+    fn user(&self, whom: &Whom) -> rusqlite::Result<UserId> {
+        let id = |row: &rusqlite::Row<'_>| rows::user_id(row, 0);
+        match whom {
+            Whom::Id(user) => {
+                let mut find = self.connection.prepare_cached(sql::USER_BY_ID)?;
+                find.query_row((user.get(),), id)
+            }
+            Whom::Name(folded) => {
+                let mut find = self.connection.prepare_cached(sql::USER_BY_NAME)?;
+                find.query_row((&**folded,), id)
+            }
+            Whom::Nobody => Err(rusqlite::Error::QueryReturnedNoRows),
+        }
+    }
+
+    fn add_chatroom(&self, admin: UserId) -> Result<ChatroomId, JobError> {
+        self.connection
+            .prepare_cached(sql::ADD_CHATROOM)?
+            .execute((admin.get(), self.now_unix_ms))?;
+        let chatroom = ChatroomId::new(self.connection.last_insert_rowid())
+            .expect("SQLite counts rows from 1");
+        self.participate(chatroom, admin)?;
+        Ok(chatroom)
+    }
+
+    fn participate(&self, chatroom: ChatroomId, user: UserId) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached(sql::ADD_PARTICIPANT)?
+            .execute((chatroom.get(), user.get()))?;
+        Ok(())
+    }
+
+    fn add_user(&self, new: &NewUser) -> Result<Completion, JobError> {
+        self.connection
+            .prepare_cached(sql::ADD_USER)?
+            .execute(params![
+                new.name.shown(),
+                new.name.folded(),
+                new.password,
+                self.now_unix_ms
+            ])
+            .map_err(|error| {
+                if is_not_unique(&error) {
+                    JobError::Refused(Fault::UsernameTaken)
+                } else {
+                    error.into()
+                }
+            })?;
+        Ok(Completion::Registered {
+            ticket: new.ticket,
+            user: Ok(User {
+                id: UserId::new(self.connection.last_insert_rowid())
+                    .expect("SQLite counts rows from 1"),
+                name: new.name.shown().clone(),
+            }),
+        })
+    }
+
+    fn add_session(&self, new: &NewSession) -> Result<Completion, JobError> {
+        self.connection.prepare_cached(sql::ADD_SESSION)?.execute((
+            new.session.0,
+            new.user.id.get(),
+            self.now_unix_ms,
+        ))?;
+        Ok(Completion::LoggedIn {
+            ticket: new.ticket,
+            login: Ok((new.user.clone(), new.token.clone())),
+        })
+    }
+
+    fn remove_session(&self, session: SessionHash) -> Result<(), JobError> {
+        let removed = self
+            .connection
+            .prepare_cached(sql::REMOVE_SESSION)?
+            .execute((session.0,))?;
+        match removed {
+            0 => Err(JobError::Refused(Fault::NoSession)),
+            _ => Ok(()),
+        }
+    }
+
+    fn touch_sessions(&self, used: &[(SessionHash, u64)]) -> Result<(), JobError> {
+        let mut touch = self.connection.prepare_cached(sql::TOUCH_SESSION)?;
+        for &(session, used_unix_ms) in used {
+            touch.execute((session.0, i64::try_from(used_unix_ms).unwrap_or(i64::MAX)))?;
+        }
+        Ok(())
+    }
+}
+
+/// What a query that found no row means; every other error stays what it is.
+fn or_refused(fault: Fault) -> impl FnOnce(rusqlite::Error) -> JobError {
+    move |error| match error {
+        rusqlite::Error::QueryReturnedNoRows => JobError::Refused(fault),
+        error => JobError::Sqlite(error),
+    }
+}
+
+fn is_not_unique(error: &rusqlite::Error) -> bool {
+    matches!(
+        error,
+        rusqlite::Error::SqliteFailure(
+            ffi::Error {
+                code: ErrorCode::ConstraintViolation,
+                extended_code: ffi::SQLITE_CONSTRAINT_UNIQUE,
+            },
+            _,
+        )
+    )
+}

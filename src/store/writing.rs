@@ -1,0 +1,217 @@
+//! The writing lane: one thread that owns the only writing connection, and commits for all who wait.
+//!
+//! It takes all writes that are waiting (bounded), does them in one transaction, commits once, and posts all
+//! completions with one call. A sync to disk costs as much for 256 messages as for one, so the more wait, the less
+//! each costs; nobody is delayed to fill a batch. With one writer a batch never waits for a lock of ours,
+//! commits come in the order of the queue, and completions in the order of the commits.
+//!
+//! **All or nothing, for each write and for the batch.** A write that fails takes back its own part and leaves the
+//! batch alone. Where the transaction itself is lost (no begin, no commit, or SQLite has rolled it back because the
+//! disk is full) every write of the batch has failed and is told so; only what had been refused on its own account
+//! keeps its refusal. The next batch begins anew, so the lane recovers when the disk does.
+//!
+//! Sessions that have expired are removed here too, a few at a time between two batches.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use super::clock::{Clock, expiry_unix_ms};
+use super::error::JobError;
+use super::lane::{Outlet, Queue, Taken};
+use super::sql;
+use super::trouble::Trouble;
+use super::writes::Write;
+use crate::job::{Completion, Fault};
+
+/// Writes of one transaction. Its messages of 4 KiB are a megabyte: tens of milliseconds, and little to lose.
+const BATCH_MAX: usize = 256;
+
+/// From the end of one removal of expired sessions to the next.
+const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// Sessions that are removed in one transaction.
+const SWEEP_MAX: usize = 256;
+
+/// The lane's thread's all.
+pub(super) struct WritingLane {
+    connection: Connection,
+    queue: Arc<Queue<Write>>,
+    outlet: Outlet,
+    session_lifetime: Duration,
+    clock: Clock,
+    trouble: Trouble,
+    sweep_at: Instant,
+}
+
+/// What a write has come to before its commit: done, with the completion it wants, or not done.
+type Outcome = Result<Option<Completion>, Fault>;
+
+impl WritingLane {
+    /// A lane on a connection that [`super::database`] has set up.
+    pub(super) fn new(
+        connection: Connection,
+        queue: Arc<Queue<Write>>,
+        outlet: Outlet,
+        session_lifetime: Duration,
+    ) -> Self {
+        Self {
+            connection,
+            queue,
+            outlet,
+            session_lifetime,
+            clock: Clock::default(),
+            trouble: Trouble::new("writing"),
+            sweep_at: Instant::now(),
+        }
+    }
+
+    /// Writes until the queue is closed and empty, then closes the database.
+    pub(super) fn run(mut self) {
+        let mut batch = Vec::with_capacity(BATCH_MAX);
+        loop {
+            match self.queue.take(&mut batch, BATCH_MAX, self.sweep_at) {
+                Taken::Items => {
+                    let completions = self.write(&mut batch);
+                    self.outlet.post(completions);
+                    batch.clear();
+                }
+                Taken::Nothing => {}
+                Taken::Closed => break,
+            }
+            if self.sweep_at <= Instant::now() {
+                self.sweep();
+            }
+        }
+        self.close();
+    }
+
+    /// Writes a batch, and tells what became of each of it, in order.
+    fn write(&mut self, batch: &mut [Write]) -> Vec<Completion> {
+        let mut outcomes = Vec::with_capacity(batch.len());
+        let committed = self.transact(batch, &mut outcomes);
+        match &committed {
+            Ok(()) => {
+                if !outcomes
+                    .iter()
+                    .any(|outcome| matches!(outcome, Err(Fault::StorageFailed)))
+                {
+                    self.trouble.over();
+                }
+            }
+            Err(error) => {
+                self.trouble.report(error);
+                self.roll_back();
+            }
+        }
+        let mut outcomes = outcomes.into_iter();
+        let tell = |write: &Write| match outcomes.next() {
+            Some(Ok(completion)) if committed.is_ok() => completion,
+            Some(Err(fault)) => write.failed(fault),
+            // Not committed, or not even begun.
+            Some(Ok(_)) | None => write.failed(Fault::StorageFailed),
+        };
+        batch.iter().filter_map(tell).collect()
+    }
+
+    /// Does the batch in one transaction. `outcomes` has fewer than the batch where the transaction was lost.
+    fn transact(
+        &mut self,
+        batch: &mut [Write],
+        outcomes: &mut Vec<Outcome>,
+    ) -> Result<(), JobError> {
+        self.execute(sql::BEGIN)?;
+        let now_unix_ms = self.clock.now_unix_ms();
+        for write in batch {
+            match self.apply(write, now_unix_ms) {
+                Ok(completion) => outcomes.push(Ok(completion)),
+                Err(error) if self.connection.is_autocommit() => return Err(error),
+                Err(error) => {
+                    if !matches!(error, JobError::Refused(_)) {
+                        self.trouble.report(&error);
+                    }
+                    outcomes.push(Err(error.fault()));
+                }
+            }
+        }
+        Ok(self.execute(sql::COMMIT)?)
+    }
+
+    /// Does one write. When it fails, nothing of it is left in the transaction, or there is no transaction left.
+    fn apply(&self, write: &mut Write, now_unix_ms: i64) -> Result<Option<Completion>, JobError> {
+        let savepoint = write.needs_savepoint();
+        if savepoint {
+            self.execute(sql::SAVEPOINT)?;
+        }
+        let changes_before = self.connection.total_changes();
+        let apply = AssertUnwindSafe(|| write.apply(&self.connection, now_unix_ms));
+        let outcome = catch_unwind(apply).unwrap_or(Err(JobError::Panicked));
+        if savepoint {
+            self.end_savepoint(outcome.is_ok())?;
+        } else if matches!(outcome, Err(JobError::Panicked))
+            && self.connection.total_changes() != changes_before
+        {
+            // The statement is done, and cannot be taken back alone.
+            self.roll_back();
+        }
+        outcome
+    }
+
+    fn end_savepoint(&self, keep: bool) -> rusqlite::Result<()> {
+        let ended = if keep || self.connection.is_autocommit() {
+            Ok(())
+        } else {
+            self.execute(sql::UNDO_TO_SAVEPOINT)
+        };
+        let ended = ended.and_then(|()| match self.connection.is_autocommit() {
+            true => Ok(()),
+            false => self.execute(sql::RELEASE),
+        });
+        // A part that can be neither kept nor taken back alone takes the batch with it.
+        ended.inspect_err(|_| self.roll_back())
+    }
+
+    /// Leaves no transaction open. SQLite has rolled back by itself after some failures, not after others.
+    fn roll_back(&self) {
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.execute(sql::ROLLBACK)
+        {
+            log::error!("the writing lane: cannot roll back: {error}");
+        }
+    }
+
+    fn sweep(&mut self) {
+        let expiry_unix_ms = expiry_unix_ms(self.clock.now_unix_ms(), self.session_lifetime);
+        let removed = self
+            .connection
+            .prepare_cached(sql::REMOVE_EXPIRED_SESSIONS)
+            .and_then(|mut remove| remove.execute((expiry_unix_ms, SWEEP_MAX as i64)));
+        // A full batch may not be all; what is written in between need not wait for the rest.
+        if !matches!(removed, Ok(SWEEP_MAX)) {
+            self.sweep_at = Instant::now() + SWEEP_EVERY;
+        }
+        if let Err(error) = removed {
+            self.trouble.report(&error);
+        }
+    }
+
+    fn execute(&self, statement: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(statement)?.execute(())?;
+        Ok(())
+    }
+
+    /// Leaves one file: the write-ahead log goes into the database.
+    fn close(self) {
+        // The pragma answers with a row, which `execute` would refuse.
+        let emptied = self.connection.execute_batch(sql::EMPTY_LOG);
+        let closed = self.connection.close().map_err(|(_, error)| error);
+        if let Err(error) = emptied.and(closed) {
+            log::error!("the database is whole, but could not be closed well: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! What a batch leaves behind when a part of it fails. Triggers stand in for a disk that fails at a chosen write.
+
+use super::*;
+use crate::arena::Key;
+use crate::job::Job;
+use crate::model::{ChatroomId, SessionHash, Ticket, User, UserId};
+use crate::store::schema;
+
+fn ticket(exchange: u32) -> Ticket {
+    Ticket {
+        connection: Key::from_bits(1 << 32).expect("a key"),
+        exchange,
+        event_loop: 0,
+    }
+}
+
+fn chatroom(number: i64) -> ChatroomId {
+    ChatroomId::new(number).expect("positive")
+}
+
+fn user(number: i64) -> User {
+    User {
+        id: UserId::new(number).expect("positive"),
+        name: "ann".into(),
+    }
+}
+
+fn say(text: &str) -> Write {
+    Write::Job(Job::SaveMessage {
+        ticket: ticket(1),
+        chatroom: chatroom(1),
+        author: user(1),
+        text: text.into(),
+    })
+}
+
+fn say_as_stranger() -> Write {
+    Write::Job(Job::SaveMessage {
+        ticket: ticket(1),
+        chatroom: chatroom(1),
+        author: user(2),
+        text: "x".into(),
+    })
+}
+
+fn found_chatroom() -> Write {
+    Write::Job(Job::CreateChatroom {
+        ticket: ticket(1),
+        admin: user(1).id,
+    })
+}
+
+/// A lane on a database with user 1 in chatroom 1.
+fn lane(triggers: &str) -> WritingLane {
+    let mut connection = Connection::open_in_memory().expect("memory");
+    schema::upgrade(&mut connection).expect("the schema");
+    connection
+        .execute_batch(
+            "INSERT INTO users VALUES (1, 'ann', 'ann', '', 0);
+             INSERT INTO chatrooms VALUES (1, 1, 0);
+             INSERT INTO participants VALUES (1, 1, 1);",
+        )
+        .expect("rows");
+    connection.execute_batch(triggers).expect("triggers");
+    WritingLane::new(
+        connection,
+        Arc::new(Queue::new(1, 0)),
+        Outlet::new(|_| ()),
+        Duration::MAX,
+    )
+}
+
+/// What became of each write: its message's or chatroom's id, or why there is none.
+fn write(lane: &mut WritingLane, mut batch: Vec<Write>) -> Vec<Result<i64, Fault>> {
+    let told = lane.write(&mut batch).into_iter();
+    let told = told.map(|completion| match completion {
+        Completion::MessageSaved { message, .. } => message.map(|message| message.id.get()),
+        Completion::ChatroomCreated { chatroom, .. } => chatroom.map(ChatroomId::get),
+        Completion::SessionFound { found, .. } => Err(found.expect_err("never read")),
+        other => panic!("{other:?}"),
+    });
+    told.collect()
+}
+
+fn count(lane: &WritingLane, table: &str) -> i64 {
+    let count = format!("SELECT count(*) FROM {table}");
+    let row = lane.connection.query_row(&count, (), |row| row.get(0));
+    row.expect("a number")
+}
+
+const FAILS_AT_BAD: &str = "
+    CREATE TRIGGER t AFTER INSERT ON messages WHEN new.text = 'bad'
+    BEGIN SELECT raise(ABORT, 'no'); END";
+
+const LOSES_ALL_AT_BAD: &str = "
+    CREATE TRIGGER t AFTER INSERT ON messages WHEN new.text = 'bad'
+    BEGIN SELECT raise(ROLLBACK, 'no'); END";
+
+const FAILS_AT_PARTICIPANTS: &str = "
+    CREATE TRIGGER t BEFORE INSERT ON participants
+    BEGIN SELECT raise(ABORT, 'no'); END";
+
+#[test]
+fn a_failing_write_leaves_the_batch_alone() {
+    let mut lane = lane(FAILS_AT_BAD);
+    let told = write(
+        &mut lane,
+        vec![say("a"), say("bad"), say_as_stranger(), say("b")],
+    );
+    assert_eq!(
+        told,
+        [
+            Ok(1),
+            Err(Fault::StorageFailed),
+            Err(Fault::NotAParticipant),
+            Ok(2)
+        ]
+    );
+    assert_eq!(count(&lane, "messages"), 2);
+}
+
+#[test]
+fn half_a_write_is_taken_back() {
+    let mut lane = lane(FAILS_AT_PARTICIPANTS);
+    let told = write(&mut lane, vec![say("a"), found_chatroom(), say("b")]);
+    assert_eq!(told, [Ok(1), Err(Fault::StorageFailed), Ok(2)]);
+    assert_eq!(count(&lane, "chatrooms"), 1);
+    lane.connection
+        .execute_batch("DROP TRIGGER t")
+        .expect("gone");
+    assert_eq!(write(&mut lane, vec![found_chatroom()]), [Ok(2)]);
+}
+
+#[test]
+fn a_lost_transaction_fails_the_batch_and_not_the_next() {
+    let mut lane = lane(LOSES_ALL_AT_BAD);
+    let batch = vec![
+        say("a"),
+        say_as_stranger(),
+        say("bad"),
+        say("b"),
+        found_chatroom(),
+    ];
+    let failed = Err(Fault::StorageFailed);
+    let refused = Err(Fault::NotAParticipant);
+    assert_eq!(
+        write(&mut lane, batch),
+        [failed, refused, failed, failed, failed]
+    );
+    assert_eq!(count(&lane, "messages"), 0);
+    assert_eq!(write(&mut lane, vec![say("a")]), [Ok(1)]);
+}
+
+#[test]
+fn a_commit_that_fails_is_rolled_back() {
+    // A deferred foreign key is checked by COMMIT, which then leaves the transaction open.
+    let mut lane = lane(
+        "PRAGMA foreign_keys = ON;
+         CREATE TABLE d (x INTEGER REFERENCES users (id) DEFERRABLE INITIALLY DEFERRED);
+         CREATE TRIGGER t AFTER INSERT ON messages WHEN new.text = 'bad'
+         BEGIN INSERT INTO d VALUES (99); END",
+    );
+    let told = write(&mut lane, vec![say("a"), say_as_stranger(), say("bad")]);
+    let failed = Err(Fault::StorageFailed);
+    assert_eq!(told, [failed, Err(Fault::NotAParticipant), failed]);
+    assert!(lane.connection.is_autocommit());
+    assert_eq!(count(&lane, "messages"), 0);
+    assert_eq!(write(&mut lane, vec![say("a")]), [Ok(1)]);
+}
+
+#[test]
+fn a_panic_is_the_jobs_alone() {
+    let mut lane = lane("");
+    // A read in the writing lane is a defect, and so panics.
+    let stray = Write::Job(Job::FindSession {
+        session: SessionHash([0; 32]),
+    });
+    let told = write(&mut lane, vec![say("a"), stray, say("b")]);
+    assert_eq!(told, [Ok(1), Err(Fault::StorageFailed), Ok(2)]);
+}

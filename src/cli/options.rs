@@ -273,6 +273,7 @@ impl Options {
             queue: self.queue,
             workers: self.workers,
             secure_cookies: self.secure_cookies,
+            ..Config::default()
         })
     }
 

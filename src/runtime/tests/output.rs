@@ -68,7 +68,10 @@ fn a_slow_reader_stalls_and_drains_or_sees_the_end() {
                 stalls += 1;
                 None
             }
-            news => Some(assert_eq!(news, last)),
+            news => {
+                assert_eq!(news, last);
+                Some(())
+            }
         });
         reactor.finish(key);
         reactor.flush();

@@ -1,14 +1,13 @@
 //! What a batch leaves behind when a part of it fails. Triggers stand in for a disk that fails at a chosen write.
 
 use super::*;
-use crate::arena::Key;
 use crate::job::Job;
-use crate::model::{ChatroomId, SessionHash, Ticket, User, UserId};
+use crate::model::{ChatroomId, ConnectionKey, SessionHash, Ticket, User, UserId};
 use crate::store::schema;
 
 fn ticket(exchange: u32) -> Ticket {
     Ticket {
-        connection: Key::from_bits(1 << 32).expect("a key"),
+        connection: ConnectionKey::from_bits(1 << 32).expect("a key"),
         exchange,
         event_loop: 0,
     }

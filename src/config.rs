@@ -93,3 +93,105 @@ impl Default for Config {
         }
     }
 }
+
+/// A setting that no server can serve with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadConfig {
+    /// The field's name.
+    pub field: &'static str,
+    /// A sentence's end: "must be …".
+    pub rule: &'static str,
+}
+
+impl Config {
+    /// Whether a server can serve with these settings.
+    ///
+    /// # Errors
+    /// The first field that it cannot, and what is allowed.
+    pub fn check(&self) -> Result<(), BadConfig> {
+        let positive = |duration: Duration| duration >= Duration::from_millis(1);
+        let checks = [
+            (
+                (1..=200).contains(&self.recent),
+                "recent",
+                "must be from 1 to 200",
+            ),
+            (
+                (1..=1 << 20).contains(&self.max_message),
+                "max_message",
+                "must be from 1 byte to 1 MiB",
+            ),
+            (
+                self.max_connections != Some(0),
+                "max_connections",
+                "must be at least 1",
+            ),
+            (
+                (1024..=1 << 20).contains(&self.max_head),
+                "max_head",
+                "must be from 1 KiB to 1 MiB",
+            ),
+            (
+                (1024..=1 << 24).contains(&self.max_body),
+                "max_body",
+                "must be from 1 KiB to 16 MiB",
+            ),
+            (positive(self.header_timeout), "header_timeout", MS_RULE),
+            (positive(self.idle_timeout), "idle_timeout", MS_RULE),
+            (positive(self.send_timeout), "send_timeout", MS_RULE),
+            (positive(self.session_lifetime), "session_lifetime", MS_RULE),
+            (
+                self.password_iterations.get() >= 1000,
+                "password_iterations",
+                "must be at least 1000",
+            ),
+            (
+                (1..=1024).contains(&self.min_password_length),
+                "min_password_length",
+                "must be from 1 to 1024",
+            ),
+            (self.queue >= 1, "queue", "must be at least 1"),
+            (self.workers >= 1, "workers", "must be at least 1"),
+        ];
+        match checks.into_iter().find(|(holds, ..)| !holds) {
+            Some((_, field, rule)) => Err(BadConfig { field, rule }),
+            None => Ok(()),
+        }
+    }
+}
+
+const MS_RULE: &str = "must be at least a millisecond";
+
+impl std::fmt::Display for BadConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.field, self.rule)
+    }
+}
+
+impl std::error::Error for BadConfig {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_good_and_each_limit_holds() {
+        assert_eq!(Config::default().check(), Ok(()));
+        let bad = |change: fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            config.check().map_err(|error| error.field)
+        };
+        assert_eq!(bad(|config| config.recent = 201), Err("recent"));
+        assert_eq!(
+            bad(|config| config.max_connections = Some(0)),
+            Err("max_connections")
+        );
+        assert_eq!(bad(|config| config.max_head = 0), Err("max_head"));
+        assert_eq!(
+            bad(|config| config.idle_timeout = Duration::ZERO),
+            Err("idle_timeout")
+        );
+        assert_eq!(bad(|config| config.workers = 0), Err("workers"));
+    }
+}

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::config::Config;
+use crate::config::{BadConfig, Config};
 use crate::engine::{Engine, Output};
 use crate::job::Completion;
 use crate::model::Now;
@@ -72,6 +72,8 @@ enum State {
 /// Why a server could not be started. Its `Display` is one line.
 #[derive(Debug)]
 pub enum StartError {
+    /// A setting that no server can serve with.
+    Config(BadConfig),
     /// An address cannot be listened on.
     Bind(BindError),
     /// The database cannot be opened.
@@ -86,8 +88,9 @@ impl Server {
     /// Listens and opens the database. Nobody is answered before the first turn.
     ///
     /// # Errors
-    /// [`StartError`] names the address or the file, and the reason.
+    /// [`StartError`] names the setting, the address or the file, and the reason.
     pub fn bind(config: Config) -> Result<Self, StartError> {
+        config.check().map_err(StartError::Config)?;
         let clock = Clock {
             start: Instant::now(),
         };
@@ -354,6 +357,7 @@ impl Clock {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Config(error) => error.fmt(f),
             Self::Bind(error) => error.fmt(f),
             Self::Open(error) => error.fmt(f),
         }
@@ -363,6 +367,7 @@ impl fmt::Display for StartError {
 impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
+            Self::Config(error) => Some(error),
             Self::Bind(error) => Some(error),
             Self::Open(error) => Some(error),
         }

@@ -99,7 +99,7 @@ fn locate(given: &Path) -> Result<PathBuf, OpenError> {
     match folder.canonicalize() {
         Ok(folder) => Ok(folder.join(name)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(OpenError::NoFolder(folder.to_owned()))
+            Err(OpenError::NoFolder(path.to_owned()))
         }
         Err(error) => Err(OpenError::of_io(folder, error)),
     }

@@ -26,7 +26,7 @@ pub enum OpenError {
     Foreign(PathBuf),
     /// The path is that of a folder.
     IsFolder(PathBuf),
-    /// The folder that the database should be in does not exist.
+    /// The folder that the database of this path should be in does not exist.
     NoFolder(PathBuf),
     /// The file, or the folder that it is in, is not writable.
     NotWritable(PathBuf),
@@ -109,7 +109,7 @@ impl fmt::Display for OpenError {
             }
             Self::NoFolder(path) => write!(
                 f,
-                "the folder {} for the database does not exist",
+                "the folder of the database {} does not exist",
                 path.display()
             ),
             Self::NotWritable(path) => write!(

@@ -1,7 +1,7 @@
 //! All SQL, as named constants: the schema by version, then what the lanes run.
 //!
-//! Nothing here knows a Rust type. Parameters are numbered in the order in which the constant's comment
-//! names them, where their names do not show it.
+//! Nothing here knows a Rust type. A statement's comment names its parameters in their order, and after the
+//! arrow the columns of its rows.
 //!
 //! Two tables carry the load, and their keys are chosen for it:
 //!
@@ -74,8 +74,8 @@ PRAGMA cache_size = -16384;
 
 /// For the writer of a database that is known to be ours.
 ///
-/// A checkpoint every 1000 pages (4 MB) costs a few milliseconds, and so delays nobody for long. A log that long
-/// reads have let grow beyond 64 MiB is cut back when it starts over.
+/// A checkpoint every 1000 pages (4 MB) takes about ten milliseconds, in which nothing is
+/// committed. A log that long reads have let grow beyond 64 MiB is cut back when it starts over.
 pub(super) const LOG_AHEAD: &str = "
 PRAGMA wal_autocheckpoint = 1000;
 PRAGMA journal_size_limit = 67108864;

@@ -1,0 +1,182 @@
+//! A lock that is not given up, a disk that is full, a process that is killed.
+//!
+//! What would take the test's own process with it runs in a child: this test binary again, with one test to run
+//! and [`CHILD`] set.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use rlimit::{INFINITY, Resource};
+
+use super::*;
+
+/// Set in a child.
+const CHILD: &str = "LOITER_STORE_TEST_CHILD";
+
+/// The folder that the parent gives its child to work in; `None` in the parent.
+fn folder_as_child() -> Option<std::path::PathBuf> {
+    std::env::var_os(CHILD).map(Into::into)
+}
+
+/// This binary with one test to run. SIGXFSZ is ignored, as a server's would be: the write fails, and no more.
+fn child(test: &str, folder: &TempDir) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"])
+        .arg(std::env::current_exe().expect("a test binary"))
+        .args([test, "--exact", "--nocapture"])
+        .env(CHILD, folder.path());
+    command
+}
+
+#[test]
+fn a_lock_that_is_not_given_up_fails_the_write_and_no_later_one() {
+    let mut fixture = Fixture::new();
+    let ann = fixture.user("ann");
+    let chatroom = fixture.chatroom(&ann);
+    fixture.say(chatroom, &ann, "before").expect("saved");
+    let other = fixture.sqlite();
+    other.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+    fixture.submit(say(chatroom, &ann, "meanwhile"));
+    // Reads go on while the writing lane waits.
+    assert_eq!(fixture.recent(chatroom, 50).messages.len(), 1);
+    let message = field!(fixture.next(), MessageSaved, message);
+    assert_eq!(message, Err(Fault::StorageFailed));
+    other.execute_batch("ROLLBACK").expect("unlocked");
+    let message = fixture.say(chatroom, &ann, "after").expect("saved");
+    assert_eq!(message.id.get(), 2);
+    assert_eq!(fixture.recent(chatroom, 50).messages.len(), 2);
+}
+
+#[test]
+fn writing_goes_on_when_the_disk_has_room_again() {
+    if let Some(folder) = folder_as_child() {
+        return fill_the_disk(folder);
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let test = "failures::writing_goes_on_when_the_disk_has_room_again";
+    let child = child(test, &folder).output().expect("a child");
+    let output = String::from_utf8_lossy(&child.stderr);
+    assert!(child.status.success(), "{output}");
+    let sqlite = Connection::open(folder.path().join("loiter.db")).expect("the database");
+    assert_whole(&sqlite);
+}
+
+/// A limit on the size of files stands in for the disk.
+fn fill_the_disk(folder: std::path::PathBuf) {
+    let (mut fixture, ann, chatroom) = in_folder(folder);
+    let log = format!("{}-wal", fixture.config.database.display());
+    let size = std::fs::metadata(log).expect("a log").len();
+    let limit = |bytes| rlimit::setrlimit(Resource::FSIZE, bytes, INFINITY).expect("a limit");
+    limit(size + 100_000);
+
+    let text = "x".repeat(4000);
+    let mut saved = 0;
+    let fault = loop {
+        match fixture.say(chatroom, &ann, &text) {
+            Ok(message) => assert_eq!(message.id.get(), saved + 1),
+            Err(fault) => break fault,
+        }
+        saved += 1;
+    };
+    assert_eq!(fault, Fault::StorageFailed);
+    assert!(saved > 0, "there was room at first");
+    assert_eq!(
+        fixture.recent(chatroom, 1).last.map(|id| id.get()),
+        Some(saved)
+    );
+
+    // Many at once fail as one, and nothing of them is left.
+    for _ in 0..100 {
+        fixture.submit(say(chatroom, &ann, &text));
+    }
+    for _ in 0..100 {
+        let message = field!(fixture.next(), MessageSaved, message);
+        assert_eq!(message, Err(Fault::StorageFailed));
+    }
+    assert_eq!(
+        fixture.recent(chatroom, 1).last.map(|id| id.get()),
+        Some(saved)
+    );
+
+    limit(INFINITY);
+    let message = fixture.say(chatroom, &ann, &text).expect("saved");
+    assert_eq!(message.id.get(), saved + 1);
+    fixture.close();
+}
+
+#[test]
+fn who_is_killed_in_mid_batch_has_lost_nothing_that_was_told() {
+    if let Some(folder) = folder_as_child() {
+        return talk_for_ever(folder);
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let test = "failures::who_is_killed_in_mid_batch_has_lost_nothing_that_was_told";
+    let mut child = child(test, &folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a child");
+    let told = BufReader::new(child.stderr.take().expect("piped"));
+    let mut last = 0;
+    for line in told.lines() {
+        // The last line may be cut short, and is then no worse for it.
+        let Some(id) = line
+            .expect("text")
+            .strip_prefix("saved ")
+            .and_then(|id| id.parse().ok())
+        else {
+            continue;
+        };
+        last = last.max(id);
+        if last >= 2000 {
+            // A second time is harmless: what is in the pipe is still to be read.
+            child.kill().expect("ours");
+        }
+    }
+    child.wait().expect("dead");
+    assert!(last >= 2000, "the child died early");
+
+    let (mut fixture, ann, chatroom) = in_folder(folder.path().to_owned());
+    let stored = fixture.recent(chatroom, 1).last.expect("messages").get();
+    assert!(stored >= last, "{stored} stored, {last} told");
+    assert_whole(&fixture.sqlite());
+    let message = fixture.say(chatroom, &ann, "after").expect("saved");
+    assert_eq!(message.id.get(), stored + 1);
+}
+
+/// Tells on standard error what is saved, with as many under way as a batch has.
+fn talk_for_ever(folder: std::path::PathBuf) {
+    let (mut fixture, ann, chatroom) = in_folder(folder);
+    for _ in 0..256 {
+        fixture.submit(say(chatroom, &ann, "x"));
+    }
+    loop {
+        let message = field!(fixture.next(), MessageSaved, message).expect("saved");
+        eprintln!("saved {}", message.id);
+        fixture.submit(say(chatroom, &ann, "x"));
+    }
+}
+
+/// A store in a folder that the parent removes, with ann in her chatroom.
+fn in_folder(folder: std::path::PathBuf) -> (Fixture, User, ChatroomId) {
+    let mut fixture = Fixture::with(|config| config.database = folder.join("loiter.db"));
+    let ann = match fixture.log_in("ann", "password") {
+        Ok((ann, _)) => ann,
+        Err(_) => fixture.user("ann"),
+    };
+    let job = Job::LoadUser { user: ann.id };
+    let chatrooms = field!(fixture.ask(job), UserLoaded, chatrooms).expect("a read");
+    let chatroom = match chatrooms.first() {
+        Some(&chatroom) => chatroom,
+        None => fixture.chatroom(&ann),
+    };
+    (fixture, ann, chatroom)
+}
+
+fn assert_whole(sqlite: &Connection) {
+    let check = sqlite.pragma_query_value(None, "integrity_check", |row| row.get(0));
+    assert_eq!(check, Ok("ok".to_owned()));
+    let gaps = "SELECT max(id) - count(*) FROM messages";
+    assert_eq!(sqlite.query_row(gaps, (), |row| row.get(0)), Ok(0));
+}

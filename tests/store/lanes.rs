@@ -1,0 +1,175 @@
+//! Queues, batches, order, and the end.
+
+use std::thread;
+
+use super::*;
+
+#[test]
+fn ids_have_no_gap_whoever_sends() {
+    const SENDERS: usize = 8;
+    const MESSAGES: usize = 250;
+    let mut fixture = Fixture::new();
+    let ann = fixture.user("ann");
+    let chatroom = fixture.chatroom(&ann);
+    let store = fixture.store();
+    thread::scope(|scope| {
+        for _ in 0..SENDERS {
+            scope.spawn(|| {
+                for _ in 0..MESSAGES {
+                    store.submit(say(chatroom, &ann, "x")).expect("room");
+                }
+            });
+        }
+    });
+    for expected in 1..=SENDERS * MESSAGES {
+        let message = field!(fixture.next(), MessageSaved, message).expect("saved");
+        assert_eq!(message.id.get(), expected as i64, "in the order of the ids");
+    }
+    assert!(fixture.posts_read < SENDERS * MESSAGES);
+}
+
+#[test]
+fn all_that_wait_are_committed_and_posted_together() {
+    let mut fixture = Fixture::new();
+    let ann = fixture.user("ann");
+    let chatroom = fixture.chatroom(&ann);
+    fixture.close();
+    let (store, posts, hold) = Hold::open(&fixture.config);
+    store.submit(say(chatroom, &ann, "first")).expect("room");
+    hold.entered();
+    for _ in 0..300 {
+        store.submit(say(chatroom, &ann, "waits")).expect("room");
+    }
+    hold.let_go();
+    let mut sizes = Vec::new();
+    while sizes.iter().sum::<usize>() < 301 {
+        sizes.push(posts.recv_timeout(PATIENCE).expect("a post").len());
+    }
+    assert_eq!(sizes, [1, 256, 44]);
+}
+
+#[test]
+fn a_full_queue_gives_the_job_back() {
+    let mut fixture = Fixture::new();
+    let ann = fixture.user("ann");
+    let chatroom = fixture.chatroom(&ann);
+    fixture.close();
+    fixture.config.queue = 3;
+    let (store, posts, hold) = Hold::open(&fixture.config);
+    store.submit(say(chatroom, &ann, "1")).expect("room");
+    hold.entered();
+    for text in ["2", "3", "4"] {
+        store.submit(say(chatroom, &ann, text)).expect("room");
+    }
+    let back = store.submit(say(chatroom, &ann, "5")).expect_err("full");
+    assert!(matches!(back, Job::SaveMessage { text, .. } if &*text == "5"));
+
+    // Reads have a queue of their own.
+    let job = Job::LoadChatroom {
+        chatroom,
+        recent: 50,
+    };
+    store.submit(job).expect("room");
+    let read = posts.recv_timeout(PATIENCE).expect("a post");
+    assert!(matches!(read[..], [Completion::ChatroomLoaded { .. }]));
+
+    // So has a registration, which finds a place in reserve once its hash is paid.
+    store.submit(register("bob", "x")).expect("room");
+    hold.let_go();
+    let mut told: Vec<Completion> = Vec::new();
+    while told.len() < 5 {
+        told.extend(posts.recv_timeout(PATIENCE).expect("a post"));
+    }
+    let saved = told
+        .iter()
+        .filter(|told| matches!(told, Completion::MessageSaved { message: Ok(_), .. }));
+    assert_eq!(saved.count(), 4);
+}
+
+#[test]
+fn full_reading_and_password_queues_give_the_job_back_too() {
+    let mut fixture = Fixture::new();
+    fixture.close();
+    fixture.config.queue = 2;
+    let (store, _posts, hold) = Hold::open(&fixture.config);
+    let read = || Job::LoadUser { user: nobody().id };
+    store.submit(read()).expect("room");
+    hold.entered();
+    store.submit(read()).expect("room");
+    store.submit(read()).expect("room");
+    assert!(matches!(store.submit(read()), Err(Job::LoadUser { .. })));
+    hold.let_go();
+    drop(store);
+
+    // The password lane is held where it answers a login that is refused.
+    let (store, _posts, hold) = Hold::open(&fixture.config);
+    let log_in = || Job::LogIn {
+        ticket: ticket(1),
+        folded: None,
+        password: Secret("x".into()),
+    };
+    store.submit(log_in()).expect("room");
+    hold.entered();
+    let taken = (0..1000).take_while(|_| store.submit(log_in()).is_ok());
+    assert_eq!(taken.count(), 32);
+    hold.let_go();
+}
+
+#[test]
+fn a_read_sees_every_write_that_was_told() {
+    let mut fixture = Fixture::with(|config| config.workers = 4);
+    let ann = fixture.user("ann");
+    let chatroom = fixture.chatroom(&ann);
+    for _ in 0..300 {
+        let message = fixture.say(chatroom, &ann, "x").expect("saved");
+        assert_eq!(fixture.recent(chatroom, 1).last, Some(message.id));
+    }
+}
+
+#[test]
+fn what_was_taken_is_finished_before_the_end() {
+    let mut fixture = Fixture::new();
+    let ann = fixture.user("ann");
+    let chatroom = fixture.chatroom(&ann);
+    for _ in 0..500 {
+        fixture.submit(say(chatroom, &ann, "x"));
+    }
+    for number in 0..20 {
+        fixture.submit(register(&format!("user {number}"), "x"));
+        fixture.submit(Job::LoadUser { user: ann.id });
+    }
+    fixture.close();
+    let told = fixture.posts.try_iter().flatten();
+    let (mut saved, mut registered, mut loaded) = (0, 0, 0);
+    for completion in told {
+        match completion {
+            Completion::MessageSaved { message, .. } => saved += message.is_ok() as u32,
+            Completion::Registered { user, .. } => registered += user.is_ok() as u32,
+            Completion::UserLoaded { chatrooms, .. } => loaded += chatrooms.is_ok() as u32,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((saved, registered, loaded), (500, 20, 20));
+    let mut left: Vec<_> = std::fs::read_dir(fixture.folder.path())
+        .expect("the folder")
+        .map(|file| file.expect("a file").file_name())
+        .collect();
+    left.sort();
+    assert_eq!(
+        left,
+        ["loiter.db", "loiter.db.lock"],
+        "the log is in the database"
+    );
+}
+
+#[test]
+fn touches_are_posted_to_nobody() {
+    let mut fixture = Fixture::new();
+    let ann = fixture.user("ann");
+    for _ in 0..10 {
+        fixture.submit(Job::TouchSessions { used: Vec::new() });
+    }
+    fixture.chatroom(&ann);
+    fixture.close();
+    assert!(fixture.posts.try_recv().is_err());
+}

@@ -1,0 +1,157 @@
+//! What is refused at the start, and in which words.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use loiter::store::OpenError;
+
+use super::*;
+
+/// Opens what cannot be opened. The message has one line, and names the path.
+fn refused(config: &Config) -> OpenError {
+    let error = match Store::open(config, |_| ()) {
+        Ok(_) => panic!("{} was opened", config.database.display()),
+        Err(error) => error,
+    };
+    let line = error.to_string();
+    assert_eq!(line.lines().count(), 1, "{line}");
+    let name = config
+        .database
+        .file_name()
+        .expect("a name")
+        .to_string_lossy();
+    let folder = config
+        .database
+        .parent()
+        .expect("a folder")
+        .to_string_lossy();
+    assert!(line.contains(&*name) || line.contains(&*folder), "{line}");
+    error
+}
+
+fn at(path: &Path) -> Config {
+    Config {
+        database: path.to_owned(),
+        ..Config::default()
+    }
+}
+
+#[test]
+fn a_database_is_served_once() {
+    let mut fixture = Fixture::new();
+    assert!(matches!(refused(&fixture.config), OpenError::Served(_)));
+    let link = fixture.folder.path().join("link.db");
+    std::os::unix::fs::symlink(&fixture.config.database, &link).expect("a link");
+    let error = Store::open(&at(&link), |_| ()).err().expect("served");
+    assert!(matches!(error, OpenError::Served(_)), "by another path too");
+    // The refused have taken no lock from the one who serves.
+    fixture.user("ann");
+    fixture.reopen();
+    assert_eq!(fixture.find("ann", 1), ["ann"]);
+}
+
+#[test]
+fn a_newer_schema_is_refused_with_both_versions() {
+    let mut fixture = Fixture::new();
+    fixture.close();
+    fixture
+        .sqlite()
+        .pragma_update(None, "user_version", 99)
+        .expect("a version");
+    let line = refused(&fixture.config).to_string();
+    assert!(
+        line.contains("version 99") && line.contains("up to 1"),
+        "{line}"
+    );
+}
+
+#[test]
+fn what_is_not_a_database_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("notes.txt");
+    for bytes in [b"hello".to_vec(), vec![b'x'; 10_000]] {
+        fs::write(&path, &bytes).expect("a file");
+        assert!(matches!(refused(&at(&path)), OpenError::NotADatabase(_)));
+        assert_eq!(fs::read(&path).expect("a file"), bytes);
+    }
+}
+
+#[test]
+fn another_applications_database_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("foreign.db");
+    let foreign = Connection::open(&path).expect("a database");
+    foreign
+        .execute_batch("CREATE TABLE t (x)")
+        .expect("a table");
+    foreign.close().expect("closed");
+    let bytes = fs::read(&path).expect("a file");
+    assert!(matches!(refused(&at(&path)), OpenError::Foreign(_)));
+    assert_eq!(fs::read(&path).expect("a file"), bytes);
+}
+
+#[test]
+fn a_folder_and_a_missing_folder_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let inner = folder.path().join("inner");
+    let missing = refused(&at(&inner.join("x.db")));
+    assert!(matches!(missing, OpenError::NoFolder(path) if path == inner.join("x.db")));
+    fs::create_dir(&inner).expect("a folder");
+    assert!(matches!(refused(&at(&inner)), OpenError::IsFolder(_)));
+    fs::write(folder.path().join("file"), "").expect("a file");
+    let error = refused(&at(&folder.path().join("file/x.db")));
+    assert!(matches!(error, OpenError::Io { .. }), "{error}");
+}
+
+#[test]
+fn what_is_read_only_is_refused() {
+    let mut fixture = Fixture::new();
+    fixture.close();
+    let (file, folder) = (&fixture.config.database, fixture.folder.path());
+    for (path, mode, good) in [(file.as_path(), 0o444, 0o600), (folder, 0o555, 0o700)] {
+        fs::set_permissions(path, Permissions::from_mode(mode)).expect("ours");
+        let error = refused(&fixture.config);
+        fs::set_permissions(path, Permissions::from_mode(good)).expect("ours");
+        assert!(matches!(error, OpenError::NotWritable(_)), "{error}");
+    }
+    fixture.reopen();
+    fixture.user("ann");
+}
+
+#[test]
+fn a_new_database_is_its_owners_alone() {
+    let fixture = Fixture::new();
+    for suffix in ["", "-wal", "-shm"] {
+        let path = format!("{}{suffix}", fixture.config.database.display());
+        let mode = fs::metadata(&path).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{path}");
+    }
+}
+
+#[test]
+fn an_empty_file_becomes_a_database() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("loiter.db"), "").expect("a file");
+    let (store, _posts) = open(&config(&folder));
+    store.close();
+}
+
+#[test]
+fn a_database_that_another_program_keeps_locked_is_refused() {
+    let mut fixture = Fixture::new();
+    fixture.close();
+    let other = fixture.sqlite();
+    other.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+    assert!(matches!(refused(&fixture.config), OpenError::Locked(_)));
+}
+
+#[test]
+fn the_database_is_set_up_as_promised() {
+    let fixture = Fixture::new();
+    let sqlite = fixture.sqlite();
+    let mode = sqlite.pragma_query_value(None, "journal_mode", |row| row.get(0));
+    assert_eq!(mode, Ok("wal".to_owned()));
+    let id = sqlite.pragma_query_value(None, "application_id", |row| row.get(0));
+    assert_eq!(id, Ok(i64::from(u32::from_be_bytes(*b"loit"))));
+}

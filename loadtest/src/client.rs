@@ -1,0 +1,208 @@
+//! A blocking client for the calls that prepare, trigger and check a run: one connection, one call at a time.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::http::{self, Answer, Target};
+use crate::list::{self, Last};
+
+/// A connection unused for longer is opened anew, well before the server's own idle timeout of 75 s:
+/// a send that met a closing connection could not safely be repeated.
+const STALE: Duration = Duration::from_secs(20);
+/// How long an answer may take. Registering hashes a password, which takes a good part of a second.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The client, perhaps logged in.
+pub(crate) struct Client {
+    target: Target,
+    session: Option<String>,
+    connection: Option<(TcpStream, Instant)>,
+    input: Vec<u8>,
+}
+
+impl Client {
+    /// A client that has neither connected nor logged in.
+    pub(crate) fn new(target: Target) -> Self {
+        Self {
+            target,
+            session: None,
+            connection: None,
+            input: Vec::new(),
+        }
+    }
+
+    /// Registers a user and logs in; the user's id. The client keeps the session.
+    pub(crate) fn sign_up(&mut self, name: &str, password: &str) -> Result<u64, Error> {
+        let who = format!("username={name}&password={password}");
+        let user = self.call("POST", &format!("/register/?{who}"))?;
+        self.call("POST", &format!("/login/?{who}"))?;
+        if self.session.is_none() {
+            return Err(Error::Lacking("a session cookie"));
+        }
+        user["userid"].as_u64().ok_or(Error::Lacking("a userid"))
+    }
+
+    /// The session's token; empty before [`Client::sign_up`].
+    pub(crate) fn session(&self) -> &str {
+        self.session.as_deref().unwrap_or_default()
+    }
+
+    /// A new chatroom's id.
+    pub(crate) fn new_chatroom(&mut self) -> Result<u64, Error> {
+        let chatroom = self.call("POST", "/message/newChatroom/")?;
+        chatroom["chatroomid"]
+            .as_u64()
+            .ok_or(Error::Lacking("a chatroomid"))
+    }
+
+    /// Makes a user a participant.
+    pub(crate) fn add_to_chatroom(&mut self, chatroomid: u64, name: &str) -> Result<(), Error> {
+        let path = format!("/message/addToChatroom/?chatroomid={chatroomid}&usertoadd={name}");
+        self.call("POST", &path).map(drop)
+    }
+
+    /// Sends a message and waits until it is durable; the last message of the answered list.
+    pub(crate) fn send(&mut self, chatroomid: u64, text: &str) -> Result<Last, Error> {
+        let path = format!("/message/sendMessage/?chatroomid={chatroomid}&message={text}");
+        let body = self.ask("POST", &path)?;
+        match list::check(&body) {
+            Ok(Some(last)) => Ok(last),
+            Ok(None) | Err(_) => Err(Error::Lacking("a consistent list of messages")),
+        }
+    }
+
+    /// A cheap call that changes nothing: once it is answered, the server has taken another turn.
+    pub(crate) fn round_trip(&mut self) -> Result<(), Error> {
+        self.call("GET", "/message/chatrooms/").map(drop)
+    }
+
+    fn call(&mut self, method: &str, path: &str) -> Result<Value, Error> {
+        let body = self.ask(method, path)?;
+        serde_json::from_slice(&body).map_err(|_malformed| Error::Lacking("JSON"))
+    }
+
+    /// Asks once, keeps the session that the answer may set, and refuses every status but 200.
+    fn ask(&mut self, method: &str, path: &str) -> Result<Vec<u8>, Error> {
+        let request = http::request(method, path, &self.target.host, self.session.as_deref());
+        let mut stream = self.connected()?;
+        stream
+            .write_all(request.as_bytes())
+            .map_err(Error::io("write a request"))?;
+        self.input.clear();
+        let mut chunk = [0; 16 * 1024];
+        loop {
+            let len = stream
+                .read(&mut chunk)
+                .map_err(Error::io("read an answer"))?;
+            if len == 0 {
+                let what = format!("{method} {}", without_parameters(path));
+                return Err(Error::io(what)(std::io::ErrorKind::UnexpectedEof.into()));
+            }
+            self.input.extend_from_slice(&chunk[..len]);
+            let Some(answer) = http::parse(&self.input).map_err(Error::Malformed)? else {
+                continue;
+            };
+            if !answer.close {
+                self.connection = Some((stream, Instant::now()));
+            }
+            if answer.status != 200 {
+                return Err(refused(method, path, &answer));
+            }
+            if let Some(session) = answer.session {
+                self.session = Some(session.to_owned());
+            }
+            return Ok(answer.body.to_vec());
+        }
+    }
+
+    /// The warm connection where there is one, else a new one; after a failure it is not put back.
+    fn connected(&mut self) -> Result<TcpStream, Error> {
+        if let Some((stream, used)) = self.connection.take()
+            && used.elapsed() < STALE
+        {
+            return Ok(stream);
+        }
+        let addr = self.target.addr;
+        let open = || {
+            let stream = TcpStream::connect_timeout(&addr, PATIENCE)?;
+            stream.set_nodelay(true)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            Ok(stream)
+        };
+        open().map_err(Error::io(format!("connect to {addr}")))
+    }
+}
+
+fn refused(method: &str, path: &str, answer: &Answer<'_>) -> Error {
+    Error::Refused {
+        call: format!("{method} {}", without_parameters(path)),
+        status: answer.status,
+        body: String::from_utf8_lossy(answer.body).into_owned(),
+    }
+}
+
+/// A path as it may be shown: parameters hold passwords.
+fn without_parameters(path: &str) -> &str {
+    path.split_once('?').map_or(path, |(path, _)| path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::thread;
+
+    /// A server that gives the answers in turn on one connection, and returns the requests' first lines.
+    fn scripted(answers: Vec<&'static str>) -> (Target, thread::JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = format!("http://{}", listener.local_addr().unwrap());
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut lines = Vec::new();
+            for answer in answers {
+                let mut request = Vec::new();
+                let mut byte = [0];
+                while !request.ends_with(b"\r\n\r\n") {
+                    stream.read_exact(&mut byte).unwrap();
+                    request.push(byte[0]);
+                }
+                let request = String::from_utf8(request).unwrap();
+                lines.push(request.lines().next().unwrap().to_owned());
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+            lines
+        });
+        (target.parse().unwrap(), server)
+    }
+
+    #[test]
+    fn the_session_of_a_login_is_kept() {
+        let (target, server) = scripted(vec![
+            "HTTP/1.1 200 OK\r\nContent-Length: 27\r\n\r\n{\"userid\":4,\"username\":\"a\"}",
+            "HTTP/1.1 200 OK\r\nSet-Cookie: session=s1; Path=/\r\nContent-Length: 2\r\n\r\n{}",
+            "HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n{\"chatroomid\":7}",
+        ]);
+        let mut client = Client::new(target);
+        assert_eq!(client.sign_up("a", "p").unwrap(), 4);
+        assert_eq!(client.session(), "s1");
+        assert_eq!(client.new_chatroom().unwrap(), 7);
+        let lines = server.join().unwrap();
+        assert_eq!(lines[2], "POST /message/newChatroom/ HTTP/1.1");
+    }
+
+    #[test]
+    fn a_refusal_names_the_call_without_its_parameters() {
+        let (target, server) =
+            scripted(vec!["HTTP/1.1 409 Conflict\r\nContent-Length: 2\r\n\r\n{}"]);
+        let refused = Client::new(target).sign_up("a", "secret").unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "POST /register/ was answered 409 {}".to_owned()
+        );
+        server.join().unwrap();
+    }
+}

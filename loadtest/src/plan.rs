@@ -1,0 +1,123 @@
+//! What one worker process is to do: one line of JSON on its standard input. A line and no options, because
+//! every user of a machine may read a process's options, and the plan holds sessions.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
+/// The plan of one worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// The server.
+    pub(crate) addr: SocketAddr,
+    /// The `Host` field.
+    pub(crate) host: String,
+    /// The second byte of the source addresses.
+    pub(crate) net: u8,
+    /// The number of this worker's first poll among all.
+    pub(crate) first: u64,
+    /// Its polls.
+    pub(crate) polls: u64,
+    /// Connections for each batch while opening.
+    pub(crate) batch: u64,
+    /// Whether a poll parks again after its wake.
+    pub(crate) repark: bool,
+    /// What the run's messages begin with.
+    pub(crate) run: String,
+    /// The chatrooms that the polls are spread over, one after the other.
+    pub(crate) chatrooms: Vec<u64>,
+    /// The sessions that the polls are spread over, changing after each round of the chatrooms.
+    pub(crate) sessions: Vec<String>,
+}
+
+impl Plan {
+    /// The chatroom and the session of this worker's poll `at`.
+    pub(crate) fn place(&self, at: usize) -> (u64, &str) {
+        let poll = self.first as usize + at;
+        let rooms = self.chatrooms.len();
+        let session = &self.sessions[poll / rooms % self.sessions.len()];
+        (self.chatrooms[poll % rooms], session)
+    }
+
+    /// The line.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "addr": self.addr.to_string(),
+            "host": self.host,
+            "net": self.net,
+            "first": self.first,
+            "polls": self.polls,
+            "batch": self.batch,
+            "repark": self.repark,
+            "run": self.run,
+            "chatrooms": self.chatrooms,
+            "sessions": self.sessions,
+        })
+    }
+
+    /// The inverse of [`Plan::to_json`]; `None` for anything else.
+    pub(crate) fn from_json(value: &Value) -> Option<Self> {
+        let text = |name: &str| value[name].as_str();
+        let number = |name: &str| value[name].as_u64();
+        let (chatrooms, sessions) = (&value["chatrooms"], &value["sessions"]);
+        let chatrooms: Vec<u64> = chatrooms
+            .as_array()?
+            .iter()
+            .map(Value::as_u64)
+            .collect::<Option<_>>()?;
+        let sessions: Vec<String> = sessions
+            .as_array()?
+            .iter()
+            .map(|s| s.as_str().map(str::to_owned))
+            .collect::<Option<_>>()?;
+        let plan = Self {
+            addr: text("addr")?.parse().ok()?,
+            host: text("host")?.to_owned(),
+            net: number("net")?.try_into().ok()?,
+            first: number("first")?,
+            polls: number("polls")?,
+            batch: number("batch").filter(|batch| *batch > 0)?,
+            repark: value["repark"].as_bool()?,
+            run: text("run")?.to_owned(),
+            chatrooms,
+            sessions,
+        };
+        (!plan.chatrooms.is_empty() && !plan.sessions.is_empty()).then_some(plan)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Four polls in two chatrooms by two users.
+    pub(crate) fn plan() -> Plan {
+        Plan {
+            addr: "127.0.0.1:1".parse().unwrap(),
+            host: "h".into(),
+            net: 9,
+            first: 1,
+            polls: 4,
+            batch: 10,
+            repark: true,
+            run: "ab".into(),
+            chatrooms: vec![7, 8],
+            sessions: vec!["x".into(), "y".into()],
+        }
+    }
+
+    #[test]
+    fn a_plan_crosses_processes_whole() {
+        assert_eq!(Plan::from_json(&plan().to_json()), Some(plan()));
+        let mut empty = plan();
+        empty.sessions.clear();
+        assert_eq!(Plan::from_json(&empty.to_json()), None);
+    }
+
+    #[test]
+    fn polls_take_turns_over_chatrooms_then_sessions() {
+        let plan = plan();
+        let places: Vec<(u64, &str)> = (0..4).map(|at| plan.place(at)).collect();
+        assert_eq!(places, [(8, "x"), (7, "y"), (8, "y"), (7, "x")]);
+    }
+}

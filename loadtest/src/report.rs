@@ -1,0 +1,173 @@
+//! Figures, gathered once and shown twice: as a table for a person and as JSON for a program.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+use crate::tally::Tally;
+
+/// One figure's kind, which decides how a person sees it.
+#[derive(Clone, Debug)]
+pub(crate) enum Figure {
+    /// A number of things.
+    Count(u64),
+    /// Bytes.
+    Bytes(u64),
+    /// A difference of bytes, perhaps below zero, for each of something.
+    BytesEach(f64),
+    /// Nanoseconds.
+    Nanos(u64),
+    /// A number for each second.
+    PerSecond(f64),
+    /// A share of one CPU, 1.0 being all of it.
+    Cpu(f64),
+}
+
+/// The figures of one measurement, in order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Report {
+    figures: Vec<(&'static str, &'static str, Figure)>,
+    details: Map<String, Value>,
+}
+
+impl Report {
+    /// Adds a figure: its name in JSON, its name for a person, its value.
+    pub(crate) fn add(&mut self, key: &'static str, label: &'static str, figure: Figure) {
+        self.figures.push((key, label, figure));
+    }
+
+    /// Adds what only a program wants to see.
+    pub(crate) fn detail(&mut self, key: &str, value: Value) {
+        self.details.insert(key.to_owned(), value);
+    }
+
+    /// Adds the counts of all that went wrong.
+    pub(crate) fn faults(&mut self, tally: &Tally) {
+        self.add("missing", "missing", Figure::Count(tally.missing));
+        self.add("doubled", "doubled", Figure::Count(tally.doubled));
+        self.add("unexpected", "unexpected", Figure::Count(tally.unexpected));
+        self.detail("examples", json!(tally.examples));
+    }
+
+    /// All figures and details as one object.
+    pub(crate) fn to_json(&self) -> Value {
+        let mut object = self.details.clone();
+        for (key, _, figure) in &self.figures {
+            object.insert((*key).to_owned(), figure.to_json());
+        }
+        Value::Object(object)
+    }
+
+    /// One line for each figure.
+    pub(crate) fn lines(&self) -> String {
+        let rows = self.figures.iter();
+        let rows = rows.map(|(_, label, figure)| vec![(*label).to_owned(), figure.shown()]);
+        table(&rows.collect::<Vec<_>>())
+    }
+}
+
+/// The first column stands left, the others right.
+fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        for (at, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let _ = match at {
+                0 => write!(text, "{cell:<width$}"),
+                _ => write!(text, "  {cell:>width$}"),
+            };
+        }
+        text.push('\n');
+    }
+    text
+}
+
+impl Figure {
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Count(n) | Self::Bytes(n) | Self::Nanos(n) => json!(n),
+            Self::BytesEach(x) | Self::PerSecond(x) | Self::Cpu(x) => json!(x),
+        }
+    }
+
+    fn shown(&self) -> String {
+        match self {
+            Self::Count(n) => grouped(*n),
+            Self::Bytes(n) => format!("{:.2} MiB", *n as f64 / f64::from(1 << 20)),
+            Self::BytesEach(x) => format!("{x:.1} B"),
+            Self::Nanos(ns) => duration(*ns),
+            Self::PerSecond(x) => format!("{}/s", grouped(x.round() as u64)),
+            Self::Cpu(x) => format!("{:.3} %", x * 100.0),
+        }
+    }
+}
+
+fn duration(ns: u64) -> String {
+    let x = ns as f64;
+    match ns {
+        0..1_000 => format!("{ns} ns"),
+        1_000..1_000_000 => format!("{:.1} µs", x / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.2} ms", x / 1e6),
+        _ => format!("{:.2} s", x / 1e9),
+    }
+}
+
+/// 1234567 → 1 234 567.
+fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(n: u64) -> Report {
+        let mut report = Report::default();
+        report.add("polls", "polls", Figure::Count(n));
+        report.add("p50_ns", "median", Figure::Nanos(1_500));
+        report.faults(&Tally::default());
+        report
+    }
+
+    #[test]
+    fn a_report_shows_its_figures_both_ways() {
+        let json = report(20_000).to_json();
+        assert_eq!(
+            (&json["polls"], &json["p50_ns"]),
+            (&json!(20_000), &json!(1_500))
+        );
+        assert_eq!(
+            (&json["missing"], &json["examples"]),
+            (&json!(0), &json!([]))
+        );
+        let lines = report(20_000).lines();
+        assert!(
+            lines.starts_with("polls       20 000\nmedian      1.5 µs\n"),
+            "{lines}"
+        );
+    }
+
+    #[test]
+    fn figures_are_shown_in_units_that_fit() {
+        assert_eq!(Figure::Nanos(999).shown(), "999 ns");
+        assert_eq!(Figure::Nanos(2_500_000).shown(), "2.50 ms");
+        assert_eq!(Figure::Nanos(61_000_000_000).shown(), "61.00 s");
+        assert_eq!(Figure::Bytes(3 << 20).shown(), "3.00 MiB");
+        assert_eq!(Figure::Count(1_234_567).shown(), "1 234 567");
+        assert_eq!(Figure::PerSecond(999.6).shown(), "1 000/s");
+        assert_eq!(Figure::Cpu(0.01).shown(), "1.000 %");
+    }
+}

@@ -1,0 +1,176 @@
+//! When is a poll parked? A client that has written one gets no answer that says so.
+//!
+//! What can be seen from outside is what is still on its way: for each socket the kernel shows in `/proc/net/tcp` the bytes that
+//! the other end has not acknowledged and those that its own program has not read. So, once all polls are written:
+//! first a look at which the clients' ends have nothing unacknowledged, so every poll has arrived. (Even on loopback that is
+//! no matter of course: a full backlog of a CPU drops packets, which come again 200 ms later.) Then, later, a look at
+//! which the server's ends have nothing unread, and its listener none that waits to be accepted: the server has read every poll, and
+//! it handles what it reads at once. Then one cheap call, which is answered in a later turn of the
+//! loop (where there are several loops, after a similar while on the others). Only then is a message sent. The check
+//! destroys nothing, unlike an endpoll, and waits for no guessed time; delayed acknowledgements make it take up to 40 ms.
+//!
+//! Where the server's sockets cannot be seen (another machine, another network namespace), a fixed delay has to do.
+//! Nothing false can come of it: a poll that was parked too late misses its message, and is counted as missing.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::client::Client;
+use crate::error::Error;
+
+/// Between two looks, which cost the kernel some 10 ms for each ten thousand sockets.
+const PAUSE: Duration = Duration::from_millis(2);
+/// The delay where nothing can be seen.
+const BLIND: Duration = Duration::from_millis(500);
+/// How long the server may leave bytes unread.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until the server has read all that `connections` connections wrote, and has taken a turn since.
+/// When it was first seen with nothing left to read, which is before the last acknowledgement may be seen.
+pub(crate) fn settle(
+    addr: SocketAddr,
+    connections: u64,
+    client: &mut Client,
+) -> Result<Instant, Error> {
+    let until = Instant::now() + PATIENCE;
+    let (mut arrived, mut first_read) = (false, None);
+    loop {
+        let backlog = look(addr).map_err(Error::io("read /proc/net/tcp"))?;
+        if backlog.sockets < connections {
+            thread::sleep(BLIND);
+            break;
+        }
+        if backlog.unread == 0 {
+            first_read.get_or_insert_with(Instant::now);
+            // Sockets are shown one after the other: what arrived during this look may be unread behind it.
+            if arrived {
+                break;
+            }
+        }
+        arrived |= backlog.unacknowledged == 0;
+        if Instant::now() > until {
+            let e = io::Error::from(io::ErrorKind::TimedOut);
+            return Err(Error::io("the server leaves requests unread")(e));
+        }
+        thread::sleep(PAUSE);
+    }
+    client.round_trip()?;
+    Ok(first_read.unwrap_or_else(Instant::now))
+}
+
+/// What is on its way to the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Backlog {
+    /// Established sockets of the server's port on the server's side.
+    sockets: u64,
+    /// Bytes that clients wrote and that may not have arrived.
+    unacknowledged: u64,
+    /// Bytes and connections that have arrived and that the server has not taken.
+    unread: u64,
+}
+
+fn look(addr: SocketAddr) -> io::Result<Backlog> {
+    let mut backlog = Backlog::default();
+    // A listener on [::] serves IPv4 too, and its connections stand in the second table.
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        match File::open(table) {
+            Ok(file) => backlog.add(BufReader::with_capacity(1 << 20, file), addr.port())?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(backlog)
+}
+
+impl Backlog {
+    fn add(&mut self, mut table: impl BufRead, port: u16) -> io::Result<()> {
+        let mut line = String::new();
+        while table.read_line(&mut line)? != 0 {
+            if let Some(row) = Row::of(&line) {
+                self.count(&row, port);
+            }
+            line.clear();
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, row: &Row, port: u16) {
+        let established = row.state == ESTABLISHED;
+        if row.local == port && (established || row.state == LISTEN) {
+            self.sockets += u64::from(established);
+            self.unread += row.unread;
+        }
+        if row.remote == port && established {
+            self.unacknowledged += row.unacknowledged;
+        }
+    }
+}
+
+const ESTABLISHED: u8 = 0x01;
+/// A listener's receive queue counts connections that wait to be accepted.
+const LISTEN: u8 = 0x0A;
+
+/// One socket as the table shows it.
+#[derive(Debug, PartialEq, Eq)]
+struct Row {
+    local: u16,
+    remote: u16,
+    state: u8,
+    unacknowledged: u64,
+    unread: u64,
+}
+
+impl Row {
+    /// `None` for the table's head.
+    fn of(line: &str) -> Option<Self> {
+        let mut fields = line.split_ascii_whitespace().skip(1);
+        let mut port = || {
+            let (_, port) = fields.next()?.rsplit_once(':')?;
+            u16::from_str_radix(port, 16).ok()
+        };
+        let (local, remote) = (port()?, port()?);
+        let state = u8::from_str_radix(fields.next()?, 16).ok()?;
+        let (unacknowledged, unread) = fields.next()?.split_once(':')?;
+        Some(Self {
+            local,
+            remote,
+            state,
+            unacknowledged: u64::from_str_radix(unacknowledged, 16).ok()?,
+            unread: u64::from_str_radix(unread, 16).ok()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = "\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:1F40 00000000:0000 0A 00000000:00000003 00:00000000 00000000     0        0 11 1
+   1: 0100007F:1F40 0100007F:9C40 01 00000000:00000010 00:00000000 00000000     0        0 12 1
+   2: 0100007F:9C40 0100007F:1F40 01 00000020:00000099 00:00000000 00000000     0        0 13 1
+   3: 0100007F:1F40 0100007F:9C41 06 00000000:00000007 00:00000000 00000000     0        0 0 3
+";
+
+    #[test]
+    fn each_side_counts_for_its_own_direction() {
+        let mut backlog = Backlog::default();
+        backlog.add(TABLE.as_bytes(), 8000).unwrap();
+        let expected = Backlog {
+            sockets: 1,
+            unacknowledged: 0x20,
+            unread: 0x13,
+        };
+        assert_eq!(backlog, expected);
+    }
+
+    #[test]
+    fn a_line_that_is_no_socket_is_passed_over() {
+        assert_eq!(Row::of(""), None);
+        assert_eq!(Row::of(TABLE.lines().next().unwrap()), None);
+    }
+}

@@ -1,6 +1,6 @@
 //! Measures a whole loiter server from outside, over TCP, as its clients meet it.
 //!
-//! What does a waiting poll cost ([`idle`])? Each run also checks what it sees,
+//! What does a waiting poll cost ([`idle`]), how fast does a message reach all who wait ([`fanout`])? Each run also checks what it sees,
 //! message by message, and fails when anything was lost, doubled or unexpected: a fast wrong server has no figures.
 //!
 //! It knows the server by its documented API and by what the kernel shows of its process, and links none of its code.
@@ -9,6 +9,7 @@ mod client;
 mod clock;
 mod crew;
 mod error;
+mod fanout;
 mod http;
 mod idle;
 mod list;
@@ -60,6 +61,12 @@ enum Command {
     /// of the server, before the first poll connects and after the last is parked; start the server anew for
     /// it, because memory that an earlier run has left free is used again and not counted.
     Idle(IdleOptions),
+    /// Many polls in one chatroom that park again after each wake: time from a send to its deliveries
+    ///
+    /// A message is sent once every poll is parked again: all re-polls are written, the kernel shows no bytes
+    /// that the server has yet to read, and a cheap call made after that is answered. Where the server's
+    /// sockets cannot be seen (not on this machine), half a second's wait stands in for the look at the kernel.
+    Fanout(FanoutOptions),
     #[command(hide = true)]
     Worker,
 }
@@ -94,6 +101,21 @@ struct IdleOptions {
     /// How long to leave the polls alone while the server's CPU is measured
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     hold: Duration,
+    /// Client processes, at least; more are started where open files ask for it
+    #[arg(long, value_name = "P", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=256))]
+    processes: u64,
+}
+
+#[derive(Args, Clone, Debug)]
+struct FanoutOptions {
+    #[command(flatten)]
+    server: ServerOptions,
+    /// Polls in the chatroom, each on a connection of its own
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    polls: u64,
+    /// Messages to send, one after the other
+    #[arg(long, value_name = "K", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    messages: u64,
     /// Client processes, at least; more are started where open files ask for it
     #[arg(long, value_name = "P", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=256))]
     processes: u64,
@@ -139,7 +161,9 @@ fn ended(result: Result<(), Error>) -> ExitCode {
 impl Command {
     fn server(&self) -> &ServerOptions {
         match self {
-            Self::Idle(IdleOptions { server, .. }) => server,
+            Self::Idle(IdleOptions { server, .. }) | Self::Fanout(FanoutOptions { server, .. }) => {
+                server
+            }
             Self::Worker => unreachable!("a worker has no options"),
         }
     }
@@ -175,6 +199,7 @@ fn measure(command: &Command, process: Option<&Process>) -> Result<Outcome, Erro
     };
     match command {
         Command::Idle(options) => idle::run(server, options, process).map(one),
+        Command::Fanout(options) => fanout::run(server, options, process).map(one),
         Command::Worker => unreachable!("a worker measures nothing"),
     }
 }
@@ -225,6 +250,7 @@ mod tests {
             "idle --polls 0",
             "idle --polls 1 --hold 0",
             "idle --polls 1 --url https://x",
+            "fanout --polls 1 --messages none",
         ] {
             let kind = parse(bad).unwrap_err();
             assert!(
@@ -242,7 +268,7 @@ mod tests {
     #[test]
     fn what_cannot_be_opened_is_refused_before_the_run() {
         let dir = tempfile::tempdir().unwrap();
-        let Command::Idle(options) = parse("idle --polls 1").unwrap().command else {
+        let Command::Fanout(options) = parse("fanout --polls 1").unwrap().command else {
             panic!("another command");
         };
         let mut server = options.server;

@@ -75,6 +75,23 @@ impl Client {
         }
     }
 
+    /// The chatroom's newest message, by an endpoll with nothing parked; `None` where it has none.
+    pub(crate) fn newest(&mut self, chatroomid: u64) -> Result<Option<Last>, Error> {
+        let path = format!("/message/endpoll/?chatroomid={chatroomid}");
+        let answer = self.call("GET", &path)?;
+        let Some(messages) = answer["messages"].as_array() else {
+            return Err(Error::Lacking("messages"));
+        };
+        let last = |message: &Value| {
+            Some(Last {
+                id: message["id"].as_u64()?,
+                chatroomid: message["chatroomid"].as_u64()?,
+                text: message["message"].as_str()?.to_owned(),
+            })
+        };
+        Ok(messages.last().and_then(last))
+    }
+
     /// A cheap call that changes nothing: once it is answered, the server has taken another turn.
     pub(crate) fn round_trip(&mut self) -> Result<(), Error> {
         self.call("GET", "/message/chatrooms/").map(drop)

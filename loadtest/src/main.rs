@@ -1,6 +1,7 @@
 //! Measures a whole loiter server from outside, over TCP, as its clients meet it.
 //!
-//! What does a waiting poll cost ([`idle`]), how fast does a message reach all who wait ([`fanout`])? Each run also checks what it sees,
+//! Three questions: what does a waiting poll cost ([`idle`]), how fast does a message reach all who wait
+//! ([`fanout`]), how many messages become durable ([`send`]). Each run also checks what it sees,
 //! message by message, and fails when anything was lost, doubled or unexpected: a fast wrong server has no figures.
 //!
 //! It knows the server by its documented API and by what the kernel shows of its process, and links none of its code.
@@ -17,6 +18,7 @@ mod plan;
 mod pollers;
 mod progress;
 mod report;
+mod send;
 mod server_stats;
 mod settle;
 mod setup;
@@ -67,6 +69,11 @@ enum Command {
     /// that the server has yet to read, and a cheap call made after that is answered. Where the server's
     /// sockets cannot be seen (not on this machine), half a second's wait stands in for the look at the kernel.
     Fanout(FanoutOptions),
+    /// Senders in closed loop: durable messages a second and how long each takes
+    ///
+    /// Each sender waits for its answer before it sends again. At the end each chatroom's newest id has to be
+    /// the number of messages acknowledged: less is loss, more is a message saved twice.
+    Send(SendOptions),
     #[command(hide = true)]
     Worker,
 }
@@ -121,6 +128,21 @@ struct FanoutOptions {
     processes: u64,
 }
 
+#[derive(Args, Clone, Debug)]
+struct SendOptions {
+    #[command(flatten)]
+    server: ServerOptions,
+    /// Connections that send at the same time; several numbers are measured one after the other
+    #[arg(long, value_name = "S,…", value_delimiter = ',', required = true, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    senders: Vec<u64>,
+    /// How long each number of senders sends
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    seconds: Duration,
+    /// Chatrooms to spread the senders over
+    #[arg(long, value_name = "M", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    chatrooms: u64,
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err("a whole number of seconds, at least 1".into()),
@@ -161,9 +183,9 @@ fn ended(result: Result<(), Error>) -> ExitCode {
 impl Command {
     fn server(&self) -> &ServerOptions {
         match self {
-            Self::Idle(IdleOptions { server, .. }) | Self::Fanout(FanoutOptions { server, .. }) => {
-                server
-            }
+            Self::Idle(IdleOptions { server, .. })
+            | Self::Fanout(FanoutOptions { server, .. })
+            | Self::Send(SendOptions { server, .. }) => server,
             Self::Worker => unreachable!("a worker has no options"),
         }
     }
@@ -200,6 +222,14 @@ fn measure(command: &Command, process: Option<&Process>) -> Result<Outcome, Erro
     match command {
         Command::Idle(options) => idle::run(server, options, process).map(one),
         Command::Fanout(options) => fanout::run(server, options, process).map(one),
+        Command::Send(options) => {
+            let (reports, tally) = send::run(server, options, process)?;
+            Ok(Outcome {
+                table: report::columns(&reports),
+                figures: reports.iter().map(Report::to_json).collect(),
+                tally,
+            })
+        }
         Command::Worker => unreachable!("a worker measures nothing"),
     }
 }
@@ -245,12 +275,25 @@ mod tests {
     }
 
     #[test]
+    fn senders_come_as_a_list() {
+        let Command::Send(options) = parse("send --senders 1,8,64 --seconds 3").unwrap().command
+        else {
+            panic!("another command");
+        };
+        assert_eq!(options.senders, [1, 8, 64]);
+        assert_eq!(options.seconds, Duration::from_secs(3));
+        assert_eq!(options.server.url.host, "127.0.0.1:8000");
+    }
+
+    #[test]
     fn mistakes_are_refused() {
         for bad in [
             "idle --polls 0",
             "idle --polls 1 --hold 0",
             "idle --polls 1 --url https://x",
             "fanout --polls 1 --messages none",
+            "send --senders 1,,2",
+            "send --senders 1 --seconds 1.5",
         ] {
             let kind = parse(bad).unwrap_err();
             assert!(

@@ -66,6 +66,22 @@ impl Report {
     }
 }
 
+/// One line for each report, one column for each figure, which have to be the same in all.
+pub(crate) fn columns(reports: &[Report]) -> String {
+    let Some(first) = reports.first() else {
+        return String::new();
+    };
+    let head = first
+        .figures
+        .iter()
+        .map(|(_, label, _)| (*label).to_owned());
+    let rows = reports
+        .iter()
+        .map(|report| report.figures.iter().map(|(_, _, f)| f.shown()).collect());
+    let rows: Vec<Vec<String>> = std::iter::once(head.collect()).chain(rows).collect();
+    table(&rows)
+}
+
 /// The first column stands left, the others right.
 fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -158,6 +174,16 @@ mod tests {
             lines.starts_with("polls       20 000\nmedian      1.5 µs\n"),
             "{lines}"
         );
+    }
+
+    #[test]
+    fn several_reports_stand_below_each_other() {
+        let text = columns(&[report(1), report(64)]);
+        let mut lines = text.lines();
+        assert!(lines.next().unwrap().starts_with("polls  median"));
+        assert!(lines.next().unwrap().starts_with("1      1.5 µs"));
+        assert!(lines.next().unwrap().starts_with("64     1.5 µs"));
+        assert_eq!(columns(&[]), "");
     }
 
     #[test]

@@ -4,24 +4,26 @@
 //! HTTP and chat know of each connection; keys are minted by whoever owns the sockets. Outputs are
 //! queued and taken by [`Engine::next_output`] in the order in which they must be carried out.
 //!
-//! A connection's deadline depends on what it waits for: for a request's first byte (idle), for its rest
-//! (header), for the peer to take an answer (send), for its end (linger). While a call is being
-//! answered there is none: a parked poll costs no timer. Deadlines only move later, mostly, so the queue is
-//! lazy: see `timers`.
+//! Here are the inputs. `answer` has the way from a request to its answer, `peer` what is known of a connection:
+//! what it waits for, when that is over, and how it ends.
+
+mod answer;
+mod peer;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::api::{self, Outcome, Renderer, Route, Routed, Rules};
+use crate::api::{Outcome, Renderer, Route, Rules};
 use crate::arena::SideTable;
-use crate::chat::{self, Call, Chat, Counts, Failure, HeldKey, Reply};
+use crate::chat::{Chat, Counts};
 use crate::config::Config;
-use crate::http::{After, CONTINUE, Event, Exchange, Limits, Phase, Request};
+use crate::http::{CONTINUE, Event, Exchange, Limits, Phase};
 use crate::job::{Completion, Fault, Job};
-use crate::model::{Connection, ConnectionKey, Now, Ticket};
+use crate::model::{Connection, ConnectionKey, Now};
 use crate::timers::Deadlines;
+use peer::{Farewell, NEVER, Peer};
 
 /// What the engine wants done.
 #[derive(Debug)]
@@ -47,51 +49,12 @@ pub struct Taken {
     pub wants_more: bool,
 }
 
-/// How long a closed connection's input is thrown away, at most, while the peer has not ended: a reset
-/// would destroy the answer that it has not read yet (RFC 9112 §9.6).
-const LINGER_MS: u64 = 5_000;
 /// Requests of one connection that are begun before the others' turn.
 const REQUESTS_PER_OFFER: usize = 16;
 /// Polls and held calls that are served in one turn: with the sends, about 3 ms.
 const SERVED_PER_TURN: usize = 256;
 /// Connections that a drain looks at in one turn.
 const DRAINED_PER_TURN: usize = 4096;
-/// No deadline.
-const NEVER: u64 = u64::MAX;
-
-/// What HTTP and chat know of one connection.
-#[derive(Debug)]
-struct Peer {
-    exchange: Exchange,
-    /// The call under way, while the chat core holds it.
-    held: Option<HeldKey>,
-    /// When what the connection waits for is over, and the time of its entry in the queue.
-    due_ms: u64,
-    queued_ms: u64,
-    /// Counts the exchanges, so that an answer finds the one that it is for.
-    number: u32,
-    address: IpAddr,
-    route: Option<Route>,
-    /// The engine has said that it wants no more input; a resume is owed.
-    is_paused: bool,
-    /// The peer has sent its FIN; `has_ended`: and all before it has been offered.
-    hung_up: bool,
-    has_ended: bool,
-    /// Some of what was sent is still queued.
-    is_stalled: bool,
-    farewell: Farewell,
-}
-
-/// How far our own end of a connection is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Farewell {
-    /// More may be sent.
-    None,
-    /// All has been queued, the end too. `and_close`: there is no need to wait for the peer's.
-    Finishing { and_close: bool },
-    /// All has gone out.
-    Finished,
-}
 
 /// The whole server without sockets or disk.
 #[derive(Debug)]
@@ -148,23 +111,7 @@ impl Engine {
         if self.is_draining {
             exchange.close_after_answer();
         }
-        self.peers.insert(
-            key,
-            Peer {
-                exchange,
-                held: None,
-                due_ms: NEVER,
-                queued_ms: NEVER,
-                number: 0,
-                address,
-                route: None,
-                is_paused: false,
-                hung_up: false,
-                has_ended: false,
-                is_stalled: false,
-                farewell: Farewell::None,
-            },
-        );
+        self.peers.insert(key, Peer::new(exchange, address));
         self.set_deadline(now, key);
     }
 
@@ -388,150 +335,6 @@ impl Engine {
             }
         }
         self.draining = (end < self.peers.slots()).then_some(end);
-    }
-
-    fn request(&mut self, now: Now, key: ConnectionKey, request: &Request<'_>) {
-        let peer = self.peers.get_mut(key).expect("it was received from");
-        peer.number = peer.number.wrapping_add(1);
-        let outcome = match api::route(request) {
-            Routed::NotFound => Outcome::NotFound,
-            Routed::NotAllowed(allow) => Outcome::NotAllowed(allow),
-            Routed::Allowed(allow) => Outcome::Allowed(allow),
-            Routed::To(route) => {
-                peer.route = Some(route);
-                if route == Route::Longpoll && peer.hung_up {
-                    return self.leave(now, key);
-                }
-                match api::parse(route, request, peer.address, &self.settings.rules) {
-                    Ok(call) => return self.call(now, key, request, call),
-                    Err(what) => Outcome::Failed(Failure::BadParameter(what)),
-                }
-            }
-        };
-        self.answer(now, key, &outcome);
-    }
-
-    fn call(&mut self, now: Now, key: ConnectionKey, request: &Request<'_>, call: Call) {
-        let session = match call {
-            Call::InSession(_) => api::session_of(request),
-            Call::Register { .. } | Call::LogIn { .. } => None,
-        };
-        let peer = self.peers.get_mut(key).expect("it was received from");
-        let ticket = Ticket {
-            connection: key,
-            exchange: peer.number,
-            event_loop: self.settings.event_loop,
-        };
-        peer.held = self.chat.call(now, ticket, session, call);
-        self.carry_out(now);
-    }
-
-    /// Carries out what the chat core wants.
-    fn carry_out(&mut self, now: Now) {
-        while let Some(output) = self.chat.next_output() {
-            match output {
-                chat::Output::Submit(job) => self.outputs.push_back(Output::Submit(job)),
-                chat::Output::Answer(ticket, reply) => self.reply(now, ticket, reply),
-            }
-        }
-    }
-
-    fn reply(&mut self, now: Now, ticket: Ticket, reply: Reply) {
-        let key = ticket.connection;
-        let Some(peer) = self.peers.get(key) else {
-            return;
-        };
-        if peer.number != ticket.exchange || peer.exchange.phase() != Phase::Answering {
-            return;
-        }
-        let route = peer.route.expect("only calls have tickets");
-        self.answer(now, key, &Outcome::Replied(route, reply));
-    }
-
-    /// Queues the answer that is owed, and lets the connection go on or end.
-    fn answer(&mut self, now: Now, key: ConnectionKey, outcome: &Outcome) {
-        let peer = self.peers.get_mut(key).expect("an answer is owed to it");
-        let bytes = (self.renderer).render(now, outcome, peer.exchange.framing());
-        let after = peer.exchange.answered();
-        peer.held = None;
-        peer.route = None;
-        self.outputs.push_back(Output::Send(key, bytes));
-        if after == After::Close {
-            peer.farewell = Farewell::Finishing { and_close: false };
-            self.outputs.push_back(Output::Finish(key));
-        }
-        self.resume(key);
-        self.set_deadline(now, key);
-    }
-
-    /// Ends a connection to which nothing is owed any more, once what was queued has gone out.
-    fn leave(&mut self, now: Now, key: ConnectionKey) {
-        let Some(peer) = self.peers.get_mut(key) else {
-            return;
-        };
-        if let Some(held) = peer.held.take() {
-            self.chat.forget(held);
-        }
-        // An answer that comes for it all the same finds another exchange.
-        peer.number = peer.number.wrapping_add(1);
-        match peer.farewell {
-            Farewell::Finished => self.close(key),
-            Farewell::Finishing { .. } => peer.farewell = Farewell::Finishing { and_close: true },
-            Farewell::None => {
-                peer.farewell = Farewell::Finishing { and_close: true };
-                self.outputs.push_back(Output::Finish(key));
-                self.set_deadline(now, key);
-            }
-        }
-    }
-
-    fn close(&mut self, key: ConnectionKey) {
-        if let Some(peer) = self.peers.remove(key) {
-            if let Some(held) = peer.held {
-                self.chat.forget(held);
-            }
-            self.outputs.push_back(Output::Close(key));
-        }
-    }
-
-    /// What the connection waits for has not come in time.
-    fn time_out(&mut self, now: Now, key: ConnectionKey) {
-        let peer = self.peers.get_mut(key).expect("it has a deadline");
-        if peer.is_stalled || peer.farewell != Farewell::None {
-            return self.close(key);
-        }
-        match peer.exchange.timed_out() {
-            Some(rejection) => self.answer(now, key, &Outcome::Rejected(rejection)),
-            None => self.leave(now, key),
-        }
-    }
-
-    /// Sets when what the connection waits for now is over.
-    fn set_deadline(&mut self, now: Now, key: ConnectionKey) {
-        let Some(peer) = self.peers.get_mut(key) else {
-            return;
-        };
-        let settings = &self.settings;
-        let wait_ms = match peer.exchange.phase() {
-            _ if peer.is_stalled => settings.send_ms,
-            _ if peer.farewell != Farewell::None => LINGER_MS,
-            Phase::Idle => settings.idle_ms,
-            Phase::Receiving => settings.header_ms,
-            Phase::Lingering => LINGER_MS,
-            Phase::Answering => NEVER,
-        };
-        peer.due_ms = now.monotonic_ms.saturating_add(wait_ms);
-        self.queue_deadline(key);
-    }
-
-    /// Makes sure that the connection comes up in the queue when it is due, or before.
-    fn queue_deadline(&mut self, key: ConnectionKey) {
-        if let Some(peer) = self.peers.get_mut(key)
-            && peer.due_ms < peer.queued_ms
-        {
-            peer.queued_ms = peer.due_ms;
-            self.deadlines.schedule(peer.due_ms, key);
-        }
     }
 }
 

@@ -1,0 +1,84 @@
+//! From a whole request to its answer: where HTTP and the chat core meet, as far as a connection is concerned.
+
+use super::peer::Farewell;
+use super::{Engine, Output};
+use crate::api::{self, Outcome, Route, Routed};
+use crate::chat::{self, Call, Failure, Reply};
+use crate::http::{After, Phase, Request};
+use crate::model::{ConnectionKey, Now, Ticket};
+
+impl Engine {
+    pub(super) fn request(&mut self, now: Now, key: ConnectionKey, request: &Request<'_>) {
+        let peer = self.peers.get_mut(key).expect("it was received from");
+        peer.number = peer.number.wrapping_add(1);
+        let outcome = match api::route(request) {
+            Routed::NotFound => Outcome::NotFound,
+            Routed::NotAllowed(allow) => Outcome::NotAllowed(allow),
+            Routed::Allowed(allow) => Outcome::Allowed(allow),
+            Routed::To(route) => {
+                peer.route = Some(route);
+                if route == Route::Longpoll && peer.hung_up {
+                    return self.leave(now, key);
+                }
+                match api::parse(route, request, peer.address, &self.settings.rules) {
+                    Ok(call) => return self.call(now, key, request, call),
+                    Err(what) => Outcome::Failed(Failure::BadParameter(what)),
+                }
+            }
+        };
+        self.answer(now, key, &outcome);
+    }
+
+    fn call(&mut self, now: Now, key: ConnectionKey, request: &Request<'_>, call: Call) {
+        let session = match call {
+            Call::InSession(_) => api::session_of(request),
+            Call::Register { .. } | Call::LogIn { .. } => None,
+        };
+        let peer = self.peers.get_mut(key).expect("it was received from");
+        let ticket = Ticket {
+            connection: key,
+            exchange: peer.number,
+            event_loop: self.settings.event_loop,
+        };
+        peer.held = self.chat.call(now, ticket, session, call);
+        self.carry_out(now);
+    }
+
+    /// Carries out what the chat core wants.
+    pub(super) fn carry_out(&mut self, now: Now) {
+        while let Some(output) = self.chat.next_output() {
+            match output {
+                chat::Output::Submit(job) => self.outputs.push_back(Output::Submit(job)),
+                chat::Output::Answer(ticket, reply) => self.reply(now, ticket, reply),
+            }
+        }
+    }
+
+    fn reply(&mut self, now: Now, ticket: Ticket, reply: Reply) {
+        let key = ticket.connection;
+        let Some(peer) = self.peers.get(key) else {
+            return;
+        };
+        if peer.number != ticket.exchange || peer.exchange.phase() != Phase::Answering {
+            return;
+        }
+        let route = peer.route.expect("only calls have tickets");
+        self.answer(now, key, &Outcome::Replied(route, reply));
+    }
+
+    /// Queues the answer that is owed, and lets the connection go on or end.
+    pub(super) fn answer(&mut self, now: Now, key: ConnectionKey, outcome: &Outcome) {
+        let peer = self.peers.get_mut(key).expect("an answer is owed to it");
+        let bytes = (self.renderer).render(now, outcome, peer.exchange.framing());
+        let after = peer.exchange.answered();
+        peer.held = None;
+        peer.route = None;
+        self.outputs.push_back(Output::Send(key, bytes));
+        if after == After::Close {
+            peer.farewell = Farewell::Finishing { and_close: false };
+            self.outputs.push_back(Output::Finish(key));
+        }
+        self.resume(key);
+        self.set_deadline(now, key);
+    }
+}

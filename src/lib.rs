@@ -6,6 +6,10 @@
 //!
 //! ```
 //! use std::io::{Read as _, Write as _};
+//! use std::os::fd::AsRawFd as _;
+//! use std::time::Duration;
+//!
+//! use mio::{Events, Interest, Poll, Token, unix::SourceFd};
 //!
 //! let folder = tempfile::tempdir()?;
 //! let mut server = loiter::Server::bind(loiter::Config {
@@ -14,22 +18,30 @@
 //!     ..loiter::Config::default()
 //! })?;
 //!
-//! // The host's own loop: wait until `server.as_raw_fd()` is readable or `server.poll_timeout()` is over,
-//! // then take a turn. Here the server does the waiting.
-//! let mut client = std::net::TcpStream::connect(server.addresses()[0])?;
-//! client.write_all(b"GET /message/chatrooms/ HTTP/1.0\r\n\r\n")?;
-//! while server.connections() == 0 {
-//!     server.turn(None)?;
+//! // Somebody asks, and then lets the server end.
+//! let address = server.addresses()[0];
+//! let handle = server.handle();
+//! let client = std::thread::spawn(move || {
+//!     let mut stream = std::net::TcpStream::connect(address)?;
+//!     stream.write_all(b"GET /message/chatrooms/ HTTP/1.0\r\n\r\n")?;
+//!     let mut answer = String::new();
+//!     stream.read_to_string(&mut answer)?;
+//!     handle.drain();
+//!     Ok::<_, std::io::Error>(answer)
+//! });
+//!
+//! // The host's own loop: the server is one descriptor in its poll, and one timeout.
+//! let mut poll = Poll::new()?;
+//! let fd = server.as_raw_fd();
+//! poll.registry().register(&mut SourceFd(&fd), Token(0), Interest::READABLE)?;
+//! let mut events = Events::with_capacity(16);
+//! while !server.is_done() {
+//!     poll.poll(&mut events, server.poll_timeout())?;
+//!     // … the host's own events …
+//!     server.turn(Some(Duration::ZERO))?;
 //! }
-//! while server.connections() > 0 {
-//!     server.turn(None)?;
-//! #   client.set_nonblocking(true)?;
-//! #   let mut answer = [0; 4096];
-//! #   if matches!(client.read(&mut answer), Ok(n) if n > 0) {
-//! #       assert!(answer.starts_with(b"HTTP/1.1 401 Unauthorized\r\n"));
-//! #       client.shutdown(std::net::Shutdown::Both)?;
-//! #   }
-//! }
+//! let answer = client.join().expect("it does not panic")?;
+//! assert!(answer.starts_with("HTTP/1.1 401 Unauthorized\r\n"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

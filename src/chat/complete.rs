@@ -127,7 +127,7 @@ impl Chat {
             *ended = true;
         } else {
             self.sessions.end(key);
-            self.endings.push_back(Ending::of(key));
+            self.end(key, Ending::of_session());
         }
     }
 

@@ -37,8 +37,7 @@ use crate::model::{Now, SessionHash, Ticket};
 use attempts::Attempts;
 use chatrooms::{ChatroomKey, Chatrooms};
 use held::{Held, Waiting};
-use serve::Ending;
-use sessions::Sessions;
+use sessions::{SessionKey, Sessions};
 
 /// What the chat core wants done.
 #[derive(Debug)]
@@ -60,8 +59,8 @@ pub struct Chat {
     again: VecDeque<HeldKey>,
     /// Chatrooms with polls to wake, in turn.
     waking: VecDeque<ChatroomKey>,
-    /// Sessions with polls to end, first come first served.
-    endings: VecDeque<Ending>,
+    /// Sessions with polls to end, in turn.
+    ending: VecDeque<SessionKey>,
     attempts: Attempts,
     /// Logins whose password is being verified.
     logins: HashMap<Ticket, Login>,
@@ -112,7 +111,7 @@ impl Chat {
             held: Arena::default(),
             again: VecDeque::new(),
             waking: VecDeque::new(),
-            endings: VecDeque::new(),
+            ending: VecDeque::new(),
             attempts: Attempts::new(config.login_attempts),
             logins: HashMap::new(),
             used: Vec::new(),
@@ -199,7 +198,7 @@ impl Chat {
         Counts {
             held: self.held.len(),
             logins: self.logins.len(),
-            sweeps: self.waking.len() + self.endings.len(),
+            sweeps: self.waking.len() + self.ending.len(),
             remembered: (sessions, users, self.chatrooms.len()),
         }
     }

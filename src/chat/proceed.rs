@@ -158,7 +158,7 @@ impl Chat {
             Standing::Good(_) => {}
         }
         let lifetime_ms = self.settings.session_lifetime_ms;
-        let is_idle = session.polls.is_empty();
+        let is_idle = session.is_idle();
         if is_idle && now.unix_ms.saturating_sub(session.used_ms) > lifetime_ms {
             self.sessions.remove(key);
             return Err(None);
@@ -197,40 +197,58 @@ impl Chat {
         chatroom: ChatroomId,
         watch: Option<Watch>,
     ) -> Step {
-        match self.is_participant(session, chatroom) {
+        let key = match self.enter(ticket, session, chatroom) {
+            Ok(key) => key,
             Err(step) => return step,
-            Ok(false) => return self.fail(ticket, Fault::NotAParticipant),
-            Ok(true) => {}
-        }
-        let key = self.chatrooms.enter(chatroom);
+        };
         let room = self.chatrooms.chatroom(key).expect("entered");
         let missed = watch.is_some_and(|watch| watch.chatroom == key && watch.saves != room.saves);
         if !missed && !self.is_draining {
             return Step::Park(session, key);
         }
-        if !matches!(room.load, Load::Known) {
-            return Step::AwaitChatroom(key);
+        match self.list_of(key) {
+            Ok(list) => {
+                self.answer(ticket, Reply::Messages(list));
+                Step::Done
+            }
+            Err(step) => step,
         }
-        let list = room.recent.list();
-        self.answer(ticket, Reply::Messages(list));
-        Step::Done
     }
 
     fn end_polls(&mut self, ticket: Ticket, session: SessionKey, chatroom: ChatroomId) -> Step {
-        match self.is_participant(session, chatroom) {
+        let key = match self.enter(ticket, session, chatroom) {
+            Ok(key) => key,
             Err(step) => return step,
-            Ok(false) => return self.fail(ticket, Fault::NotAParticipant),
-            Ok(true) => {}
+        };
+        match self.list_of(key) {
+            Ok(list) => {
+                self.end(session, Ending::polls_in(ticket, key, list));
+                Step::Done
+            }
+            Err(step) => step,
         }
-        let key = self.chatrooms.enter(chatroom);
+    }
+
+    /// The chatroom, for a participant; others are refused.
+    fn enter(
+        &mut self,
+        ticket: Ticket,
+        session: SessionKey,
+        chatroom: ChatroomId,
+    ) -> Result<ChatroomKey, Step> {
+        match self.is_participant(session, chatroom)? {
+            true => Ok(self.chatrooms.enter(chatroom)),
+            false => Err(self.fail(ticket, Fault::NotAParticipant)),
+        }
+    }
+
+    /// A chatroom's list of most recent messages, if it is here.
+    fn list_of(&mut self, key: ChatroomKey) -> Result<Arc<[u8]>, Step> {
         let room = self.chatrooms.chatroom(key).expect("entered");
-        if !matches!(room.load, Load::Known) {
-            return Step::AwaitChatroom(key);
+        match room.load {
+            Load::Known => Ok(room.recent.list()),
+            Load::Unknown | Load::Loading(_) => Err(Step::AwaitChatroom(key)),
         }
-        let list = room.recent.list();
-        self.endings
-            .push_back(Ending::polls_in(ticket, session, key, list));
-        Step::Done
     }
 
     /// Whether the session's user is in a chatroom, as far as that is known.

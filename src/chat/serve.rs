@@ -3,31 +3,41 @@
 //! A wake marks the last poll that it is for and the list that they get; serving it takes polls off
 //! the front of the chatroom's list up to that mark. Polls that come meanwhile stand behind the
 //! mark and wait for the next message; a message that comes meanwhile moves the mark and renews the list.
-//! Chatrooms take turns, a slice each, so that a large one does not hold up the others.
 //!
 //! An ending walks a session's polls the same way, but takes only some of them, so it needs a
-//! cursor; only the first in the queue has one, and [`Chat::unpark`] keeps it valid.
+//! cursor. A session has one, for the first of its endings; [`Chat::unpark`] keeps it valid.
+//!
+//! Calls, sessions and chatrooms take turns, a slice each: neither a large chatroom nor a session that asks
+//! again and again to end its many polls holds up the others.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Chat;
 use super::call::Reply;
 use super::chatrooms::{ChatroomKey, Load};
 use super::held::{self, Held, HeldKey, Poll};
-use super::sessions::{Session, SessionKey};
-use crate::arena::Arena;
+use super::sessions::{SessionKey, Standing};
+use crate::arena::{Arena, List};
 use crate::job::{Fault, Job};
 use crate::model::{Now, Ticket};
 
-/// Polls of one chatroom that are woken before the next chatroom's turn.
+/// Polls of one chatroom or session that are served before the next one's turn.
 const SLICE: usize = 64;
+
+/// What a session's polls are to be ended for, and how far that is.
+#[derive(Debug, Default)]
+pub(super) struct Endings {
+    queue: VecDeque<Ending>,
+    /// Where the first of them is.
+    walk: Walk,
+    is_listed: bool,
+}
 
 /// Polls of a session that are to end.
 #[derive(Debug)]
 pub(super) struct Ending {
-    session: SessionKey,
     why: Why,
-    walk: Walk,
     ended: u32,
 }
 
@@ -44,9 +54,10 @@ enum Why {
 }
 
 /// Where an ending is in its session's list.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 enum Walk {
     /// Not begun: it will be for the polls that are parked when it is.
+    #[default]
     Waiting,
     /// At this poll, and for those up to and with `through`.
     At { at: HeldKey, through: HeldKey },
@@ -55,29 +66,20 @@ enum Walk {
 }
 
 impl Ending {
-    pub(super) fn polls_in(
-        ticket: Ticket,
-        session: SessionKey,
-        chatroom: ChatroomKey,
-        list: Arc<[u8]>,
-    ) -> Self {
+    pub(super) fn polls_in(ticket: Ticket, chatroom: ChatroomKey, list: Arc<[u8]>) -> Self {
         Self {
-            session,
             why: Why::Asked {
                 ticket,
                 chatroom,
                 list,
             },
-            walk: Walk::Waiting,
             ended: 0,
         }
     }
 
-    pub(super) fn of(session: SessionKey) -> Self {
+    pub(super) fn of_session() -> Self {
         Self {
-            session,
             why: Why::Ended,
-            walk: Walk::Waiting,
             ended: 0,
         }
     }
@@ -91,16 +93,20 @@ impl Chat {
             self.submit(Job::TouchSessions { used });
         }
         let mut left = budget;
-        while left > 0 {
+        while left > 0 && self.has_work() {
             if let Some(key) = self.again.pop_front() {
                 self.begin_again(now, key);
                 left -= 1;
-            } else if !self.endings.is_empty() {
-                left -= self.serve_ending(left);
-            } else if let Some(chatroom) = self.waking.pop_front() {
+            }
+            if left > 0
+                && let Some(session) = self.ending.pop_front()
+            {
+                left -= self.serve_endings(session, left.min(SLICE));
+            }
+            if left > 0
+                && let Some(chatroom) = self.waking.pop_front()
+            {
                 left -= self.serve_wake(chatroom, left.min(SLICE));
-            } else {
-                return false;
             }
         }
         self.has_work()
@@ -109,9 +115,19 @@ impl Chat {
     /// Whether [`Chat::serve`] has something to do.
     pub fn has_work(&self) -> bool {
         !(self.again.is_empty()
-            && self.endings.is_empty()
+            && self.ending.is_empty()
             && self.waking.is_empty()
             && self.used.is_empty())
+    }
+
+    /// Marks polls of a session to be ended.
+    pub(super) fn end(&mut self, key: SessionKey, ending: Ending) {
+        let session = (self.sessions.session(key)).expect("ended while it is there");
+        let endings = session.endings.get_or_insert_default();
+        endings.queue.push_back(ending);
+        if !std::mem::replace(&mut endings.is_listed, true) {
+            self.ending.push_back(key);
+        }
     }
 
     /// Marks all polls that are parked in a chatroom now, to get its list as it is now.
@@ -170,39 +186,33 @@ impl Chat {
         }
     }
 
-    /// Takes the first ending on by at most `budget` polls; returns what it cost, at least 1.
-    fn serve_ending(&mut self, budget: usize) -> usize {
-        for visited in 0..budget {
-            let ending = self.endings.front().expect("served while there is one");
-            match ending.walk {
-                Walk::Waiting => self.start_ending(),
-                Walk::At { at, through } => self.step_ending(at, through),
+    /// Takes a session's first ending on by at most a slice; returns what it cost, at least 1.
+    fn serve_endings(&mut self, key: SessionKey, slice: usize) -> usize {
+        for visited in 0..slice {
+            let session = (self.sessions.session(key)).expect("its endings keep it");
+            let endings = session
+                .endings
+                .as_mut()
+                .expect("listed while there are some");
+            match endings.walk {
+                Walk::Waiting => endings.walk = begin_walk(&session.polls, &self.held),
+                Walk::At { at, through } => self.step_ending(key, at, through),
                 Walk::Over => {
-                    self.finish_ending();
+                    self.finish_ending(key);
                     return visited.max(1);
                 }
             }
         }
-        budget
-    }
-
-    fn start_ending(&mut self) {
-        let ending = self.endings.front_mut().expect("served while there is one");
-        let ends = self.sessions.session(ending.session).and_then(|session| {
-            let first = session.polls.front(&self.held)?;
-            Some((first, session.polls.back(&self.held)?))
-        });
-        ending.walk = match ends {
-            Some((at, through)) => Walk::At { at, through },
-            None => Walk::Over,
-        };
+        self.ending.push_back(key);
+        slice
     }
 
     /// Ends the poll at the cursor if it is meant, and moves the cursor on.
-    fn step_ending(&mut self, at: HeldKey, through: HeldKey) {
-        let ending = self.endings.front_mut().expect("served while there is one");
-        let session = (self.sessions.session(ending.session)).expect("its polls keep it");
-        ending.walk = walk_on(session, &self.held, at, through);
+    fn step_ending(&mut self, key: SessionKey, at: HeldKey, through: HeldKey) {
+        let session = (self.sessions.session(key)).expect("its endings keep it");
+        let endings = session.endings.as_mut().expect("it walks");
+        endings.walk = walk_on(&session.polls, &self.held, at, through);
+        let ending = endings.queue.front_mut().expect("it walks");
         let poll = self.held.get(at).and_then(Held::as_poll);
         let poll = poll.expect("the cursor stands in the list");
         let reply = match &ending.why {
@@ -215,17 +225,23 @@ impl Chat {
         self.answer(poll.ticket, reply);
     }
 
-    fn finish_ending(&mut self) {
-        let ending = self.endings.pop_front().expect("served while there is one");
-        match ending.why {
-            Why::Asked { ticket, list, .. } => self.answer(
-                ticket,
-                Reply::Ended {
-                    polls: ending.ended,
-                    messages: list,
-                },
-            ),
-            Why::Ended => self.sessions.remove(ending.session),
+    fn finish_ending(&mut self, key: SessionKey) {
+        let session = (self.sessions.session(key)).expect("its endings keep it");
+        let endings = session.endings.as_mut().expect("one is over");
+        let ending = endings.queue.pop_front().expect("one is over");
+        endings.walk = Walk::Waiting;
+        if endings.queue.is_empty() {
+            session.endings = None;
+            if matches!(session.standing, Standing::Ended) {
+                self.sessions.remove(key);
+            }
+        } else {
+            self.ending.push_back(key);
+        }
+        if let Why::Asked { ticket, list, .. } = ending.why {
+            let polls = ending.ended;
+            let messages = list;
+            self.answer(ticket, Reply::Ended { polls, messages });
         }
     }
 
@@ -242,15 +258,15 @@ impl Chat {
         }
         room.polls.remove(&mut self.held, key, held::in_chatroom);
         let session = self.sessions.session(session).expect("its polls keep it");
-        if let Some(ending) = self.endings.front_mut()
-            && let Walk::At { at, through } = ending.walk
+        if let Some(endings) = &mut session.endings
+            && let Walk::At { at, through } = endings.walk
         {
             if at == key {
-                ending.walk = walk_on(session, &self.held, at, through);
+                endings.walk = walk_on(&session.polls, &self.held, at, through);
             } else if through == key {
-                let before = session.polls.before(&self.held, key, held::session_link);
+                let before = (session.polls).before(&self.held, key, held::session_link);
                 let through = before.expect("the cursor stands before it");
-                ending.walk = Walk::At { at, through };
+                endings.walk = Walk::At { at, through };
             }
         }
         session.polls.remove(&mut self.held, key, held::in_session);
@@ -261,8 +277,15 @@ impl Chat {
     }
 }
 
-fn walk_on(session: &Session, held: &Arena<Held>, at: HeldKey, through: HeldKey) -> Walk {
-    match session.polls.after(held, at, held::session_link) {
+fn begin_walk(polls: &List<Held>, held: &Arena<Held>) -> Walk {
+    match polls.front(held).zip(polls.back(held)) {
+        Some((at, through)) => Walk::At { at, through },
+        None => Walk::Over,
+    }
+}
+
+fn walk_on(polls: &List<Held>, held: &Arena<Held>, at: HeldKey, through: HeldKey) -> Walk {
+    match polls.after(held, at, held::session_link) {
         Some(next) if at != through => Walk::At { at: next, through },
         _ => Walk::Over,
     }

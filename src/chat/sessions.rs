@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use crate::arena::{Arena, Key, Link, List};
 use crate::chat::held::{Held, HeldKey};
+use crate::chat::serve::Endings;
 use crate::model::{ChatroomId, SessionHash, User, UserId};
 
 pub(super) type SessionKey = Key<Session>;
@@ -19,6 +20,8 @@ pub(super) struct Session {
     pub(super) hash: SessionHash,
     pub(super) standing: Standing,
     pub(super) polls: List<Held>,
+    /// While polls of it are to be ended: it stays for that.
+    pub(super) endings: Option<Box<Endings>>,
     /// When a request last used it, and up to when the store has been told so; unix time.
     pub(super) used_ms: u64,
     pub(super) told_ms: u64,
@@ -113,6 +116,7 @@ impl Sessions {
                 ended: false,
             },
             polls: List::default(),
+            endings: None,
             used_ms: 0,
             told_ms: 0,
             by_use: Link::default(),
@@ -217,7 +221,7 @@ impl Sessions {
                 return;
             };
             let session = self.sessions.get(oldest).expect("listed");
-            if session.polls.is_empty() && matches!(session.standing, Standing::Good(_)) {
+            if session.is_idle() && matches!(session.standing, Standing::Good(_)) {
                 return self.remove(oldest);
             }
             self.by_use
@@ -230,6 +234,13 @@ impl Sessions {
     /// How many sessions and users are remembered.
     pub(super) fn counts(&self) -> (usize, usize) {
         (self.sessions.len(), self.users.len())
+    }
+}
+
+impl Session {
+    /// Whether nothing needs it to stay.
+    pub(super) fn is_idle(&self) -> bool {
+        self.polls.is_empty() && self.endings.is_none()
     }
 }
 

@@ -14,6 +14,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 const ALGORITHM: pbkdf2::Algorithm = pbkdf2::PBKDF2_HMAC_SHA256;
 const SCHEME: &str = "pbkdf2-sha256";
 const SALT_BYTES: usize = 16;
+/// Bytes of HMAC-SHA-256's block.
+const BLOCK_BYTES: usize = 64;
 
 /// A password's hash, as the database has it.
 #[derive(Debug)]
@@ -42,7 +44,14 @@ impl PasswordHash {
         let mut salt = [0; SALT_BYTES];
         random.fill(&mut salt)?;
         let mut hash = [0; SHA256_OUTPUT_LEN];
-        pbkdf2::derive(ALGORITHM, iterations, &salt, password.as_bytes(), &mut hash);
+        let salted = salt_for(&salt, password);
+        pbkdf2::derive(
+            ALGORITHM,
+            iterations,
+            &salted,
+            password.as_bytes(),
+            &mut hash,
+        );
         Ok(Self {
             iterations,
             salt,
@@ -91,7 +100,7 @@ pub(super) fn verify(
     let equal = pbkdf2::verify(
         ALGORITHM,
         stored.iterations,
-        &stored.salt,
+        &salt_for(&stored.salt, password),
         password.as_bytes(),
         &stored.hash,
     )
@@ -104,6 +113,19 @@ pub(super) fn verify(
         equal,
         iterations: stored.iterations.get() + rest,
     }
+}
+
+/// The salt that goes with a password.
+///
+/// HMAC cannot tell every two keys apart (RFC 2104, section 2): it fills a short one up with zeros, and takes a
+/// hash for one longer than its block. So where a password ends in a zero or is so long, its length goes
+/// into the salt. All others are hashed as any PBKDF2 hashes them.
+fn salt_for(salt: &[u8; SALT_BYTES], password: &str) -> Vec<u8> {
+    let mut salt = salt.to_vec();
+    if password.ends_with('\0') || password.len() > BLOCK_BYTES {
+        salt.extend((password.len() as u64).to_be_bytes());
+    }
+    salt
 }
 
 /// Does the work of a verification for nothing. The comparison keeps the compiler from leaving it out.
@@ -155,11 +177,15 @@ mod tests {
 
     #[test]
     fn only_the_same_bytes_are_the_password() {
-        for password in ["x", "påss wörd\0\n🔑", "e\u{301}", &"a".repeat(1024)] {
+        let passwords = ["x", "x\0", "påss wörd\0\n🔑", "e\u{301}"];
+        let long = [64, 65, 1024].map(|length| "a".repeat(length));
+        for password in passwords.into_iter().chain(long.iter().map(|long| &**long)) {
             let stored = hash(password);
             assert!(is_password(&stored, password));
             for other in [
                 &format!("{password} "),
+                &format!("{password}\0"),
+                &format!("{password}\0\0"),
                 &password[1..],
                 "",
                 "\u{e9}",
@@ -168,6 +194,15 @@ mod tests {
                 assert!(!is_password(&stored, other), "{other:?} for {password:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_password_longer_than_a_block_is_not_its_hash() {
+        let long = "a".repeat(BLOCK_BYTES + 1);
+        let salt = [7; SALT_BYTES];
+        // To HMAC the long key and its SHA-256 are the same; only the salts tell the passwords apart.
+        assert_ne!(salt_for(&salt, &long), salt);
+        assert_eq!(salt_for(&salt, &long[1..]), salt);
     }
 
     #[test]

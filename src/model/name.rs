@@ -1,8 +1,8 @@
 //! The rules of usernames, and the folding that makes two spellings one name.
 //!
 //! A name is normalised (NFKC), shown in the case it was given in, and compared in
-//! lower case. Lower case is taken character by character: the whole-string rule for a
-//! final sigma would make a prefix differ from the beginning of the name it is of.
+//! lower case. Lower case is taken character by character, and a final sigma is a sigma: the whole-string
+//! rule for it would make a prefix differ from the beginning of the name it is of.
 
 use std::fmt;
 use std::sync::Arc;
@@ -75,7 +75,9 @@ pub fn fold(text: &str) -> String {
 }
 
 fn lower(text: &str) -> String {
-    text.chars().flat_map(char::to_lowercase).collect()
+    let lower = text.chars().flat_map(char::to_lowercase);
+    // Both have the one upper case Σ.
+    lower.map(|c| if c == 'ς' { 'σ' } else { c }).collect()
 }
 
 fn is_refused(c: char) -> bool {
@@ -126,6 +128,12 @@ mod tests {
     #[test]
     fn a_prefix_folds_to_a_prefix() {
         assert!(folded("ΣΑΣΑ").starts_with(&fold("ΣΑΣ")));
+        assert!(folded("Σίσυφος").starts_with(&fold("σίς")));
+    }
+
+    #[test]
+    fn a_final_sigma_is_a_sigma() {
+        assert_eq!(folded("Σίσυφος"), folded("ΣΊΣΥΦΟΣ"));
     }
 
     #[test]

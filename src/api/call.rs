@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::route::Route;
 use crate::chat::{BadParameter, Call, SessionCall};
 use crate::config::Config;
-use crate::http::{Form, Request};
+use crate::http::{Form, Method, Request};
 use crate::job::Whom;
 use crate::model::{ChatroomId, Secret, SessionHash, UserId, Username, fold};
 
@@ -177,12 +177,15 @@ struct Parameters<'a> {
 
 impl<'a> Parameters<'a> {
     fn of(request: &'a Request<'_>) -> Checked<Self> {
-        let form = |text| Form::parse(text).map_err(|fault| BadParameter(format!("{fault}.")));
-        let has_form = request.method() == crate::http::Method::Post && request.is_form();
-        Ok(Self {
-            query: form(request.query().as_bytes())?,
-            body: has_form.then(|| form(request.body())).transpose()?,
-        })
+        let told = |fault| BadParameter(format!("{fault}."));
+        let query = Form::parse(request.query().as_bytes()).map_err(told)?;
+        let body = match request.method() {
+            Method::Post if request.is_form() => Some(Form::parse(request.body())),
+            Method::Post if request.is_json() => Some(Form::parse_json(request.body())),
+            _ => None,
+        };
+        let body = body.transpose().map_err(told)?;
+        Ok(Self { query, body })
     }
 
     fn required(&self, name: &str) -> Checked<&str> {

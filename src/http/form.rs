@@ -1,4 +1,4 @@
-//! Parameters: `application/x-www-form-urlencoded` text, from a query or a body, → pairs.
+//! Parameters: `application/x-www-form-urlencoded` text, from a query or a body, or a JSON object → pairs.
 //!
 //! What cannot be read one way only is a fault, not a guess: a name given twice, an escape that is
 //! none, bytes that are not UTF-8.
@@ -8,6 +8,7 @@ use std::fmt;
 
 use percent_encoding::percent_decode;
 
+use super::object;
 use super::target::has_whole_escapes;
 
 /// Pairs of one form. Looking for a name twice costs their square.
@@ -16,12 +17,12 @@ const PAIRS_MAX: usize = 64;
 const SHOWN_MAX: usize = 64;
 
 /// Parameters in their order, decoded, no name twice.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Form<'a> {
     pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
-/// Why a text is no form. `Display` is a whole clause that names the parameter.
+/// Why a text is no form. `Display` is a whole clause that names the parameter, where it is about one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FormFault {
     /// The parameter is given twice.
@@ -32,6 +33,8 @@ pub enum FormFault {
     NotUtf8(String),
     /// There are more parameters than any call has.
     TooMany,
+    /// What should be a flat JSON object of strings and numbers is none.
+    NoObject,
 }
 
 impl<'a> Form<'a> {
@@ -41,14 +44,11 @@ impl<'a> Form<'a> {
     /// # Errors
     /// The first [`FormFault`] in the text.
     pub fn parse(text: &'a [u8]) -> Result<Self, FormFault> {
-        let mut pairs: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::new();
+        let mut form = Self::default();
         for pair in text
             .split(|&byte| byte == b'&')
             .filter(|pair| !pair.is_empty())
         {
-            if pairs.len() == PAIRS_MAX {
-                return Err(FormFault::TooMany);
-            }
             let equals = pair.iter().position(|&byte| byte == b'=');
             let (raw_name, raw_value) = match equals {
                 Some(at) => (&pair[..at], &pair[at + 1..]),
@@ -56,12 +56,33 @@ impl<'a> Form<'a> {
             };
             let name = decode(raw_name, raw_name)?;
             let value = decode(raw_value, raw_name)?;
-            if pairs.iter().any(|(earlier, _)| *earlier == name) {
-                return Err(FormFault::Twice(shown(&name)));
-            }
-            pairs.push((name, value));
+            form.insert(name, value)?;
         }
-        Ok(Self { pairs })
+        Ok(form)
+    }
+
+    /// Reads the pairs of a flat JSON object of strings and numbers; a number's value is its digits as they stand
+    /// there. Empty text has no pairs.
+    ///
+    /// # Errors
+    /// The first [`FormFault`] in the text.
+    pub fn parse_json(text: &[u8]) -> Result<Form<'static>, FormFault> {
+        object::parse(text)
+    }
+
+    pub(super) fn insert(
+        &mut self,
+        name: Cow<'a, str>,
+        value: Cow<'a, str>,
+    ) -> Result<(), FormFault> {
+        if self.pairs.len() == PAIRS_MAX {
+            return Err(FormFault::TooMany);
+        }
+        if self.value(&name).is_some() {
+            return Err(FormFault::Twice(shown(&name)));
+        }
+        self.pairs.push((name, value));
+        Ok(())
     }
 
     /// The value of a parameter; `None` if it is not given.
@@ -114,6 +135,9 @@ impl fmt::Display for FormFault {
             ),
             Self::NotUtf8(name) => write!(f, "the parameter {name:?} is not UTF-8"),
             Self::TooMany => write!(f, "there are more than {PAIRS_MAX} parameters"),
+            Self::NoObject => {
+                f.write_str("the body is not a flat JSON object of strings and numbers")
+            }
         }
     }
 }

@@ -11,6 +11,7 @@
 mod body;
 mod exchange;
 mod form;
+mod object;
 mod parse;
 mod rejection;
 mod request;

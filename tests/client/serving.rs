@@ -1,0 +1,359 @@
+//! Servers in this process, each with a new database and a port of its own.
+//!
+//! [`Serving`] runs on its own thread, as a server does. [`Driven`] is turned by the test, which so
+//! decides what the server has seen before the next byte is sent.
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use loiter::{Config, Handle, Server};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{Answer, Client, PATIENCE, Request, get, post};
+
+/// A server on a thread of its own. Stopped when it is dropped.
+pub(crate) struct Serving {
+    address: SocketAddr,
+    handle: Handle,
+    /// What `run` will have returned, until somebody has waited for it.
+    end: Mutex<Option<Receiver<io::Result<()>>>>,
+    folder: TempDir,
+}
+
+/// Who is logged in.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    pub(crate) token: String,
+    pub(crate) userid: i64,
+    pub(crate) username: String,
+}
+
+/// A server that does nothing by itself.
+pub(crate) struct Driven {
+    pub(crate) server: Server,
+    folder: TempDir,
+}
+
+/// What all tests want: a free port, a new database, hashes and commits that cost little.
+fn config(folder: &Path) -> Config {
+    Config {
+        listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+        database: database_in(folder),
+        password_iterations: NonZeroU32::new(1000).expect("not zero"),
+        durability: loiter::config::Durability::Normal,
+        max_connections: Some(1000),
+        ..Config::default()
+    }
+}
+
+fn database_in(folder: &Path) -> PathBuf {
+    folder.join("chat.db")
+}
+
+fn new_folder() -> TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}
+
+impl Serving {
+    pub(crate) fn start() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// Starts with settings of the test's own.
+    pub(crate) fn with(set: impl FnOnce(&mut Config)) -> Self {
+        Self::in_folder(new_folder(), set)
+    }
+
+    fn in_folder(folder: TempDir, set: impl FnOnce(&mut Config)) -> Self {
+        let mut config = config(folder.path());
+        set(&mut config);
+        let mut server = Server::bind(config).expect("it starts");
+        let (address, handle) = (server.addresses()[0], server.handle());
+        let (sender, end) = mpsc::channel();
+        thread::spawn(move || {
+            let result = server.run();
+            // With its last thread gone, the database's file is free again.
+            drop(server);
+            let _ = sender.send(result);
+        });
+        Self {
+            address,
+            handle,
+            end: Mutex::new(Some(end)),
+            folder,
+        }
+    }
+
+    /// Stops it, and starts another on the same database.
+    pub(crate) fn restart(self, set: impl FnOnce(&mut Config)) -> Self {
+        self.handle.stop();
+        self.wait_for_end();
+        let mut ended = self;
+        let folder = std::mem::replace(&mut ended.folder, new_folder());
+        Self::in_folder(folder, set)
+    }
+
+    /// Waits until `run` has returned and the server is gone.
+    pub(crate) fn wait_for_end(&self) {
+        if let Some(end) = self.end.lock().expect("never poisoned").take() {
+            let result = end.recv_timeout(PATIENCE).expect("run returns");
+            result.expect("run ends well");
+        }
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        database_in(self.folder.path())
+    }
+
+    pub(crate) fn connect(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    /// Asks on a connection of its own.
+    pub(crate) fn ask(&self, request: &Request) -> Answer {
+        self.connect().ask(request)
+    }
+
+    /// Registers a user with the password `pw`, and logs in.
+    pub(crate) fn user(&self, name: &str) -> Session {
+        self.ask(&registering(name)).ok();
+        self.login(name)
+    }
+
+    pub(crate) fn login(&self, name: &str) -> Session {
+        Session::of(&self.ask(&logging_in(name)))
+    }
+
+    pub(crate) fn chatroom(&self, admin: &Session) -> i64 {
+        let created = self.ask(&post("/message/newChatroom/").of(admin)).ok();
+        created["chatroomid"].as_i64().expect("an id")
+    }
+
+    pub(crate) fn add(&self, admin: &Session, chatroom: i64, whom: &Session) {
+        self.ask(&adding(admin, chatroom, whom.userid)).ok();
+    }
+
+    /// Sends a message, and returns the list of most recent messages.
+    pub(crate) fn say(&self, session: &Session, chatroom: i64, text: &str) -> Value {
+        self.ask(&saying(session, chatroom, text)).ok()
+    }
+
+    /// A connection with a poll parked in a chatroom.
+    pub(crate) fn poll(&self, session: &Session, chatroom: i64) -> Client {
+        self.warm(session);
+        let mut client = self.connect();
+        client.send(polling(session, chatroom).bytes());
+        // One loop reads both connections in the order in which they spoke.
+        self.warm(session);
+        client.assert_silent();
+        client
+    }
+
+    /// Has the server remember a session, and do all that was asked for before and needs no store.
+    pub(crate) fn warm(&self, session: &Session) {
+        // The second is read in a later turn than the first, which may overtake others of its own turn.
+        for _ in 0..2 {
+            self.ask(&get("/message/chatrooms/").of(session)).ok();
+        }
+    }
+
+    /// Ends the session's polls in a chatroom, and says how many there were.
+    pub(crate) fn end_polls(&self, session: &Session, chatroom: i64) -> Value {
+        self.ask(&ending(session, chatroom)).ok()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.handle.stop();
+        if !thread::panicking() {
+            self.wait_for_end();
+        }
+    }
+}
+
+impl Session {
+    /// The session that a login's answer begins.
+    pub(crate) fn of(answer: &Answer) -> Self {
+        let user = answer.ok();
+        let cookie = answer.field("set-cookie").expect("a cookie");
+        let rest = cookie.strip_prefix("session=").expect(cookie);
+        let (token, _) = rest.split_once(';').expect(cookie);
+        Self {
+            token: token.to_owned(),
+            userid: user["userid"].as_i64().expect("an id"),
+            username: user["username"].as_str().expect("a name").to_owned(),
+        }
+    }
+
+    /// The user's object.
+    pub(crate) fn object(&self) -> Value {
+        serde_json::json!({"userid": self.userid, "username": self.username})
+    }
+}
+
+pub(crate) fn registering(name: &str) -> Request {
+    post("/register/")
+        .form("username", name)
+        .form("password", "pw")
+}
+
+pub(crate) fn logging_in(name: &str) -> Request {
+    post("/login/")
+        .form("username", name)
+        .form("password", "pw")
+}
+
+pub(crate) fn adding(admin: &Session, chatroom: i64, userid: i64) -> Request {
+    post("/message/addToChatroom/")
+        .with("chatroomid", chatroom)
+        .with("usertoadd", userid)
+        .of(admin)
+}
+
+pub(crate) fn saying(session: &Session, chatroom: i64, text: &str) -> Request {
+    post("/message/sendMessage/")
+        .with("chatroomid", chatroom)
+        .with("message", text)
+        .of(session)
+}
+
+pub(crate) fn polling(session: &Session, chatroom: i64) -> Request {
+    get("/message/longpoll/")
+        .with("chatroomid", chatroom)
+        .of(session)
+}
+
+pub(crate) fn ending(session: &Session, chatroom: i64) -> Request {
+    get("/message/endpoll/")
+        .with("chatroomid", chatroom)
+        .of(session)
+}
+
+impl Driven {
+    pub(crate) fn start() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub(crate) fn with(set: impl FnOnce(&mut Config)) -> Self {
+        let folder = new_folder();
+        let mut config = config(folder.path());
+        set(&mut config);
+        Self {
+            server: Server::bind(config).expect("it starts"),
+            folder,
+        }
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        database_in(self.folder.path())
+    }
+
+    pub(crate) fn connect(&self) -> Client {
+        Client::connect(self.server.addresses()[0])
+    }
+
+    /// Lets the server take in what has come so far, and no more.
+    pub(crate) fn turn(&mut self) {
+        let turned = self.server.turn(Some(Duration::ZERO));
+        turned.expect("a turn");
+    }
+
+    /// Turns until something holds.
+    #[track_caller]
+    pub(crate) fn turn_until(&mut self, mut holds: impl FnMut(&Server) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !holds(&self.server) {
+            assert!(Instant::now() < deadline, "it does not come to hold");
+            let turned = self.server.turn(Some(Duration::from_millis(5)));
+            turned.expect("a turn");
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn answer(&mut self, client: &mut Client) -> Answer {
+        self.next(client, false)
+    }
+
+    #[track_caller]
+    pub(crate) fn next(&mut self, client: &mut Client, to_head: bool) -> Answer {
+        let mut answer = None;
+        self.turn_until(|_| {
+            client.read_at_once();
+            answer = client.arrived(to_head);
+            answer.is_some() || client.has_ended()
+        });
+        answer
+            .or_else(|| client.arrived(to_head))
+            .expect("an answer before the end")
+    }
+
+    /// Turns until the server has ended the connection, before which nothing may come.
+    #[track_caller]
+    pub(crate) fn assert_ends(&mut self, client: &mut Client) {
+        self.turn_until(|_| {
+            client.read_at_once();
+            client.has_ended()
+        });
+        client.assert_ends();
+    }
+
+    /// Asks on a connection of its own.
+    pub(crate) fn ask(&mut self, request: &Request) -> Answer {
+        let mut client = self.connect();
+        client.send(request.bytes());
+        let answer = self.next(&mut client, request.is_head());
+        client.reset();
+        answer
+    }
+
+    pub(crate) fn user(&mut self, name: &str) -> Session {
+        self.ask(&registering(name)).ok();
+        Session::of(&self.ask(&logging_in(name)))
+    }
+
+    pub(crate) fn chatroom(&mut self, admin: &Session) -> i64 {
+        let created = self.ask(&post("/message/newChatroom/").of(admin)).ok();
+        created["chatroomid"].as_i64().expect("an id")
+    }
+
+    pub(crate) fn say(&mut self, session: &Session, chatroom: i64, text: &str) -> Value {
+        self.ask(&saying(session, chatroom, text)).ok()
+    }
+
+    pub(crate) fn end_polls(&mut self, session: &Session, chatroom: i64) -> Value {
+        self.ask(&ending(session, chatroom)).ok()
+    }
+
+    /// A connection with a poll parked in a chatroom.
+    pub(crate) fn poll(&mut self, session: &Session, chatroom: i64) -> Client {
+        self.warm(session);
+        let mut client = self.connect();
+        client.send(polling(session, chatroom).bytes());
+        self.warm(session);
+        client.assert_silent();
+        client
+    }
+
+    /// Has the server remember a session, and do all that was asked for before and needs no store.
+    pub(crate) fn warm(&mut self, session: &Session) {
+        for _ in 0..2 {
+            self.ask(&get("/message/chatrooms/").of(session)).ok();
+        }
+    }
+}

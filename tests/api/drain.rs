@@ -1,0 +1,120 @@
+//! How a server ends: with everybody told, or at once.
+
+use std::io::ErrorKind;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::client::{Client, Driven, Serving, get, polling, saying};
+
+#[test]
+fn a_drain_ends_parked_polls_with_their_lists() {
+    let serving = Serving::start();
+    let (ann, bob) = (serving.user("ann"), serving.user("bob"));
+    let [spoken, silent] = [(); 2].map(|()| serving.chatroom(&ann));
+    serving.add(&ann, spoken, &bob);
+    let list = serving.say(&ann, spoken, "hi");
+    let mut polls: Vec<(Client, _)> = vec![
+        (serving.poll(&ann, spoken), &list),
+        (serving.poll(&ann, spoken), &list),
+        (serving.poll(&bob, spoken), &list),
+    ];
+    let empty = json!([]);
+    polls.push((serving.poll(&ann, silent), &empty));
+    let mut idle = serving.connect();
+    idle.ask(&get("/message/chatrooms").of(&ann)).ok();
+    serving.handle().drain();
+    for (poll, list) in &mut polls {
+        let answer = poll.answer();
+        assert!(answer.closes());
+        assert_eq!(answer.ok(), **list);
+        poll.assert_ends();
+    }
+    idle.assert_ends();
+    let address = serving.address();
+    drop((polls, idle));
+    serving.wait_for_end();
+    let refused = TcpStream::connect(address).expect_err("nobody listens");
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn a_drain_finishes_what_was_taken() {
+    let mut driven = Driven::start();
+    let ann = driven.user("ann");
+    let id = driven.chatroom(&ann);
+    driven.warm(&ann);
+    let mut sender = driven.connect();
+    let mut halved = driven.connect();
+    let mut late = driven.connect();
+    let request = polling(&ann, id).bytes();
+    let sending = saying(&ann, id, "last").bytes();
+    halved.send(&request[..20]);
+    late.send(&sending[..20]);
+    driven.turn_until(|server| server.connections() == 3);
+    driven.warm(&ann);
+    sender.send(&sending);
+    driven.turn();
+    driven.server.handle().drain();
+    driven.turn();
+    let answer = driven.answer(&mut sender);
+    assert!(answer.closes());
+    assert_eq!(answer.ok()[0]["message"], "last");
+    // A poll that arrives now does not park.
+    halved.send(&request[20..]);
+    let answer = driven.answer(&mut halved);
+    assert!(answer.closes());
+    assert_eq!(answer.ok()[0]["message"], "last");
+    late.send(&sending[20..]);
+    assert_eq!(driven.answer(&mut late).ok()[1]["id"], 2);
+    for mut client in [sender, halved, late] {
+        driven.assert_ends(&mut client);
+    }
+    driven.turn_until(|server| server.is_done());
+}
+
+#[test]
+fn a_drain_does_not_wait_for_ever() {
+    let serving = Serving::with(|config| config.drain_timeout = Duration::from_millis(100));
+    let mut half = serving.connect();
+    half.send("GET /message");
+    let mut other = serving.connect();
+    other.ask(&get("/nowhere")).assert_failed(404, "not_found");
+    serving.handle().drain();
+    serving.wait_for_end();
+}
+
+#[test]
+fn a_drain_with_nobody_there_is_over_at_once() {
+    let serving = Serving::start();
+    serving.handle().drain();
+    serving.wait_for_end();
+}
+
+#[test]
+fn a_stop_is_at_once_and_loses_nothing_that_was_acknowledged() {
+    let serving = Serving::start();
+    let ann = serving.user("ann");
+    let id = serving.chatroom(&ann);
+    let list = serving.say(&ann, id, "kept");
+    let mut poll = serving.poll(&ann, id);
+    let serving = serving.restart(|_| {});
+    // Nothing was said to it: its socket has just gone.
+    poll.assert_ends();
+    assert_eq!(serving.end_polls(&ann, id)["messages"], list);
+}
+
+#[test]
+fn a_stop_overrules_a_drain() {
+    let serving = Serving::with(|config| config.drain_timeout = Duration::from_secs(3600));
+    let mut half = serving.connect();
+    half.send("GET /message");
+    let mut other = serving.connect();
+    other.ask(&get("/nowhere")).assert_failed(404, "not_found");
+    serving.handle().drain();
+    other.assert_ends();
+    serving.handle().stop();
+    serving.handle().drain();
+    serving.wait_for_end();
+}

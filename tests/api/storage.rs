@@ -1,0 +1,198 @@
+//! When the database cannot be written, read, or written fast enough.
+//!
+//! Another connection to the same file makes it fail: by triggers that refuse every write, by a table that is
+//! not there, by a lock that it keeps.
+
+use rusqlite::Connection;
+use serde_json::json;
+
+use crate::client::{
+    Client, Request, Serving, Session, adding, get, logging_in, polling, post, registering, saying,
+};
+
+fn other_program(serving: &Serving) -> Connection {
+    let connection = Connection::open(serving.database()).expect("the database");
+    connection
+        .busy_timeout(crate::client::PATIENCE)
+        .expect("a timeout");
+    connection
+}
+
+const TABLES: [&str; 5] = ["users", "sessions", "chatrooms", "participants", "messages"];
+
+/// Lets every write fail until [`let_writes_pass`].
+fn let_writes_fail(database: &Connection) {
+    for table in TABLES {
+        for what in ["INSERT", "DELETE"] {
+            let trigger = format!(
+                "CREATE TRIGGER refuse_{what}_{table} BEFORE {what} ON {table}
+                 BEGIN SELECT raise(ABORT, 'no room'); END"
+            );
+            database.execute_batch(&trigger).expect("a trigger");
+        }
+    }
+}
+
+fn let_writes_pass(database: &Connection) {
+    for table in TABLES {
+        for what in ["INSERT", "DELETE"] {
+            let trigger = format!("DROP TRIGGER refuse_{what}_{table}");
+            database.execute_batch(&trigger).expect("dropped");
+        }
+    }
+}
+
+fn participants(session: &Session, chatroom: i64) -> Request {
+    get("/message/chatroomParticipants")
+        .with("chatroomid", chatroom)
+        .of(session)
+}
+
+#[test]
+fn a_write_that_fails_is_told_on_every_call_that_writes() {
+    let serving = Serving::start();
+    let (ann, bob) = (serving.user("ann"), serving.user("bob"));
+    let id = serving.chatroom(&ann);
+    let before = serving.say(&ann, id, "before");
+    let mut poll = serving.poll(&ann, id);
+    let database = other_program(&serving);
+    let_writes_fail(&database);
+    for request in [
+        registering("carl"),
+        logging_in("ann"),
+        post("/logout").of(&bob),
+        post("/message/newChatroom").of(&ann),
+        adding(&ann, id, bob.userid),
+        saying(&ann, id, "lost"),
+    ] {
+        let answer = serving.ask(&request);
+        answer.assert_failed(500, "storage_failed");
+        assert_eq!(answer.field("set-cookie"), None);
+    }
+    // Reads go on, nothing has happened, and the poll stays parked.
+    let found = get("/message/getUser").with("name", "carl").of(&bob);
+    assert_eq!(serving.ask(&found).ok(), json!({}));
+    assert_eq!(
+        serving.ask(&get("/message/chatrooms").of(&ann)).ok(),
+        json!([id])
+    );
+    assert_eq!(
+        serving.ask(&participants(&ann, id)).ok(),
+        json!([ann.object()])
+    );
+    poll.assert_silent();
+    // And writing goes on when it can, with no id lost.
+    let_writes_pass(&database);
+    let list = serving.say(&ann, id, "after");
+    assert_eq!(list.as_array().map(Vec::len), Some(2));
+    assert_eq!((&list[0], &list[1]["id"]), (&before[0], &json!(2)));
+    assert_eq!(poll.answer().ok(), list);
+    serving.add(&ann, id, &bob);
+    serving.ask(&post("/logout").of(&bob)).ok();
+    assert_eq!(serving.ask(&registering("carl")).ok()["userid"], 3);
+}
+
+#[test]
+fn a_read_that_fails_is_told() {
+    let serving = Serving::start();
+    let ann = serving.user("ann");
+    let id = serving.chatroom(&ann);
+    serving.say(&ann, id, "hi");
+    let stranger = serving.login("ann");
+    let mut poll = serving.poll(&ann, id);
+    let database = other_program(&serving);
+    database
+        .execute_batch("ALTER TABLE users RENAME TO elsewhere")
+        .expect("renamed");
+    let find = get("/message/getUser").with("name", "ann").of(&ann);
+    for request in [
+        find.clone(),
+        participants(&ann, id),
+        logging_in("ann"),
+        registering("bob"),
+        // Its session is not remembered yet: even a poll must say that it cannot be parked.
+        polling(&stranger, id),
+        saying(&stranger, id, "x"),
+    ] {
+        serving.ask(&request).assert_failed(500, "storage_failed");
+    }
+    poll.assert_silent();
+    database
+        .execute_batch("ALTER TABLE elsewhere RENAME TO users")
+        .expect("renamed back");
+    assert_eq!(serving.ask(&find).ok(), json!([ann.object()]));
+    serving.warm(&stranger);
+    assert_eq!(serving.end_polls(&ann, id)["ended"], 1);
+    assert_eq!(poll.answer().ok()[0]["message"], "hi");
+}
+
+fn lock(database: &Connection) {
+    database.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+}
+
+fn unlock(database: &Connection) {
+    database.execute_batch("ROLLBACK").expect("unlocked");
+}
+
+#[test]
+fn a_lock_that_is_kept_too_long_fails_what_waits_for_it() {
+    let serving = Serving::start();
+    let ann = serving.user("ann");
+    let id = serving.chatroom(&ann);
+    let mut poll = serving.poll(&ann, id);
+    let database = other_program(&serving);
+    lock(&database);
+    let mut sender = serving.connect();
+    sender.send(saying(&ann, id, "lost").bytes());
+    // Meanwhile reads go on.
+    let found = get("/message/getUser").with("name", "a").of(&ann);
+    assert_eq!(serving.ask(&found).ok(), json!([ann.object()]));
+    sender.assert_silent();
+    sender.answer().assert_failed(500, "storage_failed");
+    poll.assert_silent();
+    unlock(&database);
+    let list = sender.ask(&saying(&ann, id, "after")).ok();
+    assert_eq!(list.as_array().map(Vec::len), Some(1));
+    assert_eq!(list[0]["id"], 1);
+    assert_eq!(poll.answer().ok(), list);
+}
+
+#[test]
+fn what_finds_no_place_to_wait_is_refused_before_it_is_begun() {
+    let serving = Serving::with(|config| config.queue = 1);
+    let ann = serving.user("ann");
+    let id = serving.chatroom(&ann);
+    serving.say(&ann, id, "before");
+    let mut poll = serving.poll(&ann, id);
+    let database = other_program(&serving);
+    lock(&database);
+    // One is with the lane and one waits, or the lane has not come to the first yet.
+    let mut senders: Vec<Client> = (0..8).map(|_| serving.connect()).collect();
+    for sender in &mut senders {
+        sender.send(saying(&ann, id, "hi").bytes());
+    }
+    serving.warm(&ann);
+    let mut taken = Vec::new();
+    for mut sender in senders {
+        sender.read_at_once();
+        let Some(answer) = sender.arrived(false) else {
+            taken.push(sender);
+            continue;
+        };
+        answer.assert_failed(503, "overloaded");
+        let retry_after = answer.field("retry-after").expect("Retry-After");
+        assert!(retry_after.parse::<u32>().is_ok_and(|seconds| seconds > 0));
+        assert!(!answer.closes());
+    }
+    assert!((1..=2).contains(&taken.len()), "{}", taken.len());
+    poll.assert_silent();
+    unlock(&database);
+    for (at, sender) in taken.iter_mut().enumerate() {
+        let list = sender.answer().ok();
+        assert_eq!(list.as_array().map(Vec::len), Some(at + 2));
+    }
+    // Nothing of the others was done.
+    let list = serving.say(&ann, id, "after");
+    assert_eq!(list.as_array().map(Vec::len), Some(taken.len() + 2));
+    assert_eq!(poll.answer().ok()[1]["message"], "hi");
+}

@@ -245,6 +245,8 @@ impl Server {
                 self.engine.ended(now, key);
             } else if peer.hung_up {
                 self.engine.hung_up(now, key);
+            } else if peer.flooded {
+                self.engine.flooded(now, key);
             }
         }
     }

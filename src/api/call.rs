@@ -150,8 +150,11 @@ fn message(given: &str, rules: &Rules) -> Checked<Box<str>> {
 /// Digits are an id, as getUser gives them, and never a name: else whoever registers the name `7`
 /// would be added in place of user 7.
 fn whom(given: &str) -> Whom {
-    if let Some(id) = id(given).and_then(UserId::new) {
-        return Whom::Id(id);
+    if given.bytes().all(|byte| byte.is_ascii_digit()) {
+        return match id(given).and_then(UserId::new) {
+            Some(id) => Whom::Id(id),
+            None => Whom::Nobody,
+        };
     }
     match Username::parse(given) {
         Ok(name) => Whom::Name(Arc::clone(name.folded())),

@@ -1,8 +1,4 @@
-//! Failed logins, counted for each name and each address, in windows of a minute.
-//!
-//! Only failures count, and they are counted when the password has been verified. So what one
-//! guesser gets in a minute is at most the limit and what the password lane holds at a time;
-//! in exchange nobody is refused for logging in correctly many times at once.
+//! Failed logins, counted for each name and each address, in windows of a minute, with those that may still fail.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -21,17 +17,61 @@ enum Whose {
     Address(IpAddr),
 }
 
-#[derive(Debug)]
-struct Window {
+/// What becomes of a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It may be tried, and counts as one that may fail until [`Attempts::end`].
+    Try,
+    /// If all that are being tried fail, it must not be.
+    Wait,
+    /// So many have failed that it must not be tried before then.
+    Refuse { retry_after_s: u64 },
+}
+
+#[derive(Debug, Default)]
+struct Counter {
     began_ms: u64,
     failures: u32,
+    underway: u32,
 }
 
 /// The counters, and their limit.
 #[derive(Debug)]
 pub(super) struct Attempts {
     max: u32,
-    windows: HashMap<Whose, Window>,
+    counters: HashMap<Whose, Counter>,
+}
+
+impl Counter {
+    /// Begins a new window where the last is over.
+    fn refresh(&mut self, now_ms: u64) {
+        if self.is_over(now_ms) {
+            self.began_ms = now_ms;
+            self.failures = 0;
+        }
+    }
+
+    fn is_over(&self, now_ms: u64) -> bool {
+        self.failures == 0 || now_ms >= self.began_ms + WINDOW_MS
+    }
+
+    fn verdict(&self, now_ms: u64, max: u32) -> Verdict {
+        let failures = if self.is_over(now_ms) {
+            0
+        } else {
+            self.failures
+        };
+        if failures >= max {
+            let wait_ms = self.began_ms + WINDOW_MS - now_ms;
+            Verdict::Refuse {
+                retry_after_s: wait_ms.div_ceil(1000),
+            }
+        } else if failures + self.underway >= max {
+            Verdict::Wait
+        } else {
+            Verdict::Try
+        }
+    }
 }
 
 impl Attempts {
@@ -39,67 +79,85 @@ impl Attempts {
     pub(super) fn new(max: u32) -> Self {
         Self {
             max,
-            windows: HashMap::new(),
+            counters: HashMap::new(),
         }
     }
 
-    /// Whether a login may be tried; if not, in how many seconds.
-    pub(super) fn check(
-        &self,
+    /// Says whether a login may be tried, and counts it if so.
+    pub(super) fn begin(
+        &mut self,
         now_ms: u64,
         name: Option<&Arc<str>>,
         address: IpAddr,
-    ) -> Result<(), u64> {
-        let wait_ms = whose(name, address)
-            .filter_map(|whose| self.wait_ms(now_ms, &whose))
-            .max();
-        match wait_ms {
-            Some(wait_ms) => Err(wait_ms.div_ceil(1000)),
-            None => Ok(()),
+    ) -> Verdict {
+        if self.max == 0 {
+            return Verdict::Try;
         }
+        let verdict = self.worst(now_ms, name, address);
+        if verdict == Verdict::Try {
+            for whose in whose(name, address) {
+                self.counter(now_ms, whose).underway += 1;
+            }
+        }
+        verdict
     }
 
-    fn wait_ms(&self, now_ms: u64, whose: &Whose) -> Option<u64> {
-        let window = self.windows.get(whose)?;
-        let end_ms = window.began_ms + WINDOW_MS;
-        (window.failures >= self.max && now_ms < end_ms).then(|| end_ms - now_ms)
+    fn worst(&self, now_ms: u64, name: Option<&Arc<str>>, address: IpAddr) -> Verdict {
+        let counters = whose(name, address).filter_map(|whose| self.counters.get(&whose));
+        let verdicts = counters.map(|counter| counter.verdict(now_ms, self.max));
+        let longest_s = |verdict: &Verdict| match verdict {
+            Verdict::Try => 0,
+            Verdict::Wait => 1,
+            Verdict::Refuse { retry_after_s } => 1 + retry_after_s,
+        };
+        verdicts.max_by_key(longest_s).unwrap_or(Verdict::Try)
     }
 
-    /// Counts a failed login.
-    pub(super) fn failed(&mut self, now_ms: u64, name: Option<&Arc<str>>, address: IpAddr) {
+    /// A login that was begun has ended.
+    pub(super) fn end(
+        &mut self,
+        now_ms: u64,
+        name: Option<&Arc<str>>,
+        address: IpAddr,
+        has_failed: bool,
+    ) {
         if self.max == 0 {
             return;
         }
         for whose in whose(name, address) {
-            if !self.windows.contains_key(&whose) {
-                self.make_room(now_ms);
+            let counter = self.counter(now_ms, whose.clone());
+            counter.underway -= 1;
+            if has_failed {
+                counter.refresh(now_ms);
+                counter.failures += 1;
+            } else if counter.underway == 0 && counter.is_over(now_ms) {
+                self.counters.remove(&whose);
             }
-            let window = self.windows.entry(whose).or_insert(Window {
-                began_ms: now_ms,
-                failures: 0,
-            });
-            if now_ms >= window.began_ms + WINDOW_MS {
-                *window = Window {
-                    began_ms: now_ms,
-                    failures: 0,
-                };
-            }
-            window.failures = window.failures.saturating_add(1);
         }
     }
 
-    fn make_room(&mut self, now_ms: u64) {
-        if self.windows.len() >= COUNTERS_MAX {
-            self.windows
-                .retain(|_, window| now_ms < window.began_ms + WINDOW_MS);
+    fn counter(&mut self, now_ms: u64, whose: Whose) -> &mut Counter {
+        if !self.counters.contains_key(&whose) {
+            self.make_room(now_ms);
         }
-        if self.windows.len() >= COUNTERS_MAX {
-            let oldest = self
-                .windows
+        self.counters.entry(whose).or_default()
+    }
+
+    /// Those that are counted on to end stay; their number is bounded by the store's queue.
+    fn make_room(&mut self, now_ms: u64) {
+        if self.counters.len() < COUNTERS_MAX {
+            return;
+        }
+        self.counters
+            .retain(|_, counter| counter.underway > 0 || !counter.is_over(now_ms));
+        if self.counters.len() >= COUNTERS_MAX {
+            let idle = self
+                .counters
                 .iter()
-                .min_by_key(|(_, window)| window.began_ms);
+                .filter(|(_, counter)| counter.underway == 0);
+            let oldest = idle.min_by_key(|(_, counter)| counter.began_ms);
             if let Some(oldest) = oldest.map(|(whose, _)| whose.clone()) {
-                self.windows.remove(&oldest);
+                self.counters.remove(&oldest);
             }
         }
     }
@@ -129,50 +187,84 @@ mod tests {
         text.into()
     }
 
+    fn address(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    fn fail(attempts: &mut Attempts, now_ms: u64, name: Option<&Arc<str>>, address: IpAddr) {
+        assert_eq!(attempts.begin(now_ms, name, address), Verdict::Try);
+        attempts.end(now_ms, name, address, true);
+    }
+
+    fn refused(retry_after_s: u64) -> Verdict {
+        Verdict::Refuse { retry_after_s }
+    }
+
     #[test]
     fn holds_for_the_name_from_anywhere_and_for_the_address_with_any_name() {
         let mut attempts = Attempts::new(3);
+        let (ann, bob) = (name("ann"), name("bob"));
         for second in 0..3 {
-            assert_eq!(
-                attempts.check(second * 1000, Some(&name("ann")), HERE),
-                Ok(())
-            );
-            attempts.failed(second * 1000, Some(&name("ann")), HERE);
+            fail(&mut attempts, second * 1000, Some(&ann), HERE);
         }
-        let there = "203.0.113.9".parse().expect("an address");
-        assert_eq!(attempts.check(3000, Some(&name("ann")), there), Err(57));
-        assert_eq!(attempts.check(3000, Some(&name("bob")), HERE), Err(57));
-        assert_eq!(attempts.check(3000, None, HERE), Err(57));
-        assert_eq!(attempts.check(3000, Some(&name("bob")), there), Ok(()));
-        assert_eq!(attempts.check(60_000, Some(&name("ann")), HERE), Ok(()));
-        attempts.failed(60_000, Some(&name("ann")), HERE);
-        assert_eq!(attempts.check(60_001, Some(&name("ann")), HERE), Ok(()));
+        let there = address("203.0.113.9");
+        assert_eq!(attempts.begin(3000, Some(&ann), there), refused(57));
+        assert_eq!(attempts.begin(3000, Some(&bob), HERE), refused(57));
+        assert_eq!(attempts.begin(3000, None, HERE), refused(57));
+        assert_eq!(attempts.begin(3000, Some(&bob), there), Verdict::Try);
+        fail(&mut attempts, 60_000, Some(&ann), HERE);
+        assert_eq!(attempts.begin(60_001, Some(&ann), HERE), Verdict::Try);
+    }
+
+    #[test]
+    fn those_that_may_still_fail_hold_the_others_back() {
+        let mut attempts = Attempts::new(2);
+        let ann = name("ann");
+        assert_eq!(attempts.begin(0, Some(&ann), HERE), Verdict::Try);
+        assert_eq!(attempts.begin(0, Some(&ann), HERE), Verdict::Try);
+        assert_eq!(attempts.begin(0, Some(&ann), HERE), Verdict::Wait);
+        attempts.end(0, Some(&ann), HERE, false);
+        assert_eq!(attempts.begin(0, Some(&ann), HERE), Verdict::Try);
+        attempts.end(0, Some(&ann), HERE, true);
+        assert_eq!(attempts.begin(0, Some(&ann), HERE), Verdict::Wait);
+        attempts.end(0, Some(&ann), HERE, true);
+        assert_eq!(attempts.begin(0, Some(&ann), HERE), refused(60));
+    }
+
+    #[test]
+    fn who_logs_in_correctly_leaves_no_counter() {
+        let mut attempts = Attempts::new(2);
+        let ann = name("ann");
+        assert_eq!(attempts.begin(0, Some(&ann), HERE), Verdict::Try);
+        attempts.end(0, Some(&ann), HERE, false);
+        assert!(attempts.counters.is_empty());
     }
 
     #[test]
     fn one_ipv6_customer_is_one_address() {
         let mut attempts = Attempts::new(1);
-        let [a, b, c] = ["2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"]
-            .map(|text| text.parse().expect("an address"));
-        attempts.failed(0, None, a);
-        assert_eq!(attempts.check(0, None, b), Err(60));
-        assert_eq!(attempts.check(0, None, c), Ok(()));
+        fail(&mut attempts, 0, None, address("2001:db8::1"));
+        assert_eq!(attempts.begin(0, None, address("2001:db8::2")), refused(60));
+        assert_eq!(
+            attempts.begin(0, None, address("2001:db8:0:1::1")),
+            Verdict::Try
+        );
     }
 
     #[test]
     fn zero_is_unlimited() {
         let mut attempts = Attempts::new(0);
-        (0..100).for_each(|_| attempts.failed(0, None, HERE));
-        assert_eq!(attempts.check(0, None, HERE), Ok(()));
-        assert!(attempts.windows.is_empty());
+        (0..100).for_each(|_| fail(&mut attempts, 0, None, HERE));
+        assert!(attempts.counters.is_empty());
     }
 
     #[test]
     fn the_counters_are_bounded() {
         let mut attempts = Attempts::new(1);
-        for n in 0..COUNTERS_MAX as u64 + 100 {
-            attempts.failed(n, Some(&name(&n.to_string())), HERE);
+        for n in 0..COUNTERS_MAX as u32 + 100 {
+            let address = std::net::Ipv4Addr::from_bits(n).into();
+            fail(&mut attempts, n.into(), None, address);
         }
-        assert_eq!(attempts.windows.len(), COUNTERS_MAX);
+        assert_eq!(attempts.counters.len(), COUNTERS_MAX);
     }
 }

@@ -9,7 +9,7 @@ use super::recent::Recent;
 use super::serve::Ending;
 use super::sessions::{SessionKey, Standing};
 use crate::job::{AddedRow, Completion, Fault, RecentRows, SessionRow};
-use crate::model::{ChatroomId, Message, Now, Secret, SessionHash, Ticket, User, UserId};
+use crate::model::{ChatroomId, Message, Now, SessionHash, Ticket, UserId};
 
 impl Chat {
     /// Takes in what became of a job.
@@ -52,7 +52,7 @@ impl Chat {
     }
 
     /// Answers a ticket of this loop. Completions of writes come to every loop.
-    fn answer_own(&mut self, ticket: Ticket, reply: Result<Reply, Fault>) {
+    pub(super) fn answer_own(&mut self, ticket: Ticket, reply: Result<Reply, Fault>) {
         if ticket.event_loop == self.settings.event_loop {
             self.answer(ticket, reply.unwrap_or_else(Reply::from));
         }
@@ -129,21 +129,6 @@ impl Chat {
             self.sessions.end(key);
             self.end(key, Ending::of_session());
         }
-    }
-
-    fn logged_in(&mut self, now: Now, ticket: Ticket, login: Result<(User, Secret), Fault>) {
-        // Only the loop that asked has the entry.
-        if let Some(asked) = self.logins.remove(&ticket)
-            && matches!(login, Err(Fault::BadCredentials))
-        {
-            let folded = asked.folded.as_ref();
-            self.attempts
-                .failed(now.monotonic_ms, folded, asked.address);
-        }
-        self.answer_own(
-            ticket,
-            login.map(|(user, token)| Reply::LoggedIn(user, token)),
-        );
     }
 
     fn chatroom_created(

@@ -18,14 +18,13 @@ mod call;
 mod chatrooms;
 mod complete;
 mod held;
+mod logins;
 mod proceed;
 mod recent;
 mod serve;
 mod sessions;
 
-use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::collections::VecDeque;
 
 pub use call::{BadParameter, Call, Failure, Reply, SessionCall};
 pub use held::HeldKey;
@@ -34,9 +33,9 @@ use crate::arena::Arena;
 use crate::config::Config;
 use crate::job::{Fault, Job};
 use crate::model::{Now, SessionHash, Ticket};
-use attempts::Attempts;
 use chatrooms::{ChatroomKey, Chatrooms};
 use held::{Held, Waiting};
+use logins::{Login, Logins};
 use sessions::{SessionKey, Sessions};
 
 /// What the chat core wants done.
@@ -61,9 +60,7 @@ pub struct Chat {
     waking: VecDeque<ChatroomKey>,
     /// Sessions with polls to end, in turn.
     ending: VecDeque<SessionKey>,
-    attempts: Attempts,
-    /// Logins whose password is being verified.
-    logins: HashMap<Ticket, Login>,
+    logins: Logins,
     /// Sessions whose use the store is to be told of.
     used: Vec<(SessionHash, u64)>,
     is_draining: bool,
@@ -77,18 +74,12 @@ struct Settings {
     session_lifetime_ms: u64,
 }
 
-#[derive(Debug)]
-struct Login {
-    folded: Option<Arc<str>>,
-    address: IpAddr,
-}
-
 /// What the chat core holds right now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Calls that are not answered yet, parked polls included; not those whose ticket is with the store.
     pub held: usize,
-    /// Logins whose password is being verified.
+    /// Logins whose password is being verified, or waits to be.
     pub logins: usize,
     /// Chatrooms being woken, and sessions whose polls are being ended.
     pub sweeps: usize,
@@ -112,8 +103,7 @@ impl Chat {
             again: VecDeque::new(),
             waking: VecDeque::new(),
             ending: VecDeque::new(),
-            attempts: Attempts::new(config.login_attempts),
-            logins: HashMap::new(),
+            logins: Logins::new(config.login_attempts),
             used: Vec::new(),
             is_draining: false,
             outputs: VecDeque::new(),
@@ -145,7 +135,13 @@ impl Chat {
                 password,
                 address,
             } => {
-                self.log_in(now, ticket, folded, password, address);
+                let login = Login {
+                    ticket,
+                    folded,
+                    password,
+                    address,
+                };
+                self.log_in(now, login);
                 None
             }
             Call::InSession(call) => match session {

@@ -3,17 +3,16 @@
 //! A call that needs something from the store is held, and begun again from the start when
 //! that is there: [`Chat::proceed`] has no memory of how far it came before.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::Chat;
 use super::call::{Failure, Reply, SessionCall};
 use super::chatrooms::{ChatroomKey, Load};
 use super::held::{self, Held, HeldKey, Poll, Waiting, Watch};
 use super::serve::Ending;
 use super::sessions::{Chatrooms, SessionKey, Standing, UserKey};
-use super::{Chat, Login};
 use crate::job::{Fault, Job};
-use crate::model::{ChatroomId, Now, Secret, SessionHash, Ticket, User, UserId};
+use crate::model::{ChatroomId, Now, SessionHash, Ticket, User, UserId};
 
 /// Users that a search finds at most.
 const FOUND_MAX: u32 = 50;
@@ -41,32 +40,6 @@ enum Step {
 }
 
 impl Chat {
-    /// Verifies a password, unless too many have failed.
-    pub(super) fn log_in(
-        &mut self,
-        now: Now,
-        ticket: Ticket,
-        folded: Option<Arc<str>>,
-        password: Secret,
-        address: IpAddr,
-    ) {
-        let checked = (self.attempts).check(now.monotonic_ms, folded.as_ref(), address);
-        if let Err(retry_after_s) = checked {
-            let failure = Failure::TooManyAttempts { retry_after_s };
-            return self.answer(ticket, Reply::Failed(failure));
-        }
-        let login = Login {
-            folded: folded.clone(),
-            address,
-        };
-        self.logins.insert(ticket, login);
-        self.submit(Job::LogIn {
-            ticket,
-            folded,
-            password,
-        });
-    }
-
     /// Takes a new call as far as it goes.
     pub(super) fn begin(&mut self, now: Now, mut waiting: Waiting) -> Option<HeldKey> {
         match self.proceed(now, &mut waiting) {
@@ -222,7 +195,8 @@ impl Chat {
         };
         match self.list_of(key) {
             Ok(list) => {
-                self.end(session, Ending::polls_in(ticket, key, list));
+                let last = (self.chatrooms.chatroom(key)).and_then(|room| room.recent.last());
+                self.end(session, Ending::polls_in(ticket, key, list, last));
                 Step::Done
             }
             Err(step) => step,

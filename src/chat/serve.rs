@@ -15,12 +15,12 @@ use std::sync::Arc;
 
 use super::Chat;
 use super::call::Reply;
-use super::chatrooms::{ChatroomKey, Load};
+use super::chatrooms::{Chatroom, ChatroomKey, Load};
 use super::held::{self, Held, HeldKey, Poll};
 use super::sessions::{SessionKey, Standing};
 use crate::arena::{Arena, List};
 use crate::job::{Fault, Job};
-use crate::model::{Now, Ticket};
+use crate::model::{MessageId, Now, Ticket};
 
 /// Polls of one chatroom or session that are served before the next one's turn.
 const SLICE: usize = 64;
@@ -48,6 +48,8 @@ enum Why {
         ticket: Ticket,
         chatroom: ChatroomKey,
         list: Arc<[u8]>,
+        /// The newest message in the list.
+        last: Option<MessageId>,
     },
     /// The session is gone for good: all of them.
     Ended,
@@ -66,12 +68,19 @@ enum Walk {
 }
 
 impl Ending {
-    pub(super) fn polls_in(ticket: Ticket, chatroom: ChatroomKey, list: Arc<[u8]>) -> Self {
+    /// The list is that of the chatroom as it is now; it is renewed if that changes before all have ended.
+    pub(super) fn polls_in(
+        ticket: Ticket,
+        chatroom: ChatroomKey,
+        list: Arc<[u8]>,
+        last: Option<MessageId>,
+    ) -> Self {
         Self {
             why: Why::Asked {
                 ticket,
                 chatroom,
                 list,
+                last,
             },
             ended: 0,
         }
@@ -215,9 +224,13 @@ impl Chat {
         let ending = endings.queue.front_mut().expect("it walks");
         let poll = self.held.get(at).and_then(Held::as_poll);
         let poll = poll.expect("the cursor stands in the list");
-        let reply = match &ending.why {
+        let reply = match &mut ending.why {
             Why::Asked { chatroom, .. } if *chatroom != poll.chatroom => return,
-            Why::Asked { list, .. } => Reply::Messages(list.clone()),
+            Why::Asked { list, last, .. } => {
+                let room = self.chatrooms.chatroom(poll.chatroom);
+                renew(list, last, room.expect("its polls keep it"));
+                Reply::Messages(list.clone())
+            }
             Why::Ended => Fault::NoSession.into(),
         };
         ending.ended += 1;
@@ -238,10 +251,21 @@ impl Chat {
         } else {
             self.ending.push_back(key);
         }
-        if let Why::Asked { ticket, list, .. } = ending.why {
-            let polls = ending.ended;
-            let messages = list;
-            self.answer(ticket, Reply::Ended { polls, messages });
+        if let Why::Asked {
+            ticket,
+            chatroom,
+            mut list,
+            mut last,
+        } = ending.why
+        {
+            if let Some(room) = self.chatrooms.chatroom(chatroom) {
+                renew(&mut list, &mut last, room);
+            }
+            let reply = Reply::Ended {
+                polls: ending.ended,
+                messages: list,
+            };
+            self.answer(ticket, reply);
         }
     }
 
@@ -274,6 +298,14 @@ impl Chat {
             Some(Held::Parked(poll)) => poll,
             _ => unreachable!("it was parked"),
         }
+    }
+}
+
+/// A message may have been saved since the list was made: who is ended after that must not miss it.
+fn renew(list: &mut Arc<[u8]>, last: &mut Option<MessageId>, room: &Chatroom) {
+    if matches!(room.load, Load::Known) && room.recent.last() != *last {
+        *last = room.recent.last();
+        *list = room.recent.list();
     }
 }
 

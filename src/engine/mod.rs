@@ -19,7 +19,7 @@ use crate::api::{Outcome, Renderer, Route, Rules};
 use crate::arena::SideTable;
 use crate::chat::{Chat, Counts};
 use crate::config::Config;
-use crate::http::{CONTINUE, Event, Exchange, Limits, Phase};
+use crate::http::{CONTINUE, Event, Exchange, Limits, Phase, Rejection};
 use crate::job::{Completion, Fault, Job};
 use crate::model::{Connection, ConnectionKey, Now};
 use crate::timers::Deadlines;
@@ -135,7 +135,11 @@ impl Engine {
             match received.event {
                 Event::Request(request) => self.request(now, key, &request),
                 Event::Rejected(rejection) => self.answer(now, key, &Outcome::Rejected(rejection)),
-                Event::Continue => self.outputs.push_back(Output::Send(key, CONTINUE.into())),
+                Event::Continue => {
+                    self.outputs.push_back(Output::Send(key, CONTINUE.into()));
+                    // The next round does not see that the request has begun.
+                    self.set_deadline(now, key);
+                }
                 Event::NeedMore => {
                     if peer.exchange.phase() != before {
                         self.set_deadline(now, key);
@@ -199,6 +203,23 @@ impl Engine {
             Farewell::Finishing { .. } => {}
             Farewell::None if peer.exchange.phase() == Phase::Answering => {}
             Farewell::None => self.leave(now, key),
+        }
+    }
+
+    /// More input waits behind the request that is being answered than is good for anything.
+    ///
+    /// Behind a poll that could stay for ever, and hide the peer's FIN behind a closed window. So the poll ends.
+    pub fn flooded(&mut self, now: Now, key: ConnectionKey) {
+        let Some(peer) = self.peers.get_mut(key) else {
+            return;
+        };
+        if peer.exchange.phase() == Phase::Answering && peer.route == Some(Route::Longpoll) {
+            if let Some(held) = peer.held.take() {
+                self.chat.forget(held);
+            }
+            peer.exchange.close_after_answer();
+            let what = Rejection::BadRequest("too much is sent behind a poll that waits");
+            self.answer(now, key, &Outcome::Rejected(what));
         }
     }
 

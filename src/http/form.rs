@@ -12,7 +12,7 @@ use super::object;
 use super::target::has_whole_escapes;
 
 /// Pairs of one form. Looking for a name twice costs their square.
-const PAIRS_MAX: usize = 64;
+const PAIRS_MAX: usize = 256;
 /// Characters of a name that a fault shows.
 const SHOWN_MAX: usize = 64;
 
@@ -239,9 +239,9 @@ mod tests {
 
     #[test]
     fn names_and_pairs_are_bounded() {
-        let text: String = (0..65).map(|n| format!("p{n}=&")).collect();
+        let text: String = (0..257).map(|n| format!("p{n}=&")).collect();
         assert_eq!(fault(text.as_bytes()), FormFault::TooMany);
-        assert!(Form::parse(text.trim_end_matches("p64=&").as_bytes()).is_ok());
+        assert!(Form::parse(text.trim_end_matches("p256=&").as_bytes()).is_ok());
         let long = format!("{0}=%", "ö".repeat(1000));
         assert_eq!(
             fault(long.as_bytes()),

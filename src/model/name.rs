@@ -77,7 +77,9 @@ pub fn fold(text: &str) -> String {
 fn lower(text: &str) -> String {
     let lower = text.chars().flat_map(char::to_lowercase);
     // Both have the one upper case Σ.
-    lower.map(|c| if c == 'ς' { 'σ' } else { c }).collect()
+    let lower = lower.map(|c| if c == 'ς' { 'σ' } else { c });
+    // Some letters have a composed form in lower case alone: J̌ and ǰ are one.
+    lower.nfkc().collect()
 }
 
 fn is_refused(c: char) -> bool {
@@ -123,6 +125,17 @@ mod tests {
         assert_eq!(folded("ｆｕｌｌ"), "full");
         assert_eq!(folded("e\u{301}"), folded("É"));
         assert_eq!(folded("\u{fb01}n"), "fin");
+    }
+
+    #[test]
+    fn letters_that_compose_in_one_case_only_are_one_name() {
+        for (upper, lower) in [
+            ("J\u{30c}", "\u{1f0}"),
+            ("W\u{30a}", "\u{1e98}"),
+            ("\u{3aa}\u{301}", "\u{390}"),
+        ] {
+            assert_eq!(folded(upper), folded(lower));
+        }
     }
 
     #[test]

@@ -28,6 +28,9 @@ const READ_MAX: usize = 64 * 1024;
 /// Reads for one connection in one turn, so that who sends without end delays the others by little.
 const READ_CALLS_MAX: usize = 4;
 
+/// Input behind a pause that is still taken for pipelining: two heads of the default size.
+const PIPELINED_MAX: usize = 32 * 1024;
+
 /// Pieces of output given to the kernel at once.
 const PIECES_MAX: usize = 32;
 
@@ -49,6 +52,9 @@ pub struct Peer {
     pub ended: bool,
     /// It reset the connection or is out of reach: nothing can be read or sent.
     pub gone: bool,
+    /// The connection is paused, and more input waits than a peer has reason to send. Where that closed its window,
+    /// its end cannot be seen.
+    pub flooded: bool,
 }
 
 /// What a flush came to.
@@ -153,6 +159,8 @@ impl Connection {
         if event.is_error() {
             news |= self.flags.set_new(Flags::GONE);
         }
+        // How much has come is looked at when something has.
+        news |= event.is_readable() && self.flags.any(Flags::PAUSED);
         news || self.wants_socket()
     }
 
@@ -177,6 +185,7 @@ impl Connection {
             hung_up: self.flags.any(Flags::HUNG_UP),
             ended: self.flags.any(Flags::ENDED),
             gone: self.flags.any(Flags::GONE),
+            flooded: self.flags.any(Flags::FLOODED),
         }
     }
 
@@ -191,6 +200,9 @@ impl Connection {
     pub(super) fn read(&mut self, reader: &mut Reader, mut take: impl FnMut(&[u8]) -> Taken) {
         if self.flags.any(Flags::GONE | Flags::CLOSING) {
             return;
+        }
+        if self.flags.any(Flags::PAUSED) {
+            return self.look(reader);
         }
         if self.flags.clear_old(Flags::REOFFER) && self.holds_input() {
             self.offer(&[], reader.leftover_max, &mut take);
@@ -220,6 +232,24 @@ impl Connection {
         }
     }
 
+    /// While paused nothing is read, but a peer that goes on sending is noticed.
+    fn look(&mut self, reader: &mut Reader) {
+        let is_known = self
+            .flags
+            .any(Flags::HUNG_UP | Flags::GONE | Flags::FLOODED);
+        if is_known || !self.flags.any(Flags::READABLE) {
+            return;
+        }
+        let room = &mut reader.scratch[..PIPELINED_MAX];
+        if self
+            .socket
+            .peek(room)
+            .is_ok_and(|count| count == room.len())
+        {
+            self.flags.set(Flags::FLOODED);
+        }
+    }
+
     /// Offers what is left over with `fresh` behind it, and keeps what is not consumed.
     fn offer(&mut self, fresh: &[u8], leftover_max: usize, take: &mut impl FnMut(&[u8]) -> Taken) {
         let mut input = match &mut self.held {
@@ -241,6 +271,7 @@ impl Connection {
             "{} bytes of input were neither consumed nor rejected",
             input.len()
         );
+        let held_bytes = input.len();
         if input.is_empty() {
             self.let_go();
         } else {
@@ -248,12 +279,15 @@ impl Connection {
         }
         if !taken.wants_more {
             self.flags.set(Flags::PAUSED);
+            if held_bytes > PIPELINED_MAX {
+                self.flags.set(Flags::FLOODED);
+            }
         }
     }
 
     /// Whether there is anything to offer or tell.
     pub(super) fn resume(&mut self) -> bool {
-        self.flags.clear(Flags::PAUSED);
+        self.flags.clear(Flags::PAUSED | Flags::FLOODED);
         self.flags.set(Flags::REOFFER);
         self.holds_input() || self.flags.any(Flags::HUNG_UP | Flags::GONE) || self.wants_socket()
     }

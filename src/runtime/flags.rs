@@ -3,7 +3,7 @@
 //!
 //! | set by | flags |
 //! | --- | --- |
-//! | an event, or a call that found out | `READABLE`, `HUNG_UP`, `ENDED`, `GONE`, `STALLED` |
+//! | an event, or a call that found out | `READABLE`, `HUNG_UP`, `ENDED`, `GONE`, `STALLED`, `FLOODED` |
 //! | the owner | `PAUSED`, `REOFFER`, `FINISHING`, `CLOSING` |
 //! | the loop's bookkeeping | `LISTED`, `DIRTY`, `WATCHED`, `FINISHED` |
 //!
@@ -39,6 +39,8 @@ impl Flags {
     pub(super) const FINISHED: u16 = 1 << 11;
     /// To be reaped.
     pub(super) const CLOSING: u16 = 1 << 12;
+    /// Paused, with more input behind it than a peer has reason to send.
+    pub(super) const FLOODED: u16 = 1 << 13;
 
     pub(super) fn any(self, bits: u16) -> bool {
         self.0 & bits != 0

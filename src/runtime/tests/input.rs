@@ -119,11 +119,48 @@ fn a_pause_holds_up_the_peer() {
     }
     let calls = reactor.reader.calls;
     reactor.wait(Some(Duration::ZERO)).unwrap();
-    assert_eq!(reactor.next_ready(), None);
+    // It is looked at, since that much could hide the peer's end; nothing is taken.
+    assert_eq!(reactor.next_ready(), Some(key));
+    assert!(reactor.read(key, |_| panic!("it is paused")).flooded);
     assert_eq!(reactor.reader.calls, calls);
 
     reactor.resume(key);
-    gather(&mut reactor, |bytes, _| bytes.len() == written);
+    let (_, peer) = gather(&mut reactor, |bytes, _| bytes.len() == written);
+    assert!(!peer.flooded);
+}
+
+#[test]
+fn a_little_behind_a_pause_is_no_flood() {
+    let mut reactor = reactor();
+    let (mut client, _) = pair(&mut reactor);
+    client.write_all(&[b'x'; 1000]).unwrap();
+    pause(&mut reactor, 1);
+    client.write_all(&[b'y'; 1000]).unwrap();
+    let peer = until(&mut reactor, |reactor| {
+        let key = reactor.next_ready()?;
+        Some(reactor.read(key, |_| panic!("it is paused")))
+    });
+    assert_eq!(peer, Peer::default());
+}
+
+#[test]
+fn much_that_came_before_a_pause_is_a_flood_too() {
+    let mut reactor = reactor();
+    let (mut client, _) = pair(&mut reactor);
+    client.write_all(&[b'x'; 40_000]).unwrap();
+    let mut seen = 0;
+    let peer = until(&mut reactor, |reactor| {
+        let key = reactor.next_ready()?;
+        let peer = reactor.read(key, |bytes| {
+            seen = bytes.len();
+            Taken {
+                consumed: 0,
+                wants_more: seen < 40_000,
+            }
+        });
+        (seen == 40_000).then_some(peer)
+    });
+    assert!(peer.flooded);
 }
 
 #[test]

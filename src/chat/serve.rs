@@ -102,7 +102,7 @@ impl Chat {
             self.submit(Job::TouchSessions { used });
         }
         let mut left = budget;
-        while left > 0 && self.has_work() {
+        while left > 0 && self.has_turns() {
             if let Some(key) = self.again.pop_front() {
                 self.begin_again(now, key);
                 left -= 1;
@@ -123,10 +123,13 @@ impl Chat {
 
     /// Whether [`Chat::serve`] has something to do.
     pub fn has_work(&self) -> bool {
-        !(self.again.is_empty()
-            && self.ending.is_empty()
-            && self.waking.is_empty()
-            && self.used.is_empty())
+        self.has_turns() || !self.used.is_empty()
+    }
+
+    /// Whether anybody waits for a turn. A use noted while these are taken is none: it goes to the store in the
+    /// next slice.
+    fn has_turns(&self) -> bool {
+        !(self.again.is_empty() && self.ending.is_empty() && self.waking.is_empty())
     }
 
     /// Marks polls of a session to be ended.

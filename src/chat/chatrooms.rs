@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::arena::{Arena, Key, Link, List};
 use crate::chat::held::{Held, HeldKey};
 use crate::chat::recent::Recent;
-use crate::job::RecentRows;
 use crate::model::{ChatroomId, Message, Ticket};
 
 pub(super) type ChatroomKey = Key<Chatroom>;
@@ -138,26 +137,34 @@ impl Chatrooms {
     }
 
     /// The store has said what the recent messages are.
-    pub(super) fn fill(&mut self, key: ChatroomKey, rows: &RecentRows, max: u32) {
-        let chatroom = self.chatrooms.get_mut(key).expect("it loads, so it stays");
-        self.bytes -= chatroom.recent.bytes();
-        chatroom.recent = Recent::default();
-        for message in &rows.messages {
-            chatroom.recent.push(message, max);
-        }
-        self.bytes += chatroom.recent.bytes();
-        self.touch(key);
-        self.evict();
+    pub(super) fn fill<'a>(
+        &mut self,
+        key: ChatroomKey,
+        messages: impl Iterator<Item = &'a Message>,
+    ) {
+        self.change(key, |recent| {
+            *recent = Recent::default();
+            messages.for_each(|message| recent.push(message, u32::MAX));
+        });
     }
 
     /// Appends a message to the recent ones.
     pub(super) fn push(&mut self, key: ChatroomKey, message: &Message, max: u32) {
+        self.change(key, |recent| recent.push(message, max));
+    }
+
+    /// Lets go of the oldest messages beyond `max`.
+    pub(super) fn trim(&mut self, key: ChatroomKey, max: u32) {
+        self.change(key, |recent| recent.trim(max));
+    }
+
+    fn change(&mut self, key: ChatroomKey, change: impl FnOnce(&mut Recent)) {
         let chatroom = self
             .chatrooms
             .get_mut(key)
-            .expect("pushed while it is there");
+            .expect("changed while it is there");
         self.bytes -= chatroom.recent.bytes();
-        chatroom.recent.push(message, max);
+        change(&mut chatroom.recent);
         self.bytes += chatroom.recent.bytes();
         self.touch(key);
         self.evict();

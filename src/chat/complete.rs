@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Chat;
 use super::call::Reply;
 use super::chatrooms::{ChatroomKey, Load, Loading};
+use super::proceed::AHEAD_MAX;
 use super::recent::Recent;
 use super::serve::Ending;
 use super::sessions::{SessionKey, Standing};
@@ -165,11 +166,12 @@ impl Chat {
     }
 
     fn message_saved(&mut self, ticket: Ticket, id: ChatroomId, message: Result<Message, Fault>) {
+        let sender = (ticket.event_loop == self.settings.event_loop).then_some(ticket);
+        self.sends -= usize::from(sender.is_some());
         let message = match message {
             Ok(message) => message,
             Err(fault) => return self.answer_own(ticket, Err(fault)),
         };
-        let sender = (ticket.event_loop == self.settings.event_loop).then_some(ticket);
         let key = match sender {
             Some(_) => self.chatrooms.enter(id),
             None => match self.chatrooms.find(id) {
@@ -209,7 +211,11 @@ impl Chat {
         }
         let room = self.chatrooms.chatroom(key).expect("the newest stays");
         if let Some(sender) = sender {
-            let list = room.recent.list_until(Some(id));
+            let list = match room.recent.holds(id) {
+                true => room.recent.list_until(id, max),
+                // So many were saved behind it while the list was loaded that it is no longer here.
+                false => list_of_one(&message),
+            };
             self.answer(sender, Reply::Messages(list));
         }
         self.wake(key);
@@ -228,10 +234,13 @@ impl Chat {
         };
         match loaded {
             Ok(rows) => {
-                self.chatrooms.fill(key, &rows, self.settings.recent);
+                self.fill(key, &rows, &loading);
                 for (message, sender) in loading.saved {
                     self.take_in(key, message, sender);
                 }
+                let ahead_max = if self.sends > 0 { AHEAD_MAX } else { 0 };
+                let kept_max = self.settings.recent.saturating_add(ahead_max);
+                self.chatrooms.trim(key, kept_max);
                 self.again.extend(loading.waiters);
                 if self.is_draining {
                     self.wake(key);
@@ -239,6 +248,15 @@ impl Chat {
             }
             Err(fault) => self.load_failed(key, *loading, fault),
         }
+    }
+
+    /// Fills a chatroom's list. The store may be ahead of what it has told: then the list begins with what
+    /// was told meanwhile, so that every sender finds the list that ends with their own message.
+    fn fill(&mut self, key: ChatroomKey, rows: &RecentRows, loading: &Loading) {
+        let first = rows.messages.first().map(|message| message.id);
+        let told = loading.saved.iter().map(|(message, _)| message);
+        let older = told.take_while(|told| first.is_some_and(|first| told.id < first));
+        self.chatrooms.fill(key, older.chain(&rows.messages));
     }
 
     /// The recent messages cannot be had. What was saved meanwhile is told all the same, as a
@@ -250,7 +268,7 @@ impl Chat {
         let mut newest: Option<Arc<[u8]>> = None;
         for (message, sender) in loading.saved {
             short.push(&message, self.settings.recent);
-            let list = short.list();
+            let list = short.list(self.settings.recent);
             newest = Some(list.clone());
             if let Some(sender) = sender {
                 self.answer(sender, Reply::Messages(list));
@@ -264,5 +282,127 @@ impl Chat {
         for waiter in loading.waiters {
             self.give_up(waiter, fault);
         }
+    }
+}
+
+fn list_of_one(message: &Message) -> Arc<[u8]> {
+    let mut alone = Recent::default();
+    alone.push(message, 1);
+    alone.list(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arena::Arena;
+    use crate::chat::Output;
+    use crate::config::Config;
+    use crate::job::Job;
+    use crate::model::{Connection, MessageId, User};
+
+    fn message(id: i64) -> Message {
+        Message {
+            id: MessageId::new(id).expect("positive"),
+            chatroom: ChatroomId::new(7).expect("positive"),
+            user: User {
+                id: UserId::new(1).expect("positive"),
+                name: "ann".into(),
+            },
+            text: "hi".into(),
+            time_unix_ms: 0,
+        }
+    }
+
+    fn chat(recent: u32) -> Chat {
+        let config = Config {
+            recent,
+            ..Config::default()
+        };
+        Chat::new(&config, 0)
+    }
+
+    fn ticket() -> Ticket {
+        let mut keys: Arena<(), Connection> = Arena::default();
+        Ticket {
+            connection: keys.insert(()),
+            exchange: 1,
+            event_loop: 0,
+        }
+    }
+
+    fn saved(chat: &mut Chat, id: i64) {
+        chat.sends += 1;
+        let completion = Completion::MessageSaved {
+            ticket: ticket(),
+            chatroom: message(id).chatroom,
+            message: Ok(message(id)),
+        };
+        chat.complete(Now::default(), completion);
+    }
+
+    /// The store has loaded these; `ahead` may be beyond what it has told.
+    fn loaded(chat: &mut Chat, ids: std::ops::RangeInclusive<i64>) {
+        let rows = RecentRows {
+            last: MessageId::new(*ids.end()),
+            messages: ids.map(message).collect(),
+        };
+        let completion = Completion::ChatroomLoaded {
+            chatroom: message(1).chatroom,
+            loaded: Ok(rows),
+        };
+        chat.complete(Now::default(), completion);
+    }
+
+    /// The ids of each list that was answered.
+    fn answered(chat: &mut Chat) -> Vec<Vec<i64>> {
+        std::iter::from_fn(|| chat.next_output())
+            .filter_map(|output| match output {
+                Output::Answer(_, Reply::Messages(list)) => {
+                    let list: serde_json::Value = serde_json::from_slice(&list).expect("JSON");
+                    let ids = list.as_array().expect("an array").iter();
+                    Some(ids.map(|m| m["id"].as_i64().expect("an id")).collect())
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_sender_gets_a_list_that_ends_with_their_message_however_far_the_load_is_ahead() {
+        let mut chat = chat(2);
+        (5..=7).for_each(|id| saved(&mut chat, id));
+        // All of them were committed when the load was done, and one more that is told later.
+        loaded(&mut chat, 3..=8);
+        saved(&mut chat, 8);
+        saved(&mut chat, 9);
+        let lists = [[4, 5], [5, 6], [6, 7], [7, 8], [8, 9]];
+        assert_eq!(answered(&mut chat), lists);
+    }
+
+    #[test]
+    fn a_sender_whose_message_is_older_than_all_that_was_loaded_gets_it_all_the_same() {
+        let mut chat = chat(2);
+        (1..=4).for_each(|id| saved(&mut chat, id));
+        loaded(&mut chat, 3..=4);
+        let lists: [&[i64]; 4] = [&[1], &[1, 2], &[2, 3], &[3, 4]];
+        assert_eq!(answered(&mut chat), lists);
+
+        let mut chat = self::chat(2);
+        saved(&mut chat, 1);
+        loaded(&mut chat, 8..=9);
+        saved(&mut chat, 2);
+        let lists: [&[i64]; 2] = [&[1], &[2]];
+        assert_eq!(answered(&mut chat), lists);
+    }
+
+    #[test]
+    fn more_is_loaded_than_a_list_has() {
+        let mut chat = chat(2);
+        saved(&mut chat, 1);
+        let output = chat.next_output();
+        let Some(Output::Submit(Job::LoadChatroom { recent, .. })) = output else {
+            panic!("{output:?}");
+        };
+        assert_eq!(recent, 2 + AHEAD_MAX);
     }
 }

@@ -61,6 +61,8 @@ pub struct Chat {
     /// Sessions with polls to end, in turn.
     ending: VecDeque<SessionKey>,
     logins: Logins,
+    /// Messages of this loop that are being saved.
+    sends: usize,
     /// Sessions whose use the store is to be told of.
     used: Vec<(SessionHash, u64)>,
     is_draining: bool,
@@ -104,6 +106,7 @@ impl Chat {
             waking: VecDeque::new(),
             ending: VecDeque::new(),
             logins: Logins::new(config.login_attempts),
+            sends: 0,
             used: Vec::new(),
             is_draining: false,
             outputs: VecDeque::new(),

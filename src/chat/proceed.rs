@@ -16,6 +16,10 @@ use crate::model::{ChatroomId, Now, SessionHash, Ticket, User, UserId};
 
 /// Users that a search finds at most.
 const FOUND_MAX: u32 = 50;
+/// Messages that are loaded beyond those of a list. A load may see messages whose senders are still to be
+/// answered, each with the list that ends with their own: so many of them get a whole one. A store's
+/// commit that is on its way has no more than that.
+pub(super) const AHEAD_MAX: u32 = 256;
 /// The store is told of a session's use when it is told this share of the lifetime ago or longer.
 const USE_TOLD_SHARE: u64 = 100;
 /// … and at most so often.
@@ -107,6 +111,7 @@ impl Chat {
             }
             call => {
                 let user = self.user_of(session).user.clone();
+                self.sends += usize::from(matches!(call, SessionCall::Send { .. }));
                 let job = job_of(ticket, waiting.session, user, call);
                 self.submit(job);
                 Step::Done
@@ -220,7 +225,7 @@ impl Chat {
     fn list_of(&mut self, key: ChatroomKey) -> Result<Arc<[u8]>, Step> {
         let room = self.chatrooms.chatroom(key).expect("entered");
         match room.load {
-            Load::Known => Ok(room.recent.list()),
+            Load::Known => Ok(room.recent.list(self.settings.recent)),
             Load::Unknown | Load::Loading(_) => Err(Step::AwaitChatroom(key)),
         }
     }
@@ -309,7 +314,7 @@ impl Chat {
 
     /// Asks for a chatroom's recent messages, unless they are here or on their way.
     pub(super) fn load_chatroom(&mut self, key: ChatroomKey) {
-        let recent = self.settings.recent;
+        let recent = self.settings.recent.saturating_add(AHEAD_MAX);
         let room = self.chatrooms.chatroom(key).expect("entered");
         if matches!(room.load, Load::Unknown) {
             room.load = Load::Loading(Box::default());

@@ -11,7 +11,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use crate::model::{Message, MessageId};
 
-/// The newest messages, at most as many as asked for, rendered.
+/// The newest messages, rendered: as many as lists have, and right after they were loaded some more.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
     json: Vec<u8>,
@@ -55,32 +55,50 @@ impl Recent {
         self.trim(max);
     }
 
-    fn trim(&mut self, max: u32) {
+    /// Lets go of the oldest beyond `max`.
+    pub(super) fn trim(&mut self, max: u32) {
         let surplus = self.sizes.len().saturating_sub(max as usize);
         let bytes: usize = self.sizes.drain(..surplus).map(|size| size as usize).sum();
         self.json.drain(..bytes);
     }
 
-    /// The JSON array of all messages up to and with `newest`, oldest first.
-    pub(super) fn list_until(&self, newest: Option<MessageId>) -> Arc<[u8]> {
-        let number = |id: Option<MessageId>| id.map_or(0, MessageId::get);
-        let newer = (number(self.last) - number(newest)).clamp(0, self.sizes.len() as i64);
-        let cut: usize = (self.sizes.iter().rev())
-            .take(newer as usize)
-            .map(|&size| size as usize)
-            .sum();
-        let kept = &self.json[..self.json.len() - cut];
+    /// Whether this message is here.
+    pub(super) fn holds(&self, id: MessageId) -> bool {
+        self.newer_than(id)
+            .is_some_and(|newer| newer < self.sizes.len())
+    }
+
+    /// How many messages are newer; `None` where `id` itself is newer than all.
+    fn newer_than(&self, id: MessageId) -> Option<usize> {
+        usize::try_from(self.last?.get() - id.get()).ok()
+    }
+
+    /// The JSON array of at most `max` messages, oldest first, that ends with `newest`, which must be here.
+    pub(super) fn list_until(&self, newest: MessageId, max: u32) -> Arc<[u8]> {
+        debug_assert!(self.holds(newest), "a list ends with what it is asked for");
+        self.list_behind(self.newer_than(newest).unwrap_or(0), max)
+    }
+
+    /// The JSON array of the newest messages, at most `max`, oldest first.
+    pub(super) fn list(&self, max: u32) -> Arc<[u8]> {
+        self.list_behind(0, max)
+    }
+
+    /// The list that would be the newest without the newest `skipped`.
+    fn list_behind(&self, skipped: usize, max: u32) -> Arc<[u8]> {
+        let bytes = |sizes: &mut dyn Iterator<Item = &u32>| -> usize {
+            sizes.map(|&size| size as usize).sum()
+        };
+        let mut newest_first = self.sizes.iter().rev();
+        let end = self.json.len() - bytes(&mut newest_first.by_ref().take(skipped));
+        let start = end - bytes(&mut newest_first.take(max as usize));
+        let kept = &self.json[start..end];
         let inner = kept.strip_suffix(b",").unwrap_or(kept);
         let mut list = Vec::with_capacity(inner.len() + 2);
         list.push(b'[');
         list.extend_from_slice(inner);
         list.push(b']');
         list.into()
-    }
-
-    /// The JSON array of all messages, oldest first.
-    pub(super) fn list(&self) -> Arc<[u8]> {
-        self.list_until(self.last)
     }
 }
 
@@ -128,7 +146,7 @@ mod tests {
     fn a_message_is_rendered_as_the_contract_has_it() {
         let mut recent = Recent::default();
         recent.push(&message(1, "say \"hi\"\n\u{1f600}"), 50);
-        let list = String::from_utf8(recent.list().to_vec()).expect("UTF-8");
+        let list = String::from_utf8(recent.list(50).to_vec()).expect("UTF-8");
         assert_eq!(
             list,
             r#"[{"id":1,"chatroomid":7,"userid":1,"username":"ann","message":"say \"hi\"\n😀","time":"2026-11-23T08:00:00.000Z"}]"#
@@ -138,12 +156,22 @@ mod tests {
     #[test]
     fn keeps_the_newest() {
         let mut recent = Recent::default();
-        assert_eq!(&*recent.list(), b"[]");
+        assert_eq!(&*recent.list(3), b"[]");
         (1..=5).for_each(|id| recent.push(&message(id, "x"), 3));
-        assert_eq!(ids(&recent.list()), [3, 4, 5]);
-        assert_eq!(ids(&recent.list_until(MessageId::new(4))), [3, 4]);
-        assert_eq!(ids(&recent.list_until(MessageId::new(1))), [0; 0]);
-        assert_eq!(ids(&recent.list_until(MessageId::new(9))), [3, 4, 5]);
+        assert_eq!(ids(&recent.list(3)), [3, 4, 5]);
+        assert_eq!(ids(&recent.list(2)), [4, 5]);
+    }
+
+    #[test]
+    fn a_list_ends_where_it_is_asked_to() {
+        let mut recent = Recent::default();
+        (1..=5).for_each(|id| recent.push(&message(id, "x"), 4));
+        let until = |id, max| ids(&recent.list_until(MessageId::new(id).expect("positive"), max));
+        assert_eq!(until(5, 2), [4, 5]);
+        assert_eq!(until(3, 2), [2, 3]);
+        assert_eq!(until(2, 2), [2]);
+        let holds = |id| recent.holds(MessageId::new(id).expect("positive"));
+        assert_eq!([1, 2, 5, 6].map(holds), [false, true, true, false]);
     }
 
     #[test]
@@ -152,6 +180,6 @@ mod tests {
         recent.push(&message(1, "x"), 3);
         recent.push(&message(4, "x"), 3);
         recent.push(&message(5, "x"), 3);
-        assert_eq!(ids(&recent.list()), [4, 5]);
+        assert_eq!(ids(&recent.list(50)), [4, 5]);
     }
 }

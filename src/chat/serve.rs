@@ -24,6 +24,8 @@ use crate::model::{MessageId, Now, Ticket};
 
 /// Polls of one chatroom or session that are served before the next one's turn.
 const SLICE: usize = 64;
+/// Bytes of a list that cost as much to send as a poll costs to wake.
+const BYTES_EACH: usize = 8 * 1024;
 
 /// What a session's polls are to be ended for, and how far that is.
 #[derive(Debug, Default)]
@@ -95,7 +97,7 @@ impl Ending {
 }
 
 impl Chat {
-    /// Serves what is marked, at most `budget` polls and calls. Says whether more is left.
+    /// Serves what is marked, about `budget` polls and calls, or fewer where lists are long. Says whether more is left.
     pub fn serve(&mut self, now: Now, budget: usize) -> bool {
         if !self.used.is_empty() {
             let used = std::mem::take(&mut self.used);
@@ -110,12 +112,12 @@ impl Chat {
             if left > 0
                 && let Some(session) = self.ending.pop_front()
             {
-                left -= self.serve_endings(session, left.min(SLICE));
+                left = left.saturating_sub(self.serve_endings(session, left.min(SLICE)));
             }
             if left > 0
                 && let Some(chatroom) = self.waking.pop_front()
             {
-                left -= self.serve_wake(chatroom, left.min(SLICE));
+                left = left.saturating_sub(self.serve_wake(chatroom, left.min(SLICE)));
             }
         }
         self.has_work()
@@ -149,7 +151,7 @@ impl Chat {
         if room.polls.is_empty() || matches!(room.load, Load::Loading(_)) {
             return;
         }
-        let list = room.recent.list();
+        let list = room.recent.list(self.settings.recent);
         self.wake_with(key, list);
     }
 
@@ -172,35 +174,34 @@ impl Chat {
 
     /// Wakes a slice of a chatroom's polls; returns what it cost, at least 1.
     fn serve_wake(&mut self, key: ChatroomKey, slice: usize) -> usize {
-        let mut woken = 0;
+        let mut cost = 0;
         loop {
             let room = self.chatrooms.chatroom(key).expect("a wake keeps it");
             let Some(through) = room.wake_through else {
                 room.is_waking = false;
                 room.wake_list = None;
-                return woken.max(1);
+                return cost.max(1);
             };
-            if woken == slice {
+            if cost >= slice {
                 self.waking.push_back(key);
-                return woken;
+                return cost;
             }
             let list = room.wake_list.clone().expect("a wake has its list");
-            let first = room
-                .polls
-                .front(&self.held)
-                .expect("the mark is in the list");
+            let first = room.polls.front(&self.held);
+            let first = first.expect("the mark is in the list");
             if first == through {
                 room.wake_through = None;
             }
+            cost += cost_of(&list);
             let poll = self.unpark(first);
             self.answer(poll.ticket, Reply::Messages(list));
-            woken += 1;
         }
     }
 
     /// Takes a session's first ending on by at most a slice; returns what it cost, at least 1.
     fn serve_endings(&mut self, key: SessionKey, slice: usize) -> usize {
-        for visited in 0..slice {
+        let mut cost = 0;
+        while cost < slice {
             let session = (self.sessions.session(key)).expect("its endings keep it");
             let endings = session
                 .endings
@@ -208,30 +209,33 @@ impl Chat {
                 .expect("listed while there are some");
             match endings.walk {
                 Walk::Waiting => endings.walk = begin_walk(&session.polls, &self.held),
-                Walk::At { at, through } => self.step_ending(key, at, through),
+                Walk::At { at, through } => cost += self.step_ending(key, at, through),
                 Walk::Over => {
                     self.finish_ending(key);
-                    return visited.max(1);
+                    return cost.max(1);
                 }
             }
         }
         self.ending.push_back(key);
-        slice
+        cost
     }
 
-    /// Ends the poll at the cursor if it is meant, and moves the cursor on.
-    fn step_ending(&mut self, key: SessionKey, at: HeldKey, through: HeldKey) {
+    /// Ends the poll at the cursor if it is meant, and moves the cursor on; returns what it cost.
+    fn step_ending(&mut self, key: SessionKey, at: HeldKey, through: HeldKey) -> usize {
+        let max = self.settings.recent;
         let session = (self.sessions.session(key)).expect("its endings keep it");
         let endings = session.endings.as_mut().expect("it walks");
         endings.walk = walk_on(&session.polls, &self.held, at, through);
         let ending = endings.queue.front_mut().expect("it walks");
         let poll = self.held.get(at).and_then(Held::as_poll);
         let poll = poll.expect("the cursor stands in the list");
+        let mut cost = 1;
         let reply = match &mut ending.why {
-            Why::Asked { chatroom, .. } if *chatroom != poll.chatroom => return,
+            Why::Asked { chatroom, .. } if *chatroom != poll.chatroom => return cost,
             Why::Asked { list, last, .. } => {
                 let room = self.chatrooms.chatroom(poll.chatroom);
-                renew(list, last, room.expect("its polls keep it"));
+                renew(list, last, room.expect("its polls keep it"), max);
+                cost = cost_of(list);
                 Reply::Messages(list.clone())
             }
             Why::Ended => Fault::NoSession.into(),
@@ -239,9 +243,11 @@ impl Chat {
         ending.ended += 1;
         let poll = self.unpark(at);
         self.answer(poll.ticket, reply);
+        cost
     }
 
     fn finish_ending(&mut self, key: SessionKey) {
+        let max = self.settings.recent;
         let session = (self.sessions.session(key)).expect("its endings keep it");
         let endings = session.endings.as_mut().expect("one is over");
         let ending = endings.queue.pop_front().expect("one is over");
@@ -262,7 +268,7 @@ impl Chat {
         } = ending.why
         {
             if let Some(room) = self.chatrooms.chatroom(chatroom) {
-                renew(&mut list, &mut last, room);
+                renew(&mut list, &mut last, room, max);
             }
             let reply = Reply::Ended {
                 polls: ending.ended,
@@ -304,11 +310,16 @@ impl Chat {
     }
 }
 
+/// What it costs to answer one poll with a list, in polls with a short one.
+fn cost_of(list: &[u8]) -> usize {
+    1 + list.len() / BYTES_EACH
+}
+
 /// A message may have been saved since the list was made: who is ended after that must not miss it.
-fn renew(list: &mut Arc<[u8]>, last: &mut Option<MessageId>, room: &Chatroom) {
+fn renew(list: &mut Arc<[u8]>, last: &mut Option<MessageId>, room: &Chatroom, max: u32) {
     if matches!(room.load, Load::Known) && room.recent.last() != *last {
         *last = room.recent.last();
-        *list = room.recent.list();
+        *list = room.recent.list(max);
     }
 }
 

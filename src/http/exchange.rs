@@ -19,6 +19,8 @@ use super::response::{After, Framing};
 #[cfg(test)]
 mod tests;
 
+/// How a request begins whose answer has no body.
+const HEAD: &[u8] = b"HEAD ";
 /// Empty lines before a request: RFC 9112 §2.2 wants at least one to be ignored.
 const EMPTY_LINES_MAX: u8 = 4;
 
@@ -38,7 +40,8 @@ enum Reading {
     Idle { empty_lines: u8 },
     /// Part of its head is with the caller, and its end is not in the first `searched` bytes.
     /// `receive` goes on, `timed_out` gives up.
-    Head { searched: usize },
+    /// `is_head`: what is here begins a HEAD request, whose answer has no body.
+    Head { searched: u32, is_head: bool },
     /// Its head is here, not all of its body. `receive` goes on, `timed_out` gives up.
     Body(Box<Partial>),
     /// One was handed out or refused, and its answer is owed: `receive` takes nothing until `answered`.
@@ -124,7 +127,7 @@ impl Exchange {
     pub fn receive<'a>(&mut self, input: &'a [u8], limits: &Limits) -> Received<'a> {
         match mem::replace(&mut self.reading, Reading::Held) {
             Reading::Idle { empty_lines } => self.receive_start(empty_lines, input, limits),
-            Reading::Head { searched } => self.receive_head(searched, input, limits),
+            Reading::Head { searched, .. } => self.receive_head(searched as usize, input, limits),
             Reading::Body(partial) => self.receive_body(partial, input, limits.body_max),
             Reading::Held => need_more(0),
             Reading::Over => {
@@ -168,7 +171,7 @@ impl Exchange {
     /// Gives a request up that is not all here, and owes an answer that closes; `None` unless [`Phase::Receiving`].
     pub fn timed_out(&mut self) -> Option<Rejection> {
         let framing = match &self.reading {
-            Reading::Head { .. } => unread_framing(b""),
+            Reading::Head { is_head, .. } => unread_framing(if *is_head { HEAD } else { b"" }),
             Reading::Body(partial) => partial.head.framing(),
             Reading::Idle { .. } | Reading::Held | Reading::Over => return None,
         };
@@ -234,7 +237,11 @@ impl Exchange {
         match parse::end(window, searched) {
             Ok(end) => self.receive_parsed(end, input, limits.body_max),
             Err(searched) if window.len() < limits.head_max => {
-                self.reading = Reading::Head { searched };
+                self.reading = Reading::Head {
+                    // Beginning anew is slow, never wrong.
+                    searched: u32::try_from(searched).unwrap_or(0),
+                    is_head: window.starts_with(HEAD),
+                };
                 need_more(0)
             }
             Err(_) => {
@@ -358,6 +365,6 @@ fn unread_framing(head: &[u8]) -> Framing {
     Framing {
         after: After::Close,
         version: Version::Http11,
-        head_only: head.starts_with(b"HEAD "),
+        head_only: head.starts_with(HEAD),
     }
 }

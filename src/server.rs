@@ -139,7 +139,8 @@ impl Server {
         Ok(())
     }
 
-    /// Whether the server has ended; further turns do nothing.
+    /// Whether the server has ended: its sockets are closed, its descriptor is never readable, and further turns do
+    /// nothing. The database is closed when the server is dropped.
     pub fn is_done(&self) -> bool {
         self.state == State::Stopped
     }
@@ -152,6 +153,9 @@ impl Server {
     /// How long the host may wait for [`Server::as_raw_fd`] before it calls [`Server::turn`] all the same;
     /// `None` is for ever.
     pub fn poll_timeout(&self) -> Option<Duration> {
+        if self.is_done() {
+            return None;
+        }
         if self.reactor.has_work() || self.engine.has_work() || !self.inbox.as_slice().is_empty() {
             return Some(Duration::ZERO);
         }
@@ -192,6 +196,9 @@ impl Server {
         self.flush(now);
         self.reactor.reap();
         self.end_drain(now);
+        if self.is_done() {
+            self.reactor.end()?;
+        }
         Ok(())
     }
 

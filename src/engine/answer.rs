@@ -69,6 +69,10 @@ impl Engine {
     /// Queues the answer that is owed, and lets the connection go on or end.
     pub(super) fn answer(&mut self, now: Now, key: ConnectionKey, outcome: &Outcome) {
         let peer = self.peers.get_mut(key).expect("an answer is owed to it");
+        if self.is_draining {
+            // The drain itself may not have come to this connection yet.
+            peer.exchange.close_after_answer();
+        }
         let bytes = (self.renderer).render(now, outcome, peer.exchange.framing());
         let after = peer.exchange.answered();
         peer.held = None;

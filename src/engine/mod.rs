@@ -160,7 +160,10 @@ impl Engine {
     fn pause(&mut self, now: Now, key: ConnectionKey, consumed: usize) -> Taken {
         if let Some(peer) = self.peers.get_mut(key) {
             peer.is_paused = true;
-            self.set_deadline(now, key);
+            // What a peer sends is no sign that it takes its answers.
+            if !peer.is_stalled {
+                self.set_deadline(now, key);
+            }
         }
         Taken {
             consumed,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use std::{error, fmt, io};
 
 use mio::net::{TcpListener, TcpStream};
-use socket2::{Domain, Socket, TcpKeepalive, Type};
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 
 const PORT: u16 = 8000;
 
@@ -20,11 +20,13 @@ const BACKLOG: i32 = i32::MAX;
 // times it gives up at 25 + 4 × 8 = 57 s. While something is, keepalive is silent and the user timeout counts, from
 // the first byte not acknowledged, where retransmission alone would go on for a quarter of an hour.
 // But Linux lets a user timeout also overrule the number of probes: an idle connection then ends at the first probe
-// due after it. 55 s lies between the probes at 49 and 57 s, so both rules end at 57 s.
+// due after it. 55 s lies between the probes at 49 and 57 s, so both rules end at 57 s. A shorter `send_timeout` is
+// the user timeout instead, since an answer may wait for its peer in the kernel's buffer, out of the loop's sight; a
+// silent peer is then found that much earlier.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(25);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(8);
 const KEEPALIVE_PROBES: u32 = 4;
-const USER_TIMEOUT: Duration = Duration::from_secs(55);
+const USER_TIMEOUT_MAX: Duration = Duration::from_secs(55);
 
 /// Why a loop could not be set up.
 #[derive(Debug)]
@@ -65,12 +67,26 @@ pub(super) struct Listener {
 }
 
 /// Listens on all of `addresses`; on loopback, by whichever protocols the machine has, where there are none.
-pub(super) fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<Listener>, BindError> {
-    if !addresses.is_empty() {
-        return addresses.iter().map(|&address| bind(address)).collect();
+pub(super) fn bind_all(
+    addresses: &[SocketAddr],
+    send_timeout: Duration,
+) -> Result<Vec<Listener>, BindError> {
+    let listeners = if addresses.is_empty() {
+        let mut listeners = vec![bind((Ipv4Addr::LOCALHOST, PORT).into())?];
+        listeners.extend(bind_if_there((Ipv6Addr::LOCALHOST, PORT).into())?);
+        listeners
+    } else {
+        let bound = addresses.iter().map(|&address| bind(address));
+        bound.collect::<Result<Vec<_>, _>>()?
+    };
+    let user_timeout = send_timeout.clamp(Duration::from_millis(1), USER_TIMEOUT_MAX);
+    for listener in &listeners {
+        let set = SockRef::from(&listener.socket).set_tcp_user_timeout(Some(user_timeout));
+        set.map_err(|reason| BindError::Listen {
+            address: listener.address,
+            reason,
+        })?;
     }
-    let mut listeners = vec![bind((Ipv4Addr::LOCALHOST, PORT).into())?];
-    listeners.extend(bind_if_there((Ipv6Addr::LOCALHOST, PORT).into())?);
     Ok(listeners)
 }
 
@@ -134,14 +150,14 @@ fn set_inherited(socket: &Socket) -> io::Result<()> {
             .with_time(KEEPALIVE_IDLE)
             .with_interval(KEEPALIVE_INTERVAL)
             .with_retries(KEEPALIVE_PROBES),
-    )?;
-    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use socket2::SockRef;
+
+    const PATIENT: Duration = Duration::from_secs(30);
 
     fn any_port(address: &str) -> SocketAddr {
         SocketAddr::new(address.parse().unwrap(), 0)
@@ -149,7 +165,9 @@ mod tests {
 
     #[test]
     fn accepted_sockets_inherit_the_options() {
-        let listener = bind(any_port("127.0.0.1")).unwrap();
+        let send_timeout = Duration::from_secs(7);
+        let mut listeners = bind_all(&[any_port("127.0.0.1")], send_timeout).unwrap();
+        let listener = listeners.remove(0);
         let _client = std::net::TcpStream::connect(listener.address()).unwrap();
         // On loopback the handshake is over when `connect` returns.
         let (accepted, _) = listener.accept().unwrap();
@@ -162,7 +180,7 @@ mod tests {
             KEEPALIVE_INTERVAL
         );
         assert_eq!(accepted.tcp_keepalive_retries().unwrap(), KEEPALIVE_PROBES);
-        assert_eq!(accepted.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
+        assert_eq!(accepted.tcp_user_timeout().unwrap(), Some(send_timeout));
         assert!(accepted.nonblocking().unwrap());
     }
 
@@ -171,13 +189,16 @@ mod tests {
         let probe = |n| KEEPALIVE_IDLE + KEEPALIVE_INTERVAL * n;
         let by_count = probe(KEEPALIVE_PROBES);
         assert!(by_count <= Duration::from_secs(60));
-        assert!(probe(KEEPALIVE_PROBES - 1) < USER_TIMEOUT && USER_TIMEOUT <= by_count);
+        assert!(probe(KEEPALIVE_PROBES - 1) < USER_TIMEOUT_MAX && USER_TIMEOUT_MAX <= by_count);
     }
 
     #[test]
     fn an_error_names_the_address() {
         let taken = bind(any_port("127.0.0.1")).unwrap();
-        let error = bind_all(&[taken.address()]).err().unwrap().to_string();
+        let error = bind_all(&[taken.address()], PATIENT)
+            .err()
+            .unwrap()
+            .to_string();
         assert!(error.contains(&taken.address().to_string()), "{error}");
         assert!(error.contains("in use"), "{error}");
     }
@@ -187,12 +208,12 @@ mod tests {
         // RFC 5737: documentation only, on no machine.
         let nowhere = any_port("192.0.2.1");
         assert!(bind_if_there(nowhere).unwrap().is_none());
-        assert!(bind_all(&[nowhere]).is_err());
+        assert!(bind_all(&[nowhere], PATIENT).is_err());
     }
 
     #[test]
     fn each_listener_picks_its_own_port() {
-        let listeners = bind_all(&[any_port("127.0.0.1"), any_port("127.0.0.1")]).unwrap();
+        let listeners = bind_all(&[any_port("127.0.0.1"), any_port("127.0.0.1")], PATIENT).unwrap();
         assert_ne!(listeners[0].address(), listeners[1].address());
     }
 

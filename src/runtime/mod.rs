@@ -95,7 +95,7 @@ impl Reactor {
             Some(max) => max,
             None => connections_that_fit().map_err(BindError::Reactor)?,
         };
-        let listeners = listener::bind_all(&config.listen)?;
+        let listeners = listener::bind_all(&config.listen, config.send_timeout)?;
         let addresses = listeners.iter().map(Listener::address).collect();
         let poll = Poll::new().map_err(BindError::Reactor)?;
         let waker = Waker::new(poll.registry(), WAKER).map_err(BindError::Reactor)?;
@@ -312,6 +312,21 @@ impl Reactor {
     /// Closes the listeners; connections stay.
     pub fn stop_accepting(&mut self) {
         self.acceptor.stop();
+    }
+
+    /// Closes everything: from then on there is nothing that the loop's descriptor could be readable for.
+    ///
+    /// # Errors
+    /// Only when the machinery itself fails.
+    pub fn end(&mut self) -> io::Result<()> {
+        self.stop_accepting();
+        self.connections = Arena::default();
+        self.ready.clear();
+        self.outbox.clear();
+        self.flushed.clear();
+        self.closing.clear();
+        // Takes the waker's last edge, which would keep a nesting host's poll returning.
+        self.wait(Some(Duration::ZERO))
     }
 
     /// How many connections there are, those not yet reaped included.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{Client, Serving, ending, polling, post, saying};
+use crate::client::{Client, Serving, ending, get, polling, post, registering, saying};
 
 #[test]
 fn a_message_ends_every_poll_parked_in_its_chatroom() {
@@ -191,19 +191,29 @@ fn a_wake_of_many_reaches_each_once() {
     }
 }
 
-/// The server knows neither session nor chatroom when the poll comes: it parks first, and then looks.
+/// The server does not know the poll's session yet, and reads slowly: it parks first, and then looks.
 #[test]
 fn a_poll_that_needs_loading_misses_no_message() {
     let mut serving = Serving::start();
-    let ann = serving.user("ann");
+    let (ann, bob) = (serving.user("ann"), serving.user("bob"));
     let id = serving.chatroom(&ann);
+    serving.add(&ann, id, &bob);
+    for n in 0..50 {
+        serving.ask(&registering(&format!("x{n}"))).ok();
+    }
+    let search = get("/message/getUser").with("name", "x").of(&bob).bytes();
     for n in 1..=5 {
         serving = serving.restart(|_| {});
+        serving.warm(&bob);
+        // The lane that reads has all this before it, and the one that writes nothing.
+        let mut searches: Vec<Client> = (0..64).map(|_| serving.connect()).collect();
+        for client in &mut searches {
+            client.send(&search);
+        }
         let mut poll = serving.connect();
-        let mut sender = serving.connect();
         poll.send(polling(&ann, id).bytes());
-        sender.send(saying(&ann, id, &n.to_string()).bytes());
-        let list = sender.answer().ok();
+        serving.warm(&bob);
+        let list = serving.say(&bob, id, &n.to_string());
         assert_eq!(list.as_array().expect("a list").len(), n);
         assert_eq!(poll.answer().ok(), list);
     }

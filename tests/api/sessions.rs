@@ -71,10 +71,11 @@ fn a_session_ends_so_long_after_its_last_use() {
 #[test]
 fn a_remembered_session_ends_so_long_after_its_last_use() {
     let mut driven = Driven::with(|config| {
-        config.session_lifetime = Duration::from_millis(100);
-        config.idle_timeout = Duration::from_millis(400);
+        config.session_lifetime = Duration::from_secs(1);
+        config.idle_timeout = Duration::from_millis(1500);
     });
     let ann = driven.user("ann");
+    driven.warm(&ann);
     let mut idle = driven.connect();
     driven.assert_ends(&mut idle);
     driven.ask(&asking(&ann)).assert_failed(401, "no_session");

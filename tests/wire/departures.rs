@@ -92,6 +92,23 @@ fn a_fin_behind_unread_requests_behind_a_poll_is_seen() {
     }
 }
 
+/// Behind a full socket the FIN cannot come: who sends so much behind a poll does not keep it.
+#[test]
+fn a_fin_that_a_flood_behind_a_poll_holds_back_keeps_nothing() {
+    let (mut driven, ann, chatroom) = with_chatroom();
+    let mut client = driven.connect();
+    client.send(polling(&ann, chatroom).bytes());
+    driven.warm(&ann);
+    client.send(get("/message/chatrooms/").of(&ann).bytes().repeat(2000));
+    client.hang_up();
+    for _ in 0..3 {
+        driven.warm(&ann);
+    }
+    assert_parked(&mut driven, &ann, chatroom, 0);
+    client.reset();
+    driven.turn_until(|server| server.connections() == 0);
+}
+
 #[test]
 fn a_poll_that_is_pipelined_with_its_fin_behind_another_request_is_forgotten() {
     let (mut driven, ann, chatroom) = with_chatroom();

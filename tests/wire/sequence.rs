@@ -217,6 +217,7 @@ fn a_client_that_need_not_wait_is_not_told_to_continue() {
     for rest in [
         "Content-Length: 3\r\n\r\nabc",
         "Content-Length: 0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
         "\r\n",
     ] {
         let mut client = driven.connect();

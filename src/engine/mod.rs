@@ -160,10 +160,7 @@ impl Engine {
     fn pause(&mut self, now: Now, key: ConnectionKey, consumed: usize) -> Taken {
         if let Some(peer) = self.peers.get_mut(key) {
             peer.is_paused = true;
-            // What a peer sends is no sign that it takes its answers.
-            if !peer.is_stalled {
-                self.set_deadline(now, key);
-            }
+            self.set_deadline(now, key);
         }
         Taken {
             consumed,
@@ -235,7 +232,7 @@ impl Engine {
     pub fn stalled(&mut self, now: Now, key: ConnectionKey) {
         if let Some(peer) = self.peers.get_mut(key) {
             peer.is_stalled = true;
-            self.set_deadline(now, key);
+            self.set_due(now, key, self.settings.send_ms);
         }
     }
 

@@ -125,17 +125,25 @@ impl Engine {
         };
         let settings = &self.settings;
         let wait_ms = match peer.exchange.phase() {
-            _ if peer.is_stalled => settings.send_ms,
+            // Only what goes out moves this one: what the peer sends is no sign that it takes its answers.
+            _ if peer.is_stalled => return,
             _ if peer.farewell != Farewell::None => LINGER_MS,
             Phase::Idle => settings.idle_ms,
             Phase::Receiving => settings.header_ms,
             Phase::Lingering => LINGER_MS,
             Phase::Answering => NEVER,
         };
-        peer.due_ms = (now.monotonic_ms.checked_add(wait_ms))
-            .and_then(|due_ms| due_ms.checked_next_multiple_of(STEP_MS))
-            .unwrap_or(NEVER);
-        self.queue_deadline(key);
+        self.set_due(now, key, wait_ms);
+    }
+
+    /// Sets when the connection is given up.
+    pub(super) fn set_due(&mut self, now: Now, key: ConnectionKey, wait_ms: u64) {
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.due_ms = (now.monotonic_ms.checked_add(wait_ms))
+                .and_then(|due_ms| due_ms.checked_next_multiple_of(STEP_MS))
+                .unwrap_or(NEVER);
+            self.queue_deadline(key);
+        }
     }
 
     /// Makes sure that the connection comes up in the queue when it is due, or before.

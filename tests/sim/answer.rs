@@ -1,0 +1,70 @@
+//! Responses as a strict client reads them: status line, fields, a body of the length that was told.
+
+use serde_json::Value;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) closes: bool,
+    pub(crate) token: Option<String>,
+    pub(crate) has_allow: bool,
+    pub(crate) has_retry_after: bool,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    /// Reads exactly one response.
+    pub(crate) fn parse(bytes: &[u8], is_head: bool) -> Result<Self, String> {
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
+        let end = end.ok_or("no empty line")?;
+        let head = str::from_utf8(&bytes[..end]).map_err(|_| "the head is not text")?;
+        let body = &bytes[end + 4..];
+        let (start, fields) = head.split_once("\r\n").unwrap_or((head, ""));
+        let status = start.strip_prefix("HTTP/1.1 ").and_then(|s| s.get(..3));
+        let status: u16 = (status.and_then(|s| s.parse().ok())).ok_or("no status")?;
+        let field = |name: &str| {
+            let values = fields
+                .split("\r\n")
+                .filter_map(move |line| line.split_once(": "));
+            let mut values = values.filter(|(n, _)| n.eq_ignore_ascii_case(name));
+            let value = values.next().map(|(_, value)| value);
+            assert!(values.next().is_none(), "{name} stands twice: {head}");
+            value
+        };
+        if field("Date").is_none() || field("Cache-Control") != Some("no-store") {
+            return Err(format!("Date or Cache-Control is missing: {head}"));
+        }
+        let length = match field("Content-Length") {
+            None if status == 204 => 0,
+            Some(length) => length.parse::<usize>().map_err(|e| e.to_string())?,
+            None => return Err("no Content-Length".to_owned()),
+        };
+        if body.len() != if is_head { 0 } else { length } {
+            return Err(format!("{} bytes behind a head for {length}", body.len()));
+        }
+        let body = match body {
+            [] => Value::Null,
+            body => serde_json::from_slice(body).map_err(|e| e.to_string())?,
+        };
+        let token = field("Set-Cookie")
+            .and_then(|cookie| cookie.strip_prefix("session="))
+            .and_then(|cookie| cookie.split(';').next());
+        Ok(Self {
+            status,
+            closes: field("Connection") == Some("close"),
+            token: token.map(str::to_owned),
+            has_allow: field("Allow").is_some(),
+            has_retry_after: field("Retry-After").is_some(),
+            body,
+        })
+    }
+
+    /// The failure's code; empty where it is none.
+    pub(crate) fn code(&self) -> &str {
+        self.body["error"].as_str().unwrap_or_default()
+    }
+
+    pub(crate) fn is(&self, status: u16, code: &str) -> bool {
+        self.status == status && (self.body.is_null() || self.code() == code)
+    }
+}

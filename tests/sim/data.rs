@@ -1,0 +1,319 @@
+//! What is on the simulated disk: users, sessions, chatrooms, messages.
+//!
+//! Whatever stands here is committed; the checks compare every answer with it. What a job does to it is
+//! what `job` promises of every store.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use loiter::job::{AddedRow, Completion, Fault, Job, RecentRows, SessionRow, Whom};
+use loiter::model::{ChatroomId, Message, MessageId, Now, Secret, SessionHash, User, UserId};
+
+/// All that is committed.
+#[derive(Debug, Default)]
+pub(crate) struct Data {
+    pub(crate) users: Vec<Account>,
+    pub(crate) sessions: BTreeMap<[u8; 32], Session>,
+    pub(crate) chatrooms: Vec<Chatroom>,
+    pub(crate) session_lifetime_ms: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) user: User,
+    pub(crate) folded: Arc<str>,
+    pub(crate) password: String,
+}
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) user: UserId,
+    pub(crate) used_ms: u64,
+    /// It was logged out; kept, so that the checks know whose it was.
+    pub(crate) is_gone: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Chatroom {
+    pub(crate) admin: UserId,
+    /// By the order in which they joined.
+    pub(crate) participants: Vec<UserId>,
+    pub(crate) messages: Vec<Message>,
+}
+
+pub(crate) fn hash_of(token: &str) -> SessionHash {
+    let digest = ring::digest::digest(&ring::digest::SHA256, token.as_bytes());
+    SessionHash(digest.as_ref().try_into().expect("32 bytes"))
+}
+
+pub(crate) fn user_id(n: usize) -> UserId {
+    UserId::new(n as i64).expect("from 1")
+}
+
+pub(crate) fn chatroom_id(n: usize) -> ChatroomId {
+    ChatroomId::new(n as i64).expect("from 1")
+}
+
+impl Data {
+    pub(crate) fn add_user(&mut self, name: &str, password: &str) -> User {
+        let user = User {
+            id: user_id(self.users.len() + 1),
+            name: name.into(),
+        };
+        self.users.push(Account {
+            user: user.clone(),
+            folded: name.to_lowercase().into(),
+            password: password.to_owned(),
+        });
+        user
+    }
+
+    pub(crate) fn add_session(&mut self, user: UserId, now: Now, token: &str) {
+        let session = Session {
+            user,
+            used_ms: now.unix_ms,
+            is_gone: false,
+        };
+        self.sessions.insert(hash_of(token).0, session);
+    }
+
+    pub(crate) fn add_chatroom(&mut self, admin: UserId) -> ChatroomId {
+        self.chatrooms.push(Chatroom {
+            admin,
+            participants: vec![admin],
+            messages: Vec::new(),
+        });
+        chatroom_id(self.chatrooms.len())
+    }
+
+    pub(crate) fn user(&self, id: UserId) -> Option<&User> {
+        let account = self.users.get(id.get() as usize - 1)?;
+        Some(&account.user)
+    }
+
+    pub(crate) fn named(&self, folded: &str) -> Option<&Account> {
+        self.users.iter().find(|account| *account.folded == *folded)
+    }
+
+    pub(crate) fn session(&self, token: &str) -> Option<&Session> {
+        self.sessions.get(&hash_of(token).0)
+    }
+
+    pub(crate) fn chatroom(&self, id: ChatroomId) -> Option<&Chatroom> {
+        self.chatrooms.get(usize::try_from(id.get()).ok()? - 1)
+    }
+
+    pub(crate) fn chatroom_mut(&mut self, id: ChatroomId) -> Option<&mut Chatroom> {
+        self.chatrooms.get_mut(usize::try_from(id.get()).ok()? - 1)
+    }
+
+    pub(crate) fn has_joined(&self, user: UserId, chatroom: ChatroomId) -> bool {
+        let chatroom = self.chatroom(chatroom);
+        chatroom.is_some_and(|chatroom| chatroom.participants.contains(&user))
+    }
+
+    pub(crate) fn chatrooms_of(&self, user: UserId) -> Vec<ChatroomId> {
+        let all = (1..=self.chatrooms.len()).map(chatroom_id);
+        all.filter(|&chatroom| self.has_joined(user, chatroom))
+            .collect()
+    }
+
+    pub(crate) fn participants(&self, chatroom: ChatroomId) -> Vec<User> {
+        let ids = self.chatroom(chatroom).expect("exists").participants.iter();
+        ids.map(|&id| self.user(id).expect("registered").clone())
+            .collect()
+    }
+
+    /// Whether a login's password is right.
+    pub(crate) fn verifies(&self, folded: Option<&str>, password: &Secret) -> bool {
+        let account = folded.and_then(|folded| self.named(folded));
+        account.is_some_and(|account| account.password == *password.0)
+    }
+
+    /// What a reading job finds.
+    pub(crate) fn read(&self, now: Now, job: Job) -> Completion {
+        match job {
+            Job::FindSession { session } => Completion::SessionFound {
+                session,
+                found: Ok(self.find_session(now, session)),
+            },
+            Job::LoadUser { user } => Completion::UserLoaded {
+                user,
+                chatrooms: Ok(self.chatrooms_of(user)),
+            },
+            Job::LoadChatroom { chatroom, recent } => Completion::ChatroomLoaded {
+                chatroom,
+                loaded: Ok(self.recent(chatroom, recent)),
+            },
+            Job::FindUsers {
+                ticket,
+                prefix,
+                limit,
+            } => Completion::UsersFound {
+                ticket,
+                users: Ok(self.find_users(&prefix, limit)),
+            },
+            Job::ListParticipants {
+                ticket,
+                chatroom,
+                user,
+            } => Completion::ParticipantsListed {
+                ticket,
+                users: match self.has_joined(user, chatroom) {
+                    true => Ok(self.participants(chatroom)),
+                    false => Err(Fault::NotAParticipant),
+                },
+            },
+            job => unreachable!("{job:?} does not read"),
+        }
+    }
+
+    fn find_session(&self, now: Now, hash: SessionHash) -> Option<SessionRow> {
+        let session = self.sessions.get(&hash.0)?;
+        let is_old = now.unix_ms.saturating_sub(session.used_ms) > self.session_lifetime_ms;
+        (!session.is_gone && !is_old).then(|| SessionRow {
+            user: self.user(session.user).expect("registered").clone(),
+            used_unix_ms: session.used_ms,
+        })
+    }
+
+    fn recent(&self, chatroom: ChatroomId, recent: u32) -> RecentRows {
+        let messages = self.chatroom(chatroom).map_or(&[][..], |c| &c.messages);
+        let from = messages.len().saturating_sub(recent as usize);
+        RecentRows {
+            last: MessageId::new(messages.len() as i64),
+            messages: messages[from..].to_vec(),
+        }
+    }
+
+    fn find_users(&self, prefix: &str, limit: u32) -> Vec<User> {
+        let mut found: Vec<&Account> = (self.users.iter())
+            .filter(|account| account.folded.starts_with(prefix))
+            .collect();
+        found.sort_by(|a, b| a.folded.cmp(&b.folded));
+        let found = found.into_iter().take(limit as usize);
+        found.map(|account| account.user.clone()).collect()
+    }
+
+    /// What a writing job comes to; `token` is the new session's.
+    pub(crate) fn write(&mut self, now: Now, token: &str, job: Job) -> Option<Completion> {
+        Some(match job {
+            Job::Register {
+                ticket,
+                name,
+                password,
+            } => Completion::Registered {
+                ticket,
+                user: match self.named(name.folded()) {
+                    Some(_) => Err(Fault::UsernameTaken),
+                    None => Ok(self.add_user(name.shown(), &password.0)),
+                },
+            },
+            Job::LogIn { ticket, folded, .. } => {
+                let account = folded.and_then(|folded| self.named(&folded));
+                let user = account.expect("it was verified").user.clone();
+                self.add_session(user.id, now, token);
+                Completion::LoggedIn {
+                    ticket,
+                    login: Ok((user, Secret(token.into()))),
+                }
+            }
+            Job::LogOut { ticket, session } => Completion::LoggedOut {
+                ticket,
+                session,
+                done: match self.sessions.get_mut(&session.0) {
+                    Some(session) if !session.is_gone => {
+                        session.is_gone = true;
+                        Ok(())
+                    }
+                    _ => Err(Fault::NoSession),
+                },
+            },
+            Job::CreateChatroom { ticket, admin } => Completion::ChatroomCreated {
+                ticket,
+                admin,
+                chatroom: Ok(self.add_chatroom(admin)),
+            },
+            Job::AddParticipant {
+                ticket,
+                chatroom,
+                admin,
+                whom,
+            } => Completion::ParticipantAdded {
+                ticket,
+                chatroom,
+                added: self.add_participant(chatroom, admin, &whom),
+            },
+            Job::SaveMessage {
+                ticket,
+                chatroom,
+                author,
+                text,
+            } => Completion::MessageSaved {
+                ticket,
+                chatroom,
+                message: self.save(now, chatroom, author, text),
+            },
+            Job::TouchSessions { used } => {
+                for (session, used_ms) in used {
+                    if let Some(session) = self.sessions.get_mut(&session.0) {
+                        session.used_ms = session.used_ms.max(used_ms);
+                    }
+                }
+                return None;
+            }
+            job => unreachable!("{job:?} does not write"),
+        })
+    }
+
+    fn add_participant(
+        &mut self,
+        id: ChatroomId,
+        admin: UserId,
+        whom: &Whom,
+    ) -> Result<AddedRow, Fault> {
+        if self
+            .chatroom(id)
+            .is_none_or(|chatroom| chatroom.admin != admin)
+        {
+            return Err(Fault::NotAdmin);
+        }
+        let account = match whom {
+            Whom::Id(id) => self.users.iter().find(|account| account.user.id == *id),
+            Whom::Name(folded) => self.named(folded),
+            Whom::Nobody => None,
+        };
+        let joined = account.ok_or(Fault::NoSuchUser)?.user.id;
+        let chatroom = self.chatroom_mut(id).expect("it has an admin");
+        if !chatroom.participants.contains(&joined) {
+            chatroom.participants.push(joined);
+        }
+        Ok(AddedRow {
+            joined,
+            admin,
+            participants: self.participants(id),
+        })
+    }
+
+    fn save(
+        &mut self,
+        now: Now,
+        id: ChatroomId,
+        user: User,
+        text: Box<str>,
+    ) -> Result<Message, Fault> {
+        if !self.has_joined(user.id, id) {
+            return Err(Fault::NotAParticipant);
+        }
+        let messages = &mut self.chatroom_mut(id).expect("joined").messages;
+        let message = Message {
+            id: MessageId::new(messages.len() as i64 + 1).expect("from 1"),
+            chatroom: id,
+            user,
+            text,
+            time_unix_ms: now.unix_ms,
+        };
+        messages.push(message.clone());
+        Ok(message)
+    }
+}

@@ -1,0 +1,180 @@
+//! The simulated store: lanes with jobs under way, faults, and a disk that survives a crash.
+//!
+//! As slow, as stale and as unreliable as `job` allows, and no more: writes are committed in groups
+//! and told in the order of their commits; a read is done at any time after it was asked for and
+//! told at any time after it was done.
+
+use std::collections::VecDeque;
+
+use fastrand::Rng;
+use loiter::job::{Completion, Fault, Job};
+use loiter::model::Now;
+
+use crate::data::Data;
+
+/// What goes wrong, in percent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Faults {
+    pub(crate) read: u32,
+    pub(crate) write: u32,
+    /// A whole group cannot be committed.
+    pub(crate) group: u32,
+    /// A job is refused, beside those that the queue's bound refuses.
+    pub(crate) refusal: u32,
+    /// For a while nothing can be written begins.
+    pub(crate) outage: u32,
+}
+
+pub(crate) struct Store {
+    pub(crate) data: Data,
+    pub(crate) faults: Faults,
+    queue_max: usize,
+    hashing: Vec<Job>,
+    reading: Vec<Job>,
+    writing: VecDeque<Job>,
+    /// Completions of writes, in the order of their commits.
+    written: VecDeque<Completion>,
+    /// All others, which may be told in any order.
+    others: Vec<Completion>,
+    outage_steps: u32,
+    tokens: u32,
+}
+
+/// Jobs of one commit.
+const GROUP_MAX: usize = 8;
+
+pub(crate) fn hits(rng: &mut Rng, percent: u32) -> bool {
+    percent > 0 && rng.u32(..100) < percent
+}
+
+impl Store {
+    pub(crate) fn new(data: Data, faults: Faults, queue_max: usize) -> Self {
+        Self {
+            data,
+            faults,
+            queue_max,
+            hashing: Vec::new(),
+            reading: Vec::new(),
+            writing: VecDeque::new(),
+            written: VecDeque::new(),
+            others: Vec::new(),
+            outage_steps: 0,
+            tokens: 0,
+        }
+    }
+
+    /// Takes a job on, or gives it back where there is no room.
+    pub(crate) fn submit(&mut self, rng: &mut Rng, job: Job) -> Result<(), Job> {
+        if self.jobs() >= self.queue_max || hits(rng, self.faults.refusal) {
+            return Err(job);
+        }
+        match job {
+            Job::Register { .. } | Job::LogIn { .. } => self.hashing.push(job),
+            Job::FindSession { .. }
+            | Job::LoadUser { .. }
+            | Job::LoadChatroom { .. }
+            | Job::FindUsers { .. }
+            | Job::ListParticipants { .. } => self.reading.push(job),
+            _ => self.writing.push_back(job),
+        }
+        Ok(())
+    }
+
+    /// Takes on a writing job of another event loop.
+    pub(crate) fn write_elsewhere(&mut self, job: Job) {
+        self.writing.push_back(job);
+    }
+
+    fn jobs(&self) -> usize {
+        self.hashing.len() + self.reading.len() + self.writing.len()
+    }
+
+    /// Whether nothing is under way and nothing is left to be told.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.jobs() == 0 && self.written.is_empty() && self.others.is_empty()
+    }
+
+    /// Gets some jobs done.
+    pub(crate) fn work(&mut self, rng: &mut Rng, now: Now) {
+        self.outage_steps = self.outage_steps.saturating_sub(1);
+        if hits(rng, self.faults.outage) {
+            self.outage_steps = rng.u32(5..60);
+        }
+        while !self.hashing.is_empty() && rng.u8(..3) == 0 {
+            let job = self.hashing.swap_remove(rng.usize(..self.hashing.len()));
+            self.hash(job);
+        }
+        while !self.reading.is_empty() && rng.bool() {
+            let job = self.reading.swap_remove(rng.usize(..self.reading.len()));
+            self.read(rng, now, job);
+        }
+        if rng.u8(..3) > 0 {
+            self.commit(rng, now);
+        }
+    }
+
+    fn hash(&mut self, job: Job) {
+        if let Job::LogIn {
+            folded, password, ..
+        } = &job
+            && !self.data.verifies(folded.as_deref(), password)
+        {
+            let wrong = job.failed(Fault::BadCredentials);
+            return self.others.push(wrong.expect("a login wants an answer"));
+        }
+        self.writing.push_back(job);
+    }
+
+    fn read(&mut self, rng: &mut Rng, now: Now, job: Job) {
+        let completion = match hits(rng, self.faults.read) {
+            true => (job.failed(Fault::StorageFailed)).expect("a read wants an answer"),
+            false => self.data.read(now, job),
+        };
+        self.others.push(completion);
+    }
+
+    fn commit(&mut self, rng: &mut Rng, now: Now) {
+        let size = rng.usize(..=GROUP_MAX).min(self.writing.len());
+        let fails = self.outage_steps > 0 || hits(rng, self.faults.group);
+        for job in self.writing.drain(..size) {
+            let completion = if fails || hits(rng, self.faults.write) {
+                job.failed(Fault::StorageFailed)
+            } else {
+                self.tokens += 1;
+                let token = format!("token-{}-{:016x}", self.tokens, rng.u64(..));
+                self.data.write(now, &token, job)
+            };
+            self.written.extend(completion);
+        }
+    }
+
+    /// The next thing to tell the engine.
+    pub(crate) fn next_completion(&mut self, rng: &mut Rng) -> Option<Completion> {
+        let choices = self.others.len() + usize::from(!self.written.is_empty());
+        if choices == 0 {
+            return None;
+        }
+        match rng.usize(..choices) {
+            pick if pick < self.others.len() => Some(self.others.swap_remove(pick)),
+            _ => self.written.pop_front(),
+        }
+    }
+
+    /// The process dies: what was under way is lost, what is committed stays, told or not.
+    pub(crate) fn crash(&mut self, rng: &mut Rng, now: Now) {
+        self.commit(rng, now);
+        self.hashing.clear();
+        self.reading.clear();
+        self.writing.clear();
+        self.written.clear();
+        self.others.clear();
+        self.outage_steps = 0;
+    }
+
+    /// Nothing goes wrong any more.
+    pub(crate) fn mend(&mut self) {
+        self.faults = Faults::default();
+        self.outage_steps = 0;
+        self.queue_max = usize::MAX;
+    }
+}

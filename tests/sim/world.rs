@@ -1,0 +1,349 @@
+//! One simulated world: an engine, its network, its store, its clock, and turns as the server makes them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+
+use fastrand::Rng;
+use loiter::arena::Arena;
+use loiter::config::Config;
+use loiter::engine::{Engine, Output};
+use loiter::job::Job;
+use loiter::model::{Connection, ConnectionKey, Now};
+
+use crate::answer::Answer;
+use crate::ask::Ask;
+use crate::clients::Client;
+use crate::ledger::Ledger;
+use crate::line::{Flushed, Line};
+use crate::store::Store;
+use crate::trace::Trace;
+
+/// Connections that the runtime reads in one turn.
+const READS_MAX: usize = 128;
+/// What one turn may make the engine ask for: a few outputs for each connection read and each poll served.
+const OUTPUTS_MAX: usize = 2 * 256 + 3 * READS_MAX;
+/// A drain lets go of many idle connections at a time too, and a calm turn reads all.
+const CALM_OUTPUTS_MAX: usize = 2 * 4096 + OUTPUTS_MAX;
+
+pub(crate) struct World {
+    pub(crate) trace: Trace,
+    pub(crate) rng: Rng,
+    pub(crate) now: Now,
+    pub(crate) config: Config,
+    pub(crate) engine: Engine,
+    pub(crate) store: Store,
+    pub(crate) ledger: Ledger,
+    pub(crate) lines: BTreeMap<u32, Line>,
+    pub(crate) lines_made: u32,
+    keys: Arena<u32, Connection>,
+    closing: Vec<ConnectionKey>,
+    pub(crate) clients: Vec<Client>,
+    /// Tokens that clients know of, good or not.
+    pub(crate) tokens: Vec<String>,
+    /// Endpolls whose client went away: what they end nobody is told of.
+    pub(crate) orphans: BTreeSet<(String, usize)>,
+    /// Messages whose senders were told that they are not saved.
+    pub(crate) not_saved: BTreeSet<String>,
+    pub(crate) has_short_sessions: bool,
+    pub(crate) texts: u32,
+    pub(crate) jobs: u32,
+}
+
+impl World {
+    pub(crate) fn with(trace: Trace, rng: Rng, config: Config, store: Store) -> Self {
+        Self {
+            trace,
+            rng,
+            now: Now {
+                monotonic_ms: 0,
+                unix_ms: 1_795_420_800_000,
+            },
+            engine: Engine::new(&config, 0),
+            ledger: Ledger::new(&store.data),
+            has_short_sessions: store.data.session_lifetime_ms < 1_000_000,
+            config,
+            store,
+            lines: BTreeMap::new(),
+            lines_made: 0,
+            keys: Arena::default(),
+            closing: Vec::new(),
+            clients: Vec::new(),
+            tokens: Vec::new(),
+            orphans: BTreeSet::new(),
+            not_saved: BTreeSet::new(),
+            texts: 0,
+            jobs: 0,
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn demand(&self, holds: bool, what: &str) {
+        assert!(holds, "{}: {what}", self.trace.stamp());
+    }
+
+    /// One turn, in the server's order. `calm`: everything that can be delivered is.
+    pub(crate) fn turn(&mut self, calm: bool) {
+        self.trace.turn(self.now);
+        self.tell_completions(calm);
+        self.read_lines(calm);
+        self.accept_lines(calm);
+        self.engine.expire(self.now);
+        self.engine.serve(self.now);
+        self.carry_out(calm);
+        self.flush();
+        self.carry_out(calm);
+        self.reap();
+        self.store.work(&mut self.rng, self.now);
+        for line in self.lines.values_mut() {
+            line.carry(&mut self.rng, calm);
+        }
+    }
+
+    fn tell_completions(&mut self, calm: bool) {
+        while calm || self.rng.u8(..4) > 0 {
+            let Some(completion) = self.store.next_completion(&mut self.rng) else {
+                return;
+            };
+            self.trace.note(format_args!("complete {completion:?}"));
+            self.ledger.tell(&completion);
+            self.engine.complete(self.now, completion);
+        }
+    }
+
+    fn read_lines(&mut self, calm: bool) {
+        let mut ids: Vec<u32> = self.lines.keys().copied().collect();
+        self.rng.shuffle(&mut ids);
+        let mut reads_left = if calm { usize::MAX } else { READS_MAX };
+        for id in ids {
+            let is_ready = self.lines[&id].key.is_some() && self.lines[&id].is_ready();
+            // Being served without a reason is allowed too.
+            if is_ready && (calm || self.rng.u8(..4) > 0) || self.rng.u8(..40) == 0 {
+                if reads_left == 0 {
+                    return;
+                }
+                reads_left -= 1;
+                self.read_line(id);
+            }
+        }
+    }
+
+    fn read_line(&mut self, id: u32) {
+        let Self {
+            engine, rng, now, ..
+        } = self;
+        let line = self.lines.get_mut(&id).expect("listed");
+        let Some(key) = line.key else { return };
+        let (was_stalled, had_taken) = (line.is_stalled, line.taken);
+        line.read(rng, |input| engine.receive(*now, key, input));
+        let taken = line.taken;
+        let is_idle = !was_stalled || line.is_finishing || taken == had_taken;
+        for at in 0..line.asked.len() {
+            if line.asked[at].begun.is_none() && line.asked[at].end <= taken {
+                let turn = self.trace.turns();
+                let begun = (self.ledger).begin(&self.store.data, &line.asked[at], turn);
+                line.asked[at].begun = Some(begun);
+            }
+        }
+        // What was said once may be said again, or not.
+        let mut say = |is_so: bool, was_said: &mut bool| {
+            let say = is_so && (!*was_said || rng.bool());
+            *was_said |= say;
+            say
+        };
+        let hung_up = say(line.hung_up, &mut line.said_hung_up);
+        let ended = say(line.ended, &mut line.said_ended);
+        let is_reset = line.is_reset;
+        self.trace.note(format_args!(
+            "read line {id}, {taken} taken, {hung_up} {ended} {is_reset}"
+        ));
+        self.demand(is_idle, "work is done for a peer that takes no answers");
+        if hung_up {
+            self.engine.hung_up(self.now, key);
+        }
+        if ended {
+            self.engine.ended(self.now, key);
+        }
+        if is_reset {
+            self.engine.gone(key);
+        }
+    }
+
+    fn accept_lines(&mut self, calm: bool) {
+        for (&id, line) in &mut self.lines {
+            if line.key.is_none() && (calm || self.rng.bool()) {
+                let key = self.keys.insert(id);
+                line.key = Some(key);
+                self.trace.note(format_args!("accept line {id} as {key:?}"));
+                let address = IpAddr::V4(Ipv4Addr::new(10, 0, 0, (id % 7) as u8));
+                self.engine.accept(self.now, key, address);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, calm: bool) {
+        let mut outputs = 0;
+        let outputs_max = match calm || self.ledger.is_draining {
+            true => CALM_OUTPUTS_MAX,
+            false => OUTPUTS_MAX,
+        };
+        while let Some(output) = self.engine.next_output() {
+            outputs += 1;
+            self.demand(outputs < outputs_max, "one turn asks for too much");
+            match &output {
+                Output::Send(key, bytes) => {
+                    let text = String::from_utf8_lossy(bytes);
+                    self.trace.note(format_args!("send to {key:?}: {text}"));
+                }
+                output => self.trace.note(format_args!("{output:?}")),
+            }
+            match output {
+                Output::Submit(job) => self.submit(job),
+                Output::Send(key, bytes) => self.send(key, &bytes),
+                Output::Resume(key) => self.line_of(key).resume(),
+                Output::Finish(key) => {
+                    let line = self.line_of(key);
+                    let is_new = !std::mem::replace(&mut line.is_finishing, true);
+                    self.demand(is_new, "finished twice");
+                }
+                Output::Close(key) => {
+                    self.line_of(key).is_closing = true;
+                    self.closing.push(key);
+                }
+            }
+        }
+    }
+
+    fn submit(&mut self, job: Job) {
+        self.jobs += 1;
+        if let Job::LoadChatroom { chatroom, .. } = job {
+            self.ledger.load(chatroom);
+            self.note_loading(chatroom.get() as usize);
+        }
+        if let Err(job) = self.store.submit(&mut self.rng, job) {
+            self.trace.note(format_args!("refused {job:?}"));
+            self.ledger.refuse(&job);
+            self.engine.refused(self.now, &job);
+        }
+    }
+
+    /// The load began earlier in this turn, perhaps before the requests that came in it.
+    fn note_loading(&mut self, chatroom: usize) {
+        let asked = self.lines.values_mut().flat_map(|line| &mut line.asked);
+        for asked in asked.filter(|asked| asked.ask.chatroom() == Some(chatroom)) {
+            if let Some(begun) = &mut asked.begun
+                && begun.turn == self.trace.turns()
+            {
+                begun.is_loading = true;
+            }
+        }
+    }
+
+    /// The line of a key that may still be spoken of.
+    fn line_of(&mut self, key: ConnectionKey) -> &mut Line {
+        let id = self.keys.get(key).copied();
+        let id = id.filter(|id| self.lines.get(id).is_some_and(|line| !line.is_closing));
+        self.demand(id.is_some(), "an output for a key that is closed");
+        self.lines
+            .get_mut(&id.expect("just checked"))
+            .expect("listed")
+    }
+
+    fn send(&mut self, key: ConnectionKey, bytes: &[u8]) {
+        let line = self.line_of(key);
+        let may_send = !line.is_finishing && !line.said_close;
+        line.queued += bytes.len();
+        let end = line.queued;
+        if bytes == loiter::http::CONTINUE {
+            let front = line.asked.front_mut();
+            let is_due = front.is_some_and(|asked| std::mem::take(&mut asked.expects_continue));
+            line.answers.push_back((end, None));
+            self.demand(is_due && may_send, "nobody waits for 100 Continue");
+            return;
+        }
+        let Some(asked) = line.asked.pop_front() else {
+            return self.demand(false, "an answer that nobody asked for");
+        };
+        // Of a HEAD request that is cut short before its first space nobody can know what it would be.
+        let arrived = line.arrived_up_to().saturating_sub(asked.start);
+        let is_head = asked.is_head && arrived >= "HEAD ".len();
+        self.demand(may_send, "an answer behind the last");
+        let verdict = Answer::parse(bytes, is_head).and_then(|answer| {
+            self.judge(&asked, &answer)
+                .map_err(|what| format!("{what}, in {answer:?}"))?;
+            let line = self.line_of(key);
+            line.said_close = answer.closes;
+            line.answers
+                .push_back((end, Some((asked.ask.clone(), answer))));
+            Ok(())
+        });
+        if let Err(what) = verdict {
+            self.demand(false, &format!("{what}, to {asked:?}"));
+        }
+    }
+
+    fn flush(&mut self) {
+        for (&id, line) in &mut self.lines {
+            let Some(key) = line.key else { continue };
+            if line.is_closing || line.is_reset {
+                continue;
+            }
+            let Some(flushed) = line.flush() else {
+                continue;
+            };
+            self.trace.note(format_args!("line {id} {flushed:?}"));
+            match flushed {
+                Flushed::Stalled => self.engine.stalled(self.now, key),
+                Flushed::Drained => self.engine.drained(self.now, key),
+                Flushed::Finished => self.engine.finished(self.now, key),
+            }
+        }
+    }
+
+    fn reap(&mut self) {
+        for key in std::mem::take(&mut self.closing) {
+            let id = self.keys.remove(key);
+            let line = id.and_then(|id| self.lines.remove(&id));
+            self.orphan(line.expect("listed while it has a key"));
+        }
+    }
+
+    fn orphan(&mut self, line: Line) {
+        for asked in line.asked.into_iter().filter(|asked| asked.begun.is_some()) {
+            if let (Ask::EndPolls { chatroom }, Some(token)) = (asked.ask, asked.token) {
+                self.orphans.insert((token, chatroom));
+            }
+        }
+    }
+
+    /// The process dies and begins anew: connections are gone, what is committed stays.
+    pub(crate) fn crash(&mut self) {
+        self.trace.note(format_args!("crash"));
+        self.store.crash(&mut self.rng, self.now);
+        self.engine = Engine::new(&self.config, 0);
+        self.ledger = Ledger::new(&self.store.data);
+        self.lines.clear();
+        self.closing.clear();
+        self.keys = Arena::default();
+        self.orphans.clear();
+    }
+
+    /// Any key that is in use: what another loop is told of must never be taken for one's own.
+    pub(crate) fn some_key(&mut self) -> Option<ConnectionKey> {
+        let keys: Vec<ConnectionKey> = self.keys.iter().map(|(key, _)| key).collect();
+        self.rng.choice(keys)
+    }
+
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.store.is_idle()
+            && !self.engine.has_work()
+            && self.lines.values().all(|line| {
+                line.key.is_some()
+                    && !line.is_ready()
+                    && line.under_way.is_empty()
+                    && line.body.is_none()
+                    && line.fin_arrived == line.has_fin
+                    && line.sent == line.queued
+                    && line.answers.is_empty()
+            })
+    }
+}

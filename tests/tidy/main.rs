@@ -1,9 +1,10 @@
-//! The house rules as a test: the arrows between layers, and what no file may hold.
+//! The house rules as a test: the arrows between layers, what no file may hold, what may be built with.
 //!
-//! Reads the source tree as text. Each rule is a function from one file to its slips, so that each
-//! can be shown to fail on a made-up file; the tests of the rules stand beside them.
+//! Reads the source tree as text, and what cargo says of the dependencies. Each rule is a function from one
+//! file to its slips, so that each can be shown to fail on a made-up file; the tests of the rules stand beside them.
 
 mod arrows;
+mod dependencies;
 mod rules;
 mod source;
 

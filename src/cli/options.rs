@@ -226,13 +226,14 @@ Environment:
   false; the variable of an option that may be given several times is a comma-separated list.
 
 Signals:
-  SIGTERM and SIGINT end loiter in good order, within --drain-timeout. A second one ends it at once.
+  SIGTERM and SIGINT end loiter in good order, within --drain-timeout. Another one, a second later or
+  more, ends it at once; one that comes sooner is taken as one with the first.
 
 Exit status:
   0  ended in good order
   1  could not start, or could not go on; the reason is on standard error
   2  an unknown option, or a bad value
-  128 and the signal's number  ended at once by a second signal";
+  128 and the signal's number  ended at once by another signal";
 
 impl Options {
     /// The options and settings for a server, from this process's arguments and environment.

@@ -1,4 +1,7 @@
-//! SIGTERM and SIGINT: the first drains, the second stops at once, the third no longer asks.
+//! SIGTERM and SIGINT: the first drains, a later one stops at once, one later still no longer asks.
+//!
+//! One wish can arrive as several signals: `timeout` signals its child and then the whole group, a supervisor
+//! may signal a group and its main process. So what comes within [`ONE_WISH`] of a signal that counted adds nothing to it.
 //!
 //! A thread of its own waits for them, so that the loop knows nothing of signals. SIGPIPE
 //! needs nothing here: Rust's runtime ignores it, and a write to a closed peer is an error like any other.
@@ -7,13 +10,18 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use loiter::Handle;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::{emulate_default_handler, signal_name};
 
-/// Whether a second signal cut the drain short.
+/// How close together signals are one wish. Far longer than any supervisor takes to signal twice, and
+/// hardly longer than a person takes to see that the first was heard.
+const ONE_WISH: Duration = Duration::from_secs(1);
+
+/// Whether a later signal cut the drain short.
 pub(crate) struct Asked(Arc<AtomicI32>);
 
 impl Asked {
@@ -34,31 +42,86 @@ pub(crate) fn watch(handle: Handle) -> io::Result<Asked> {
     thread::Builder::new()
         .name("loiter-signals".to_owned())
         .spawn(move || {
-            for (before, signal) in signals.forever().enumerate() {
-                pass_on(before, signal, &handle, &to_stop);
+            let mut wishes = Wishes::default();
+            for signal in signals.forever() {
+                let wish = wishes.count(Instant::now());
+                obey(wish, signal, &handle, &to_stop);
             }
         })?;
     Ok(asked)
 }
 
-/// Does what `signal` asks for after `before` others.
-fn pass_on(before: usize, signal: i32, handle: &Handle, to_stop: &AtomicI32) {
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    Drain,
+    Stop,
+    /// The loop no longer turns; the operator must not need to know of SIGKILL.
+    Die,
+    /// What the one just before asked for.
+    Same,
+}
+
+/// The signals so far.
+#[derive(Default)]
+struct Wishes {
+    /// The last that counted: what it asked for, and when it came.
+    last: Option<(Wish, Instant)>,
+}
+
+impl Wishes {
+    fn count(&mut self, now: Instant) -> Wish {
+        let wish = match self.last {
+            None => Wish::Drain,
+            Some((_, at)) if now.duration_since(at) < ONE_WISH => return Wish::Same,
+            Some((Wish::Drain, _)) => Wish::Stop,
+            Some(_) => Wish::Die,
+        };
+        self.last = Some((wish, now));
+        wish
+    }
+}
+
+fn obey(wish: Wish, signal: i32, handle: &Handle, to_stop: &AtomicI32) {
     let name = signal_name(signal).unwrap_or("signal");
-    match before {
-        0 => {
-            log::info!("{name}: draining; a second signal stops at once");
+    match wish {
+        Wish::Drain => {
+            log::info!("{name}: draining; another in a second or later stops at once");
             handle.drain();
         }
-        1 => {
+        Wish::Stop => {
             log::warn!("{name} while draining: stopping at once");
             to_stop.store(signal, Ordering::Release);
             handle.stop();
         }
-        // The loop no longer turns; the operator must not need to know of SIGKILL.
-        _ => {
+        Wish::Die => {
             if let Err(error) = emulate_default_handler(signal) {
                 log::error!("{name}: {error}");
             }
+        }
+        Wish::Same => log::info!("{name}: taken as one with the signal just before"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_close_together_are_one_wish() {
+        let start = Instant::now();
+        let mut wishes = Wishes::default();
+        for (at_ms, wish) in [
+            (0, Wish::Drain),
+            (0, Wish::Same),
+            (600, Wish::Same),
+            // Counted from the first of them, so that whoever goes on asking is heard.
+            (1200, Wish::Stop),
+            (1201, Wish::Same),
+            (2200, Wish::Die),
+        ] {
+            let now = start + Duration::from_millis(at_ms);
+            assert_eq!(wishes.count(now), wish, "{at_ms} ms");
         }
     }
 }

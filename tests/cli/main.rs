@@ -1,10 +1,18 @@
 //! The command line from outside: the built binary, its exit status, and what it says where.
 //!
+//! - `options`: what it takes and refuses.
+//! - `serving`: how it starts, and the lines that tell of it.
+//! - `signals`: how it ends, and what does not end it.
+//!
 //! No test waits for a time to pass: each waits for a line or for the end of a stream, and gives up
 //! after [`PATIENCE`]. No port is fixed: the binary picks one and says which.
 
+#[path = "../client/mod.rs"]
+mod client;
+
 mod options;
 mod serving;
+mod signals;
 
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
@@ -33,16 +41,21 @@ fn run(command: &mut Command) -> Output {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || sender.send(child.wait_with_output()));
     let Ok(output) = receiver.recv_timeout(PATIENCE) else {
-        signal(id, "KILL");
+        signal(id, &["KILL"]);
         panic!("it does not end: {command:?}");
     };
     output.expect("our child")
 }
 
-/// Sends a signal by the shell's own `kill`, which every machine has.
-fn signal(process: u32, name: &str) {
-    let kill = format!("kill -{name} {process}");
-    let status = Command::new("sh").args(["-c", &kill]).status();
+/// Sends signals by the shell's own `kill`, which every machine has.
+fn signal(process: u32, names: &[&str]) {
+    let kills: Vec<String> = names
+        .iter()
+        .map(|name| format!("kill -{name} {process}"))
+        .collect();
+    let status = Command::new("sh")
+        .args(["-c", &kills.join(" && ")])
+        .status();
     assert!(status.expect("a shell").success());
 }
 

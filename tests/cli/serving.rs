@@ -1,4 +1,4 @@
-//! Starts that succeed or fail, the lines that tell of it, and the end by a signal.
+//! Starts that succeed or fail, the lines that tell of it.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,16 +10,16 @@ use std::thread;
 use super::{PATIENCE, assert_holds, loiter, run, signal, text};
 
 /// A server that is killed when a test ends, however it ends.
-struct Serving {
-    child: Child,
+pub(crate) struct Serving {
+    pub(crate) child: Child,
     stdout: Receiver<String>,
-    stderr: Receiver<String>,
-    addresses: Vec<SocketAddr>,
+    pub(crate) stderr: Receiver<String>,
+    pub(crate) addresses: Vec<SocketAddr>,
 }
 
 impl Serving {
     /// Starts a server with a new database in `folder`, and waits until it says where it listens.
-    fn start(folder: &Path, listen: &[&str], arguments: &[&str]) -> Self {
+    pub(crate) fn start(folder: &Path, listen: &[&str], arguments: &[&str]) -> Self {
         let mut command = loiter();
         command.arg("--database").arg(folder.join("chat.db"));
         command.args(listen.iter().flat_map(|address| ["--listen", address]));
@@ -55,12 +55,30 @@ impl Serving {
         address.parse().expect(&line)
     }
 
-    fn signal(&self, name: &str) {
-        signal(self.child.id(), name);
+    pub(crate) fn signal(&self, name: &str) {
+        self.signals(&[name]);
+    }
+
+    /// Sends signals, one right behind the other.
+    pub(crate) fn signals(&self, names: &[&str]) {
+        signal(self.child.id(), names);
+    }
+
+    /// Waits until a line of the log holds `part`.
+    #[track_caller]
+    pub(crate) fn log_line(&self, part: &str) -> String {
+        let mut before = Vec::new();
+        while let Ok(line) = self.stderr.recv_timeout(PATIENCE) {
+            if line.contains(part) {
+                return line;
+            }
+            before.push(line);
+        }
+        panic!("no line of the log holds {part:?}: {before:#?}");
     }
 
     /// Waits for the end: its status, the rest of standard output, and the whole log.
-    fn end(mut self) -> (ExitStatus, Vec<String>, Vec<String>) {
+    pub(crate) fn end(mut self) -> (ExitStatus, Vec<String>, Vec<String>) {
         let rest = until_closed(&self.stdout);
         let log = until_closed(&self.stderr);
         let status = self.child.wait().expect("our child");
@@ -100,7 +118,7 @@ fn until_closed(stream: &Receiver<String>) -> Vec<String> {
     }
 }
 
-fn folder() -> tempfile::TempDir {
+pub(crate) fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary folder")
 }
 
@@ -126,20 +144,6 @@ fn it_says_where_it_listens_and_answers_there() {
     let (status, rest, _) = serving.end();
     assert_eq!(status.code(), Some(0));
     assert_eq!(rest, [""; 0], "nothing else goes to standard output");
-}
-
-#[test]
-fn sigterm_and_sigint_drain_with_status_0() {
-    for signal in ["TERM", "INT"] {
-        let folder = folder();
-        let serving = Serving::start(folder.path(), &["127.0.0.1:0"], &[]);
-        // A connection without a request must not hold the end up for the idle timeout.
-        let _idle = TcpStream::connect(serving.addresses[0]).expect("it accepts");
-        serving.signal(signal);
-        let (status, _, log) = serving.end();
-        assert_eq!(status.code(), Some(0), "{log:#?}");
-        assert_holds(&log.join("\n"), &[&format!("SIG{signal}: draining")]);
-    }
 }
 
 #[test]
@@ -232,12 +236,7 @@ fn a_closed_standard_output_is_no_reason_not_to_serve() {
         stderr,
         addresses: Vec::new(),
     };
-    loop {
-        let line = serving.stderr.recv_timeout(PATIENCE).expect("a warning");
-        if line.contains("cannot say on standard output") {
-            break;
-        }
-    }
+    serving.log_line("cannot say on standard output");
     serving.signal("TERM");
     let (status, _, log) = serving.end();
     assert_eq!(status.code(), Some(0), "{log:#?}");

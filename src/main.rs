@@ -30,6 +30,8 @@ fn main() -> ExitCode {
 /// Serves until drained or stopped. Its error is one line for whoever started us.
 fn serve(config: Config) -> Result<ExitCode, String> {
     raise_open_files();
+    cli::signals::outlive_the_file_size_limit()
+        .map_err(|error| format!("cannot watch for signals: {error}"))?;
     log::debug!("{config:?}");
     let mut server = Server::bind(config).map_err(one_line)?;
     // Before the lines on standard output: who has read them may send a signal at once.

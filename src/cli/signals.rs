@@ -5,6 +5,7 @@
 //!
 //! A thread of its own waits for them, so that the loop knows nothing of signals. SIGPIPE
 //! needs nothing here: Rust's runtime ignores it, and a write to a closed peer is an error like any other.
+//! SIGXFSZ does: see [`outlive_the_file_size_limit`].
 
 use std::io;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loiter::Handle;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::{emulate_default_handler, signal_name};
 
@@ -29,6 +30,17 @@ impl Asked {
     pub(crate) fn to_stop(&self) -> Option<i32> {
         Some(self.0.load(Ordering::Acquire)).filter(|&signal| signal != 0)
     }
+}
+
+/// Has a write beyond the limit on the size of files (`ulimit -f`) fail as one on a full disk does.
+///
+/// The signal that comes with it would otherwise end the process, and everybody's polls with it. A handler that does
+/// nothing of use keeps that away.
+///
+/// # Errors
+/// No handler could be had.
+pub(crate) fn outlive_the_file_size_limit() -> io::Result<()> {
+    signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
 }
 
 /// Begins to pass signals on to the server behind `handle`.

@@ -1,4 +1,4 @@
-//! What signals do to a server: the end in good order, and the end at once.
+//! What signals do to a server: the end in good order, the end at once, and a signal that must end nothing.
 
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
@@ -92,4 +92,38 @@ fn a_signal_later_in_the_drain_stops_at_once() {
     assert_holds(&line, &["SIGINT while draining"]);
     let (status, _, log) = serving.end();
     assert_eq!(status.code(), Some(128 + 2), "{log:#?}");
+}
+
+/// A limit on the size of files stands in for a full disk, and comes with a signal that ends whoever does not look.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_limit_on_the_size_of_files_fails_a_write_and_ends_nothing() {
+    use rlimit::{INFINITY, Resource, prlimit};
+
+    let folder = folder();
+    let serving = Serving::start(folder.path(), &["127.0.0.1:0"], &[]);
+    let process = i32::try_from(serving.child.id()).expect("a process id");
+    let limit = |bytes| {
+        prlimit(process, Resource::FSIZE, Some((bytes, INFINITY)), None).expect("our child");
+    };
+    let mut asking = Client::connect(serving.addresses[0]);
+    let (ann, chatroom) = ann(&mut asking);
+    let mut poll = park(&serving, &mut asking, &ann, chatroom);
+    limit(0);
+    for _ in 0..2 {
+        let answer = asking.ask(&saying(&ann, chatroom, "lost"));
+        answer.assert_failed(500, "storage_failed");
+    }
+    // Reads go on, and the poll stays parked until writing goes on too.
+    let mine = asking.ask(&get("/message/chatrooms").of(&ann)).ok();
+    assert_eq!(mine, serde_json::json!([chatroom]));
+    poll.assert_silent();
+    limit(INFINITY);
+    let list = asking.ask(&saying(&ann, chatroom, "kept")).ok();
+    assert_eq!(list[0]["id"], 1);
+    assert_eq!(poll.answer().ok(), list);
+    drop((asking, poll));
+    serving.signal("TERM");
+    let (status, _, log) = serving.end();
+    assert_eq!(status.code(), Some(0), "{log:#?}");
 }

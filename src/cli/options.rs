@@ -118,7 +118,8 @@ pub(crate) struct Options {
     /// How long the end may take at SIGTERM or SIGINT.
     ///
     /// From 1s to 1h. loiter stops accepting, ends every parked poll with its list, finishes
-    /// what it has taken, and exits with status 0. What is not done by then is cut.
+    /// what it has taken, and exits with status 0. What is not done by then is cut. A client that does not
+    /// close its side once it has its last answer keeps the end waiting for up to 5 seconds.
     #[arg(long, value_name = "DUR", help_heading = CONNECTIONS, env = "LOITER_DRAIN_TIMEOUT")]
     #[arg(default_value = "10s", value_parser = duration(SECOND..=HOUR))]
     drain_timeout: Duration,

@@ -5,19 +5,8 @@
 # The README's port becomes a free one, so that a server that runs already is left alone.
 set -euo pipefail
 
-top=$(cd "$(dirname "$0")/.." && pwd)
-loiter=${1:-$top/target/debug/loiter}
-folder=$(mktemp -d)
-trap 'kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; rm -rf "$folder"' EXIT
-
-"$loiter" --listen 127.0.0.1:0 --database "$folder/loiter.db" >"$folder/listening" &
-server=$!
-for _ in $(seq 100); do
-  [ -s "$folder/listening" ] && break
-  sleep 0.1
-done
-url=$(sed -n 's/^listening on //p' "$folder/listening")
-[ -n "$url" ] || { echo "the server did not say where it listens" >&2; exit 1; }
+. "$(dirname "${BASH_SOURCE[0]}")/server.sh"
+serve "${1:-$(built)/loiter}"
 
 # The walk is the block behind the comment that names this script.
 awk '/tests\/readme.sh runs this block/ { found = 1 } found && /^```$/ { exit } inside { print } found && /^```sh$/ { inside = 1 }' \

@@ -136,10 +136,10 @@ impl World {
         }
     }
 
-    /// Half of those whose polls are to be ended go away while they are, the next in turn among them.
+    /// Most of those whose polls are to be ended go away while they are, the next in turn among them.
     fn desert(&mut self, token: usize) {
         for at in 0..POLLERS {
-            let is_meant = self.clients[at].token == token && self.rng.bool();
+            let is_meant = self.clients[at].token == token && self.rng.u8(..8) > 0;
             let line = self.clients[at].line.and_then(|id| self.lines.get_mut(&id));
             if let Some(line) = line.filter(|_| is_meant) {
                 line.is_reset = true;

@@ -209,25 +209,14 @@ impl Data {
                     None => Ok(self.add_user(name.shown(), &password.0)),
                 },
             },
-            Job::LogIn { ticket, folded, .. } => {
-                let account = folded.and_then(|folded| self.named(&folded));
-                let user = account.expect("it was verified").user.clone();
-                self.add_session(user.id, now, token);
-                Completion::LoggedIn {
-                    ticket,
-                    login: Ok((user, Secret(token.into()))),
-                }
-            }
+            Job::LogIn { ticket, folded, .. } => Completion::LoggedIn {
+                ticket,
+                login: Ok(self.log_in(now, token, folded.as_deref())),
+            },
             Job::LogOut { ticket, session } => Completion::LoggedOut {
                 ticket,
                 session,
-                done: match self.sessions.get_mut(&session.0) {
-                    Some(session) if !session.is_gone => {
-                        session.is_gone = true;
-                        Ok(())
-                    }
-                    _ => Err(Fault::NoSession),
-                },
+                done: self.log_out(session),
             },
             Job::CreateChatroom { ticket, admin } => Completion::ChatroomCreated {
                 ticket,
@@ -255,15 +244,36 @@ impl Data {
                 message: self.save(now, chatroom, author, text),
             },
             Job::TouchSessions { used } => {
-                for (session, used_ms) in used {
-                    if let Some(session) = self.sessions.get_mut(&session.0) {
-                        session.used_ms = session.used_ms.max(used_ms);
-                    }
-                }
+                self.touch(used);
                 return None;
             }
             job => unreachable!("{job:?} does not write"),
         })
+    }
+
+    fn log_in(&mut self, now: Now, token: &str, folded: Option<&str>) -> (User, Secret) {
+        let account = folded.and_then(|folded| self.named(folded));
+        let user = account.expect("it was verified").user.clone();
+        self.add_session(user.id, now, token);
+        (user, Secret(token.into()))
+    }
+
+    fn log_out(&mut self, session: SessionHash) -> Result<(), Fault> {
+        match self.sessions.get_mut(&session.0) {
+            Some(session) if !session.is_gone => {
+                session.is_gone = true;
+                Ok(())
+            }
+            _ => Err(Fault::NoSession),
+        }
+    }
+
+    fn touch(&mut self, used: Vec<(SessionHash, u64)>) {
+        for (session, used_ms) in used {
+            if let Some(session) = self.sessions.get_mut(&session.0) {
+                session.used_ms = session.used_ms.max(used_ms);
+            }
+        }
     }
 
     fn add_participant(

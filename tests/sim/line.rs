@@ -183,8 +183,13 @@ impl Line {
         !self.has_fin && !self.is_reset && !self.is_closing && self.body.is_none()
     }
 
-    /// Whether everything that the client wrote was taken or lies with a paused engine.
+    /// How much of what the client wrote has arrived.
     pub(crate) fn arrived_up_to(&self) -> usize {
         self.written - self.under_way.len()
+    }
+
+    /// How much of it the engine has seen.
+    pub(crate) fn offered_up_to(&self) -> usize {
+        self.taken + self.leftover.len()
     }
 }

@@ -264,8 +264,8 @@ impl World {
             return self.demand(false, "an answer that nobody asked for");
         };
         // Of a HEAD request that is cut short before its first space nobody can know what it would be.
-        let arrived = line.arrived_up_to().saturating_sub(asked.start);
-        let is_head = asked.is_head && arrived >= "HEAD ".len();
+        let offered = line.offered_up_to().saturating_sub(asked.start);
+        let is_head = asked.is_head && offered >= "HEAD ".len();
         self.demand(may_send, "an answer behind the last");
         let verdict = Answer::parse(bytes, is_head).and_then(|answer| {
             self.judge(&asked, &answer)

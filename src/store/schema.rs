@@ -133,6 +133,25 @@ mod tests {
     }
 
     #[test]
+    fn a_table_without_rowid_begins_with_its_key() {
+        let mut connection = memory();
+        upgrade(&mut connection).expect("the schema");
+        let columns = "
+            SELECT tables.name, columns.cid, columns.pk
+            FROM pragma_table_list AS tables, pragma_table_info(tables.name) AS columns
+            WHERE tables.wr AND columns.pk > 0";
+        let mut statement = connection.prepare(columns).expect("pragmas");
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let keys: rusqlite::Result<Vec<(String, i64, i64)>> =
+            statement.query_map((), row).and_then(Iterator::collect);
+        let keys = keys.expect("columns");
+        assert_eq!(keys.len(), 5, "{keys:?}");
+        for (table, column, place) in keys {
+            assert_eq!(place, column + 1, "{table}");
+        }
+    }
+
+    #[test]
     fn an_upgrade_that_fails_changes_nothing() {
         let mut connection = memory();
         upgrade_by(&mut connection, &STEPS[..1]).expect("version 1");

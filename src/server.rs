@@ -29,6 +29,8 @@ use crate::store::{OpenError, Store};
 
 /// Completions that one turn takes in: each may begin a wake or wake a held call.
 const COMPLETIONS_PER_TURN: usize = 1024;
+/// What the store has to finish what it has taken after a drain that has used its time up.
+const STORE_END_MIN: Duration = Duration::from_millis(100);
 /// The number of the only event loop.
 const EVENT_LOOP: u16 = 0;
 
@@ -36,6 +38,9 @@ const EVENT_LOOP: u16 = 0;
 ///
 /// Either [`Server::run`] takes a thread, or the host owns the thread and calls [`Server::turn`]
 /// whenever [`Server::as_raw_fd`] is readable or [`Server::poll_timeout`] is over.
+///
+/// Dropping it closes the database. After a drain that takes what is left of the drain's time at most, else no
+/// more than a commit or a password's hash.
 pub struct Server {
     reactor: Reactor,
     engine: Engine,
@@ -222,6 +227,8 @@ impl Server {
             && (self.reactor.connections() == 0 || now.monotonic_ms >= until_ms)
         {
             self.state = State::Stopped;
+            let left = self.clock.until(until_ms).max(STORE_END_MIN);
+            self.store.finish_by(Instant::now() + left);
         }
     }
 
@@ -324,7 +331,7 @@ impl Handle {
         self.wake();
     }
 
-    /// Asks for an end at once. What the store has taken is still finished.
+    /// Asks for an end at once. What the store has begun is still finished; what only waits is thrown away unanswered.
     pub fn stop(&self) {
         self.wish.store(STOP, Ordering::Release);
         self.wake();

@@ -10,18 +10,21 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{self, Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
-use super::error::OpenError;
+use super::error::{JobError, OpenError};
 use super::reading::Pool;
 use super::{schema, sql};
 use crate::config::Durability;
 
-/// How long a connection waits for a lock that another program has on the database.
+/// How long we wait for a lock that another program has on the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long SQLite by itself waits for it once the store is open: what [`outwait`] takes the rest in.
+const BUSY_STEP: Duration = Duration::from_millis(100);
 
 /// Prepared statements kept with each connection: more than there are.
 const STATEMENTS_MAX: usize = 32;
@@ -56,6 +59,7 @@ impl Database {
         log_ahead(&writer, durability).map_err(of_sqlite)?;
         schema::upgrade(&mut writer).map_err(of_sqlite)?;
         writer.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        writer.busy_timeout(BUSY_STEP).map_err(of_sqlite)?;
         Ok(writer)
     }
 
@@ -67,7 +71,8 @@ impl Database {
             .with_init(|reader| {
                 reader.busy_timeout(BUSY_TIMEOUT)?;
                 reader.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
-                reader.execute_batch(sql::SET_UP_READER)
+                reader.execute_batch(sql::SET_UP_READER)?;
+                reader.busy_timeout(BUSY_STEP)
             });
         // A connection to a local file does not go stale: nothing to test, nothing to replace.
         Pool::builder()
@@ -82,6 +87,22 @@ impl Database {
                 database: self.path.clone(),
                 source,
             })
+    }
+}
+
+/// Tries again while another program has the lock, [`BUSY_TIMEOUT`] in all, or until `is_over`.
+///
+/// SQLite's own wait cannot be cut short, and at the store's end nobody should have to sit it out.
+pub(super) fn outwait<T>(
+    is_over: impl Fn() -> bool,
+    mut attempt: impl FnMut() -> Result<T, JobError>,
+) -> Result<T, JobError> {
+    let give_up_at = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match attempt() {
+            Err(error) if error.is_busy() && Instant::now() < give_up_at && !is_over() => {}
+            attempted => return attempted,
+        }
     }
 }
 

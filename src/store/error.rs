@@ -181,6 +181,12 @@ impl JobError {
             _ => Fault::StorageFailed,
         }
     }
+
+    /// Whether another program has a lock that it may give up, so that to try again could help.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self, Self::Sqlite(error)
+            if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy))
+    }
 }
 
 impl From<rusqlite::Error> for JobError {

@@ -14,6 +14,7 @@ use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 use rusqlite::{Connection, OptionalExtension};
 
+use super::database::outwait;
 use super::error::JobError;
 use super::lane::{Outlet, Queue};
 use super::password::{PasswordHash, to_hex, verify};
@@ -37,7 +38,7 @@ pub(super) struct HashingLane {
 }
 
 impl HashingLane {
-    /// Does jobs until the queue is closed and empty.
+    /// Does jobs until the queue is closed and empty, or its time is over.
     pub(super) fn run(self) {
         let mut trouble = Trouble::new("password");
         while let Some(job) = self.queue.take_one() {
@@ -147,12 +148,9 @@ impl HashingLane {
     }
 
     /// The connection goes back to the pool before the hash is paid, so that reads need not wait for it.
-    fn read<T>(
-        &self,
-        query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<T, JobError> {
+    fn read<T>(&self, query: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T, JobError> {
         let connection = self.pool.get().map_err(JobError::Pool)?;
-        Ok(query(&connection)?)
+        outwait(|| self.queue.is_over(), || Ok(query(&connection)?))
     }
 }
 

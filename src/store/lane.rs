@@ -5,6 +5,9 @@
 //! lane. To refuse it then would waste that work and invite the client to ask for it again. So the writing
 //! queue has a few places in reserve, one for each hashing thread, which the loops cannot fill; where even those
 //! are taken the hashing thread waits, and its own bounded queue pushes back in turn.
+//!
+//! A queue's end has two parts, since the password lane gives to the writing lane up to its own end:
+//! [`Queue::finish_by`] says until when what waits may still be begun, [`Queue::close`] that nothing more comes.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,6 +29,8 @@ pub(super) struct Queue<T> {
 
 struct State<T> {
     items: VecDeque<T>,
+    /// When what waits is no longer begun, once that is decided.
+    finish_by: Option<Instant>,
     closed: bool,
     /// Threads that sleep until there is an item. Notifying nobody would still cost a system call.
     takers_asleep: usize,
@@ -40,8 +45,14 @@ pub(super) enum Taken {
     Items,
     /// The time has come, and there was no item.
     Nothing,
-    /// There is no item and will be none.
+    /// There is no item and will be none, or the time to begin one is over.
     Closed,
+}
+
+impl<T> State<T> {
+    fn is_over(&self) -> bool {
+        self.finish_by.is_some_and(|end| end <= Instant::now())
+    }
 }
 
 impl<T> Queue<T> {
@@ -50,6 +61,7 @@ impl<T> Queue<T> {
         Self {
             state: Mutex::new(State {
                 items: VecDeque::new(),
+                finish_by: None,
                 closed: false,
                 takers_asleep: 0,
                 givers_asleep: 0,
@@ -61,13 +73,13 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Puts an item at the end. Never waits for a place: the item comes back when the queue is full or closed.
+    /// Puts an item at the end. Never waits for a place: the item comes back when the queue is full or has an end.
     pub(super) fn push<U>(&self, item: U) -> Result<(), U>
     where
         T: From<U>,
     {
         let mut state = self.lock();
-        if state.closed || state.items.len() >= self.items_max {
+        if state.finish_by.is_some() || state.items.len() >= self.items_max {
             return Err(item);
         }
         state.items.push_back(item.into());
@@ -75,13 +87,17 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Puts an item at the end, into the reserve where the queue is full; waits where the reserve is full too.
+    /// Puts an item at the end, into the reserve where the queue is full; waits where the reserve is full too, but
+    /// not beyond the queue's end, after which nobody takes what is put here.
     /// Who closes a queue first joins the threads that call this.
     pub(super) fn push_reserved(&self, item: T) {
         let mut state = self.lock();
-        while state.items.len() >= self.items_max + self.reserve {
+        while state.items.len() >= self.items_max + self.reserve && !state.is_over() {
             state.givers_asleep += 1;
-            state = wait(&self.emptied, state);
+            state = match state.finish_by {
+                Some(end) => wait_until(&self.emptied, state, end),
+                None => wait(&self.emptied, state),
+            };
             state.givers_asleep -= 1;
         }
         state.items.push_back(item);
@@ -91,19 +107,15 @@ impl<T> Queue<T> {
     /// Waits for an item, at the latest until `until`, and appends all that are there to `items`, `max` at most.
     pub(super) fn take(&self, items: &mut Vec<T>, max: usize, until: Instant) -> Taken {
         let mut state = self.lock();
-        while state.items.is_empty() {
+        while state.items.is_empty() || state.is_over() {
             if state.closed {
                 return Taken::Closed;
             }
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if until <= Instant::now() {
                 return Taken::Nothing;
             }
             state.takers_asleep += 1;
-            (state, _) = self
-                .filled
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = wait_until(&self.filled, state, until);
             state.takers_asleep -= 1;
         }
         let count = state.items.len().min(max);
@@ -112,14 +124,10 @@ impl<T> Queue<T> {
         Taken::Items
     }
 
-    /// Waits for an item; `None` when the queue is closed and empty.
+    /// Waits for an item; `None` when the queue is closed and empty, or its time is over.
     pub(super) fn take_one(&self) -> Option<T> {
         let mut state = self.lock();
-        loop {
-            if let Some(item) = state.items.pop_front() {
-                self.wake_givers(state);
-                return Some(item);
-            }
+        while state.items.is_empty() || state.is_over() {
             if state.closed {
                 return None;
             }
@@ -127,12 +135,31 @@ impl<T> Queue<T> {
             state = wait(&self.filled, state);
             state.takers_asleep -= 1;
         }
+        let item = state.items.pop_front();
+        self.wake_givers(state);
+        item
     }
 
-    /// Takes no more items; those that are there can still be taken.
+    /// Refuses [`Queue::push`] from now on, and from `end` on leaves untaken what waits still. The first end holds.
+    pub(super) fn finish_by(&self, end: Instant) {
+        self.lock().finish_by.get_or_insert(end);
+        self.emptied.notify_all();
+    }
+
+    /// Whether the queue's end has come: who waits for something else should give up.
+    pub(super) fn is_over(&self) -> bool {
+        self.lock().is_over()
+    }
+
+    /// Says that no more items come; those that are there can still be taken until the queue's end.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.filled.notify_all();
+    }
+
+    /// How many items wait.
+    pub(super) fn len(&self) -> usize {
+        self.lock().items.len()
     }
 
     fn wake_taker(&self, state: MutexGuard<'_, State<T>>) {
@@ -159,6 +186,16 @@ impl<T> Queue<T> {
 
 fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
     condvar.wait(guard).unwrap_or_else(PoisonError::into_inner)
+}
+
+fn wait_until<'a, T>(
+    condvar: &Condvar,
+    guard: MutexGuard<'a, T>,
+    until: Instant,
+) -> MutexGuard<'a, T> {
+    let left = until.saturating_duration_since(Instant::now());
+    let waited = condvar.wait_timeout(guard, left);
+    waited.unwrap_or_else(PoisonError::into_inner).0
 }
 
 /// Where the lanes post completions to.
@@ -260,12 +297,44 @@ mod tests {
     fn a_closed_queue_is_emptied_first() {
         let queue = Queue::<u32>::new(2, 0);
         queue.push(1u32).expect("a place");
+        let later = Instant::now() + Duration::from_secs(60);
+        queue.finish_by(later);
         queue.close();
         assert_eq!(queue.push(2u32), Err(2));
         assert_eq!(queue.take_one(), Some(1));
         assert_eq!(queue.take_one(), None);
-        let later = Instant::now() + Duration::from_secs(60);
         assert_eq!(queue.take(&mut Vec::new(), 1, later), Taken::Closed);
+    }
+
+    #[test]
+    fn what_is_not_begun_by_the_end_is_left() {
+        let queue = Queue::<u32>::new(1, 1);
+        queue.push(1u32).expect("a place");
+        queue.push_reserved(2);
+        let now = Instant::now();
+        queue.finish_by(now);
+        queue.finish_by(now + Duration::from_secs(60));
+        assert!(queue.is_over());
+        // Nobody will make a place, so nobody waits for one.
+        queue.push_reserved(3);
+        assert_eq!(queue.take(&mut Vec::new(), 9, now), Taken::Nothing);
+        queue.close();
+        assert_eq!(queue.take(&mut Vec::new(), 9, now), Taken::Closed);
+        assert_eq!(queue.take_one(), None);
+        assert_eq!(queue.len(), 3);
+    }
+
+    #[test]
+    fn who_waits_for_a_place_waits_no_longer_than_to_the_end() {
+        let queue = Arc::new(Queue::<u32>::new(1, 0));
+        queue.push(1u32).expect("a place");
+        let giver = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || queue.push_reserved(2)
+        });
+        queue.finish_by(Instant::now() + Duration::from_millis(10));
+        giver.join().expect("no panic");
+        assert_eq!(queue.len(), 2);
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod writing;
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use ring::rand::SystemRandom;
 use rusqlite::Connection;
@@ -66,7 +67,8 @@ impl Threads {
 
 /// An open database and the threads that work on it.
 ///
-/// Jobs that were taken are finished and answered before it is gone, by [`Store::close`] or by dropping it.
+/// Its end is bounded: [`Store::close`] says until when the jobs that were taken are still begun, and dropping it
+/// begins none. A job under way is finished and answered, unless it is waiting for another program's lock.
 pub struct Store {
     writing: Arc<Queue<Write>>,
     reading: Arc<Queue<Job>>,
@@ -149,7 +151,7 @@ impl Store {
     /// Hands a job to its lane. Never waits for one.
     ///
     /// # Errors
-    /// Gives the job back, with nothing begun, when the lane's queue is full.
+    /// Gives the job back, with nothing begun, when the lane's queue is full or the store is to end.
     pub fn submit(&self, job: Job) -> Result<(), Job> {
         match job {
             Job::FindSession { .. }
@@ -166,12 +168,27 @@ impl Store {
         }
     }
 
-    /// Lets the lanes finish what was taken, closes the database, and joins the threads. Dropping does the same.
-    pub fn close(self) {}
+    /// Takes no more jobs, and lets the lanes begin what they have taken until `end`. Waits for nothing: that is
+    /// for [`Store::close`], or for who drops the store. The first end holds.
+    pub fn finish_by(&self, end: Instant) {
+        // Before any queue is closed: the lanes wait for one another, and must all know how long.
+        self.writing.finish_by(end);
+        self.reading.finish_by(end);
+        self.passwords.finish_by(end);
+    }
+
+    /// Lets the lanes finish what was taken, closes the database, and joins the threads.
+    ///
+    /// What is not begun by `end` is thrown away, with no completion; what is under way then takes
+    /// a password's hash or a commit longer at most. Dropping is as closing with an `end` that is now.
+    pub fn close(self, end: Instant) {
+        self.finish_by(end);
+    }
 }
 
 impl Drop for Store {
     fn drop(&mut self) {
+        self.finish_by(Instant::now());
         self.passwords.close();
         self.reading.close();
         for giver in self.givers.drain(..) {
@@ -181,6 +198,10 @@ impl Drop for Store {
         self.writing.close();
         if let Some(writer) = self.writer.take() {
             join(writer);
+        }
+        let left = self.passwords.len() + self.reading.len() + self.writing.len();
+        if left > 0 {
+            log::warn!("{left} jobs were not begun before the store's end");
         }
     }
 }

@@ -14,6 +14,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Result};
 
 use super::clock::{expiry_unix_ms, system_unix_ms};
+use super::database::outwait;
 use super::error::JobError;
 use super::lane::{Outlet, Queue};
 use super::trouble::Trouble;
@@ -33,7 +34,7 @@ pub(super) struct ReadingLane {
 }
 
 impl ReadingLane {
-    /// Answers jobs until the queue is closed and empty.
+    /// Answers jobs until the queue is closed and empty, or its time is over.
     pub(super) fn run(self) {
         let mut trouble = Trouble::new("reading");
         while let Some(job) = self.queue.take_one() {
@@ -56,8 +57,8 @@ impl ReadingLane {
     fn answer(&self, job: &Job) -> Result<Completion, JobError> {
         let connection = self.pool.get().map_err(JobError::Pool)?;
         // A statement that unwinding leaves is reset as it is dropped, so the connection stays of use.
-        catch_unwind(AssertUnwindSafe(|| self.read(&connection, job)))
-            .unwrap_or(Err(JobError::Panicked))
+        let read = || outwait(|| self.queue.is_over(), || self.read(&connection, job));
+        catch_unwind(AssertUnwindSafe(read)).unwrap_or(Err(JobError::Panicked))
     }
 
     fn read(&self, connection: &Connection, job: &Job) -> Result<Completion, JobError> {

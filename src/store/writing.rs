@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::clock::{Clock, expiry_unix_ms};
+use super::database::outwait;
 use super::error::JobError;
 use super::lane::{Outlet, Queue, Taken};
 use super::sql;
@@ -68,7 +69,7 @@ impl WritingLane {
         }
     }
 
-    /// Writes until the queue is closed and empty, then closes the database.
+    /// Writes until the queue is closed and empty, or its time is over; then closes the database.
     pub(super) fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         loop {
@@ -122,7 +123,7 @@ impl WritingLane {
         batch: &mut [Write],
         outcomes: &mut Vec<Outcome>,
     ) -> Result<(), JobError> {
-        self.execute(sql::BEGIN)?;
+        self.execute_patiently(sql::BEGIN)?;
         let now_unix_ms = self.clock.now_unix_ms();
         for write in batch {
             match self.apply(write, now_unix_ms) {
@@ -136,7 +137,7 @@ impl WritingLane {
                 }
             }
         }
-        Ok(self.execute(sql::COMMIT)?)
+        self.execute_patiently(sql::COMMIT)
     }
 
     /// Does one write. When it fails, nothing of it is left in the transaction, or there is no transaction left.
@@ -184,10 +185,13 @@ impl WritingLane {
 
     fn sweep(&mut self) {
         let expiry_unix_ms = expiry_unix_ms(self.clock.now_unix_ms(), self.session_lifetime);
-        let removed = self
-            .connection
-            .prepare_cached(sql::REMOVE_EXPIRED_SESSIONS)
-            .and_then(|mut remove| remove.execute((expiry_unix_ms, SWEEP_MAX as i64)));
+        let remove = || {
+            let mut remove = self
+                .connection
+                .prepare_cached(sql::REMOVE_EXPIRED_SESSIONS)?;
+            Ok(remove.execute((expiry_unix_ms, SWEEP_MAX as i64))?)
+        };
+        let removed = outwait(|| self.queue.is_over(), remove);
         // A full batch may not be all; what is written in between need not wait for the rest.
         if !matches!(removed, Ok(SWEEP_MAX)) {
             self.sweep_at = Instant::now() + SWEEP_EVERY;
@@ -202,10 +206,19 @@ impl WritingLane {
         Ok(())
     }
 
-    /// Leaves one file: the write-ahead log goes into the database.
+    /// As [`Self::execute`], for what needs a lock. Without a write-ahead log COMMIT is of them too; it can
+    /// be tried again as BEGIN can.
+    fn execute_patiently(&self, statement: &str) -> Result<(), JobError> {
+        outwait(|| self.queue.is_over(), || Ok(self.execute(statement)?))
+    }
+
+    /// Leaves one file: the write-ahead log goes into the database, unless another program is using it just now.
     fn close(self) {
         // The pragma answers with a row, which `execute` would refuse.
-        let emptied = self.connection.execute_batch(sql::EMPTY_LOG);
+        let emptied = self
+            .connection
+            .busy_timeout(Duration::ZERO)
+            .and_then(|()| self.connection.execute_batch(sql::EMPTY_LOG));
         let closed = self.connection.close().map_err(|(_, error)| error);
         if let Err(error) = emptied.and(closed) {
             log::error!("the database is whole, but could not be closed well: {error}");

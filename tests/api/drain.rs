@@ -2,8 +2,10 @@
 
 use std::io::ErrorKind;
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use loiter::Handle;
+use rusqlite::Connection;
 use serde_json::json;
 
 use crate::client::{Client, Driven, Serving, get, polling, saying};
@@ -90,6 +92,39 @@ fn a_drain_with_nobody_there_is_over_at_once() {
     let serving = Serving::start();
     serving.handle().drain();
     serving.wait_for_end();
+}
+
+#[test]
+fn the_end_waits_for_no_lock_of_another_program() {
+    for end in [Handle::drain, Handle::stop] {
+        let serving = Serving::with(|config| {
+            config.drain_timeout = Duration::from_millis(100);
+            config.queue = 1;
+        });
+        let ann = serving.user("ann");
+        let id = serving.chatroom(&ann);
+        let database = Connection::open(serving.database()).expect("the database");
+        database.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+        // The lane has begun with the first once there is a place for the second and none for the third.
+        let mut senders: Vec<Client> = Vec::new();
+        let refused = |senders: &mut Vec<Client>| {
+            senders.iter_mut().any(|sender| {
+                sender.read_at_once();
+                sender.arrived(false).is_some()
+            })
+        };
+        while senders.len() < 3 || !refused(&mut senders) {
+            let mut sender = serving.connect();
+            sender.send(saying(&ann, id, "hi").bytes());
+            serving.warm(&ann);
+            senders.push(sender);
+        }
+        let start = Instant::now();
+        end(serving.handle());
+        serving.wait_for_end();
+        // Each of the two would wait for five seconds.
+        assert!(start.elapsed() < Duration::from_secs(4));
+    }
 }
 
 #[test]

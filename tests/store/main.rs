@@ -9,6 +9,7 @@ macro_rules! field {
         }
     };
 }
+mod ending;
 mod failures;
 mod jobs;
 mod lanes;
@@ -19,7 +20,7 @@ use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use loiter::arena::Key;
 use loiter::config::{Config, Durability};
@@ -69,7 +70,8 @@ impl Fixture {
     }
 
     fn close(&mut self) {
-        self.store.take().expect("open").close();
+        let store = self.store.take().expect("open");
+        store.close(Instant::now() + PATIENCE);
     }
 
     fn reopen(&mut self) {

@@ -8,6 +8,18 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// The most that [`Config::queue`] may be: more would be minutes of writing, and nobody waits for so long.
+pub const QUEUE_MAX: usize = 1 << 20;
+
+/// The most that [`Config::workers`] may be: each is a thread with a connection to the database.
+pub const WORKERS_MAX: usize = 256;
+
+/// Bytes of the least [`Config::max_body`] with which a message of `max_message` bytes has room, each of them
+/// percent-encoded, beside the parameters' names, a chatroom's id and what comes to be optional.
+pub const fn body_for(max_message: usize) -> usize {
+    max_message.saturating_mul(3).saturating_add(1024)
+}
+
 /// All that can be set. `Config::default()` serves on loopback with `loiter.db`.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -24,7 +36,8 @@ pub struct Config {
     pub max_connections: Option<usize>,
     /// Bytes of a request's head. 16 KiB is what browsers and proxies expect to pass.
     pub max_head: usize,
-    /// Bytes of a request's body. Room for a message of `max_message` in which every byte is percent-encoded.
+    /// Bytes of a request's body. Room for a message of `max_message` in which every byte is percent-encoded:
+    /// [`body_for`] it at least, since a message that is allowed would else be a 413 that nobody can explain.
     pub max_body: usize,
     /// From a request's first byte to its last.
     pub header_timeout: Duration,
@@ -45,9 +58,10 @@ pub struct Config {
     pub login_attempts: u32,
     /// What an acknowledged message survives.
     pub durability: Durability,
-    /// Jobs that may wait for the writing lane; beyond it 503.
+    /// Jobs that may wait for the writing lane; beyond it 503. [`QUEUE_MAX`] at most.
     pub queue: usize,
-    /// Threads for reading and for hashing, beside the one that writes. At least one does each.
+    /// Threads for reading and for hashing, beside the one that writes. At least one does each; [`WORKERS_MAX`]
+    /// at most.
     pub workers: usize,
     /// Whether the session's cookie is `Secure`.
     pub secure_cookies: bool,
@@ -136,6 +150,11 @@ impl Config {
                 "max_body",
                 "must be from 1 KiB to 16 MiB",
             ),
+            (
+                self.max_body >= body_for(self.max_message),
+                "max_body",
+                "must be at least three times max_message and 1 KiB",
+            ),
             (positive(self.header_timeout), "header_timeout", MS_RULE),
             (positive(self.idle_timeout), "idle_timeout", MS_RULE),
             (positive(self.send_timeout), "send_timeout", MS_RULE),
@@ -150,8 +169,16 @@ impl Config {
                 "min_password_length",
                 "must be from 1 to 1024",
             ),
-            (self.queue >= 1, "queue", "must be at least 1"),
-            (self.workers >= 1, "workers", "must be at least 1"),
+            (
+                (1..=QUEUE_MAX).contains(&self.queue),
+                "queue",
+                "must be from 1 to 1048576",
+            ),
+            (
+                (1..=WORKERS_MAX).contains(&self.workers),
+                "workers",
+                "must be from 1 to 256",
+            ),
         ];
         match checks.into_iter().find(|(holds, ..)| !holds) {
             Some((_, field, rule)) => Err(BadConfig { field, rule }),
@@ -193,5 +220,18 @@ mod tests {
             Err("idle_timeout")
         );
         assert_eq!(bad(|config| config.workers = 0), Err("workers"));
+        assert_eq!(bad(|config| config.workers = 257), Err("workers"));
+        assert_eq!(bad(|config| config.queue = 0), Err("queue"));
+        assert_eq!(bad(|config| config.queue = usize::MAX), Err("queue"));
+        assert_eq!(bad(|config| config.max_message = 30_000), Err("max_body"));
+        assert_eq!(bad(|config| config.queue = QUEUE_MAX), Ok(()));
+        assert_eq!(bad(|config| config.workers = WORKERS_MAX), Ok(()));
+        assert_eq!(
+            bad(|config| {
+                config.max_message = 1 << 20;
+                config.max_body = body_for(1 << 20);
+            }),
+            Ok(())
+        );
     }
 }

@@ -16,12 +16,9 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use log::LevelFilter;
 use loiter::Config;
-use loiter::config::Durability;
+use loiter::config::{Durability, QUEUE_MAX, WORKERS_MAX, body_for};
 
 use super::values::{DAY, HOUR, SECOND, address, duration, number};
-
-/// Beside the message, a body has the parameters' names, a chatroom's id and what comes to be optional.
-const BODY_BESIDE_MESSAGE: usize = 1024;
 
 /// A long-poll chat server.
 ///
@@ -170,14 +167,14 @@ pub(crate) struct Options {
     ///
     /// From 1 to 1048576. Beyond it the answer is 503, before anything was done.
     #[arg(long, value_name = "N", help_heading = STORAGE, env = "LOITER_QUEUE")]
-    #[arg(default_value = "4096", value_parser = number::<usize>(1..=1024 * 1024))]
+    #[arg(default_value = "4096", value_parser = number::<usize>(1..=QUEUE_MAX as u64))]
     queue: usize,
 
     /// Threads for reading and for hashing passwords, beside the one that writes.
     ///
     /// From 1 to 256; at least one does each.
     #[arg(long, value_name = "N", help_heading = STORAGE, env = "LOITER_WORKERS")]
-    #[arg(default_value = "2", value_parser = number::<usize>(1..=256))]
+    #[arg(default_value = "2", value_parser = number::<usize>(1..=WORKERS_MAX as u64))]
     workers: usize,
 
     /// How much goes to the log.
@@ -282,7 +279,7 @@ impl Options {
     /// A body in which a message that is allowed has no room would be a 413 that nobody can
     /// explain: one that was asked for is refused, and one that was not grows.
     fn max_body(&self, matches: &ArgMatches) -> Result<usize, clap::Error> {
-        let needed = self.max_message * 3 + BODY_BESIDE_MESSAGE;
+        let needed = body_for(self.max_message);
         match self.max_body {
             None => Ok(Config::default().max_body.max(needed)),
             Some(given) if given >= needed => Ok(given),

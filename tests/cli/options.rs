@@ -47,7 +47,7 @@ const OPTIONS: [(&str, &str, &str); 21] = [
 ];
 
 /// A bad value of each kind: option, value, and a part of what is allowed.
-const BAD_VALUES: [(&str, &str, &str); 31] = [
+const BAD_VALUES: [(&str, &str, &str); 32] = [
     ("--listen", "localhost:8000", "127.0.0.1:8000"),
     ("--listen", "8000", "[::]:80"),
     ("--recent", "0", "from 1 to 200"),
@@ -78,6 +78,7 @@ const BAD_VALUES: [(&str, &str, &str); 31] = [
     ("--login-attempts", "x", "from 0 to 1000000"),
     ("--durability", "half", "full, normal"),
     ("--queue", "0", "from 1 to 1048576"),
+    ("--queue", "1048577", "from 1 to 1048576"),
     ("--workers", "0", "from 1 to 256"),
     ("--workers", "257", "from 1 to 256"),
     ("--log", "loud", "off, error, warn, info, debug, trace"),

@@ -74,7 +74,10 @@ fn a_request_has_at_most_so_many_fields() {
 
 #[test]
 fn a_body_is_at_most_so_long() {
-    let serving = Serving::with(|config| config.max_body = 1024);
+    let serving = Serving::with(|config| {
+        config.max_message = 1;
+        config.max_body = 2048;
+    });
     let sized = |length: usize| {
         let body = "a".repeat(length);
         format!("POST /logout HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n{body}")
@@ -84,12 +87,12 @@ fn a_body_is_at_most_so_long() {
         let start = "POST /logout HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
         format!("{start}{}0\r\n\r\n", chunks.concat())
     };
-    for bytes in [sized(1024), chunked([1023, 1])] {
+    for bytes in [sized(2048), chunked([2047, 1])] {
         let mut client = serving.connect();
         client.send(bytes);
         client.answer().assert_failed(401, "no_session");
     }
-    for bytes in [sized(1025), chunked([1024, 1]), chunked([1, 1024])] {
+    for bytes in [sized(2049), chunked([2048, 1]), chunked([1, 2048])] {
         let mut client = serving.connect();
         client.send(bytes);
         client.answer().assert_failed(413, "body_too_large");

@@ -7,7 +7,6 @@
 //! what the client sends back in its cookie is hashed as it stands, and never decoded.
 
 use std::num::NonZeroU32;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use ring::digest::{SHA256, digest};
@@ -16,7 +15,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::database::outwait;
 use super::error::JobError;
-use super::lane::{Outlet, Queue};
+use super::lane::{Outlet, Queue, outlive};
 use super::password::{PasswordHash, to_hex, verify};
 use super::reading::Pool;
 use super::trouble::Trouble;
@@ -42,8 +41,7 @@ impl HashingLane {
     pub(super) fn run(self) {
         let mut trouble = Trouble::new("password");
         while let Some(job) = self.queue.take_one() {
-            let prepared = catch_unwind(AssertUnwindSafe(|| self.prepare(&job)));
-            match prepared.unwrap_or(Err(JobError::Panicked)) {
+            match outlive(|| self.prepare(&job)) {
                 Ok(write) => {
                     trouble.over();
                     self.writing.push_reserved(write);

@@ -14,6 +14,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::error::JobError;
+use super::trouble;
 use crate::job::Completion;
 
 /// A bounded first-in-first-out queue between threads.
@@ -92,7 +94,7 @@ impl<T> Queue<T> {
     /// Who closes a queue first joins the threads that call this.
     pub(super) fn push_reserved(&self, item: T) {
         let mut state = self.lock();
-        while state.items.len() >= self.items_max + self.reserve && !state.is_over() {
+        while state.items.len() >= self.items_max.saturating_add(self.reserve) && !state.is_over() {
             state.givers_asleep += 1;
             state = match state.finish_by {
                 Some(end) => wait_until(&self.emptied, state, end),
@@ -198,6 +200,13 @@ fn wait_until<'a, T>(
     waited.unwrap_or_else(PoisonError::into_inner).0
 }
 
+/// Does what a lane has in hand. A panic costs that, and not the lane: those whose jobs wait, and all who come
+/// later, would otherwise wait for ever. It is no reason to abort a host's process either: between two jobs
+/// a lane has no state but its connection's, which can be rolled back.
+pub(super) fn outlive<T>(work: impl FnOnce() -> Result<T, JobError>) -> Result<T, JobError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(JobError::Panicked))
+}
+
 /// Where the lanes post completions to.
 #[derive(Clone)]
 pub(super) struct Outlet(Arc<dyn Fn(Vec<Completion>) + Send + Sync>);
@@ -216,7 +225,8 @@ impl Outlet {
         }
         let count = completions.len();
         if catch_unwind(AssertUnwindSafe(|| (self.0)(completions))).is_err() {
-            log::error!("{count} completions are lost: who takes them panicked");
+            let lost = format_args!("{count} completions are lost: who takes them panicked");
+            trouble::tell(log::Level::Error, lost);
         }
     }
 }
@@ -269,6 +279,13 @@ mod tests {
         assert_eq!(queue.push(4u32), Err(4), "one waits still, in all");
         queue.push_reserved(5);
         assert_eq!(take_all(&queue, 9), [2, 5]);
+    }
+
+    #[test]
+    fn a_queue_without_a_bound_has_one_all_the_same() {
+        let queue = Queue::new(usize::MAX, 1);
+        queue.push_reserved(1u32);
+        assert_eq!(queue.take_one(), Some(1));
     }
 
     #[test]

@@ -98,11 +98,12 @@ impl Store {
         let threads = Threads::of(config);
         let database = Database::claim(&config.database)?;
         let writer = database.writer(config.durability)?;
-        let pool = database.readers(threads.reading + threads.hashing)?;
+        let pool = database.readers(threads.reading.saturating_add(threads.hashing))?;
+        let passwords_max = threads.hashing.saturating_mul(PASSWORDS_WAITING_MAX);
         let mut store = Self {
             writing: Arc::new(Queue::new(config.queue, threads.hashing)),
             reading: Arc::new(Queue::new(config.queue, 0)),
-            passwords: Arc::new(Queue::new(threads.hashing * PASSWORDS_WAITING_MAX, 0)),
+            passwords: Arc::new(Queue::new(passwords_max, 0)),
             givers: Vec::new(),
             writer: None,
             _database: database,

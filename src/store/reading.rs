@@ -5,7 +5,6 @@
 //! sees that write, and lets the write-ahead log start over. A job that ever needs two statements needs
 //! a read transaction around them.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use rusqlite::{Connection, OptionalExtension, Result};
 use super::clock::{expiry_unix_ms, system_unix_ms};
 use super::database::outwait;
 use super::error::JobError;
-use super::lane::{Outlet, Queue};
+use super::lane::{Outlet, Queue, outlive};
 use super::trouble::Trouble;
 use super::{rows, sql};
 use crate::job::{Completion, Fault, Job, RecentRows, SessionRow};
@@ -38,7 +37,7 @@ impl ReadingLane {
     pub(super) fn run(self) {
         let mut trouble = Trouble::new("reading");
         while let Some(job) = self.queue.take_one() {
-            let completion = match self.answer(&job) {
+            let completion = match outlive(|| self.answer(&job)) {
                 Ok(completion) => {
                     trouble.over();
                     Some(completion)
@@ -57,8 +56,7 @@ impl ReadingLane {
     fn answer(&self, job: &Job) -> Result<Completion, JobError> {
         let connection = self.pool.get().map_err(JobError::Pool)?;
         // A statement that unwinding leaves is reset as it is dropped, so the connection stays of use.
-        let read = || outwait(|| self.queue.is_over(), || self.read(&connection, job));
-        catch_unwind(AssertUnwindSafe(read)).unwrap_or(Err(JobError::Panicked))
+        outwait(|| self.queue.is_over(), || self.read(&connection, job))
     }
 
     fn read(&self, connection: &Connection, job: &Job) -> Result<Completion, JobError> {
@@ -220,7 +218,8 @@ mod tests {
         };
         // A write in a reading lane is a defect, and so panics.
         let stray = Job::TouchSessions { used: Vec::new() };
-        assert!(matches!(lane.answer(&stray), Err(JobError::Panicked)));
+        let answer = outlive(|| lane.answer(&stray));
+        assert!(matches!(answer, Err(JobError::Panicked)));
         assert!(lane.pool.get().is_ok());
     }
 }

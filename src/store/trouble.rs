@@ -4,7 +4,10 @@
 //! which counts what was left out, and one line when things work again.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
+
+use log::Level;
 
 /// The least time between two lines about failures.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -34,14 +37,15 @@ impl Trouble {
     /// Something failed.
     pub(super) fn report(&mut self, error: &dyn fmt::Display) {
         if let Some(line) = self.failure(error, Instant::now()) {
-            log::error!("{line}");
+            tell(Level::Error, format_args!("{line}"));
         }
     }
 
     /// Something succeeded that would have failed, had the trouble gone on.
     pub(super) fn over(&mut self) {
         if std::mem::take(&mut self.ongoing) {
-            log::info!("the {} lane works again", self.lane);
+            let line = format_args!("the {} lane works again", self.lane);
+            tell(Level::Info, line);
         }
     }
 
@@ -58,6 +62,12 @@ impl Trouble {
             _ => format!("the {} lane: {error} ({untold} more before)", self.lane),
         })
     }
+}
+
+/// A line of the log. A panic of the host's logger ends here: what a lane has done does not depend on it.
+pub(super) fn tell(level: Level, line: fmt::Arguments<'_>) {
+    // Nothing is left to tell it to.
+    let _ = catch_unwind(AssertUnwindSafe(|| log::log!(level, "{line}")));
 }
 
 #[cfg(test)]

@@ -12,18 +12,18 @@
 //!
 //! Sessions that have expired are removed here too, a few at a time between two batches.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use log::Level;
 use rusqlite::Connection;
 
 use super::clock::{Clock, expiry_unix_ms};
 use super::database::outwait;
 use super::error::JobError;
-use super::lane::{Outlet, Queue, Taken};
+use super::lane::{Outlet, Queue, Taken, outlive};
 use super::sql;
-use super::trouble::Trouble;
+use super::trouble::{self, Trouble};
 use super::writes::Write;
 use crate::job::{Completion, Fault};
 
@@ -75,15 +75,18 @@ impl WritingLane {
         loop {
             match self.queue.take(&mut batch, BATCH_MAX, self.sweep_at) {
                 Taken::Items => {
-                    let completions = self.write(&mut batch);
+                    let written = outlive(|| Ok(self.write(&mut batch)));
+                    let completions = written.unwrap_or_else(|error| self.give_up(&batch, &error));
                     self.outlet.post(completions);
                     batch.clear();
                 }
                 Taken::Nothing => {}
                 Taken::Closed => break,
             }
-            if self.sweep_at <= Instant::now() {
-                self.sweep();
+            if self.sweep_at <= Instant::now()
+                && let Err(error) = outlive(|| self.sweep())
+            {
+                self.trouble.report(&error);
             }
         }
         self.close();
@@ -117,6 +120,16 @@ impl WritingLane {
         batch.iter().filter_map(tell).collect()
     }
 
+    /// Tells that nothing of a batch was done, which a defect of ours has interrupted.
+    fn give_up(&mut self, batch: &[Write], error: &JobError) -> Vec<Completion> {
+        self.trouble.report(error);
+        self.roll_back();
+        let failed = batch.iter();
+        failed
+            .filter_map(|write| write.failed(Fault::StorageFailed))
+            .collect()
+    }
+
     /// Does the batch in one transaction. `outcomes` has fewer than the batch where the transaction was lost.
     fn transact(
         &mut self,
@@ -147,8 +160,7 @@ impl WritingLane {
             self.execute(sql::SAVEPOINT)?;
         }
         let changes_before = self.connection.total_changes();
-        let apply = AssertUnwindSafe(|| write.apply(&self.connection, now_unix_ms));
-        let outcome = catch_unwind(apply).unwrap_or(Err(JobError::Panicked));
+        let outcome = outlive(|| write.apply(&self.connection, now_unix_ms));
         if savepoint {
             self.end_savepoint(outcome.is_ok())?;
         } else if matches!(outcome, Err(JobError::Panicked))
@@ -179,11 +191,13 @@ impl WritingLane {
         if !self.connection.is_autocommit()
             && let Err(error) = self.execute(sql::ROLLBACK)
         {
-            log::error!("the writing lane: cannot roll back: {error}");
+            let line = format_args!("the writing lane: cannot roll back: {error}");
+            trouble::tell(Level::Error, line);
         }
     }
 
-    fn sweep(&mut self) {
+    fn sweep(&mut self) -> Result<(), JobError> {
+        self.sweep_at = Instant::now() + SWEEP_EVERY;
         let expiry_unix_ms = expiry_unix_ms(self.clock.now_unix_ms(), self.session_lifetime);
         let remove = || {
             let mut remove = self
@@ -191,14 +205,12 @@ impl WritingLane {
                 .prepare_cached(sql::REMOVE_EXPIRED_SESSIONS)?;
             Ok(remove.execute((expiry_unix_ms, SWEEP_MAX as i64))?)
         };
-        let removed = outwait(|| self.queue.is_over(), remove);
+        let removed = outwait(|| self.queue.is_over(), remove)?;
         // A full batch may not be all; what is written in between need not wait for the rest.
-        if !matches!(removed, Ok(SWEEP_MAX)) {
-            self.sweep_at = Instant::now() + SWEEP_EVERY;
+        if removed == SWEEP_MAX {
+            self.sweep_at = Instant::now();
         }
-        if let Err(error) = removed {
-            self.trouble.report(&error);
-        }
+        Ok(())
     }
 
     fn execute(&self, statement: &str) -> rusqlite::Result<()> {
@@ -221,7 +233,8 @@ impl WritingLane {
             .and_then(|()| self.connection.execute_batch(sql::EMPTY_LOG));
         let closed = self.connection.close().map_err(|(_, error)| error);
         if let Err(error) = emptied.and(closed) {
-            log::error!("the database is whole, but could not be closed well: {error}");
+            let line = format_args!("the database is whole, but could not be closed well: {error}");
+            trouble::tell(Level::Error, line);
         }
     }
 }

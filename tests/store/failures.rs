@@ -105,6 +105,54 @@ fn fill_the_disk(folder: std::path::PathBuf) {
     fixture.close();
 }
 
+/// Panics at whatever is an error.
+struct Brittle;
+
+impl log::Log for Brittle {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        assert!(record.level() > log::Level::Error, "{}", record.args());
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn a_logger_that_panics_leaves_nobody_without_an_answer() {
+    if let Some(folder) = folder_as_child() {
+        return fail_in_every_lane(folder);
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let test = "failures::a_logger_that_panics_leaves_nobody_without_an_answer";
+    let child = child(test, &folder).output().expect("a child");
+    let output = String::from_utf8_lossy(&child.stderr);
+    assert!(child.status.success(), "{output}");
+}
+
+fn fail_in_every_lane(folder: std::path::PathBuf) {
+    let (mut fixture, ann, chatroom) = in_folder(folder);
+    log::set_logger(&Brittle).expect("the first logger");
+    log::set_max_level(log::LevelFilter::Info);
+    let other = fixture.sqlite();
+    let setting = "
+        UPDATE users SET password = 'plain';
+        ALTER TABLE participants RENAME TO elsewhere";
+    other.execute_batch(setting).expect("damage");
+    for _ in 0..2 {
+        let failed = Fault::StorageFailed;
+        assert_eq!(fixture.log_in("ann", "password"), Err(failed));
+        let message = fixture.say(chatroom, &ann, "x");
+        assert_eq!(message.expect_err("no table"), failed);
+        let read = fixture.ask(Job::LoadUser { user: ann.id });
+        let chatrooms = field!(read, UserLoaded, chatrooms);
+        assert_eq!(chatrooms.expect_err("no table"), failed);
+    }
+    fixture.close();
+}
+
 #[test]
 fn who_is_killed_in_mid_batch_has_lost_nothing_that_was_told() {
     if let Some(folder) = folder_as_child() {

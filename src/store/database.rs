@@ -29,12 +29,22 @@ const BUSY_STEP: Duration = Duration::from_millis(100);
 /// Prepared statements kept with each connection: more than there are.
 const STATEMENTS_MAX: usize = 32;
 
+/// The least that a SQLite database has, unless it is empty: one page, of the smallest size that there is.
+const DATABASE_BYTES_MIN: u64 = 512;
+
+/// Files that a writing connection has open at most while it is set up: the database, the write-ahead log and its
+/// index, and a journal or a folder to sync.
+const WRITER_FILES: usize = 4;
+
+/// Files that a reading connection adds to that: the database and the log, whose index all share.
+const READER_FILES: usize = 2;
+
 /// A database that nobody else serves.
 pub(super) struct Database {
     path: PathBuf,
     /// Released when it is closed, by the system also where we die. The file itself stays: who removed it could
     /// take it from under a loiter that has just locked it.
-    _lock: File,
+    lock: File,
 }
 
 impl Database {
@@ -43,7 +53,22 @@ impl Database {
         let path = locate(given)?;
         let lock = lock(&path)?;
         create(&path)?;
-        Ok(Self { path, _lock: lock })
+        Ok(Self { path, lock })
+    }
+
+    /// Makes sure that files can still be opened for a writer and so many readers.
+    ///
+    /// SQLite does not say why it cannot open a file, and the pool tries for five seconds; the system
+    /// says at once that there are too many.
+    pub(super) fn check_descriptors(&self, readers: usize) -> Result<(), OpenError> {
+        let wanted = readers
+            .saturating_mul(READER_FILES)
+            .saturating_add(WRITER_FILES);
+        let spare: io::Result<Vec<File>> = (0..wanted).map(|_| self.lock.try_clone()).collect();
+        match spare {
+            Ok(_) => Ok(()),
+            Err(error) => Err(OpenError::of_io(&self.path, error)),
+        }
     }
 
     /// The only connection that writes, to a database of the newest schema.
@@ -107,7 +132,13 @@ pub(super) fn outwait<T>(
 }
 
 /// The one path of a file that may be given by several: two of them must not find two locks.
+///
+/// A link to a file that is not there yet is followed by hand. It ends somewhere: of links that lead in a circle, or
+/// too far, the system says that they do.
 fn locate(given: &Path) -> Result<PathBuf, OpenError> {
+    if given.as_os_str().is_empty() {
+        return Err(OpenError::NoPath);
+    }
     let of_io = |error| OpenError::of_io(given, error);
     let path = path::absolute(given).map_err(of_io)?;
     match path.canonicalize() {
@@ -118,7 +149,10 @@ fn locate(given: &Path) -> Result<PathBuf, OpenError> {
         return Err(OpenError::IsFolder(path));
     };
     match folder.canonicalize() {
-        Ok(folder) => Ok(folder.join(name)),
+        Ok(folder) => match folder.join(name).read_link() {
+            Ok(target) => locate(&folder.join(target)),
+            Err(_) => Ok(folder.join(name)),
+        },
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Err(OpenError::NoFolder(path.to_owned()))
         }
@@ -158,9 +192,22 @@ fn create(database: &Path) -> Result<(), OpenError> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(database) {
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => refuse_read_only(database),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            refuse_read_only(database)?;
+            refuse_scrap(database)
+        }
         Err(error) => Err(OpenError::of_io(database, error)),
     }
+}
+
+/// SQLite looks into files that could be a database. Shorter ones are none, but to it one of a single byte is
+/// empty, and it would write over it.
+fn refuse_scrap(database: &Path) -> Result<(), OpenError> {
+    let metadata = fs::metadata(database).map_err(|error| OpenError::of_io(database, error))?;
+    if (1..DATABASE_BYTES_MIN).contains(&metadata.len()) {
+        return Err(OpenError::NotADatabase(database.to_owned()));
+    }
+    Ok(())
 }
 
 /// What is marked read-only is refused also where we are root and the system would let us write: somebody meant it.

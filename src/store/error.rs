@@ -24,6 +24,8 @@ pub enum OpenError {
     NotADatabase(PathBuf),
     /// The file is the SQLite database of another application.
     Foreign(PathBuf),
+    /// The path is empty.
+    NoPath,
     /// The path is that of a folder.
     IsFolder(PathBuf),
     /// The folder that the database of this path should be in does not exist.
@@ -104,6 +106,7 @@ impl fmt::Display for OpenError {
                 "{} is the database of another application",
                 path.display()
             ),
+            Self::NoPath => f.write_str("the path of the database is empty"),
             Self::IsFolder(path) => {
                 write!(f, "the database {} is a folder", path.display())
             }

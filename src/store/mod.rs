@@ -97,8 +97,10 @@ impl Store {
     ) -> Result<Self, OpenError> {
         let threads = Threads::of(config);
         let database = Database::claim(&config.database)?;
+        let readers = threads.reading.saturating_add(threads.hashing);
+        database.check_descriptors(readers)?;
         let writer = database.writer(config.durability)?;
-        let pool = database.readers(threads.reading.saturating_add(threads.hashing))?;
+        let pool = database.readers(readers)?;
         let passwords_max = threads.hashing.saturating_mul(PASSWORDS_WAITING_MAX);
         let mut store = Self {
             writing: Arc::new(Queue::new(config.queue, threads.hashing)),

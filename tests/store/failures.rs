@@ -105,6 +105,37 @@ fn fill_the_disk(folder: std::path::PathBuf) {
     fixture.close();
 }
 
+#[test]
+fn a_start_that_runs_out_of_descriptors_says_so() {
+    if let Some(folder) = folder_as_child() {
+        return start_with_few_descriptors(folder);
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let test = "failures::a_start_that_runs_out_of_descriptors_says_so";
+    let child = child(test, &folder).output().expect("a child");
+    let output = String::from_utf8_lossy(&child.stderr);
+    assert!(child.status.success(), "{output}");
+}
+
+/// Starts with one descriptor more each time, until there are enough.
+fn start_with_few_descriptors(folder: std::path::PathBuf) {
+    let config = Config {
+        database: folder.join("loiter.db"),
+        ..Config::default()
+    };
+    Resource::NOFILE.set(64, 64).expect("a limit");
+    let taken = || std::fs::File::open("/dev/null").ok();
+    let mut taken: Vec<_> = std::iter::from_fn(taken).collect();
+    let mut refused = 0;
+    while let Err(error) = Store::open(&config, |_| ()) {
+        let line = error.to_string();
+        assert!(line.contains("Too many open files"), "{line}");
+        refused += 1;
+        taken.pop().expect("there must be enough once");
+    }
+    assert!(refused > 3, "{refused}");
+}
+
 /// Panics at whatever is an error.
 struct Brittle;
 

@@ -70,7 +70,9 @@ fn a_newer_schema_is_refused_with_both_versions() {
 fn what_is_not_a_database_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("notes.txt");
-    for bytes in [b"hello".to_vec(), vec![b'x'; 10_000]] {
+    // SQLite itself takes a file of one byte for an empty one.
+    for length in [1, 5, 511, 512, 10_000] {
+        let bytes = vec![b'x'; length];
         fs::write(&path, &bytes).expect("a file");
         assert!(matches!(refused(&at(&path)), OpenError::NotADatabase(_)));
         assert_eq!(fs::read(&path).expect("a file"), bytes);
@@ -134,6 +136,33 @@ fn an_empty_file_becomes_a_database() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("loiter.db"), "").expect("a file");
     let _open = open(&config(&folder));
+}
+
+#[test]
+fn an_empty_path_is_refused() {
+    let error = Store::open(&at(Path::new("")), |_| ())
+        .err()
+        .expect("nothing");
+    assert_eq!(error.to_string(), "the path of the database is empty");
+}
+
+#[test]
+fn a_link_to_nothing_yet_is_a_database_to_be() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let in_folder = |name: &str| folder.path().join(name);
+    fs::create_dir(in_folder("inner")).expect("a folder");
+    let link = std::os::unix::fs::symlink::<&str, _>;
+    link("inner/second", in_folder("first")).expect("a link");
+    link("../loiter.db", in_folder("inner/second")).expect("a link");
+    let _open = open(&at(&in_folder("first")));
+    assert!(in_folder("loiter.db").is_file());
+    assert!(matches!(refused(&config(&folder)), OpenError::Served(_)));
+
+    link("missing/loiter.db", in_folder("third")).expect("a link");
+    let error = Store::open(&at(&in_folder("third")), |_| ()).err();
+    assert!(
+        matches!(error, Some(OpenError::NoFolder(path)) if path.ends_with("missing/loiter.db"))
+    );
 }
 
 #[test]

@@ -18,6 +18,8 @@ use crate::line::{Flushed, Line};
 use crate::store::Store;
 use crate::trace::Trace;
 
+/// More than any world needs.
+const TURNS_MAX: u32 = 5_000;
 /// Connections that the runtime reads in one turn.
 const READS_MAX: usize = 128;
 /// What one turn may make the engine ask for: a few outputs for each connection read and each poll served.
@@ -84,6 +86,7 @@ impl World {
     /// One turn, in the server's order. `calm`: everything that can be delivered is.
     pub(crate) fn turn(&mut self, calm: bool) {
         self.trace.turn(self.now);
+        self.demand(self.trace.turns() < TURNS_MAX, "there is no end to it");
         self.tell_completions(calm);
         self.read_lines(calm);
         self.accept_lines(calm);

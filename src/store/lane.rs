@@ -1,10 +1,13 @@
 //! What every lane is made of: a bounded queue to take jobs from, and an outlet for completions.
 //!
 //! A queue's givers are the event loops, which must never wait, so a full queue hands the item back.
-//! One giver is different: the password lane, whose item has cost a hash by the time it is given to the writing
-//! lane. To refuse it then would waste that work and invite the client to ask for it again. So the writing
-//! queue has a few places in reserve, one for each hashing thread, which the loops cannot fill; where even those
-//! are taken the hashing thread waits, and its own bounded queue pushes back in turn.
+//! Beyond its ordinary places it has some in reserve, for what would be worse to refuse:
+//!
+//! - In the writing queue, one for each hashing thread. What the password lane gives has cost a hash; to refuse it
+//!   then would waste that work and invite the client to ask for it again. Where the reserve is taken too the
+//!   hashing thread waits, and its own bounded queue pushes back in turn.
+//! - In the reading queue, as many again for what the loops load to go on with what they have begun: an acknowledged
+//!   message's list, a session's chatrooms. Anybody can fill the ordinary places with cookies that he made up.
 //!
 //! A queue's end has two parts, since the password lane gives to the writing lane up to its own end:
 //! [`Queue::finish_by`] says until when what waits may still be begun, [`Queue::close`] that nothing more comes.
@@ -23,9 +26,9 @@ pub(super) struct Queue<T> {
     state: Mutex<State<T>>,
     filled: Condvar,
     emptied: Condvar,
-    /// Places for [`Queue::push`].
+    /// Places for everything.
     items_max: usize,
-    /// Places beyond those for [`Queue::push_reserved`].
+    /// Places beyond those for [`Queue::push_urgent`] and [`Queue::push_reserved`].
     reserve: usize,
 }
 
@@ -58,7 +61,7 @@ impl<T> State<T> {
 }
 
 impl<T> Queue<T> {
-    /// A queue of `items_max` places (one at least), and `reserve` more for [`Queue::push_reserved`].
+    /// A queue of `items_max` places (one at least), and `reserve` more.
     pub(super) fn new(items_max: usize, reserve: usize) -> Self {
         Self {
             state: Mutex::new(State {
@@ -80,8 +83,23 @@ impl<T> Queue<T> {
     where
         T: From<U>,
     {
+        self.push_within(self.items_max, item)
+    }
+
+    /// As [`Queue::push`], into the reserve where the queue is full.
+    pub(super) fn push_urgent<U>(&self, item: U) -> Result<(), U>
+    where
+        T: From<U>,
+    {
+        self.push_within(self.places(), item)
+    }
+
+    fn push_within<U>(&self, places: usize, item: U) -> Result<(), U>
+    where
+        T: From<U>,
+    {
         let mut state = self.lock();
-        if state.finish_by.is_some() || state.items.len() >= self.items_max {
+        if state.finish_by.is_some() || state.items.len() >= places {
             return Err(item);
         }
         state.items.push_back(item.into());
@@ -94,7 +112,7 @@ impl<T> Queue<T> {
     /// Who closes a queue first joins the threads that call this.
     pub(super) fn push_reserved(&self, item: T) {
         let mut state = self.lock();
-        while state.items.len() >= self.items_max.saturating_add(self.reserve) && !state.is_over() {
+        while state.items.len() >= self.places() && !state.is_over() {
             state.givers_asleep += 1;
             state = match state.finish_by {
                 Some(end) => wait_until(&self.emptied, state, end),
@@ -178,6 +196,10 @@ impl<T> Queue<T> {
         if asleep {
             self.emptied.notify_all();
         }
+    }
+
+    fn places(&self) -> usize {
+        self.items_max.saturating_add(self.reserve)
     }
 
     /// Nothing panics under the lock but a failing allocation, which leaves the items whole.
@@ -275,9 +297,10 @@ mod tests {
         queue.push(1u32).expect("a place");
         queue.push_reserved(2);
         assert_eq!(queue.push(3u32), Err(3));
+        assert_eq!(queue.push_urgent(3u32), Err(3), "and taken");
         assert_eq!(take_all(&queue, 1), [1]);
         assert_eq!(queue.push(4u32), Err(4), "one waits still, in all");
-        queue.push_reserved(5);
+        assert_eq!(queue.push_urgent(5u32), Ok(()));
         assert_eq!(take_all(&queue, 9), [2, 5]);
     }
 

@@ -9,7 +9,8 @@
 //!             └── password queue ─▶ password lane (threads, the pool) ─────┘ after the hash
 //! ```
 //!
-//! Each queue is bounded, and gives a job back when it is full.
+//! Each queue is bounded, and gives a job back when it is full. What a call that has begun depends on finds a place
+//! beyond the reach of those that begin.
 
 mod clock;
 mod database;
@@ -104,7 +105,7 @@ impl Store {
         let passwords_max = threads.hashing.saturating_mul(PASSWORDS_WAITING_MAX);
         let mut store = Self {
             writing: Arc::new(Queue::new(config.queue, threads.hashing)),
-            reading: Arc::new(Queue::new(config.queue, 0)),
+            reading: Arc::new(Queue::new(config.queue, config.queue)),
             passwords: Arc::new(Queue::new(passwords_max, 0)),
             givers: Vec::new(),
             writer: None,
@@ -157,11 +158,11 @@ impl Store {
     /// Gives the job back, with nothing begun, when the lane's queue is full or the store is to end.
     pub fn submit(&self, job: Job) -> Result<(), Job> {
         match job {
-            Job::FindSession { .. }
-            | Job::LoadUser { .. }
-            | Job::LoadChatroom { .. }
-            | Job::FindUsers { .. }
-            | Job::ListParticipants { .. } => self.reading.push(job),
+            Job::FindSession { .. } | Job::FindUsers { .. } | Job::ListParticipants { .. } => {
+                self.reading.push(job)
+            }
+            // Another call's own work depends on them, which may be done and only waits to be told.
+            Job::LoadUser { .. } | Job::LoadChatroom { .. } => self.reading.push_urgent(job),
             Job::Register { .. } | Job::LogIn { .. } => self.passwords.push(job),
             Job::LogOut { .. }
             | Job::CreateChatroom { .. }

@@ -92,12 +92,17 @@ fn full_reading_and_password_queues_give_the_job_back_too() {
     fixture.close();
     fixture.config.queue = 2;
     let (store, _posts, hold) = Hold::open(&fixture.config);
-    let read = || Job::LoadUser { user: nobody().id };
-    store.submit(read()).expect("room");
+    let search = || Job::FindUsers {
+        ticket: ticket(1),
+        prefix: "a".to_owned(),
+        limit: 1,
+    };
+    store.submit(search()).expect("room");
     hold.entered();
-    store.submit(read()).expect("room");
-    store.submit(read()).expect("room");
-    assert!(matches!(store.submit(read()), Err(Job::LoadUser { .. })));
+    store.submit(search()).expect("room");
+    store.submit(search()).expect("room");
+    let back = store.submit(search());
+    assert!(matches!(back, Err(Job::FindUsers { .. })));
     hold.let_go();
     drop(store);
 
@@ -113,6 +118,39 @@ fn full_reading_and_password_queues_give_the_job_back_too() {
     let taken = (0..1000).take_while(|_| store.submit(log_in()).is_ok());
     assert_eq!(taken.count(), 32);
     hold.let_go();
+}
+
+#[test]
+fn a_flood_of_made_up_sessions_leaves_room_for_what_others_wait_for() {
+    let mut fixture = Fixture::new();
+    fixture.close();
+    fixture.config.queue = 2;
+    let (store, posts, hold) = Hold::open(&fixture.config);
+    let made_up = || Job::FindSession {
+        session: SessionHash([7; 32]),
+    };
+    store.submit(made_up()).expect("room");
+    hold.entered();
+    let taken = (0..100).take_while(|_| store.submit(made_up()).is_ok());
+    assert_eq!(taken.count(), 2);
+    let chatroom = Job::LoadChatroom {
+        chatroom: nowhere(),
+        recent: 1,
+    };
+    store.submit(chatroom).expect("room beyond");
+    let user = || Job::LoadUser { user: nobody().id };
+    store.submit(user()).expect("room beyond");
+    assert!(
+        matches!(store.submit(user()), Err(Job::LoadUser { .. })),
+        "bounded still"
+    );
+    hold.let_go();
+    let mut told = Vec::new();
+    while told.len() < 5 {
+        told.extend(posts.recv_timeout(PATIENCE).expect("a post"));
+    }
+    let loaded = |completion: &Completion| matches!(completion, Completion::ChatroomLoaded { .. });
+    assert!(told.iter().any(loaded));
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::model::{Now, Secret, Ticket, User};
 const WAITING_MAX: usize = 256;
 
 /// A login that is asked for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Login {
     pub(super) ticket: Ticket,
     /// The folded name; `None` for one that could not have been registered.
@@ -31,8 +31,8 @@ pub(super) struct Login {
 #[derive(Debug)]
 pub(super) struct Logins {
     attempts: Attempts,
-    /// Whose passwords are being verified.
-    underway: HashMap<Ticket, (Option<Arc<str>>, IpAddr)>,
+    /// Those whose passwords are being verified.
+    underway: HashMap<Ticket, Login>,
     waiting: VecDeque<Login>,
 }
 
@@ -60,17 +60,11 @@ impl Chat {
             .begin(now.monotonic_ms, login.folded.as_ref(), login.address);
         match verdict {
             Verdict::Try => {
-                let Login {
-                    ticket,
-                    folded,
-                    password,
-                    address,
-                } = login;
-                logins.underway.insert(ticket, (folded.clone(), address));
+                logins.underway.insert(login.ticket, login.clone());
                 self.submit(Job::LogIn {
-                    ticket,
-                    folded,
-                    password,
+                    ticket: login.ticket,
+                    folded: login.folded,
+                    password: login.password,
                 });
             }
             Verdict::Wait if logins.waiting.len() < WAITING_MAX => logins.waiting.push_back(login),
@@ -89,18 +83,119 @@ impl Chat {
         ticket: Ticket,
         login: Result<(User, Secret), Fault>,
     ) {
+        // Only the loop that asked has the entry.
+        let Some(asked) = self.logins.underway.remove(&ticket) else {
+            return;
+        };
         let has_failed = matches!(login, Err(Fault::BadCredentials));
+        let had_no_room = matches!(login, Err(Fault::Overloaded));
+        let logins = &mut self.logins;
+        let folded = asked.folded.as_ref();
+        (logins.attempts).end(now.monotonic_ms, folded, asked.address, has_failed);
+        // While others are with the store there will be room again, and a completion to tell of it.
+        let may_wait = !logins.underway.is_empty() && logins.waiting.len() < WAITING_MAX;
+        if had_no_room && may_wait {
+            return logins.waiting.push_front(asked);
+        }
         self.answer_own(
             ticket,
             login.map(|(user, token)| Reply::LoggedIn(user, token)),
         );
-        // Only the loop that asked has the entry.
-        if let Some((folded, address)) = self.logins.underway.remove(&ticket) {
-            let attempts = &mut self.logins.attempts;
-            attempts.end(now.monotonic_ms, folded.as_ref(), address, has_failed);
+        if !had_no_room || self.logins.underway.is_empty() {
             for waiting in std::mem::take(&mut self.logins.waiting) {
                 self.log_in(now, waiting);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::Output;
+    use crate::config::Config;
+    use crate::job::Completion;
+    use crate::model::{ConnectionKey, UserId};
+
+    fn chat(login_attempts: u32) -> Chat {
+        let config = Config {
+            login_attempts,
+            ..Config::default()
+        };
+        Chat::new(&config, 0)
+    }
+
+    fn ticket(exchange: u32) -> Ticket {
+        Ticket {
+            connection: ConnectionKey::from_bits(1 << 32).expect("a key"),
+            exchange,
+            event_loop: 0,
+        }
+    }
+
+    fn ask(chat: &mut Chat, exchange: u32) {
+        let login = Login {
+            ticket: ticket(exchange),
+            folded: Some("ann".into()),
+            password: Secret("x".into()),
+            address: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+        };
+        chat.log_in(Now::default(), login);
+    }
+
+    fn verified(chat: &mut Chat, exchange: u32, login: Result<(), Fault>) {
+        let user = User {
+            id: UserId::new(1).expect("positive"),
+            name: "ann".into(),
+        };
+        let completion = Completion::LoggedIn {
+            ticket: ticket(exchange),
+            login: login.map(|()| (user, Secret("token".into()))),
+        };
+        chat.complete(Now::default(), completion);
+    }
+
+    /// What was submitted (+) and answered (-), by exchange.
+    fn done(chat: &mut Chat) -> Vec<i64> {
+        std::iter::from_fn(|| chat.next_output())
+            .map(|output| match output {
+                Output::Submit(Job::LogIn { ticket, .. }) => i64::from(ticket.exchange),
+                Output::Answer(ticket, _) => -i64::from(ticket.exchange),
+                output => panic!("{output:?}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_others_wait_for_those_that_may_fail() {
+        let mut chat = chat(2);
+        (1..=4).for_each(|exchange| ask(&mut chat, exchange));
+        assert_eq!(done(&mut chat), [1, 2]);
+        verified(&mut chat, 1, Ok(()));
+        assert_eq!(done(&mut chat), [-1, 3]);
+        verified(&mut chat, 2, Err(Fault::BadCredentials));
+        assert_eq!(done(&mut chat), [-2]);
+        verified(&mut chat, 3, Err(Fault::BadCredentials));
+        // Two have failed: the last is refused without being tried.
+        assert_eq!(done(&mut chat), [-3, -4]);
+        assert_eq!(chat.logins.len(), 0);
+    }
+
+    #[test]
+    fn a_full_store_puts_logins_off_while_there_is_one_to_wait_for() {
+        let mut chat = chat(2);
+        (1..=3).for_each(|exchange| ask(&mut chat, exchange));
+        assert_eq!(done(&mut chat), [1, 2]);
+        verified(&mut chat, 2, Err(Fault::Overloaded));
+        assert_eq!(done(&mut chat), [0; 0]);
+        verified(&mut chat, 1, Ok(()));
+        assert_eq!(done(&mut chat), [-1, 2, 3]);
+        verified(&mut chat, 2, Err(Fault::Overloaded));
+        verified(&mut chat, 3, Err(Fault::Overloaded));
+        // Nobody is left to wait for: both are told, after one more try of the one that was put off.
+        assert_eq!(done(&mut chat), [-3, 2]);
+        verified(&mut chat, 2, Err(Fault::Overloaded));
+        assert_eq!(done(&mut chat), [-2]);
+        assert_eq!(chat.logins.len(), 0);
     }
 }

@@ -182,6 +182,8 @@ impl Chat {
     pub fn drain(&mut self) {
         self.is_draining = true;
         for chatroom in self.chatrooms.with_polls() {
+            // Where a load has failed, once more: its polls are woken when it is done.
+            self.load_chatroom(chatroom);
             self.wake(chatroom);
         }
     }

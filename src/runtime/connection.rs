@@ -230,9 +230,15 @@ impl Connection {
                 Err(_) => self.flags.set(Flags::GONE),
             }
         }
+        if self.flags.any(Flags::PAUSED) {
+            self.look(reader);
+        }
     }
 
     /// While paused nothing is read, but a peer that goes on sending is noticed.
+    ///
+    /// Asked whenever unread input may be there, also right after the read that led to the pause: if the buffer is
+    /// full by then, no event will come that tells of it.
     fn look(&mut self, reader: &mut Reader) {
         let is_known = self
             .flags
@@ -240,7 +246,8 @@ impl Connection {
         if is_known || !self.flags.any(Flags::READABLE) {
             return;
         }
-        let room = &mut reader.scratch[..PIPELINED_MAX];
+        let held = self.held.as_ref().map_or(0, |held| held.input.len());
+        let room = &mut reader.scratch[..PIPELINED_MAX.saturating_sub(held)];
         if self
             .socket
             .peek(room)

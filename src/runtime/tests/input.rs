@@ -144,6 +144,31 @@ fn a_little_behind_a_pause_is_no_flood() {
 }
 
 #[test]
+fn a_flood_that_came_before_a_pause_needs_no_event_to_be_seen() {
+    let mut reactor = reactor();
+    let (mut client, key) = pair(&mut reactor);
+    let connection = reactor.connections.get_mut(key).unwrap();
+    SockRef::from(&*connection.socket_mut())
+        .set_recv_buffer_size(1 << 20)
+        .unwrap();
+    client.set_nonblocking(true).unwrap();
+    let mut written = 0;
+    while let Ok(count) = client.write(&[b'x'; 4096]) {
+        written += count;
+    }
+    assert!(written > 256 * 1024);
+    // All that was read is consumed; the rest fills the kernel's buffer, and nothing will tell of it.
+    let peer = until(&mut reactor, |reactor| {
+        (reactor.next_ready()? == key).then_some(())?;
+        Some(reactor.read(key, |bytes| Taken {
+            consumed: bytes.len(),
+            wants_more: false,
+        }))
+    });
+    assert!(peer.flooded);
+}
+
+#[test]
 fn much_that_came_before_a_pause_is_a_flood_too() {
     let mut reactor = reactor();
     let (mut client, _) = pair(&mut reactor);

@@ -246,14 +246,6 @@ impl<T, M> SideTable<T, M> {
         keys.map(|(index, generation)| Key::new(index as u32, generation))
             .collect()
     }
-
-    /// All values with their keys, by slot.
-    pub fn iter(&self) -> impl Iterator<Item = (Key<M>, &T)> {
-        self.slots.iter().enumerate().filter_map(|(index, slot)| {
-            let slot = slot.as_ref()?;
-            Some((Key::new(index as u32, slot.generation), &slot.value))
-        })
-    }
 }
 
 const NONE: u32 = u32::MAX;

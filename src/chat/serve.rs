@@ -97,8 +97,8 @@ impl Ending {
 }
 
 impl Chat {
-    /// Serves what is marked, about `budget` polls and calls, or fewer where lists are long. Says whether more is left.
-    pub fn serve(&mut self, now: Now, budget: usize) -> bool {
+    /// Serves what is marked, about `budget` polls and calls, or fewer where lists are long.
+    pub fn serve(&mut self, now: Now, budget: usize) {
         if !self.used.is_empty() {
             let used = std::mem::take(&mut self.used);
             self.submit(Job::TouchSessions { used });
@@ -120,7 +120,6 @@ impl Chat {
                 left = left.saturating_sub(self.serve_wake(chatroom, left.min(SLICE)));
             }
         }
-        self.has_work()
     }
 
     /// Whether [`Chat::serve`] has something to do.

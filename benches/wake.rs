@@ -66,8 +66,7 @@ impl Warm {
             saved: 50,
         };
         for at in 0..connections {
-            let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-            warm.engine.accept(NOW, warm.keys[at], address);
+            warm.engine.accept(NOW, warm.keys[at]);
         }
         warm.offer(0, LONGPOLL);
         warm.settle();
@@ -77,7 +76,9 @@ impl Warm {
     }
 
     fn offer(&mut self, at: usize, request: &[u8]) {
-        let taken = self.engine.receive(NOW, self.keys[at], black_box(request));
+        let origin = || IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let input = black_box(request);
+        let taken = self.engine.receive(NOW, self.keys[at], input, &origin);
         assert_eq!(taken.consumed, request.len());
     }
 

@@ -29,6 +29,14 @@ impl<M> Key<M> {
         self.index as usize
     }
 
+    /// The slot, for a reference that the value outlives.
+    pub fn pin(self) -> Pinned<M> {
+        Pinned {
+            index: self.index,
+            marker: PhantomData,
+        }
+    }
+
     /// The key as one number that is never zero.
     pub fn to_bits(self) -> u64 {
         u64::from(self.generation.get()) << 32 | u64::from(self.index)
@@ -80,6 +88,26 @@ impl<M> Ord for Key<M> {
 impl<M> fmt::Debug for Key<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({}#{})", self.index, self.generation)
+    }
+}
+
+/// Names the value that stands in a slot now, in half the bytes of a [`Key`]: for whoever knows that it stays.
+///
+/// It does not tell the value from a successor. A value that refers to others so must be gone before they are.
+pub struct Pinned<M> {
+    index: u32,
+    marker: PhantomData<fn() -> M>,
+}
+
+impl<M> Clone for Pinned<M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<M> Copy for Pinned<M> {}
+impl<M> fmt::Debug for Pinned<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pinned({})", self.index)
     }
 }
 
@@ -161,6 +189,14 @@ impl<T, M> Arena<T, M> {
             .map(|(index, slot)| (Key::new(index as u32, slot.generation), &slot.value))
     }
 
+    /// The whole key of a value that has stayed.
+    ///
+    /// # Panics
+    /// If it has not, and nothing stands in its slot.
+    pub fn key_of(&self, pinned: Pinned<M>) -> Key<M> {
+        self.key_at(pinned.index)
+    }
+
     fn key_at(&self, index: u32) -> Key<M> {
         Key::new(index, self.slots[index as usize].generation)
     }
@@ -189,6 +225,9 @@ impl<T, M> Default for SideTable<T, M> {
 }
 
 impl<T, M> SideTable<T, M> {
+    /// Bytes of each slot, vacant or not.
+    pub const SLOT_BYTES: usize = size_of::<Option<Slot<T>>>();
+
     /// Puts a value beside the one that `key` names.
     ///
     /// # Panics
@@ -387,6 +426,15 @@ mod tests {
         assert_eq!(arena.get(old), None);
         assert_eq!(arena.remove(old), None);
         assert_eq!(arena.get(new), Some(&"new"));
+    }
+
+    #[test]
+    fn a_pinned_value_has_its_key() {
+        let mut arena: Arena<u8> = Arena::default();
+        arena.insert(0);
+        let key = arena.insert(1);
+        assert_eq!(arena.key_of(key.pin()), key);
+        assert_eq!(size_of_val(&key.pin()), 4);
     }
 
     #[test]

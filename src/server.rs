@@ -246,8 +246,8 @@ impl Server {
     fn take_input(&mut self, now: Now) {
         while let Some(key) = self.reactor.next_ready() {
             let engine = &mut self.engine;
-            let peer = self.reactor.read(key, |input| {
-                let taken = engine.receive(now, key, input);
+            let peer = self.reactor.read(key, |input, origin| {
+                let taken = engine.receive(now, key, input, &|| origin.address());
                 Taken {
                     consumed: taken.consumed,
                     wants_more: taken.wants_more,
@@ -271,8 +271,8 @@ impl Server {
             self.refusal_unix_s = unix_s;
             self.reactor.set_refusal(self.engine.refusal(now));
         }
-        while let Some((key, address)) = self.reactor.next_accepted() {
-            self.engine.accept(now, key, address.ip());
+        while let Some(key) = self.reactor.next_accepted() {
+            self.engine.accept(now, key);
         }
     }
 

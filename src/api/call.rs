@@ -45,15 +45,20 @@ pub fn session_of(request: &Request<'_>) -> Option<SessionHash> {
     digest.as_ref().try_into().ok().map(SessionHash)
 }
 
-/// What a request to `route` means.
+/// What a request to `route`, from `origin`, means.
 ///
 /// # Errors
 /// [`BadParameter`] for a call that needs no session; for the others it is in the call.
-pub fn parse(route: Route, request: &Request<'_>, from: IpAddr, rules: &Rules) -> Checked<Call> {
+pub fn parse(
+    route: Route,
+    request: &Request<'_>,
+    origin: &dyn Fn() -> IpAddr,
+    rules: &Rules,
+) -> Checked<Call> {
     let parameters = Parameters::of(request);
     match route {
         Route::Register => register(&parameters?, rules),
-        Route::Login => log_in(&parameters?, from),
+        Route::Login => log_in(&parameters?, origin()),
         _ => {
             let call = parameters.and_then(|parameters| in_session(route, &parameters, rules));
             Ok(Call::InSession(call.unwrap_or_else(SessionCall::Refused)))

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::arena::{Arena, Key, Link, List};
+use crate::arena::{Arena, Key, Link, List, Pinned};
 use crate::chat::held::{Held, HeldKey};
 use crate::chat::recent::Recent;
 use crate::model::{ChatroomId, Message, Ticket};
@@ -114,6 +114,11 @@ impl Chatrooms {
         self.by_use
             .push_back(&mut self.chatrooms, key, |chatroom| &mut chatroom.by_use);
         key
+    }
+
+    /// The key of one that has stayed.
+    pub(super) fn key_of(&self, pinned: Pinned<Chatroom>) -> ChatroomKey {
+        self.chatrooms.key_of(pinned)
     }
 
     pub(super) fn chatroom(&mut self, key: ChatroomKey) -> Option<&mut Chatroom> {

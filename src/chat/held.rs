@@ -3,11 +3,11 @@
 //! A call keeps its key from the moment it is first held until it is answered or forgotten,
 //! whatever it waits for in between: whoever owns the connection needs to know nothing else.
 
-use crate::arena::{Key, Link};
+use crate::arena::{Key, Link, Pinned};
 use crate::chat::call::SessionCall;
-use crate::chat::chatrooms::ChatroomKey;
-use crate::chat::sessions::SessionKey;
-use crate::model::{SessionHash, Ticket};
+use crate::chat::chatrooms::{Chatroom, ChatroomKey};
+use crate::chat::sessions::{Session, SessionKey};
+use crate::model::{ConnectionKey, SessionHash, Ticket};
 
 /// Names a call that is not answered yet.
 pub type HeldKey = Key<Held>;
@@ -15,9 +15,9 @@ pub type HeldKey = Key<Held>;
 /// A call that is not answered yet.
 #[derive(Debug)]
 pub enum Held {
-    /// Waits for something to be loaded; then it is begun again. `None` while it is: never between two inputs.
-    /// (A third variant would not fit in the niche that there is, and would cost each poll 8 bytes.)
-    Waiting(Option<Box<Waiting>>),
+    /// Waits for something to be loaded; then it is begun again. The key is stale while it is: never between two
+    /// inputs. The call itself stands elsewhere, so that what every parked poll takes up stays small.
+    Waiting(Key<Waiting>),
     /// A poll in its chatroom's list and in its session's.
     Parked(Poll),
 }
@@ -40,32 +40,42 @@ pub(super) struct Watch {
     pub(super) saves: u32,
 }
 
-/// A parked poll: all that chat keeps of it.
+/// A parked poll: all that chat keeps of it. There may be a million, so its ticket is without the loop's number, and
+/// its session and chatroom, which stay as long as it does, are named by their slots.
 #[derive(Debug)]
 pub struct Poll {
-    pub(super) ticket: Ticket,
-    pub(super) session: SessionKey,
-    pub(super) chatroom: ChatroomKey,
+    connection: ConnectionKey,
+    exchange: u32,
+    pub(super) session: Pinned<Session>,
+    pub(super) chatroom: Pinned<Chatroom>,
     in_chatroom: Link,
     in_session: Link,
 }
 
 impl Poll {
+    /// A poll of this loop that is not in its lists yet.
     pub(super) fn new(ticket: Ticket, session: SessionKey, chatroom: ChatroomKey) -> Self {
         Self {
-            ticket,
-            session,
-            chatroom,
+            connection: ticket.connection,
+            exchange: ticket.exchange,
+            session: session.pin(),
+            chatroom: chatroom.pin(),
             in_chatroom: Link::default(),
             in_session: Link::default(),
+        }
+    }
+
+    /// Whom its answer is for, on the loop with this number.
+    pub(super) fn ticket(&self, event_loop: u16) -> Ticket {
+        Ticket {
+            connection: self.connection,
+            exchange: self.exchange,
+            event_loop,
         }
     }
 }
 
 impl Held {
-    /// The place of a call that is being taken on.
-    pub(super) const UNDERWAY: Self = Self::Waiting(None);
-
     /// The poll, if this is one that is parked.
     pub(super) fn as_poll(&self) -> Option<&Poll> {
         match self {
@@ -113,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_parked_poll_stays_small() {
-        assert_eq!(size_of::<Poll>(), 48);
-        assert_eq!(size_of::<Held>(), 48);
+        assert_eq!(size_of::<Poll>(), 36);
+        assert_eq!(size_of::<Held>(), 36);
     }
 }

@@ -54,6 +54,8 @@ pub struct Chat {
     sessions: Sessions,
     chatrooms: Chatrooms,
     held: Arena<Held>,
+    /// Those of `held` that wait for something to be loaded. Boxed: after a start all may wait at once, and later none.
+    waiting: Arena<Box<Waiting>, Waiting>,
     /// Held calls whose wait is over.
     again: VecDeque<HeldKey>,
     /// Chatrooms with polls to wake, in turn.
@@ -102,6 +104,7 @@ impl Chat {
             sessions: Sessions::new(config.cache_sessions),
             chatrooms: Chatrooms::new(config.cache_messages),
             held: Arena::default(),
+            waiting: Arena::default(),
             again: VecDeque::new(),
             waking: VecDeque::new(),
             ending: VecDeque::new(),
@@ -168,12 +171,12 @@ impl Chat {
     /// Whoever made a held call is gone: nothing of it stays. Stale keys are ignored.
     pub fn forget(&mut self, key: HeldKey) {
         match self.held.get(key) {
-            None | Some(Held::Waiting(None)) => {}
+            None => {}
             Some(Held::Parked(_)) => drop(self.unpark(key)),
-            Some(Held::Waiting(Some(waiting))) => {
-                let watch = waiting.watch;
+            Some(&Held::Waiting(waiting)) => {
                 self.held.remove(key);
-                self.unwatch(watch);
+                let waiting = self.waiting.remove(waiting).expect("it waits");
+                self.unwatch(waiting.watch);
             }
         }
     }

@@ -49,14 +49,17 @@ impl Chat {
         match self.proceed(now, &mut waiting) {
             Step::Done => None,
             Step::Park(session, chatroom) => {
-                let key = self.held.insert(Held::UNDERWAY);
-                self.park(key, waiting.ticket, session, chatroom);
+                let poll = Poll::new(waiting.ticket, session, chatroom);
+                let key = self.held.insert(Held::Parked(poll));
+                self.park(key, session, chatroom);
                 Some(key)
             }
             step => {
                 self.watch(&mut waiting);
-                let key = self.held.insert(Held::UNDERWAY);
-                self.wait(step, key, waiting);
+                let hash = waiting.session;
+                let waiting = self.waiting.insert(Box::new(waiting));
+                let key = self.held.insert(Held::Waiting(waiting));
+                self.wait(step, key, hash);
                 Some(key)
             }
         }
@@ -64,31 +67,38 @@ impl Chat {
 
     /// Takes a held call on from where it waited. Stale keys are ignored.
     pub(super) fn begin_again(&mut self, now: Now, key: HeldKey) {
-        let Some(held) = self.held.get_mut(key) else {
+        let Some(&Held::Waiting(place)) = self.held.get(key) else {
             return;
         };
-        let mut waiting = match std::mem::replace(held, Held::UNDERWAY) {
-            Held::Waiting(Some(waiting)) => *waiting,
-            Held::Waiting(None) | Held::Parked(_) => {
-                unreachable!("only calls that wait are listed")
-            }
-        };
+        let mut waiting = self.waiting.remove(place).expect("it waits");
         let watch = waiting.watch;
         match self.proceed(now, &mut waiting) {
-            Step::Done => drop(self.held.remove(key)),
-            Step::Park(session, chatroom) => self.park(key, waiting.ticket, session, chatroom),
-            step => return self.wait(step, key, waiting),
+            Step::Done => {
+                self.held.remove(key);
+                self.unwatch(watch);
+            }
+            Step::Park(session, chatroom) => {
+                let poll = Poll::new(waiting.ticket, session, chatroom);
+                *self.held.get_mut(key).expect("held") = Held::Parked(poll);
+                self.park(key, session, chatroom);
+                self.unwatch(watch);
+            }
+            step => {
+                let hash = waiting.session;
+                let place = self.waiting.insert(waiting);
+                *self.held.get_mut(key).expect("held") = Held::Waiting(place);
+                self.wait(step, key, hash);
+            }
         }
-        self.unwatch(watch);
     }
 
     /// A held call cannot get what it waits for.
     pub(super) fn give_up(&mut self, key: HeldKey, fault: Fault) {
-        if let Some(Held::Waiting(Some(waiting))) = self.held.get(key) {
-            let (ticket, watch) = (waiting.ticket, waiting.watch);
+        if let Some(&Held::Waiting(place)) = self.held.get(key) {
             self.held.remove(key);
-            self.unwatch(watch);
-            self.answer(ticket, fault.into());
+            let waiting = self.waiting.remove(place).expect("it waits");
+            self.unwatch(waiting.watch);
+            self.answer(waiting.ticket, fault.into());
         }
     }
 
@@ -255,9 +265,8 @@ impl Chat {
         self.sessions.user(key).expect("its sessions keep it")
     }
 
-    fn park(&mut self, key: HeldKey, ticket: Ticket, session: SessionKey, chatroom: ChatroomKey) {
-        let held = self.held.get_mut(key).expect("held");
-        *held = Held::Parked(Poll::new(ticket, session, chatroom));
+    /// Puts a poll into the lists of its chatroom and its session.
+    fn park(&mut self, key: HeldKey, session: SessionKey, chatroom: ChatroomKey) {
         let room = self.chatrooms.chatroom(chatroom).expect("entered");
         room.polls.push_back(&mut self.held, key, held::in_chatroom);
         let session = self.sessions.session(session).expect("good");
@@ -268,10 +277,8 @@ impl Chat {
         self.load_chatroom(chatroom);
     }
 
-    /// Lets a call wait for what `step` says.
-    fn wait(&mut self, step: Step, key: HeldKey, waiting: Waiting) {
-        let hash = waiting.session;
-        *self.held.get_mut(key).expect("held") = Held::Waiting(Some(Box::new(waiting)));
+    /// Lets a call of this session wait for what `step` says.
+    fn wait(&mut self, step: Step, key: HeldKey, hash: SessionHash) {
         match step {
             Step::Done | Step::Park(..) => unreachable!("nothing to wait for"),
             Step::AwaitUnknownSession => {

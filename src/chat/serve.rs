@@ -16,7 +16,7 @@ use std::sync::Arc;
 use super::Chat;
 use super::call::Reply;
 use super::chatrooms::{Chatroom, ChatroomKey, Load};
-use super::held::{self, Held, HeldKey, Poll};
+use super::held::{self, Held, HeldKey};
 use super::sessions::{SessionKey, Standing};
 use crate::arena::{Arena, List};
 use crate::job::{Fault, Job};
@@ -192,8 +192,8 @@ impl Chat {
                 room.wake_through = None;
             }
             cost += cost_of(&list);
-            let poll = self.unpark(first);
-            self.answer(poll.ticket, Reply::Messages(list));
+            let ticket = self.unpark(first);
+            self.answer(ticket, Reply::Messages(list));
         }
     }
 
@@ -228,11 +228,12 @@ impl Chat {
         let ending = endings.queue.front_mut().expect("it walks");
         let poll = self.held.get(at).and_then(Held::as_poll);
         let poll = poll.expect("the cursor stands in the list");
+        let polled = self.chatrooms.key_of(poll.chatroom);
         let mut cost = 1;
         let reply = match &mut ending.why {
-            Why::Asked { chatroom, .. } if *chatroom != poll.chatroom => return cost,
+            Why::Asked { chatroom, .. } if *chatroom != polled => return cost,
             Why::Asked { list, last, .. } => {
-                let room = self.chatrooms.chatroom(poll.chatroom);
+                let room = self.chatrooms.chatroom(polled);
                 renew(list, last, room.expect("its polls keep it"), max);
                 cost = cost_of(list);
                 Reply::Messages(list.clone())
@@ -240,8 +241,8 @@ impl Chat {
             Why::Ended => Fault::NoSession.into(),
         };
         ending.ended += 1;
-        let poll = self.unpark(at);
-        self.answer(poll.ticket, reply);
+        let ticket = self.unpark(at);
+        self.answer(ticket, reply);
         cost
     }
 
@@ -277,10 +278,12 @@ impl Chat {
         }
     }
 
-    /// Takes a parked poll off its lists, and every mark off it.
-    pub(super) fn unpark(&mut self, key: HeldKey) -> Poll {
+    /// Takes a parked poll off its lists, and every mark off it. Returns whom its answer is for.
+    pub(super) fn unpark(&mut self, key: HeldKey) -> Ticket {
         let poll = self.held.get(key).and_then(Held::as_poll).expect("parked");
-        let (session, chatroom) = (poll.session, poll.chatroom);
+        let ticket = poll.ticket(self.settings.event_loop);
+        let session = self.sessions.key_of(poll.session);
+        let chatroom = self.chatrooms.key_of(poll.chatroom);
         let room = self
             .chatrooms
             .chatroom(chatroom)
@@ -302,10 +305,8 @@ impl Chat {
             }
         }
         session.polls.remove(&mut self.held, key, held::in_session);
-        match self.held.remove(key) {
-            Some(Held::Parked(poll)) => poll,
-            _ => unreachable!("it was parked"),
-        }
+        self.held.remove(key);
+        ticket
     }
 }
 

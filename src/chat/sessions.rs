@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use crate::arena::{Arena, Key, Link, List};
+use crate::arena::{Arena, Key, Link, List, Pinned};
 use crate::chat::held::{Held, HeldKey};
 use crate::chat::serve::Endings;
 use crate::model::{ChatroomId, SessionHash, User, UserId};
@@ -90,6 +90,11 @@ impl Sessions {
 
     pub(super) fn find(&self, hash: &SessionHash) -> Option<SessionKey> {
         self.by_hash.get(hash).copied()
+    }
+
+    /// The key of one that has stayed.
+    pub(super) fn key_of(&self, pinned: Pinned<Session>) -> SessionKey {
+        self.sessions.key_of(pinned)
     }
 
     pub(super) fn session(&mut self, key: SessionKey) -> Option<&mut Session> {

@@ -1,6 +1,8 @@
 //! From a whole request to its answer: where HTTP and the chat core meet, as far as a connection is concerned.
 
-use super::peer::Farewell;
+use std::net::IpAddr;
+
+use super::peer::{Farewell, Flags};
 use super::{Engine, Output};
 use crate::api::{self, Outcome, Route, Routed};
 use crate::chat::{self, Call, Failure, Reply};
@@ -8,7 +10,13 @@ use crate::http::{After, Phase, Request};
 use crate::model::{ConnectionKey, Now, Ticket};
 
 impl Engine {
-    pub(super) fn request(&mut self, now: Now, key: ConnectionKey, request: &Request<'_>) {
+    pub(super) fn request(
+        &mut self,
+        now: Now,
+        key: ConnectionKey,
+        request: &Request<'_>,
+        origin: &dyn Fn() -> IpAddr,
+    ) {
         let peer = self.peers.get_mut(key).expect("it was received from");
         peer.number = peer.number.wrapping_add(1);
         let outcome = match api::route(request) {
@@ -17,10 +25,10 @@ impl Engine {
             Routed::Allowed(allow) => Outcome::Allowed(allow),
             Routed::To(route) => {
                 peer.route = Some(route);
-                if route == Route::Longpoll && peer.hung_up {
+                if route == Route::Longpoll && peer.flags.has(Flags::HUNG_UP) {
                     return self.leave(now, key);
                 }
-                match api::parse(route, request, peer.address, &self.settings.rules) {
+                match api::parse(route, request, origin, &self.settings.rules) {
                     Ok(call) => return self.call(now, key, request, call),
                     Err(what) => Outcome::Failed(Failure::BadParameter(what)),
                 }

@@ -23,7 +23,7 @@ use crate::http::{CONTINUE, Event, Exchange, Limits, Phase, Rejection};
 use crate::job::{Completion, Fault, Job};
 use crate::model::{Connection, ConnectionKey, Now};
 use crate::timers::Deadlines;
-use peer::{Farewell, NEVER, Peer};
+use peer::{Due, Farewell, Flags, Peer};
 
 /// What the engine wants done.
 #[derive(Debug)]
@@ -53,6 +53,8 @@ pub struct Taken {
 const REQUESTS_PER_OFFER: usize = 16;
 /// Polls and held calls that are served in one turn: with the sends, about 3 ms.
 const SERVED_PER_TURN: usize = 256;
+/// Deadlines that are looked at in one turn.
+const EXPIRED_PER_TURN: usize = 1024;
 /// Connections that a drain looks at in one turn.
 const DRAINED_PER_TURN: usize = 4096;
 
@@ -106,17 +108,24 @@ impl Engine {
     }
 
     /// A connection was accepted.
-    pub fn accept(&mut self, now: Now, key: ConnectionKey, address: IpAddr) {
+    pub fn accept(&mut self, now: Now, key: ConnectionKey) {
         let mut exchange = Exchange::default();
         if self.is_draining {
             exchange.close_after_answer();
         }
-        self.peers.insert(key, Peer::new(exchange, address));
+        self.peers.insert(key, Peer::new(exchange));
         self.set_deadline(now, key);
     }
 
-    /// Offers a connection's unread input from its start.
-    pub fn receive(&mut self, now: Now, key: ConnectionKey, input: &[u8]) -> Taken {
+    /// Offers a connection's unread input from its start. `origin` says where it comes from; it is asked only by
+    /// what counts by address, so that an address need not be kept for each connection.
+    pub fn receive(
+        &mut self,
+        now: Now,
+        key: ConnectionKey,
+        input: &[u8],
+        origin: &dyn Fn() -> IpAddr,
+    ) -> Taken {
         let mut consumed = 0;
         for _ in 0..REQUESTS_PER_OFFER {
             let Some(peer) = self.peers.get_mut(key) else {
@@ -126,14 +135,14 @@ impl Engine {
             if peer.farewell != Farewell::None && before != Phase::Answering {
                 return throw_away(input);
             }
-            if before == Phase::Answering || peer.is_stalled {
+            if before == Phase::Answering || peer.flags.has(Flags::STALLED) {
                 // One that does not take its answers gets no more work done.
                 return self.pause(now, key, consumed);
             }
             let received = (peer.exchange).receive(&input[consumed..], &self.settings.limits);
             consumed += received.consumed;
             match received.event {
-                Event::Request(request) => self.request(now, key, &request),
+                Event::Request(request) => self.request(now, key, &request, origin),
                 Event::Rejected(rejection) => self.answer(now, key, &Outcome::Rejected(rejection)),
                 Event::Continue => {
                     self.outputs.push_back(Output::Send(key, CONTINUE.into()));
@@ -159,7 +168,7 @@ impl Engine {
 
     fn pause(&mut self, now: Now, key: ConnectionKey, consumed: usize) -> Taken {
         if let Some(peer) = self.peers.get_mut(key) {
-            peer.is_paused = true;
+            peer.flags.set(Flags::PAUSED);
             self.set_deadline(now, key);
         }
         Taken {
@@ -170,7 +179,7 @@ impl Engine {
 
     fn resume(&mut self, key: ConnectionKey) {
         if let Some(peer) = self.peers.get_mut(key)
-            && std::mem::take(&mut peer.is_paused)
+            && peer.flags.clear(Flags::PAUSED)
         {
             self.outputs.push_back(Output::Resume(key));
         }
@@ -184,7 +193,7 @@ impl Engine {
         let Some(peer) = self.peers.get_mut(key) else {
             return;
         };
-        peer.hung_up = true;
+        peer.flags.set(Flags::HUNG_UP);
         if peer.exchange.phase() == Phase::Answering && peer.route == Some(Route::Longpoll) {
             self.leave(now, key);
         }
@@ -196,7 +205,7 @@ impl Engine {
         let Some(peer) = self.peers.get_mut(key) else {
             return;
         };
-        peer.has_ended = true;
+        peer.flags.set(Flags::ENDED);
         peer.exchange.close_after_answer();
         match peer.farewell {
             Farewell::Finished => self.close(key),
@@ -231,7 +240,7 @@ impl Engine {
     /// Some of what was sent could not go out yet; said again whenever some more has.
     pub fn stalled(&mut self, now: Now, key: ConnectionKey) {
         if let Some(peer) = self.peers.get_mut(key) {
-            peer.is_stalled = true;
+            peer.flags.set(Flags::STALLED);
             self.set_due(now, key, self.settings.send_ms);
         }
     }
@@ -241,7 +250,7 @@ impl Engine {
         let Some(peer) = self.peers.get_mut(key) else {
             return;
         };
-        peer.is_stalled = false;
+        peer.flags.clear(Flags::STALLED);
         if peer.exchange.phase() != Phase::Answering {
             self.resume(key);
         }
@@ -254,10 +263,10 @@ impl Engine {
             return;
         };
         let and_close = peer.farewell == Farewell::Finishing { and_close: true };
-        if and_close || peer.has_ended {
+        if and_close || peer.flags.has(Flags::ENDED) {
             return self.close(key);
         }
-        peer.is_stalled = false;
+        peer.flags.clear(Flags::STALLED);
         peer.farewell = Farewell::Finished;
         self.set_deadline(now, key);
     }
@@ -275,17 +284,20 @@ impl Engine {
         }
     }
 
-    /// Ends what has come due.
+    /// Ends what has come due, so many at a time: while more has, [`Engine::deadline_ms`] is past.
     pub fn expire(&mut self, now: Now) {
-        while let Some(key) = self.deadlines.pop_due(now.monotonic_ms) {
+        for _ in 0..EXPIRED_PER_TURN {
+            let Some(key) = self.deadlines.pop_due(now.monotonic_ms) else {
+                return;
+            };
             let Some(peer) = self.peers.get_mut(key) else {
                 continue;
             };
-            if peer.due_ms <= now.monotonic_ms {
-                peer.queued_ms = NEVER;
+            if peer.due.is_past(now) {
+                peer.queued = Due::NEVER;
                 self.time_out(now, key);
-            } else if peer.queued_ms <= now.monotonic_ms {
-                peer.queued_ms = NEVER;
+            } else if peer.queued.is_past(now) {
+                peer.queued = Due::NEVER;
                 self.queue_deadline(key);
             }
         }
@@ -367,5 +379,5 @@ fn throw_away(input: &[u8]) -> Taken {
 }
 
 fn ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(NEVER)
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -5,8 +5,6 @@
 //! answered there is none: a parked poll costs no timer. Deadlines mostly move later, so the queue is
 //! lazy: an entry that comes due too early is queued again (see `timers`).
 
-use std::net::IpAddr;
-
 use super::{Engine, Output};
 use crate::api::{Outcome, Route};
 use crate::chat::HeldKey;
@@ -16,32 +14,76 @@ use crate::model::{ConnectionKey, Now};
 /// How long a closed connection's input is thrown away, at most, while the peer has not ended: a reset
 /// would destroy the answer that it has not read yet (RFC 9112 §9.6).
 const LINGER_MS: u64 = 5_000;
-/// Deadlines come due in steps of this length, so that many that lie close together cost one turn.
+/// Deadlines come due in steps of this length, so that many that lie close together cost one turn and share a bucket.
 const STEP_MS: u64 = 128;
-/// No deadline.
-pub(super) const NEVER: u64 = u64::MAX;
 
-/// What HTTP and chat know of one connection.
+/// A deadline, in steps of the monotonic clock: 17 years of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Due(u32);
+
+impl Due {
+    /// No deadline.
+    pub(super) const NEVER: Self = Self(u32::MAX);
+
+    /// The first step that is not before this time.
+    fn at(ms: u64) -> Self {
+        u32::try_from(ms.div_ceil(STEP_MS)).map_or(Self::NEVER, Self)
+    }
+
+    fn ms(self) -> u64 {
+        u64::from(self.0) * STEP_MS
+    }
+
+    /// Whether it is over.
+    pub(super) fn is_past(self, now: Now) -> bool {
+        self != Self::NEVER && self.ms() <= now.monotonic_ms
+    }
+}
+
+/// What HTTP and chat know of one connection. There may be a million: a test pins its size.
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) exchange: Exchange,
     /// The call under way, while the chat core holds it.
     pub(super) held: Option<HeldKey>,
     /// When what the connection waits for is over, and the time of its entry in the queue.
-    pub(super) due_ms: u64,
-    pub(super) queued_ms: u64,
+    pub(super) due: Due,
+    pub(super) queued: Due,
     /// Counts the exchanges, so that an answer finds the one that it is for.
     pub(super) number: u32,
-    pub(super) address: IpAddr,
     pub(super) route: Option<Route>,
-    /// The engine has said that it wants no more input; a resume is owed.
-    pub(super) is_paused: bool,
-    /// The peer has sent its FIN; `has_ended`: and all before it has been offered.
-    pub(super) hung_up: bool,
-    pub(super) has_ended: bool,
-    /// Some of what was sent is still queued.
-    pub(super) is_stalled: bool,
+    pub(super) flags: Flags,
     pub(super) farewell: Farewell,
+}
+
+/// What is so or not, in one byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Flags(u8);
+
+impl Flags {
+    /// The engine has said that it wants no more input; a resume is owed.
+    pub(super) const PAUSED: Self = Self(1 << 0);
+    /// The peer has sent its FIN.
+    pub(super) const HUNG_UP: Self = Self(1 << 1);
+    /// … and all before it has been offered.
+    pub(super) const ENDED: Self = Self(1 << 2);
+    /// Some of what was sent is still queued.
+    pub(super) const STALLED: Self = Self(1 << 3);
+
+    pub(super) fn has(self, flag: Self) -> bool {
+        self.0 & flag.0 != 0
+    }
+
+    pub(super) fn set(&mut self, flag: Self) {
+        self.0 |= flag.0;
+    }
+
+    /// Whether it was set.
+    pub(super) fn clear(&mut self, flag: Self) -> bool {
+        let was_set = self.has(flag);
+        self.0 &= !flag.0;
+        was_set
+    }
 }
 
 /// How far our own end of a connection is.
@@ -57,19 +99,15 @@ pub(super) enum Farewell {
 
 impl Peer {
     /// A connection that has just been accepted.
-    pub(super) fn new(exchange: Exchange, address: IpAddr) -> Self {
+    pub(super) fn new(exchange: Exchange) -> Self {
         Self {
             exchange,
             held: None,
-            due_ms: NEVER,
-            queued_ms: NEVER,
+            due: Due::NEVER,
+            queued: Due::NEVER,
             number: 0,
-            address,
             route: None,
-            is_paused: false,
-            hung_up: false,
-            has_ended: false,
-            is_stalled: false,
+            flags: Flags::default(),
             farewell: Farewell::None,
         }
     }
@@ -109,7 +147,7 @@ impl Engine {
     /// What the connection waits for has not come in time.
     pub(super) fn time_out(&mut self, now: Now, key: ConnectionKey) {
         let peer = self.peers.get_mut(key).expect("it has a deadline");
-        if peer.is_stalled || peer.farewell != Farewell::None {
+        if peer.flags.has(Flags::STALLED) || peer.farewell != Farewell::None {
             return self.close(key);
         }
         match peer.exchange.timed_out() {
@@ -126,12 +164,12 @@ impl Engine {
         let settings = &self.settings;
         let wait_ms = match peer.exchange.phase() {
             // Only what goes out moves this one: what the peer sends is no sign that it takes its answers.
-            _ if peer.is_stalled => return,
+            _ if peer.flags.has(Flags::STALLED) => return,
             _ if peer.farewell != Farewell::None => LINGER_MS,
             Phase::Idle => settings.idle_ms,
             Phase::Receiving => settings.header_ms,
             Phase::Lingering => LINGER_MS,
-            Phase::Answering => NEVER,
+            Phase::Answering => u64::MAX,
         };
         self.set_due(now, key, wait_ms);
     }
@@ -139,9 +177,7 @@ impl Engine {
     /// Sets when the connection is given up.
     pub(super) fn set_due(&mut self, now: Now, key: ConnectionKey, wait_ms: u64) {
         if let Some(peer) = self.peers.get_mut(key) {
-            peer.due_ms = (now.monotonic_ms.checked_add(wait_ms))
-                .and_then(|due_ms| due_ms.checked_next_multiple_of(STEP_MS))
-                .unwrap_or(NEVER);
+            peer.due = Due::at(now.monotonic_ms.saturating_add(wait_ms));
             self.queue_deadline(key);
         }
     }
@@ -149,10 +185,36 @@ impl Engine {
     /// Makes sure that the connection comes up in the queue when it is due, or before.
     pub(super) fn queue_deadline(&mut self, key: ConnectionKey) {
         if let Some(peer) = self.peers.get_mut(key)
-            && peer.due_ms < peer.queued_ms
+            && peer.due < peer.queued
         {
-            peer.queued_ms = peer.due_ms;
-            self.deadlines.schedule(peer.due_ms, key);
+            peer.queued = peer.due;
+            self.deadlines.schedule(peer.due.ms(), key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arena::SideTable;
+    use crate::model::Connection;
+
+    #[test]
+    fn what_is_known_of_a_parked_connection_is_small() {
+        assert_eq!(SideTable::<Peer, Connection>::SLOT_BYTES, 48);
+    }
+
+    #[test]
+    fn a_deadline_is_never_early_and_a_step_late_at_most() {
+        for ms in [0, 1, 127, 128, 129, 1_000_000] {
+            let due = Due::at(ms);
+            assert!((ms..ms + STEP_MS).contains(&due.ms()), "{ms}");
+        }
+        assert_eq!(Due::at(u64::MAX), Due::NEVER);
+        let end_of_time = Now {
+            monotonic_ms: u64::MAX,
+            unix_ms: 0,
+        };
+        assert!(!Due::NEVER.is_past(end_of_time));
     }
 }

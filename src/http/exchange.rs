@@ -3,7 +3,8 @@
 //! One request at a time: while an answer is owed, input waits with the caller, so that answers go
 //! out in the order of their requests and a peer that pipelines is slowed by its own socket. A request
 //! that is all in the input is borrowed from it; only one whose body is still to come, or is chunked,
-//! is copied. A head that is not all here stays with the caller, and no byte of it is looked at again.
+//! is copied. A head that is not all here stays with the caller, and what was searched of it for its end is not
+//! searched again (but for a block's rest).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -24,13 +25,16 @@ const HEAD: &[u8] = b"HEAD ";
 /// Empty lines before a request: RFC 9112 §2.2 wants at least one to be ignored.
 const EMPTY_LINES_MAX: u8 = 4;
 
-/// The state of one connection.
+/// The state of one connection. There may be a million: a test pins its size.
 #[derive(Debug)]
 pub struct Exchange {
     reading: Reading,
     writing: Writing,
     /// What an answer may promise at most, whatever its request asks for.
     after: After,
+    /// The request whose body is being read, and only while it is: in `Reading` itself it would cost
+    /// every connection eight bytes more.
+    partial: Option<Box<Partial>>,
 }
 
 /// How far the next request is read.
@@ -38,16 +42,35 @@ pub struct Exchange {
 enum Reading {
     /// None of it came. `receive` goes on; there is nothing to time out but idleness.
     Idle { empty_lines: u8 },
-    /// Part of its head is with the caller, and its end is not in the first `searched` bytes.
+    /// Part of its head is with the caller, and its end is not in what was `searched`.
     /// `receive` goes on, `timed_out` gives up.
     /// `is_head`: what is here begins a HEAD request, whose answer has no body.
-    Head { searched: u32, is_head: bool },
-    /// Its head is here, not all of its body. `receive` goes on, `timed_out` gives up.
-    Body(Box<Partial>),
+    Head { searched: Searched, is_head: bool },
+    /// Its head is here, not all of its body, and `Exchange::partial` has what is. `receive` goes on,
+    /// `timed_out` gives up.
+    Body,
     /// One was handed out or refused, and its answer is owed: `receive` takes nothing until `answered`.
     Held,
     /// There will be none. `receive` takes and forgets everything.
     Over,
+}
+
+/// How far the caller's input was searched for a head's end, in blocks: exact to a block, which is searched
+/// again, and small.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Searched(u16);
+
+impl Searched {
+    const BLOCK: usize = 64;
+
+    /// Rounds down. What is beyond 4 MiB is searched anew, which is slow, never wrong.
+    fn new(bytes: usize) -> Self {
+        Self(u16::try_from(bytes / Self::BLOCK).unwrap_or(u16::MAX))
+    }
+
+    fn bytes(self) -> usize {
+        usize::from(self.0) * Self::BLOCK
+    }
 }
 
 /// What is owed to the peer.
@@ -117,6 +140,7 @@ impl Default for Exchange {
             reading: Reading::Idle { empty_lines: 0 },
             writing: Writing::Silent,
             after: After::KeepAlive,
+            partial: None,
         }
     }
 }
@@ -127,8 +151,11 @@ impl Exchange {
     pub fn receive<'a>(&mut self, input: &'a [u8], limits: &Limits) -> Received<'a> {
         match mem::replace(&mut self.reading, Reading::Held) {
             Reading::Idle { empty_lines } => self.receive_start(empty_lines, input, limits),
-            Reading::Head { searched, .. } => self.receive_head(searched as usize, input, limits),
-            Reading::Body(partial) => self.receive_body(partial, input, limits.body_max),
+            Reading::Head { searched, .. } => self.receive_head(searched.bytes(), input, limits),
+            Reading::Body => {
+                let partial = self.partial.take().expect("a body is of a request");
+                self.receive_body(partial, input, limits.body_max)
+            }
             Reading::Held => need_more(0),
             Reading::Over => {
                 self.reading = Reading::Over;
@@ -172,7 +199,10 @@ impl Exchange {
     pub fn timed_out(&mut self) -> Option<Rejection> {
         let framing = match &self.reading {
             Reading::Head { is_head, .. } => unread_framing(if *is_head { HEAD } else { b"" }),
-            Reading::Body(partial) => partial.head.framing(),
+            Reading::Body => {
+                let partial = self.partial.take().expect("a body is of a request");
+                partial.head.framing()
+            }
             Reading::Idle { .. } | Reading::Held | Reading::Over => return None,
         };
         self.reading = Reading::Held;
@@ -184,7 +214,7 @@ impl Exchange {
     pub fn phase(&self) -> Phase {
         match self.reading {
             Reading::Idle { .. } => Phase::Idle,
-            Reading::Head { .. } | Reading::Body(_) => Phase::Receiving,
+            Reading::Head { .. } | Reading::Body => Phase::Receiving,
             Reading::Held => Phase::Answering,
             Reading::Over => Phase::Lingering,
         }
@@ -238,8 +268,7 @@ impl Exchange {
             Ok(end) => self.receive_parsed(end, input, limits.body_max),
             Err(searched) if window.len() < limits.head_max => {
                 self.reading = Reading::Head {
-                    // Beginning anew is slow, never wrong.
-                    searched: u32::try_from(searched).unwrap_or(0),
+                    searched: Searched::new(searched),
                     is_head: window.starts_with(HEAD),
                 };
                 need_more(0)
@@ -316,7 +345,8 @@ impl Exchange {
         match partial.decoder.decode(input, &mut partial.body, body_max) {
             Err(what) => self.reject(what, partial.head.framing(), input),
             Ok(decoded) if !decoded.done => {
-                self.reading = Reading::Body(partial);
+                self.reading = Reading::Body;
+                self.partial = Some(partial);
                 need_more(decoded.consumed)
             }
             Ok(decoded) => {

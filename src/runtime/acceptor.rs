@@ -10,7 +10,6 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
@@ -105,12 +104,12 @@ impl Acceptor {
     }
 
     /// The next newcomer; those for whom there is no `room` are refused.
-    pub(super) fn accept(&mut self, room: bool) -> Option<(TcpStream, SocketAddr)> {
+    pub(super) fn accept(&mut self, room: bool) -> Option<TcpStream> {
         while self.accepts_left > 0 && self.back_off.is_none() {
             let index = self.next_pending()?;
             self.accepts_left -= 1;
             match self.entrances[index].listener.accept() {
-                Ok(newcomer) if room => {
+                Ok((newcomer, _)) if room => {
                     self.distressed = false;
                     return Some(newcomer);
                 }

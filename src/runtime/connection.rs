@@ -12,7 +12,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::Shutdown;
+use std::net::{IpAddr, Ipv4Addr, Shutdown};
 use std::sync::Arc;
 
 use mio::event::Event;
@@ -41,6 +41,20 @@ pub struct Taken {
     pub consumed: usize,
     /// Whether it waits for what comes behind the bytes offered. If not, the connection is paused.
     pub wants_more: bool,
+}
+
+/// Where input comes from.
+#[derive(Debug)]
+pub struct Origin<'a>(&'a TcpStream);
+
+impl Origin<'_> {
+    /// The peer's address; the unspecified one (0.0.0.0) for a peer that has reset the connection meanwhile.
+    ///
+    /// Asks the system: hardly anything wants to know, and an address kept for each connection is memory.
+    pub fn address(&self) -> IpAddr {
+        let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        self.0.peer_addr().map_or(unknown, |peer| peer.ip())
+    }
 }
 
 /// What is known of the other end. What was said once may be said again.
@@ -197,7 +211,11 @@ impl Connection {
                 .any(Flags::PAUSED | Flags::ENDED | Flags::GONE | Flags::CLOSING)
     }
 
-    pub(super) fn read(&mut self, reader: &mut Reader, mut take: impl FnMut(&[u8]) -> Taken) {
+    pub(super) fn read(
+        &mut self,
+        reader: &mut Reader,
+        mut take: impl FnMut(&[u8], &Origin<'_>) -> Taken,
+    ) {
         if self.flags.any(Flags::GONE | Flags::CLOSING) {
             return;
         }
@@ -258,18 +276,24 @@ impl Connection {
     }
 
     /// Offers what is left over with `fresh` behind it, and keeps what is not consumed.
-    fn offer(&mut self, fresh: &[u8], leftover_max: usize, take: &mut impl FnMut(&[u8]) -> Taken) {
+    fn offer(
+        &mut self,
+        fresh: &[u8],
+        leftover_max: usize,
+        take: &mut impl FnMut(&[u8], &Origin<'_>) -> Taken,
+    ) {
         let mut input = match &mut self.held {
             Some(held) => std::mem::take(&mut held.input),
             None => Vec::new(),
         };
+        let origin = Origin(&self.socket);
         let taken = if input.is_empty() {
-            let taken = take(fresh);
+            let taken = take(fresh, &origin);
             input.extend_from_slice(&fresh[taken.consumed..]);
             taken
         } else {
             input.extend_from_slice(fresh);
-            let taken = take(&input);
+            let taken = take(&input, &origin);
             input.drain(..taken.consumed);
             taken
         };

@@ -24,7 +24,7 @@ mod refused;
 #[cfg(test)]
 mod tests;
 
-pub use self::connection::{Flushed, Peer, Taken};
+pub use self::connection::{Flushed, Origin, Peer, Taken};
 pub use self::listener::BindError;
 pub use self::mailbox::Mailbox;
 
@@ -200,7 +200,11 @@ impl Reactor {
     ///
     /// # Panics
     /// If `take` leaves more than a head and a full read unconsumed: it must consume or reject before.
-    pub fn read(&mut self, key: ConnectionKey, take: impl FnMut(&[u8]) -> Taken) -> Peer {
+    pub fn read(
+        &mut self,
+        key: ConnectionKey,
+        take: impl FnMut(&[u8], &Origin<'_>) -> Taken,
+    ) -> Peer {
         let Some(connection) = self.connections.get_mut(key) else {
             return Peer::default();
         };
@@ -212,13 +216,13 @@ impl Reactor {
     }
 
     /// A newcomer, from each listener in turn; at most `ACCEPTS_MAX` a turn are accepted or refused.
-    pub fn next_accepted(&mut self) -> Option<(ConnectionKey, SocketAddr)> {
+    pub fn next_accepted(&mut self) -> Option<ConnectionKey> {
         loop {
             let room = self.connections.len() < self.connections_max;
-            let (socket, address) = self.acceptor.accept(room)?;
+            let socket = self.acceptor.accept(room)?;
             let key = self.connections.insert(Connection::new(socket));
             match self.register(key) {
-                Ok(()) => return Some((key, address)),
+                Ok(()) => return Some(key),
                 // The kernel's own bound on watches or memory: no room after all.
                 Err(_) => {
                     let connection = self.connections.remove(key);

@@ -137,7 +137,8 @@ impl World {
         let line = self.lines.get_mut(&id).expect("listed");
         let Some(key) = line.key else { return };
         let (was_stalled, had_taken) = (line.is_stalled, line.taken);
-        line.read(rng, |input| engine.receive(*now, key, input));
+        let origin = || IpAddr::V4(Ipv4Addr::new(10, 0, 0, (id % 7) as u8));
+        line.read(rng, |input| engine.receive(*now, key, input, &origin));
         let taken = line.taken;
         let is_idle = !was_stalled || line.is_finishing || taken == had_taken;
         for at in 0..line.asked.len() {
@@ -177,8 +178,7 @@ impl World {
                 let key = self.keys.insert(id);
                 line.key = Some(key);
                 self.trace.note(format_args!("accept line {id} as {key:?}"));
-                let address = IpAddr::V4(Ipv4Addr::new(10, 0, 0, (id % 7) as u8));
-                self.engine.accept(self.now, key, address);
+                self.engine.accept(self.now, key);
             }
         }
     }

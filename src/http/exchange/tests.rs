@@ -9,23 +9,31 @@ const LIMITS: Limits = Limits {
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 
 #[test]
-fn the_state_is_twenty_four_bytes() {
-    assert_eq!(size_of::<Exchange>(), 24);
+fn the_state_of_a_connection_is_small() {
+    assert_eq!(size_of::<Exchange>(), 16);
 }
 
 #[test]
-fn no_byte_of_a_head_is_searched_twice() {
-    // With one byte at a time, what is left to search never exceeds the new byte and a line end.
-    let head = [&GET[..GET.len() - 2], b"A: b\r\nC\r\r\r\nD: e\r\n\r\n"].concat();
+fn what_was_searched_of_a_head_is_not_searched_again() {
+    // With one byte at a time, what is left to search never exceeds a block, the new byte and a line end.
+    let long = [b"L: ", &[b'x'; 3 * Searched::BLOCK][..], b"\r\n"].concat();
+    let end = &b"A: b\r\nC\r\r\r\nD: e\r\n\r\n"[..];
+    let head = [&GET[..GET.len() - 2], &long, end].concat();
     let mut exchange = Exchange::default();
     for length in 1..head.len() {
         exchange.receive(&head[..length], &LIMITS);
         let Reading::Head { searched, .. } = exchange.reading else {
             panic!("{:?} after {length} bytes", exchange.reading);
         };
-        let searched = searched as usize;
-        assert!(length - searched <= 2, "{searched} of {length} searched");
+        let searched = searched.bytes();
+        let left = length - searched;
+        assert!(
+            left < 2 + Searched::BLOCK,
+            "{searched} of {length} searched"
+        );
     }
+    let whole = exchange.receive(&head, &LIMITS);
+    assert_eq!(whole.consumed, head.len(), "its end is found");
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn a_request_in_pieces_is_offered_whole() {
         until(&mut reactor, |reactor| {
             let key = reactor.next_ready()?;
             let mut seen = Vec::new();
-            reactor.read(key, |bytes| {
+            reactor.read(key, |bytes, _| {
                 seen = bytes.to_vec();
                 let complete = bytes.ends_with(b"\n");
                 Taken {
@@ -44,7 +44,7 @@ fn a_consumer_that_never_rejects_is_a_bug() {
     let sender = thread::spawn(move || client.write_all(&[b'x'; 1 << 20]));
     until(&mut reactor, |reactor| -> Option<()> {
         let key = reactor.next_ready()?;
-        reactor.read(key, |_| Taken {
+        reactor.read(key, |_, _| Taken {
             consumed: 0,
             wants_more: true,
         });
@@ -63,7 +63,7 @@ fn a_sender_without_end_delays_the_others_by_little() {
     until(&mut reactor, |reactor| {
         let key = reactor.next_ready()?;
         let before = reactor.reader.calls;
-        reactor.read(key, |bytes| {
+        reactor.read(key, |bytes, _| {
             gathered += bytes.len();
             all(bytes)
         });
@@ -95,7 +95,7 @@ fn input_behind_a_pause_stays_in_the_kernel_and_its_fin_is_told_at_once() {
         assert!(reactor.has_work());
         peer = until(&mut reactor, |reactor| {
             let key = reactor.next_ready()?;
-            Some(reactor.read(key, |bytes| {
+            Some(reactor.read(key, |bytes, _| {
                 gathered.push(bytes[0]);
                 only(1)
             }))
@@ -121,7 +121,7 @@ fn a_pause_holds_up_the_peer() {
     reactor.wait(Some(Duration::ZERO)).unwrap();
     // It is looked at, since that much could hide the peer's end; nothing is taken.
     assert_eq!(reactor.next_ready(), Some(key));
-    assert!(reactor.read(key, |_| panic!("it is paused")).flooded);
+    assert!(reactor.read(key, |_, _| panic!("it is paused")).flooded);
     assert_eq!(reactor.reader.calls, calls);
 
     reactor.resume(key);
@@ -138,7 +138,7 @@ fn a_little_behind_a_pause_is_no_flood() {
     client.write_all(&[b'y'; 1000]).unwrap();
     let peer = until(&mut reactor, |reactor| {
         let key = reactor.next_ready()?;
-        Some(reactor.read(key, |_| panic!("it is paused")))
+        Some(reactor.read(key, |_, _| panic!("it is paused")))
     });
     assert_eq!(peer, Peer::default());
 }
@@ -160,7 +160,7 @@ fn a_flood_that_came_before_a_pause_needs_no_event_to_be_seen() {
     // All that was read is consumed; the rest fills the kernel's buffer, and nothing will tell of it.
     let peer = until(&mut reactor, |reactor| {
         (reactor.next_ready()? == key).then_some(())?;
-        Some(reactor.read(key, |bytes| Taken {
+        Some(reactor.read(key, |bytes, _| Taken {
             consumed: bytes.len(),
             wants_more: false,
         }))
@@ -176,7 +176,7 @@ fn much_that_came_before_a_pause_is_a_flood_too() {
     let mut seen = 0;
     let peer = until(&mut reactor, |reactor| {
         let key = reactor.next_ready()?;
-        let peer = reactor.read(key, |bytes| {
+        let peer = reactor.read(key, |bytes, _| {
             seen = bytes.len();
             Taken {
                 consumed: 0,
@@ -239,7 +239,7 @@ fn more_than_a_turn_can_read_are_served_in_the_next() {
     until(&mut reactor, |reactor| {
         let before = served.len();
         while let Some(key) = reactor.next_ready() {
-            reactor.read(key, |bytes| {
+            reactor.read(key, |bytes, _| {
                 served.push(key);
                 all(bytes)
             });
@@ -250,4 +250,21 @@ fn more_than_a_turn_can_read_are_served_in_the_next() {
     served.sort();
     served.dedup();
     assert_eq!(served.len(), count);
+}
+
+#[test]
+fn the_origin_of_input_can_be_asked_for() {
+    let mut reactor = reactor();
+    let (mut client, _) = pair(&mut reactor);
+    client.write_all(b"a").unwrap();
+    let address = until(&mut reactor, |reactor| {
+        let key = reactor.next_ready()?;
+        let mut address = None;
+        reactor.read(key, |bytes, origin| {
+            address = Some(origin.address());
+            all(bytes)
+        });
+        address
+    });
+    assert_eq!(address, client.local_addr().unwrap().ip());
 }

@@ -1,8 +1,8 @@
-//! One connection: its socket, what it is ready for, input left over and output unsent.
+//! One connection: its socket, what it is ready for, and how it is read and written.
 //!
-//! This is what a parked poll costs here, and there may be a million of them: a descriptor, a few flags, and one pointer
-//! that is null between requests. All reads go through the loop's one scratch buffer, and only
-//! input that the consumer could not use yet, or output that the peer did not take yet, lives on the heap.
+//! This is what a parked poll costs here, and there may be a million of them: a descriptor and a few flags. All reads
+//! go through the loop's one scratch buffer, and only input that the consumer could not use yet, or output
+//! that the peer did not take yet, lives on the heap (`held`).
 //!
 //! Reading is the one place where an edge could be lost, so its rule is short: `READABLE` is set by
 //! an event, and cleared only by a read that proves the socket empty. That is a read that would block, or one that
@@ -10,29 +10,27 @@
 //! comes later is a new edge. (Urgent data alone ends a read early; a peer that sends it waits for itself.) One
 //! thing has no later edge: the FIN. Once it was seen (`HUNG_UP`) only a read of 0 clears `READABLE`.
 
-use std::collections::VecDeque;
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown};
 use std::sync::Arc;
 
 use mio::event::Event;
 use mio::net::TcpStream;
-use mio::{Interest, Registry, Token};
-use socket2::SockRef;
+use mio::{Interest, Registry};
 
 use super::flags::Flags;
+use super::held::{Held, Unsent, count_sent};
+use super::token;
+use crate::model::ConnectionKey;
 
 /// Bytes of one read. A request fits many times over; a socket's usual buffer is emptied in two.
-const READ_MAX: usize = 64 * 1024;
+pub(super) const READ_MAX: usize = 64 * 1024;
 
 /// Reads for one connection in one turn, so that who sends without end delays the others by little.
 const READ_CALLS_MAX: usize = 4;
 
 /// Input behind a pause that is still taken for pipelining: two heads of the default size.
 const PIPELINED_MAX: usize = 32 * 1024;
-
-/// Pieces of output given to the kernel at once.
-const PIECES_MAX: usize = 32;
 
 /// What a consumer did with the input that it was offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,18 +85,15 @@ pub enum Flushed {
 /// The loop's own part of reading.
 pub(super) struct Reader {
     scratch: Box<[u8]>,
-    leftover_max: usize,
     /// System calls, counted to prove that a request that fits costs one.
     #[cfg(test)]
     pub(super) calls: usize,
 }
 
 impl Reader {
-    pub(super) fn new(head_max: usize) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             scratch: vec![0; READ_MAX].into_boxed_slice(),
-            // A consumer that wants more holds at most an unfinished head, and then one read is added.
-            leftover_max: head_max + READ_MAX,
             #[cfg(test)]
             calls: 0,
         }
@@ -114,34 +109,9 @@ impl Reader {
     }
 }
 
-/// What a connection holds only while a request is half read or an answer half sent.
-#[derive(Default)]
-struct Held {
-    /// Input that was offered and not consumed.
-    input: Vec<u8>,
-    /// Output behind the first piece in the outbox, or after a short write all of it.
-    output: VecDeque<Arc<[u8]>>,
-    /// Bytes of the first of `output` that went.
-    sent: usize,
-}
-
-impl Held {
-    fn skip(&mut self, mut sent: usize) {
-        sent += self.sent;
-        while let Some(first) = self.output.front()
-            && sent >= first.len()
-        {
-            sent -= first.len();
-            self.output.pop_front();
-        }
-        self.sent = sent;
-    }
-}
-
 pub(super) struct Connection {
     socket: TcpStream,
     flags: Flags,
-    held: Option<Box<Held>>,
 }
 
 impl Connection {
@@ -149,7 +119,6 @@ impl Connection {
         Self {
             socket,
             flags: Flags::default(),
-            held: None,
         }
     }
 
@@ -213,6 +182,8 @@ impl Connection {
 
     pub(super) fn read(
         &mut self,
+        key: ConnectionKey,
+        held: &mut Held,
         reader: &mut Reader,
         mut take: impl FnMut(&[u8], &Origin<'_>) -> Taken,
     ) {
@@ -220,16 +191,15 @@ impl Connection {
             return;
         }
         if self.flags.any(Flags::PAUSED) {
-            return self.look(reader);
+            return self.look(key, held, reader);
         }
-        if self.flags.clear_old(Flags::REOFFER) && self.holds_input() {
-            self.offer(&[], reader.leftover_max, &mut take);
+        if self.flags.clear_old(Flags::REOFFER) && self.flags.any(Flags::HOLDS_INPUT) {
+            self.offer(key, held, &[], &mut take);
         }
         for _ in 0..READ_CALLS_MAX {
             if !self.wants_socket() {
                 break;
             }
-            let leftover_max = reader.leftover_max;
             match reader.read(&self.socket) {
                 Ok([]) => {
                     self.flags.set(Flags::ENDED | Flags::HUNG_UP);
@@ -239,7 +209,7 @@ impl Connection {
                     if fresh.len() < READ_MAX && !self.flags.any(Flags::HUNG_UP) {
                         self.flags.clear(Flags::READABLE);
                     }
-                    self.offer(fresh, leftover_max, &mut take);
+                    self.offer(key, held, fresh, &mut take);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.flags.clear(Flags::READABLE);
@@ -249,7 +219,7 @@ impl Connection {
             }
         }
         if self.flags.any(Flags::PAUSED) {
-            self.look(reader);
+            self.look(key, held, reader);
         }
     }
 
@@ -257,14 +227,14 @@ impl Connection {
     ///
     /// Asked whenever unread input may be there, also right after the read that led to the pause: if the buffer is
     /// full by then, no event will come that tells of it.
-    fn look(&mut self, reader: &mut Reader) {
+    fn look(&mut self, key: ConnectionKey, held: &Held, reader: &mut Reader) {
         let is_known = self
             .flags
             .any(Flags::HUNG_UP | Flags::GONE | Flags::FLOODED);
         if is_known || !self.flags.any(Flags::READABLE) {
             return;
         }
-        let held = self.held.as_ref().map_or(0, |held| held.input.len());
+        let held = held.input.get(&key).map_or(0, Vec::len);
         let room = &mut reader.scratch[..PIPELINED_MAX.saturating_sub(held)];
         if self
             .socket
@@ -278,13 +248,14 @@ impl Connection {
     /// Offers what is left over with `fresh` behind it, and keeps what is not consumed.
     fn offer(
         &mut self,
+        key: ConnectionKey,
+        held: &mut Held,
         fresh: &[u8],
-        leftover_max: usize,
         take: &mut impl FnMut(&[u8], &Origin<'_>) -> Taken,
     ) {
-        let mut input = match &mut self.held {
-            Some(held) => std::mem::take(&mut held.input),
-            None => Vec::new(),
+        let mut input = match self.flags.clear_old(Flags::HOLDS_INPUT) {
+            true => held.input.remove(&key).unwrap_or_default(),
+            false => Vec::new(),
         };
         let origin = Origin(&self.socket);
         let taken = if input.is_empty() {
@@ -298,21 +269,19 @@ impl Connection {
             taken
         };
         assert!(
-            input.len() <= leftover_max,
+            input.len() <= held.input_max,
             "{} bytes of input were neither consumed nor rejected",
             input.len()
         );
-        let held_bytes = input.len();
-        if input.is_empty() {
-            self.let_go();
-        } else {
-            self.held_mut().input = input;
-        }
         if !taken.wants_more {
             self.flags.set(Flags::PAUSED);
-            if held_bytes > PIPELINED_MAX {
+            if input.len() > PIPELINED_MAX {
                 self.flags.set(Flags::FLOODED);
             }
+        }
+        if !input.is_empty() {
+            self.flags.set(Flags::HOLDS_INPUT);
+            held.input.insert(key, input);
         }
     }
 
@@ -320,11 +289,18 @@ impl Connection {
     pub(super) fn resume(&mut self) -> bool {
         self.flags.clear(Flags::PAUSED | Flags::FLOODED);
         self.flags.set(Flags::REOFFER);
-        self.holds_input() || self.flags.any(Flags::HUNG_UP | Flags::GONE) || self.wants_socket()
+        self.flags
+            .any(Flags::HOLDS_INPUT | Flags::HUNG_UP | Flags::GONE)
+            || self.wants_socket()
     }
 
     /// Takes bytes to be sent. Gives them back where nothing is before them: then they belong in the outbox.
-    pub(super) fn queue(&mut self, bytes: Arc<[u8]>) -> Option<Arc<[u8]>> {
+    pub(super) fn queue(
+        &mut self,
+        key: ConnectionKey,
+        held: &mut Held,
+        bytes: Arc<[u8]>,
+    ) -> Option<Arc<[u8]>> {
         if self.flags.any(Flags::GONE | Flags::CLOSING) || bytes.is_empty() {
             return None;
         }
@@ -335,7 +311,8 @@ impl Connection {
         if !self.flags.any(Flags::DIRTY | Flags::STALLED) {
             return Some(bytes);
         }
-        self.held_mut().output.push_back(bytes);
+        self.flags.set(Flags::HOLDS_OUTPUT);
+        held.output.entry(key).or_default().push_back(bytes);
         None
     }
 
@@ -348,8 +325,11 @@ impl Connection {
     }
 
     /// Whether it was not yet closing.
-    pub(super) fn close(&mut self) -> bool {
-        self.held = None;
+    pub(super) fn close(&mut self, key: ConnectionKey, held: &mut Held) -> bool {
+        if self.flags.clear_old(Flags::HOLDS_INPUT) {
+            held.input.remove(&key);
+        }
+        self.drop_output(key, held);
         self.flags.set_new(Flags::CLOSING)
     }
 
@@ -360,20 +340,21 @@ impl Connection {
     /// Writes all that it can; `first` is what the outbox had for this connection.
     pub(super) fn flush(
         &mut self,
+        key: ConnectionKey,
+        held: &mut Held,
         first: Option<Arc<[u8]>>,
         registry: &Registry,
-        token: Token,
     ) -> Option<Flushed> {
         self.flags.clear(Flags::DIRTY);
         if self.flags.any(Flags::GONE | Flags::CLOSING) {
-            self.drop_output();
+            self.drop_output(key, held);
             return None;
         }
-        match self.try_flush(first, registry, token) {
+        match self.try_flush(key, held, first, registry) {
             Ok(flushed) => flushed,
             Err(_) => {
                 self.flags.set(Flags::GONE);
-                self.drop_output();
+                self.drop_output(key, held);
                 Some(Flushed::Broken)
             }
         }
@@ -381,16 +362,17 @@ impl Connection {
 
     fn try_flush(
         &mut self,
+        key: ConnectionKey,
+        held: &mut Held,
         first: Option<Arc<[u8]>>,
         registry: &Registry,
-        token: Token,
     ) -> io::Result<Option<Flushed>> {
-        let some_went = self.write(first)?;
-        if self.holds_output() {
+        let some_went = self.write(key, held, first)?;
+        if self.flags.any(Flags::HOLDS_OUTPUT) {
             let stalled_before = !self.flags.set_new(Flags::STALLED);
             if self.flags.set_new(Flags::WATCHED) {
                 let interest = Interest::READABLE | Interest::WRITABLE;
-                registry.reregister(&mut self.socket, token, interest)?;
+                registry.reregister(&mut self.socket, token(key), interest)?;
             }
             return Ok((some_went || !stalled_before).then_some(Flushed::Stalled));
         }
@@ -406,98 +388,39 @@ impl Connection {
     }
 
     /// Writes until all went or the kernel takes no more. Whether any went.
-    fn write(&mut self, first: Option<Arc<[u8]>>) -> io::Result<bool> {
-        let mut some_went = false;
+    fn write(
+        &mut self,
+        key: ConnectionKey,
+        held: &mut Held,
+        first: Option<Arc<[u8]>>,
+    ) -> io::Result<bool> {
+        if !self.flags.any(Flags::HOLDS_OUTPUT) {
+            let Some(first) = first else { return Ok(false) };
+            let sent = count_sent(|| (&self.socket).write(&first))?;
+            if sent < first.len() {
+                self.flags.set(Flags::HOLDS_OUTPUT);
+                held.output.insert(key, Unsent::rest_of(first, sent));
+            }
+            return Ok(sent > 0);
+        }
+        let unsent = held.output.entry(key).or_default();
         if let Some(first) = first {
-            if !self.holds_output() {
-                let sent = count_sent(|| (&self.socket).write(&first))?;
-                if sent < first.len() {
-                    let held = self.held_mut();
-                    held.sent = sent;
-                    held.output.push_back(first);
-                }
-                return Ok(sent > 0);
-            }
             // More was queued behind it in the same turn, and nothing of it can have gone.
-            self.held_mut().output.push_front(first);
+            unsent.push_front(first);
         }
-        while let Some(held) = &mut self.held
-            && !held.output.is_empty()
-        {
-            let (offered, sent) = write_pieces(&self.socket, held)?;
-            held.skip(sent);
-            some_went |= sent > 0;
-            if sent < offered {
-                break;
-            }
+        let some_went = unsent.write(&self.socket)?;
+        if unsent.is_empty() {
+            held.output.remove(&key);
+            self.flags.clear(Flags::HOLDS_OUTPUT);
         }
-        self.let_go();
         Ok(some_went)
     }
 
-    fn holds_input(&self) -> bool {
-        self.held
-            .as_ref()
-            .is_some_and(|held| !held.input.is_empty())
-    }
-
-    fn holds_output(&self) -> bool {
-        self.held
-            .as_ref()
-            .is_some_and(|held| !held.output.is_empty())
-    }
-
-    fn held_mut(&mut self) -> &mut Held {
-        self.held.get_or_insert_default()
-    }
-
-    fn drop_output(&mut self) {
-        if let Some(held) = &mut self.held {
-            held.output.clear();
-            held.sent = 0;
+    fn drop_output(&mut self, key: ConnectionKey, held: &mut Held) {
+        if self.flags.clear_old(Flags::HOLDS_OUTPUT) {
+            held.output.remove(&key);
         }
         self.flags.clear(Flags::STALLED);
-        self.let_go();
-    }
-
-    /// Frees what holds nothing.
-    fn let_go(&mut self) {
-        if !self.holds_input() && !self.holds_output() {
-            self.held = None;
-        }
-    }
-}
-
-/// Bytes offered and bytes that went.
-fn write_pieces(socket: &TcpStream, held: &Held) -> io::Result<(usize, usize)> {
-    let mut pieces = [IoSlice::new(&[]); PIECES_MAX];
-    let mut offered = 0;
-    let mut count = 0;
-    for (piece, bytes) in pieces.iter_mut().zip(&held.output) {
-        let unsent = if count == 0 {
-            &bytes[held.sent..]
-        } else {
-            bytes
-        };
-        *piece = IoSlice::new(unsent);
-        offered += unsent.len();
-        count += 1;
-    }
-    // Not `write_vectored`, which may raise SIGPIPE: a host that is no Rust program may not ignore that.
-    let socket = SockRef::from(socket);
-    let sent =
-        count_sent(|| socket.send_vectored_with_flags(&pieces[..count], libc::MSG_NOSIGNAL))?;
-    Ok((offered, sent))
-}
-
-/// A full socket is no error: nothing went.
-fn count_sent(mut write: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    loop {
-        match write() {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            outcome => return outcome,
-        }
     }
 }
 
@@ -509,19 +432,6 @@ mod tests {
     fn a_parked_connection_is_small() {
         // mio notes a stream's selector beside it in debug builds.
         let debug = size_of::<TcpStream>() - 4;
-        assert_eq!(size_of::<Connection>(), 16 + debug.next_multiple_of(8));
-    }
-
-    #[test]
-    fn skipping_what_went_ends_inside_a_piece() {
-        let mut held = Held::default();
-        held.output
-            .extend([Arc::from(*b"abc"), Arc::from(*b"defg")]);
-        held.skip(2);
-        assert_eq!((held.output.len(), held.sent), (2, 2));
-        held.skip(3);
-        assert_eq!((held.output.len(), held.sent), (1, 2));
-        held.skip(2);
-        assert_eq!((held.output.len(), held.sent), (0, 0));
+        assert_eq!(size_of::<Connection>(), 8 + debug.next_multiple_of(8));
     }
 }

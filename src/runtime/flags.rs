@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | an event, or a call that found out | `READABLE`, `HUNG_UP`, `ENDED`, `GONE`, `STALLED`, `FLOODED` |
 //! | the owner | `PAUSED`, `REOFFER`, `FINISHING`, `CLOSING` |
-//! | the loop's bookkeeping | `LISTED`, `DIRTY`, `WATCHED`, `FINISHED` |
+//! | the loop's bookkeeping | `LISTED`, `DIRTY`, `WATCHED`, `FINISHED`, `HOLDS_INPUT`, `HOLDS_OUTPUT` |
 //!
 //! `HUNG_UP`, `ENDED`, `GONE`, `WATCHED`, `FINISHING`, `FINISHED` and `CLOSING` are never taken back.
 
@@ -41,6 +41,11 @@ impl Flags {
     pub(super) const CLOSING: u16 = 1 << 12;
     /// Paused, with more input behind it than a peer has reason to send.
     pub(super) const FLOODED: u16 = 1 << 13;
+
+    /// Input that was offered and not consumed is held.
+    pub(super) const HOLDS_INPUT: u16 = 1 << 14;
+    /// Output that did not go is held.
+    pub(super) const HOLDS_OUTPUT: u16 = 1 << 15;
 
     pub(super) fn any(self, bits: u16) -> bool {
         self.0 & bits != 0

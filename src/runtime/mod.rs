@@ -18,6 +18,7 @@
 mod acceptor;
 mod connection;
 mod flags;
+mod held;
 mod listener;
 mod mailbox;
 mod refused;
@@ -39,7 +40,8 @@ use mio::event::Event;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use self::acceptor::Acceptor;
-use self::connection::{Connection, Reader};
+use self::connection::{Connection, READ_MAX, Reader};
+use self::held::Held;
 use self::listener::Listener;
 use crate::arena::Arena;
 use crate::config::Config;
@@ -73,6 +75,7 @@ pub struct Reactor {
     acceptor: Acceptor,
     connections: Arena<Connection, model::Connection>,
     connections_max: usize,
+    held: Held,
     reader: Reader,
     /// Each at most once: `Connection` knows whether it is listed.
     ready: VecDeque<ConnectionKey>,
@@ -108,7 +111,9 @@ impl Reactor {
             acceptor,
             connections: Arena::default(),
             connections_max,
-            reader: Reader::new(config.max_head),
+            // A consumer that wants more holds at most an unfinished head, and then one read is added.
+            held: Held::new(config.max_head + READ_MAX),
+            reader: Reader::new(),
             ready: VecDeque::new(),
             reads_left: 0,
             outbox: Vec::new(),
@@ -208,7 +213,7 @@ impl Reactor {
         let Some(connection) = self.connections.get_mut(key) else {
             return Peer::default();
         };
-        connection.read(&mut self.reader, take);
+        connection.read(key, &mut self.held, &mut self.reader, take);
         if connection.wants_socket() && connection.list() {
             self.ready.push_back(key);
         }
@@ -248,7 +253,7 @@ impl Reactor {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        if let Some(first) = connection.queue(bytes)
+        if let Some(first) = connection.queue(key, &mut self.held, bytes)
             && connection.mark_dirty()
         {
             self.outbox.push((key, Some(first)));
@@ -279,7 +284,7 @@ impl Reactor {
     /// Marks for [`Reactor::reap`]. Unsent output is thrown away, what was sent in this turn included.
     pub fn close(&mut self, key: ConnectionKey) {
         if let Some(connection) = self.connections.get_mut(key)
-            && connection.close()
+            && connection.close(key, &mut self.held)
         {
             self.closing.push(key);
         }
@@ -288,10 +293,11 @@ impl Reactor {
     /// Writes at once whatever is queued, and asks for writability only where the peer's window is full.
     pub fn flush(&mut self) {
         for (key, first) in self.outbox.drain(..) {
-            if let Some(connection) = self.connections.get_mut(key)
-                && let Some(flushed) = connection.flush(first, self.poll.registry(), token(key))
-            {
-                self.flushed.push_back((key, flushed));
+            if let Some(connection) = self.connections.get_mut(key) {
+                let registry = self.poll.registry();
+                if let Some(flushed) = connection.flush(key, &mut self.held, first, registry) {
+                    self.flushed.push_back((key, flushed));
+                }
             }
         }
     }
@@ -325,6 +331,7 @@ impl Reactor {
     pub fn end(&mut self) -> io::Result<()> {
         self.stop_accepting();
         self.connections = Arena::default();
+        self.held.clear();
         self.ready.clear();
         self.outbox.clear();
         self.flushed.clear();

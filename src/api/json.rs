@@ -2,32 +2,71 @@
 //!
 //! Messages are not here: the chat core keeps them ready-made.
 
-use std::fmt::Display;
+use std::fmt::Write;
 
 use crate::model::{ChatroomId, User, UserId};
 
 pub(super) fn user(user: &User) -> String {
-    let name = text(&user.name);
-    format!(r#"{{"userid":{},"username":{name}}}"#, user.id)
+    let mut json = String::new();
+    push_user(&mut json, user);
+    json
 }
 
 /// An array of users.
 pub(super) fn users(users: &[User]) -> String {
-    array(users.iter().map(user))
+    let mut json = String::new();
+    push_users(&mut json, users);
+    json
 }
 
 pub(super) fn chatroom(id: ChatroomId, admin: UserId, participants: &[User]) -> String {
-    let participants = users(participants);
-    format!(r#"{{"chatroomid":{id},"admin":{admin},"participants":{participants}}}"#)
+    let mut json = String::new();
+    put(
+        &mut json,
+        format_args!(r#"{{"chatroomid":{id},"admin":{admin},"participants":"#),
+    );
+    push_users(&mut json, participants);
+    json.push('}');
+    json
 }
 
-pub(super) fn array<T: Display>(items: impl Iterator<Item = T>) -> String {
-    let items: Vec<String> = items.map(|item| item.to_string()).collect();
-    format!("[{}]", items.join(","))
+/// An array of chatrooms' ids.
+pub(super) fn chatrooms(ids: &[ChatroomId]) -> String {
+    // An id's usual digits and its comma; more are made room for.
+    let mut json = String::with_capacity(2 + ids.len() * 8);
+    push_array(&mut json, ids, |json, id| put(json, format_args!("{id}")));
+    json
 }
 
 pub(super) fn error(code: &str, message: &str) -> String {
     format!(r#"{{"error":"{code}","message":{}}}"#, text(message))
+}
+
+fn push_user(json: &mut String, user: &User) {
+    let name = text(&user.name);
+    put(
+        json,
+        format_args!(r#"{{"userid":{},"username":{name}}}"#, user.id),
+    );
+}
+
+fn push_users(json: &mut String, users: &[User]) {
+    push_array(json, users, push_user);
+}
+
+fn push_array<T>(json: &mut String, items: &[T], push: impl Fn(&mut String, &T)) {
+    json.push('[');
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            json.push(',');
+        }
+        push(json, item);
+    }
+    json.push(']');
+}
+
+fn put(json: &mut String, text: std::fmt::Arguments<'_>) {
+    json.write_fmt(text).expect("a String takes all");
 }
 
 fn text(text: &str) -> String {

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use smallvec::SmallVec;
+
 use super::json;
 use super::route::Route;
 use crate::chat::{Failure, Reply};
@@ -11,6 +13,11 @@ use crate::config::Config;
 use crate::http::{After, Framing, Rejection, Response, Status, Version};
 use crate::job::Fault;
 use crate::model::Now;
+
+/// Fields of its own that a response has, at most, without an allocation.
+const FIELDS: usize = 2;
+/// Bytes of rendering room that are kept from one response to the next.
+const SCRATCH_MAX: usize = 64 * 1024;
 
 const JSON: &str = "application/json; charset=utf-8";
 /// When it is worth trying again where a queue was full: it is emptied many times a second.
@@ -44,6 +51,8 @@ pub struct Renderer {
     date: String,
     date_unix_s: u64,
     last: Option<Rendered>,
+    /// Where responses are rendered.
+    scratch: Vec<u8>,
 }
 
 /// A response to a list of messages.
@@ -57,7 +66,7 @@ struct Rendered {
 /// A response that is not rendered yet.
 struct Draft<'a> {
     status: u16,
-    fields: Vec<(&'static str, Cow<'a, str>)>,
+    fields: SmallVec<[(&'static str, Cow<'a, str>); FIELDS]>,
     body: Cow<'a, [u8]>,
 }
 
@@ -70,6 +79,7 @@ impl Renderer {
             date: String::new(),
             date_unix_s: u64::MAX,
             last: None,
+            scratch: Vec::new(),
         }
     }
 
@@ -78,15 +88,14 @@ impl Renderer {
         self.tell_time(now);
         let Outcome::Replied(_, Reply::Messages(list)) = outcome else {
             let draft = self.draft(outcome);
-            return draft.render(&self.date, framing).into();
+            return self.draw(&draft, framing);
         };
         match &self.last {
             Some(last) if Arc::ptr_eq(&last.list, list) && last.framing == framing => {
                 last.response.clone()
             }
             _ => {
-                let draft = Draft::ok(&list[..]);
-                let response: Arc<[u8]> = draft.render(&self.date, framing).into();
+                let response = self.draw(&Draft::ok(&list[..]), framing);
                 self.last = Some(Rendered {
                     list: list.clone(),
                     framing,
@@ -106,9 +115,25 @@ impl Renderer {
             version: Version::Http11,
             head_only: false,
         };
-        Draft::error(503, "overloaded", message)
-            .with("Retry-After", OVERLOADED_RETRY_AFTER_S)
-            .render(&self.date, framing)
+        let draft =
+            Draft::error(503, "overloaded", message).with("Retry-After", OVERLOADED_RETRY_AFTER_S);
+        self.draw(&draft, framing).to_vec()
+    }
+
+    fn draw(&mut self, draft: &Draft<'_>, framing: Framing) -> Arc<[u8]> {
+        self.scratch.clear();
+        // One long list is no reason to keep its room for ever.
+        self.scratch.shrink_to(SCRATCH_MAX);
+        let fields: SmallVec<[(&str, &str); FIELDS]> =
+            draft.fields.iter().map(|(n, v)| (*n, &**v)).collect();
+        let response = Response {
+            status: Status(draft.status),
+            fields: &fields,
+            content_type: (draft.status != 204).then_some(JSON),
+            body: &draft.body,
+        };
+        response.render(&mut self.scratch, &self.date, framing);
+        Arc::from(&self.scratch[..])
     }
 
     /// Lets go of the shared response.
@@ -140,7 +165,7 @@ impl Renderer {
             }
             Outcome::Allowed(allow) => Draft {
                 status: 204,
-                fields: Vec::new(),
+                fields: SmallVec::new(),
                 body: Cow::Borrowed(b""),
             }
             .with("Allow", *allow),
@@ -157,7 +182,7 @@ impl Renderer {
             Reply::LoggedOut => {
                 Draft::ok(&br#"{"status":"ok"}"#[..]).with("Set-Cookie", self.cookie("", 0))
             }
-            Reply::Chatrooms(ids) => Draft::ok(json::array(ids.iter()).into_bytes()),
+            Reply::Chatrooms(ids) => Draft::ok(json::chatrooms(ids).into_bytes()),
             // The document gives getUser an empty object where it finds nobody.
             Reply::Users(users) if users.is_empty() && route == Route::GetUser => {
                 Draft::ok(&b"{}"[..])
@@ -191,7 +216,7 @@ impl<'a> Draft<'a> {
     fn ok(body: impl Into<Cow<'a, [u8]>>) -> Self {
         Self {
             status: 200,
-            fields: Vec::new(),
+            fields: SmallVec::new(),
             body: body.into(),
         }
     }
@@ -199,7 +224,7 @@ impl<'a> Draft<'a> {
     fn error(status: u16, code: &str, message: &str) -> Self {
         Self {
             status,
-            fields: Vec::new(),
+            fields: SmallVec::new(),
             body: Cow::Owned(json::error(code, message).into_bytes()),
         }
     }
@@ -207,17 +232,6 @@ impl<'a> Draft<'a> {
     fn with(mut self, name: &'static str, value: impl Into<Cow<'a, str>>) -> Self {
         self.fields.push((name, value.into()));
         self
-    }
-
-    fn render(&self, date: &str, framing: Framing) -> Vec<u8> {
-        let fields: Vec<(&str, &str)> = self.fields.iter().map(|(n, v)| (*n, &**v)).collect();
-        Response {
-            status: Status(self.status),
-            fields: &fields,
-            content_type: (self.status != 204).then_some(JSON),
-            body: &self.body,
-        }
-        .render(date, framing)
     }
 }
 

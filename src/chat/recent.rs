@@ -103,19 +103,28 @@ impl Recent {
 }
 
 fn render(json: &mut Vec<u8>, message: &Message) {
-    let text = |text: &str| serde_json::to_string(text).expect("every string has a JSON form");
     let time = UNIX_EPOCH + Duration::from_millis(message.time_unix_ms);
-    write!(
+    let (id, chatroom, user) = (message.id, message.chatroom, &message.user);
+    put(
         json,
-        r#"{{"id":{},"chatroomid":{},"userid":{},"username":{},"message":{},"time":"{}"}}"#,
-        message.id,
-        message.chatroom,
-        message.user.id,
-        text(&message.user.name),
-        text(&message.text),
-        humantime::format_rfc3339_millis(time),
-    )
-    .expect("a Vec takes all");
+        format_args!(
+            r#"{{"id":{id},"chatroomid":{chatroom},"userid":{},"username":"#,
+            user.id
+        ),
+    );
+    put_text(json, &user.name);
+    put(json, format_args!(r#","message":"#));
+    put_text(json, &message.text);
+    let time = humantime::format_rfc3339_millis(time);
+    put(json, format_args!(r#","time":"{time}"}}"#));
+}
+
+fn put(json: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    json.write_fmt(text).expect("a Vec takes all");
+}
+
+fn put_text(json: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(json, text).expect("every string has a JSON form");
 }
 
 #[cfg(test)]

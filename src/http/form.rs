@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use percent_encoding::percent_decode;
+use smallvec::SmallVec;
 
 use super::object;
 use super::target::has_whole_escapes;
@@ -16,10 +17,13 @@ const PAIRS_MAX: usize = 256;
 /// Characters of a name that a fault shows.
 const SHOWN_MAX: usize = 64;
 
+/// Pairs that need no allocation: as many as the calls have parameters.
+const PAIRS_INLINE: usize = 4;
+
 /// Parameters in their order, decoded, no name twice.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Form<'a> {
-    pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    pairs: SmallVec<[(Cow<'a, str>, Cow<'a, str>); PAIRS_INLINE]>,
 }
 
 /// Why a text is no form. `Display` is a whole clause that names the parameter, where it is about one.
@@ -66,7 +70,7 @@ impl<'a> Form<'a> {
     ///
     /// # Errors
     /// The first [`FormFault`] in the text.
-    pub fn parse_json(text: &[u8]) -> Result<Form<'static>, FormFault> {
+    pub fn parse_json(text: &[u8]) -> Result<Self, FormFault> {
         object::parse(text)
     }
 

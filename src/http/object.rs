@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::form::{Form, FormFault};
 
 /// Reads a body that says that it is JSON. An empty one has no parameters, as where there is no body.
-pub(super) fn parse(text: &[u8]) -> Result<Form<'static>, FormFault> {
+pub(super) fn parse<'a>(text: &[u8]) -> Result<Form<'a>, FormFault> {
     let mut form = Form::default();
     if text.is_empty() {
         return Ok(form);

@@ -22,6 +22,9 @@ pub(super) struct Head {
     pub(super) target: Target,
     /// Where the first field line begins.
     pub(super) fields_at: usize,
+    /// Where the first of the field lines begins that the API asks for in every request; `None` where there is none.
+    pub(super) cookie_at: Option<usize>,
+    pub(super) content_type_at: Option<usize>,
     pub(super) length: Length,
     /// Whether the client waits for `100 Continue` before it sends the body.
     pub(super) expects_continue: bool,
@@ -107,12 +110,16 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head, Rejection> {
     for field in raw.headers.iter() {
         fields.take(field)?;
     }
+    let line_of =
+        |name: Option<&str>| name.map(|name| name.as_ptr().addr() - bytes.as_ptr().addr());
     fields.check_host(version)?;
     Ok(Head {
         method: Method::named(method),
         version,
         target,
         fields_at: target_at + text.len() + " HTTP/1.1\r\n".len(),
+        cookie_at: line_of(fields.cookie),
+        content_type_at: line_of(fields.content_type),
         length: fields.length(version)?,
         expects_continue: fields.expects_continue(version)?,
         after: fields.after(version),
@@ -161,6 +168,9 @@ struct FramingFields<'a> {
     keep_alive: bool,
     expects_continue: bool,
     expects_more: bool,
+    /// The names of the first of these, as they stand in the head.
+    cookie: Option<&'a str>,
+    content_type: Option<&'a str>,
 }
 
 impl<'a> FramingFields<'a> {
@@ -185,6 +195,12 @@ impl<'a> FramingFields<'a> {
             let continues = field.value.eq_ignore_ascii_case(b"100-continue");
             self.expects_continue |= continues;
             self.expects_more |= !continues;
+            Ok(())
+        } else if is("cookie") {
+            self.cookie.get_or_insert(field.name);
+            Ok(())
+        } else if is("content-type") {
+            self.content_type.get_or_insert(field.name);
             Ok(())
         } else {
             Ok(())

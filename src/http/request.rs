@@ -1,8 +1,8 @@
 //! A request that keeps the rules, as the API reads it.
 //!
-//! The head stays as it came and a field is looked up by going through its lines: a request is asked
-//! for a handful of fields once each, and an index would cost an allocation for every parked poll's
-//! request. Nothing here checks anything again; `parse` did.
+//! The head stays as it came and a field is looked up by going through its lines, from the first of that name where
+//! `parse` has noted it: a request is asked for a handful of fields once each, and an index would cost an allocation
+//! for every parked poll's request. Nothing here checks anything again; `parse` did.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -83,7 +83,13 @@ impl Request<'_> {
 
     /// The values of all fields of this name, letter case aside, in order, without the white space around them.
     pub fn fields(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        lines(&self.bytes[self.head.fields_at..]).filter_map(move |line| {
+        self.fields_from(Some(self.head.fields_at), name)
+    }
+
+    /// The same, where it is known at which line the first is.
+    fn fields_from(&self, at: Option<usize>, name: &str) -> impl Iterator<Item = &[u8]> {
+        let bytes = at.map_or(&[][..], |at| &self.bytes[at..]);
+        lines(bytes).filter_map(move |line| {
             let (start, rest) = line.split_at_checked(name.len())?;
             let value = rest.strip_prefix(b":")?;
             start
@@ -94,7 +100,7 @@ impl Request<'_> {
 
     /// The value of the first cookie of this name, in any `Cookie` field (RFC 6265 §4.2.1); `None` if it is not text.
     pub fn cookie(&self, name: &str) -> Option<&str> {
-        self.fields("cookie")
+        self.fields_from(self.head.cookie_at, "cookie")
             .flat_map(|value| value.split(|&byte| byte == b';'))
             .find_map(|pair| {
                 pair.trim_ascii()
@@ -121,7 +127,7 @@ impl Request<'_> {
 
     /// Whether the one `Content-Type` is this, parameters and letter case aside (RFC 9110 §8.3.1).
     fn is_of(&self, media_type: &str) -> bool {
-        let mut values = self.fields("content-type");
+        let mut values = self.fields_from(self.head.content_type_at, "content-type");
         let (Some(value), None) = (values.next(), values.next()) else {
             return false;
         };

@@ -1,7 +1,8 @@
 //! A response as the API makes it → the bytes that go out.
 //!
-//! Rendered in one go into a buffer of the right size, since one rendering may be shared by every
-//! socket of a chatroom.
+//! Rendered into a buffer of the caller's, who keeps it for the next: what is left to allocate is what is sent.
+
+use std::io::Write;
 
 use super::request::Version;
 
@@ -87,50 +88,49 @@ pub struct Response<'a> {
 }
 
 impl Response<'_> {
-    /// The bytes to send. `date` is the `Date` field's value (RFC 9110 §5.6.7).
+    /// Appends the bytes to send to `bytes`. `date` is the `Date` field's value (RFC 9110 §5.6.7).
     ///
     /// # Panics
     /// If a value could end its line, or a name its field: then a client's text would become another field,
     /// or another answer. If there is a body with 204 or 304.
-    pub fn render(&self, date: &str, framing: Framing) -> Vec<u8> {
+    pub fn render(&self, bytes: &mut Vec<u8>, date: &str, framing: Framing) {
         let bare = self.status.has_no_body();
         assert!(
             !bare || self.body.is_empty(),
             "{:?} has no body",
             self.status
         );
-        let code = self.status.digits();
-        let length = self.body.len().to_string();
-        let own = [
-            (!bare).then_some(("Content-Length", &*length)),
-            self.content_type.map(|kind| ("Content-Type", kind)),
-            connection(framing).map(|option| ("Connection", option)),
-        ];
-        let always = [("Date", date), ("Cache-Control", "no-store")];
-        let fields = always
-            .into_iter()
-            .chain(own.into_iter().flatten())
-            .chain(self.fields.iter().copied());
-        let body = match framing.head_only {
-            true => &[][..],
-            false => self.body,
-        };
-        let lines = fields.flat_map(|(name, value)| {
-            assert!(is_field(name, value), "{name}: {value:?} is no field");
-            [name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]
-        });
-        let start: [&[u8]; 5] = [
-            b"HTTP/1.1 ",
-            &code,
-            b" ",
-            self.status.reason().as_bytes(),
-            b"\r\n",
-        ];
-        let parts = start.into_iter().chain(lines).chain([&b"\r\n"[..], body]);
+        bytes.extend_from_slice(b"HTTP/1.1 ");
+        bytes.extend_from_slice(&self.status.digits());
+        bytes.push(b' ');
+        bytes.extend_from_slice(self.status.reason().as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+        push_field(bytes, "Date", date);
+        push_field(bytes, "Cache-Control", "no-store");
+        if !bare {
+            let length = self.body.len();
+            write!(bytes, "Content-Length: {length}\r\n").expect("a Vec takes all");
+        }
+        if let Some(kind) = self.content_type {
+            push_field(bytes, "Content-Type", kind);
+        }
+        if let Some(option) = connection(framing) {
+            push_field(bytes, "Connection", option);
+        }
+        for (name, value) in self.fields {
+            push_field(bytes, name, value);
+        }
+        bytes.extend_from_slice(b"\r\n");
+        if !framing.head_only {
+            bytes.extend_from_slice(self.body);
+        }
+    }
+}
 
-        let mut bytes = Vec::with_capacity(parts.clone().map(<[u8]>::len).sum());
-        parts.for_each(|part| bytes.extend_from_slice(part));
-        bytes
+fn push_field(bytes: &mut Vec<u8>, name: &str, value: &str) {
+    assert!(is_field(name, value), "{name}: {value:?} is no field");
+    for part in [name, ": ", value, "\r\n"] {
+        bytes.extend_from_slice(part.as_bytes());
     }
 }
 
@@ -168,8 +168,8 @@ mod tests {
     };
 
     fn text(response: &Response<'_>, framing: Framing) -> String {
-        let bytes = response.render(DATE, framing);
-        assert_eq!(bytes.len(), bytes.capacity(), "reserved exactly");
+        let mut bytes = Vec::new();
+        response.render(&mut bytes, DATE, framing);
         String::from_utf8(bytes).expect("ASCII")
     }
 
@@ -244,11 +244,11 @@ mod tests {
     #[should_panic(expected = "is no field")]
     fn a_value_cannot_split_the_answer() {
         let fields = [("Location", "/\r\nSet-Cookie: session=stolen")];
-        let _ = Response {
+        Response {
             fields: &fields,
             ..OK
         }
-        .render(DATE, PLAIN);
+        .render(&mut Vec::new(), DATE, PLAIN);
     }
 
     #[test]

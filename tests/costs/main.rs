@@ -1,0 +1,13 @@
+//! What must not creep back: allocations and bytes, counted exactly. No time is looked at here; the benchmarks do that.
+//!
+//! - `engine`: what the logic costs for each poll and each delivery.
+//! - `server`: the same for the whole loop over real sockets.
+//!
+//! Allocations are counted for the thread that turns the loop, so that the store's and other tests' do not matter.
+
+#[path = "../client/mod.rs"]
+mod client;
+
+mod engine;
+mod server;
+mod warm;

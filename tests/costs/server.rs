@@ -1,0 +1,157 @@
+//! The whole loop over real sockets, turned by the test: allocations of its thread, and bytes for each parked connection.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use allocation_counter::measure;
+
+use crate::client::{Driven, Session, polling, saying};
+
+/// What the loop keeps of a parked connection: 16 bytes of the reactor's, 48 of the engine's, 40 of the chat core's.
+/// Without optimisation mio notes a selector beside each socket, which is 24 more.
+const PARKED_BYTES: f64 = if cfg!(debug_assertions) { 128.0 } else { 104.0 };
+/// The deadline that it had while it was idle, 8 bytes in a bucket that doubles: until that would have been over.
+const DEADLINE_BYTES_MAX: f64 = 16.0;
+/// Enough for every connection to have its turn, however the kernel tells of them.
+const TURNS: usize = 16;
+
+/// A server, a user in a chatroom, and connections that poll it.
+struct Crowd {
+    driven: Driven,
+    ann: Session,
+    chatroom: i64,
+    polls: Vec<TcpStream>,
+}
+
+impl Crowd {
+    fn new() -> Self {
+        let mut driven = Driven::with(|config| config.max_connections = Some(4096));
+        let ann = driven.user("ann");
+        let chatroom = driven.chatroom(&ann);
+        driven.warm(&ann);
+        Self {
+            driven,
+            ann,
+            chatroom,
+            polls: Vec::new(),
+        }
+    }
+
+    fn connect(&mut self, count: usize) {
+        let address = self.driven.server.addresses()[0];
+        for _ in 0..count {
+            let socket = TcpStream::connect(address).expect("it listens");
+            socket.set_nonblocking(true).expect("a socket");
+            self.polls.push(socket);
+            if self.polls.len().is_multiple_of(64) {
+                self.turns();
+            }
+        }
+        self.turns();
+    }
+
+    fn turns(&mut self) {
+        (0..TURNS).for_each(|_| self.driven.turn());
+    }
+
+    /// Asks for a poll on each connection; nothing is read yet.
+    fn ask(&mut self) {
+        let request = polling(&self.ann, self.chatroom).bytes();
+        for socket in &mut self.polls {
+            socket.write_all(&request).expect("its buffer is empty");
+        }
+    }
+
+    /// Parks a poll on each connection.
+    fn park(&mut self) {
+        self.ask();
+        self.turns();
+    }
+
+    /// Says something, and sees that every poll hears of it, once.
+    fn wake(&mut self) {
+        let list = self.driven.say(&self.ann, self.chatroom, "hi");
+        let wanted = list.to_string();
+        self.turns();
+        let mut answer = [0; 64 * 1024];
+        for socket in &mut self.polls {
+            let count = socket.read(&mut answer).expect("an answer");
+            let answer = String::from_utf8_lossy(&answer[..count]);
+            let (_, body) = answer.split_once("\r\n\r\n").expect("a head");
+            assert_eq!(
+                serde_json::from_str::<serde_json::Value>(body)
+                    .expect("JSON")
+                    .to_string(),
+                wanted
+            );
+        }
+    }
+
+    /// The same with connections on which everything has happened before.
+    fn warmed(count: usize) -> Self {
+        let mut crowd = Self::new();
+        crowd.connect(count);
+        for _ in 0..3 {
+            crowd.park();
+            crowd.wake();
+        }
+        crowd
+    }
+}
+
+#[test]
+fn a_poll_parks_on_a_kept_alive_connection_without_an_allocation() {
+    let mut crowd = Crowd::warmed(100);
+    crowd.ask();
+    let counted = measure(|| crowd.turns());
+    assert_eq!(counted.count_total, 0);
+    crowd.wake();
+}
+
+#[test]
+fn a_delivery_beyond_the_first_of_a_wake_costs_no_allocation() {
+    let wake_of = |polls: usize| {
+        let mut crowd = Crowd::warmed(polls);
+        crowd.park();
+        let mut sender = crowd.driven.connect();
+        sender.send(saying(&crowd.ann, crowd.chatroom, "counted").bytes());
+        let counted = measure(|| {
+            // The commit comes from another thread, and with it all that the wake is.
+            let mut seen = [0; 1];
+            while crowd.polls.last().expect("some").peek(&mut seen).is_err() {
+                let turned = crowd.driven.server.turn(Some(Duration::from_millis(5)));
+                turned.expect("a turn");
+            }
+        });
+        counted.count_total
+    };
+    let first = wake_of(1);
+    assert!(first > 0, "a list and an answer are rendered");
+    assert_eq!(wake_of(150), first);
+}
+
+#[test]
+fn a_parked_connection_keeps_what_its_slots_take_and_no_buffer() {
+    // Slabs double, so between two powers of two all that is new is in use.
+    const FEW: usize = 256;
+    const MANY: usize = 4 * FEW;
+    // Both ends are here.
+    rlimit::increase_nofile_limit(4 * MANY as u64).expect("a limit");
+    let mut crowd = Crowd::new();
+    let grown_to = |crowd: &mut Crowd, count: usize| {
+        let held = crowd.polls.len();
+        crowd.connect(count - held);
+        let request = polling(&crowd.ann, crowd.chatroom).bytes();
+        for socket in &mut crowd.polls[held..] {
+            socket.write_all(&request).expect("its buffer is empty");
+        }
+        crowd.turns();
+    };
+    grown_to(&mut crowd, FEW);
+    let counted = measure(|| grown_to(&mut crowd, MANY));
+    let own = (MANY - FEW) * size_of::<TcpStream>();
+    let each = (counted.bytes_current - own as i64) as f64 / (MANY - FEW) as f64;
+    let allowed = PARKED_BYTES..=PARKED_BYTES + DEADLINE_BYTES_MAX;
+    assert!(allowed.contains(&each), "{each} bytes");
+}

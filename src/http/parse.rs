@@ -152,10 +152,8 @@ fn names_a_version(bytes: &[u8]) -> bool {
             if major.is_ascii_digit() && minor.is_ascii_digit())
 }
 
-/// httparse refused every CR without LF behind it, so each CR accounts for one LF.
 fn has_bare_lf(bytes: &[u8]) -> bool {
-    let count = |wanted: u8| bytes.iter().filter(|&&byte| byte == wanted).count();
-    count(b'\n') != count(b'\r')
+    lines(bytes).any(|line| !line.ends_with(b"\r\n"))
 }
 
 /// The fields that say how the message is framed and routed.

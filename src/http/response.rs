@@ -106,7 +106,7 @@ impl Response<'_> {
         bytes.extend_from_slice(self.status.reason().as_bytes());
         bytes.extend_from_slice(b"\r\n");
         push_field(bytes, "Date", date);
-        push_field(bytes, "Cache-Control", "no-store");
+        bytes.extend_from_slice(b"Cache-Control: no-store\r\n");
         if !bare {
             let length = self.body.len();
             write!(bytes, "Content-Length: {length}\r\n").expect("a Vec takes all");

@@ -11,6 +11,7 @@ mod clock;
 mod crew;
 mod error;
 mod fanout;
+mod floor;
 mod http;
 mod idle;
 mod list;
@@ -74,6 +75,11 @@ enum Command {
     /// Each sender waits for its answer before it sends again. At the end each chatroom's newest id has to be
     /// the number of messages acknowledged: less is loss, more is a message saved twice.
     Send(SendOptions),
+    /// A server of its own that only holds sockets and writes prepared answers: the limit of this machine
+    ///
+    /// It speaks loiter's URLs, so the other subcommands drive it by `--url` as they drive loiter; it checks nothing,
+    /// saves nothing and keeps no message but the last. Ends at SIGTERM or SIGINT.
+    Floor(floor::FloorOptions),
     #[command(hide = true)]
     Worker,
 }
@@ -156,6 +162,9 @@ fn main() -> ExitCode {
         crew::raise_file_limit();
         return ended(worker::run());
     }
+    if let Command::Floor(options) = &command {
+        return ended(floor::run(options));
+    }
     let server = command.server();
     let (process, file) = match prepare(server) {
         Ok(prepared) => prepared,
@@ -186,7 +195,7 @@ impl Command {
             Self::Idle(IdleOptions { server, .. })
             | Self::Fanout(FanoutOptions { server, .. })
             | Self::Send(SendOptions { server, .. }) => server,
-            Self::Worker => unreachable!("a worker has no options"),
+            Self::Floor(_) | Self::Worker => unreachable!("neither measures a server"),
         }
     }
 }
@@ -230,7 +239,7 @@ fn measure(command: &Command, process: Option<&Process>) -> Result<Outcome, Erro
                 tally,
             })
         }
-        Command::Worker => unreachable!("a worker measures nothing"),
+        Command::Floor(_) | Command::Worker => unreachable!("neither measures a server"),
     }
 }
 

@@ -1,0 +1,86 @@
+//! The built program as a floor: what it prints, whom it answers, how it ends.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Only a failing test waits as long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Floor {
+    process: Child,
+    output: BufReader<ChildStdout>,
+    address: String,
+}
+
+impl Floor {
+    fn start() -> Self {
+        let mut process = floor("127.0.0.1:0");
+        let mut output = BufReader::new(process.stdout.take().unwrap());
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        let address = line.trim_end().strip_prefix("listening on http://");
+        let address = address.unwrap_or_else(|| panic!("{line}")).to_owned();
+        Self {
+            process,
+            output,
+            address,
+        }
+    }
+}
+
+impl Drop for Floor {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn floor(listen: &str) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_loiter-loadtest"))
+        .args(["floor", "--listen", listen])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn a_signal_ends_it_in_good_order() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut floor = Floor::start();
+        let mut client = TcpStream::connect(&floor.address).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let request = b"GET /message/chatrooms/ HTTP/1.1\r\nHost: h\r\n\r\n";
+        client.write_all(request).unwrap();
+        let mut answer = [0; 1024];
+        let len = client.read(&mut answer).unwrap();
+        assert!(answer[..len].starts_with(b"HTTP/1.1 200 OK\r\n"));
+        assert!(answer[..len].ends_with(b"\r\n\r\n[1]"));
+
+        kill_process(Pid::from_child(&floor.process), signal).unwrap();
+        let ended = floor.process.wait().unwrap();
+        assert_eq!(ended.code(), Some(0), "{signal:?}");
+        let mut rest = String::new();
+        floor.output.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "");
+    }
+}
+
+#[test]
+fn an_address_that_is_taken_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = floor(&address).wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        error.contains(&format!("cannot listen on {address}")),
+        "{error}"
+    );
+    assert!(output.stdout.is_empty());
+}

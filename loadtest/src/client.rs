@@ -8,13 +8,22 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::http::{self, Answer, Target};
-use crate::list::{self, Last};
+use crate::requests::Requests;
 
 /// A connection unused for longer is opened anew, well before the server's own idle timeout of 75 s:
 /// a send that met a closing connection could not safely be repeated.
 const STALE: Duration = Duration::from_secs(20);
 /// How long an answer may take. Registering hashes a password, which takes a good part of a second.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The newest message of a chatroom, as an answer shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Newest {
+    /// Its id, which counts from 1 within its chatroom; 0 where the server gives none.
+    pub(crate) id: u64,
+    /// Its text.
+    pub(crate) text: String,
+}
 
 /// The client, perhaps logged in.
 pub(crate) struct Client {
@@ -65,27 +74,37 @@ impl Client {
         self.call("POST", &path).map(drop)
     }
 
-    /// Sends a message and waits until it is durable; the last message of the answered list.
-    pub(crate) fn send(&mut self, chatroomid: u64, text: &str) -> Result<Last, Error> {
-        let path = format!("/message/sendMessage/?chatroomid={chatroomid}&message={text}");
-        let body = self.ask("POST", &path)?;
-        match list::check(&body) {
-            Ok(Some(last)) => Ok(last),
+    /// Sends a message and waits until it is durable; the last message of the answered list, or where the server answers with none,
+    /// what was sent.
+    pub(crate) fn send(&mut self, chatroomid: u64, text: &str) -> Result<Newest, Error> {
+        let dialect = self.target.dialect;
+        let requests = Requests::new(&self.target, &[self.session().to_owned()]);
+        let mut request = Vec::new();
+        requests.send(chatroomid, 0, text.as_bytes(), &mut request);
+        let body = self.ask("POST", "/message/sendMessage/", &request)?;
+        if !dialect.has_lists() {
+            let text = text.to_owned();
+            return Ok(Newest { id: 0, text });
+        }
+        match dialect.hear(&body) {
+            Ok(Some(last)) => Ok(Newest {
+                id: last.id,
+                text: last.text.to_owned(),
+            }),
             Ok(None) | Err(_) => Err(Error::Lacking("a consistent list of messages")),
         }
     }
 
     /// The chatroom's newest message, by an endpoll with nothing parked; `None` where it has none.
-    pub(crate) fn newest(&mut self, chatroomid: u64) -> Result<Option<Last>, Error> {
+    pub(crate) fn newest(&mut self, chatroomid: u64) -> Result<Option<Newest>, Error> {
         let path = format!("/message/endpoll/?chatroomid={chatroomid}");
         let answer = self.call("GET", &path)?;
         let Some(messages) = answer["messages"].as_array() else {
             return Err(Error::Lacking("messages"));
         };
         let last = |message: &Value| {
-            Some(Last {
+            Some(Newest {
                 id: message["id"].as_u64()?,
-                chatroomid: message["chatroomid"].as_u64()?,
                 text: message["message"].as_str()?.to_owned(),
             })
         };
@@ -98,16 +117,16 @@ impl Client {
     }
 
     fn call(&mut self, method: &str, path: &str) -> Result<Value, Error> {
-        let body = self.ask(method, path)?;
+        let request = http::request(method, path, &self.target.host, self.session.as_deref());
+        let body = self.ask(method, path, request.as_bytes())?;
         serde_json::from_slice(&body).map_err(|_malformed| Error::Lacking("JSON"))
     }
 
-    /// Asks once, keeps the session that the answer may set, and refuses every status but 200.
-    fn ask(&mut self, method: &str, path: &str) -> Result<Vec<u8>, Error> {
-        let request = http::request(method, path, &self.target.host, self.session.as_deref());
+    /// Asks once, keeps the session that the answer may set, and refuses every status but success.
+    fn ask(&mut self, method: &str, path: &str, request: &[u8]) -> Result<Vec<u8>, Error> {
         let mut stream = self.connected()?;
         stream
-            .write_all(request.as_bytes())
+            .write_all(request)
             .map_err(Error::io("write a request"))?;
         self.input.clear();
         let mut chunk = [0; 16 * 1024];
@@ -126,7 +145,7 @@ impl Client {
             if !answer.close {
                 self.connection = Some((stream, Instant::now()));
             }
-            if answer.status != 200 {
+            if !self.target.dialect.is_sent(answer.status) {
                 return Err(refused(method, path, &answer));
             }
             if let Some(session) = answer.session {

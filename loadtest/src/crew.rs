@@ -2,6 +2,7 @@
 
 use std::env;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
@@ -14,7 +15,7 @@ use serde_json::Value;
 use crate::clock::latencies;
 use crate::error::Error;
 use crate::plan::Plan;
-use crate::tally::Tally;
+use crate::told::{self, Told};
 
 /// Files that a worker needs beside its connections.
 const SPARE_FILES: u64 = 32;
@@ -28,6 +29,8 @@ const IN_FLIGHT: u64 = 1024;
 pub(crate) struct Crew {
     workers: Vec<Worker>,
     heard: Receiver<(usize, Option<Word>)>,
+    /// How long each connection's first question took, where every one asks it.
+    pub(crate) greetings: Histogram<u64>,
 }
 
 struct Worker {
@@ -38,24 +41,12 @@ struct Worker {
     woken: bool,
 }
 
-/// What all workers know of the round that ends.
-#[derive(Debug)]
-pub(crate) struct Told {
-    /// Connections that are not broken.
-    pub(crate) live: u64,
-    /// Deliveries in the round.
-    pub(crate) delivered: u64,
-    /// How long each took, in nanoseconds.
-    pub(crate) latencies: Histogram<u64>,
-    /// What went wrong in the round.
-    pub(crate) tally: Tally,
-}
-
 #[derive(Debug)]
 enum Word {
     Opening(u64),
-    Open(u64),
+    Open(u64, Box<Histogram<u64>>),
     Woken,
+    Count(u64),
     Told(Box<Told>),
 }
 
@@ -81,7 +72,13 @@ fn share(whole: &Plan, processes: u64, files: u64) -> Vec<Plan> {
             Plan {
                 first: whole.first + from,
                 polls: to - from,
-                batch: (IN_FLIGHT / workers).max(1),
+                // Where every connection asks, all come at once.
+                batch: if whole.greets {
+                    whole.polls
+                } else {
+                    IN_FLIGHT / workers
+                }
+                .max(1),
                 ..whole.clone()
             }
         })
@@ -95,6 +92,7 @@ impl Crew {
         let mut crew = Self {
             workers: Vec::new(),
             heard,
+            greetings: latencies(),
         };
         for plan in share(whole, processes, raise_file_limit()) {
             crew.hire(&plan, send.clone())?;
@@ -108,6 +106,7 @@ impl Crew {
             .arg("worker")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .process_group(0)
             .spawn()
             .map_err(Error::io("start a worker"))?;
         let at = self.workers.len();
@@ -140,13 +139,14 @@ impl Crew {
             };
             match word {
                 Word::Opening(started) => self.workers[at].started = started,
-                Word::Open(count) => {
+                Word::Open(count, greetings) => {
                     self.workers[at].open = true;
                     self.workers[at].started = count;
+                    self.greetings += *greetings;
                     live += count;
                 }
                 Word::Woken => self.workers[at].woken = true,
-                Word::Told(_) => {}
+                Word::Count(_) | Word::Told(_) => {}
             }
             progress(self.workers.iter().map(|worker| worker.started).sum());
         }
@@ -163,6 +163,35 @@ impl Crew {
             }
         }
         Ok(true)
+    }
+
+    /// Lets every poll that rests ask again; when it returns, all of them have.
+    pub(crate) fn again(&mut self) -> Result<(), Error> {
+        self.count_after("again").map(drop)
+    }
+
+    /// Deliveries in this round so far. Every answer that a worker had read when it was asked is followed by its re-poll when this returns.
+    pub(crate) fn delivered(&mut self) -> Result<u64, Error> {
+        self.count_after("count")
+    }
+
+    fn count_after(&mut self, word: &str) -> Result<u64, Error> {
+        for at in 0..self.workers.len() {
+            self.say(at, word)?;
+        }
+        let (mut sum, mut waiting) = (0, self.workers.len());
+        while waiting > 0 {
+            match self.hear(Instant::now() + SILENCE_MAX)? {
+                Some((_, Word::Count(count))) => {
+                    sum += count;
+                    waiting -= 1;
+                }
+                Some((at, Word::Woken)) => self.workers[at].woken = true,
+                Some(_) => {}
+                None => return Err(Error::Worker("no answer for a minute".into())),
+            }
+        }
+        Ok(sum)
     }
 
     /// Ends the round: what it brought.
@@ -231,24 +260,6 @@ impl Drop for Crew {
     }
 }
 
-impl Told {
-    fn nothing() -> Self {
-        Self {
-            live: 0,
-            delivered: 0,
-            latencies: latencies(),
-            tally: Tally::default(),
-        }
-    }
-
-    fn add(&mut self, other: Self) {
-        self.live += other.live;
-        self.delivered += other.delivered;
-        self.latencies += other.latencies;
-        self.tally.add(other.tally);
-    }
-}
-
 /// Passes on each line of a worker; at the end, or at a line that is no word, `None`.
 fn hear(at: usize, output: ChildStdout, send: &Sender<(usize, Option<Word>)>) {
     for line in BufReader::new(output).lines().map_while(Result::ok) {
@@ -265,19 +276,13 @@ fn hear(at: usize, output: ChildStdout, send: &Sender<(usize, Option<Word>)>) {
 fn word_of(line: &Value) -> Option<Word> {
     match line["say"].as_str()? {
         "opening" => Some(Word::Opening(line["polls"].as_u64()?)),
-        "open" => Some(Word::Open(line["live"].as_u64()?)),
-        "woken" => Some(Word::Woken),
-        "told" => {
-            let mut told = Told::nothing();
-            told.live = line["live"].as_u64()?;
-            told.delivered = line["delivered"].as_u64()?;
-            told.tally = Tally::from_json(&line["tally"])?;
-            for step in line["latencies"].as_array()? {
-                let (ns, count) = (step[0].as_u64()?, step[1].as_u64()?);
-                told.latencies.saturating_record_n(ns, count);
-            }
-            Some(Word::Told(Box::new(told)))
+        "open" => {
+            let greetings = told::histogram(&line["greetings"])?;
+            Some(Word::Open(line["live"].as_u64()?, Box::new(greetings)))
         }
+        "woken" => Some(Word::Woken),
+        "count" => Some(Word::Count(line["delivered"].as_u64()?)),
+        "told" => Told::from_json(line).map(|told| Word::Told(Box::new(told))),
         _ => None,
     }
 }
@@ -307,21 +312,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_worker_tells_is_understood() {
-        let tally = Tally {
-            doubled: 1,
-            ..Tally::default()
+    fn what_a_worker_says_is_understood() {
+        let open = json!({"say": "open", "live": 3, "greetings": [[5, 2]]});
+        let Some(Word::Open(3, greetings)) = word_of(&open) else {
+            panic!("not understood: {open}");
         };
-        let line = json!({
-            "say": "told", "live": 3, "delivered": 2,
-            "latencies": [[1000, 1], [2000, 1]], "tally": tally.to_json(),
-        });
-        let Some(Word::Told(told)) = word_of(&line) else {
-            panic!("not understood: {line}");
-        };
-        assert_eq!((told.live, told.delivered), (3, 2));
-        assert_eq!(told.latencies.len(), 2);
-        assert_eq!(told.tally, tally);
+        assert_eq!(greetings.len(), 2);
+        let told = Told::nothing().to_json();
+        assert!(matches!(word_of(&told), Some(Word::Told(_))));
         assert!(word_of(&json!({"say": "else"})).is_none());
         assert!(word_of(&json!({"say": "told"})).is_none());
     }

@@ -25,6 +25,10 @@ pub(crate) enum Error {
     Lacking(&'static str),
     /// A worker process ended or spoke out of turn.
     Worker(String),
+    /// A server of our own did not start, did not live, or did not end in good order.
+    Host(String),
+    /// What was asked for cannot be had here.
+    Unavailable(String),
 }
 
 impl Error {
@@ -43,6 +47,7 @@ impl fmt::Display for Error {
                 write!(f, "{call} was answered {status} {body}")
             }
             Self::Lacking(what) => write!(f, "the answer lacks {what}"),
+            Self::Host(what) | Self::Unavailable(what) => f.write_str(what),
             Self::Worker(what) => write!(f, "worker process: {what}"),
         }
     }

@@ -8,6 +8,8 @@ use std::fmt::{self, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
+use crate::dialect::Dialect;
+
 /// Header fields of an answer, at most. loiter sends about six.
 const HEADERS_MAX: usize = 32;
 
@@ -18,6 +20,8 @@ pub(crate) struct Target {
     pub(crate) addr: SocketAddr,
     /// The `Host` field: the URL's authority.
     pub(crate) host: String,
+    /// How it answers.
+    pub(crate) dialect: Dialect,
 }
 
 impl FromStr for Target {
@@ -49,11 +53,12 @@ impl FromStr for Target {
         Ok(Self {
             addr,
             host: host.to_owned(),
+            dialect: Dialect::default(),
         })
     }
 }
 
-/// A request without a body, ready to be written.
+/// A request without a body, ready to be written; for those outside of the hot path.
 pub(crate) fn request(method: &str, path: &str, host: &str, session: Option<&str>) -> String {
     let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n");
     if let Some(session) = session {
@@ -79,6 +84,8 @@ pub(crate) struct Answer<'a> {
     pub(crate) close: bool,
     /// Bytes of head and body; what stands behind them belongs to no request yet.
     pub(crate) len: usize,
+    /// Whether it is, byte for byte, the answer that was taken before it.
+    pub(crate) again: bool,
 }
 
 /// Why bytes are no answer.
@@ -139,6 +146,7 @@ pub(crate) fn parse(input: &[u8]) -> Result<Option<Answer<'_>>, Malformed> {
         session,
         close,
         len,
+        again: false,
     });
     Ok(answer)
 }

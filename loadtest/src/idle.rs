@@ -7,16 +7,19 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::crew::{Crew, Told};
+use crate::crew::Crew;
 use crate::error::Error;
-use crate::pollers;
+use crate::options::IdleOptions;
+use crate::parking::{Parked, memory_plot, park};
+use crate::plot::{Line, Plot};
 use crate::progress::Phase;
-use crate::report::{Figure, Report};
-use crate::server_stats::{Process, Reading, read};
-use crate::settle::settle;
+use crate::report::{Figure, Outcome, Report, nanos};
+use crate::rps::POINTS_MAX;
+use crate::server_stats::Reading;
 use crate::setup::Setup;
+use crate::subject::Subject;
 use crate::tally::Tally;
-use crate::{IdleOptions, ServerOptions};
+use crate::told::Told;
 
 /// After the last wake: a second answer to the same poll would come in this time.
 const ENCORE: Duration = Duration::from_millis(500);
@@ -33,28 +36,28 @@ struct Readings {
     gone: Reading,
 }
 
-/// Runs it; the figures and all that went wrong.
-pub(crate) fn run(
-    server: &ServerOptions,
-    options: &IdleOptions,
-    process: Option<&Process>,
-) -> Result<(Report, Tally), Error> {
-    let mut setup = Setup::new(&server.url, options.polls)?;
+/// Runs it.
+pub(crate) fn run(subject: &Subject, options: &IdleOptions) -> Result<Outcome, Error> {
+    let mut setup = Setup::new(&subject.target, options.polls)?;
     let chatrooms = setup.chatrooms(options.chatrooms)?;
-    let before = read(process)?;
+    let before = subject.read()?;
 
     let started = Instant::now();
-    let (mut crew, ended) = park(server, options, &mut setup, &chatrooms)?;
-    let parking = ended - started;
-    let parked = read(process)?;
+    let plan = setup.plan(chatrooms.clone(), options.polls, false);
+    let parked = park(subject, &mut setup, &plan, options.processes)?;
+    let parking = parked.ended - started;
+    let Parked {
+        mut crew, memory, ..
+    } = parked;
+    let parked = subject.read()?;
 
     hold(options.hold);
-    let held = read(process)?;
+    let held = subject.read()?;
 
     let waking = Instant::now();
-    let told = wake(&mut crew, &mut setup, &chatrooms, server.patience)?;
+    let mut told = wake(&mut crew, &mut setup, &chatrooms, subject.patience)?;
     let waking = waking.elapsed().saturating_sub(ENCORE);
-    let woken = read(process)?;
+    let woken = subject.read()?;
 
     let mut report = Report::default();
     report.add("polls", "polls", Figure::Count(options.polls));
@@ -64,8 +67,8 @@ pub(crate) fn run(
     let rate = options.polls as f64 / parking.as_secs_f64();
     report.add("parks_per_second", "parked", Figure::PerSecond(rate));
     crew.leave()?;
-    let gone = leaving(process, &before)?;
-    if process.is_some() {
+    let gone = leaving(subject, &before)?;
+    if subject.process.is_some() {
         let readings = Readings {
             before,
             parked,
@@ -75,29 +78,30 @@ pub(crate) fn run(
         };
         readings.report(options, &mut report);
     }
-    wakes(&told, waking, &mut report);
+    report.add("woken", "woken", Figure::Count(told.delivered));
+    report.add("waking_ns", "all messages, all wakes", nanos(waking));
+    report.quantiles("wake", "send to wake", &told.latencies);
 
-    let mut tally = told.tally;
     let missing = options.polls.saturating_sub(told.delivered);
-    tally.missing(missing, || format!("{missing} polls were not woken"));
-    report.faults(&tally);
-    Ok((report, tally))
+    let what = || format!("{missing} polls were not woken");
+    told.tally.missing(missing, what);
+    let plots = plots(subject, memory, &told);
+    Ok(Outcome::one(report, plots, told.tally))
 }
 
-/// Parks all polls; when the server had read them.
-fn park(
-    server: &ServerOptions,
-    options: &IdleOptions,
-    setup: &mut Setup,
-    chatrooms: &[u64],
-) -> Result<(Crew, Instant), Error> {
-    let polls = options.polls;
-    let phase = Phase::start(format!("parking {polls} polls"), polls);
-    let plan = setup.plan(chatrooms.to_vec(), polls, false);
-    let mut crew = Crew::start(&plan, options.processes)?;
-    let live = crew.open(|started| phase.at(started))?;
-    let ended = settle(server.url.addr, live, &mut setup.admin)?;
-    Ok((crew, ended))
+fn plots(subject: &Subject, memory: Vec<(f64, f64)>, told: &Told) -> Vec<Plot> {
+    let mut plots = Vec::new();
+    if subject.process.is_some() {
+        plots.push(memory_plot(memory));
+    }
+    plots.push(Plot::latencies(
+        "Send to wake",
+        &[("wakes", &told.latencies)],
+    ));
+    let rates = told.series.rates(told.series.first_ns(), POINTS_MAX);
+    let lines = vec![Line::new("wakes", rates)];
+    plots.push(Plot::over_time("Wakes over time", "wakes", lines));
+    plots
 }
 
 fn hold(time: Duration) {
@@ -116,11 +120,7 @@ fn wake(
     let phase = Phase::start(what, chatrooms.len() as u64);
     let mut tally = Tally::default();
     for (sent, chatroomid) in (1..).zip(chatrooms) {
-        let text = pollers::text(&setup.run);
-        let last = setup.admin.send(*chatroomid, &text)?;
-        if (last.id, &last.text) != (1, &text) {
-            tally.unexpected(|| format!("the first message of {chatroomid} was answered {last:?}"));
-        }
+        setup.send(*chatroomid, Some(1), &mut tally)?;
         phase.at(sent);
     }
     crew.woken(Instant::now() + patience)?;
@@ -131,11 +131,11 @@ fn wake(
 }
 
 /// Waits until the server has closed what its clients have.
-fn leaving(process: Option<&Process>, before: &Reading) -> Result<Reading, Error> {
+pub(crate) fn leaving(subject: &Subject, before: &Reading) -> Result<Reading, Error> {
     let _phase = Phase::start("waiting until all have gone", 0);
     let until = Instant::now() + LEAVING_MAX;
     loop {
-        let gone = read(process)?;
+        let gone = subject.read()?;
         if gone.files <= before.files || Instant::now() > until {
             return Ok(gone);
         }
@@ -143,24 +143,13 @@ fn leaving(process: Option<&Process>, before: &Reading) -> Result<Reading, Error
     }
 }
 
-fn wakes(told: &Told, waking: Duration, report: &mut Report) {
-    report.add("woken", "woken", Figure::Count(told.delivered));
-    let nanos = u64::try_from(waking.as_nanos()).unwrap_or(u64::MAX);
-    report.add("waking_ns", "all messages, all wakes", Figure::Nanos(nanos));
-    for (key, label, quantile) in [
-        ("wake_p50_ns", "send to wake, median", 0.5),
-        ("wake_p99_ns", "send to wake, 99th", 0.99),
-        ("wake_max_ns", "send to wake, last", 1.0),
-    ] {
-        let value = told.latencies.value_at_quantile(quantile);
-        report.add(key, label, Figure::Nanos(value));
-    }
-}
-
 impl Readings {
     fn report(&self, options: &IdleOptions, report: &mut Report) {
         self.memory(options.polls, report);
         self.idleness(options.hold, report);
+        let park_ns = self.parked.cpu_ns_since(&self.before) / options.polls.max(1);
+        let label = "CPU to accept and park one";
+        report.add("cpu_per_park_ns", label, Figure::Nanos(park_ns));
         let wake_ns = self.woken.cpu_ns_since(&self.held) / options.polls.max(1);
         report.add(
             "cpu_per_wake_ns",
@@ -211,7 +200,7 @@ impl Readings {
         let cpu_ns = self.held.cpu_ns_since(&self.parked);
         let share = cpu_ns as f64 / hold.as_nanos() as f64;
         report.add("idle_cpu", "CPU while idle", Figure::Cpu(share));
-        let ticks_ms = self.held.cpu_ms.saturating_sub(self.parked.cpu_ms);
+        let ticks_ms = self.held.cpu_ms().saturating_sub(self.parked.cpu_ms());
         report.detail("idle_cpu_ms", ticks_ms.into());
         let (from, to) = (&self.parked.switches, &self.held.switches);
         let voluntary = to.voluntary.saturating_sub(from.voluntary);

@@ -1,17 +1,18 @@
 //! What one worker process is to do: one line of JSON on its standard input. A line and no options, because
 //! every user of a machine may read a process's options, and the plan holds sessions.
 
-use std::net::SocketAddr;
-
 use serde_json::{Value, json};
+
+use crate::connect::Layout;
+use crate::dialect::Dialect;
+use crate::http::Target;
+use crate::requests::Requests;
 
 /// The plan of one worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
     /// The server.
-    pub(crate) addr: SocketAddr,
-    /// The `Host` field.
-    pub(crate) host: String,
+    pub(crate) target: Target,
     /// The second byte of the source addresses.
     pub(crate) net: u8,
     /// The number of this worker's first poll among all.
@@ -20,6 +21,10 @@ pub(crate) struct Plan {
     pub(crate) polls: u64,
     /// Connections for each batch while opening.
     pub(crate) batch: u64,
+    /// Whether every connection asks something small before it parks.
+    pub(crate) greets: bool,
+    /// Whether connections close with RST.
+    pub(crate) resets: bool,
     /// Whether a poll parks again after its wake.
     pub(crate) repark: bool,
     /// What the run's messages begin with.
@@ -31,23 +36,44 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// The chatroom and the session of this worker's poll `at`.
-    pub(crate) fn place(&self, at: usize) -> (u64, &str) {
+    /// The chatroom of this worker's poll `at`, and which of the sessions is its own.
+    pub(crate) fn place(&self, at: usize) -> (u64, usize) {
         let poll = self.first as usize + at;
         let rooms = self.chatrooms.len();
-        let session = &self.sessions[poll / rooms % self.sessions.len()];
-        (self.chatrooms[poll % rooms], session)
+        (
+            self.chatrooms[poll % rooms],
+            poll / rooms % self.sessions.len(),
+        )
+    }
+
+    /// How its connections are opened.
+    pub(crate) fn layout(&self) -> Layout {
+        let mut probe = Vec::new();
+        Requests::new(&self.target, &self.sessions).small(0, &mut probe);
+        Layout {
+            addr: self.target.addr,
+            net: self.net,
+            first: self.first,
+            count: self.polls as usize,
+            batch: self.batch as usize,
+            probe,
+            greets: self.greets,
+            resets: self.resets,
+        }
     }
 
     /// The line.
     pub(crate) fn to_json(&self) -> Value {
         json!({
-            "addr": self.addr.to_string(),
-            "host": self.host,
+            "addr": self.target.addr.to_string(),
+            "host": self.target.host,
+            "dialect": self.target.dialect.name(),
             "net": self.net,
             "first": self.first,
             "polls": self.polls,
             "batch": self.batch,
+            "greets": self.greets,
+            "resets": self.resets,
             "repark": self.repark,
             "run": self.run,
             "chatrooms": self.chatrooms,
@@ -71,12 +97,17 @@ impl Plan {
             .map(|s| s.as_str().map(str::to_owned))
             .collect::<Option<_>>()?;
         let plan = Self {
-            addr: text("addr")?.parse().ok()?,
-            host: text("host")?.to_owned(),
+            target: Target {
+                addr: text("addr")?.parse().ok()?,
+                host: text("host")?.to_owned(),
+                dialect: Dialect::of(text("dialect")?)?,
+            },
             net: number("net")?.try_into().ok()?,
             first: number("first")?,
             polls: number("polls")?,
             batch: number("batch").filter(|batch| *batch > 0)?,
+            greets: value["greets"].as_bool()?,
+            resets: value["resets"].as_bool()?,
             repark: value["repark"].as_bool()?,
             run: text("run")?.to_owned(),
             chatrooms,
@@ -93,12 +124,13 @@ pub(crate) mod tests {
     /// Four polls in two chatrooms by two users.
     pub(crate) fn plan() -> Plan {
         Plan {
-            addr: "127.0.0.1:1".parse().unwrap(),
-            host: "h".into(),
+            target: "http://127.0.0.1:1".parse().unwrap(),
             net: 9,
             first: 1,
             polls: 4,
             batch: 10,
+            greets: false,
+            resets: true,
             repark: true,
             run: "ab".into(),
             chatrooms: vec![7, 8],
@@ -117,7 +149,7 @@ pub(crate) mod tests {
     #[test]
     fn polls_take_turns_over_chatrooms_then_sessions() {
         let plan = plan();
-        let places: Vec<(u64, &str)> = (0..4).map(|at| plan.place(at)).collect();
-        assert_eq!(places, [(8, "x"), (7, "y"), (8, "y"), (7, "x")]);
+        let places: Vec<(u64, usize)> = (0..4).map(|at| plan.place(at)).collect();
+        assert_eq!(places, [(8, 0), (7, 1), (8, 1), (7, 0)]);
     }
 }

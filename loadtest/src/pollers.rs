@@ -1,52 +1,74 @@
 //! The part of a swarm that waits: each connection parks a longpoll, checks what wakes it, and perhaps parks again.
 //!
-//! A run's chatrooms are its own and new, so the k-th message of each has the id k, and a poll knows which one comes
-//! next. A message's text is `<run>.<time of sending>`: every delivery measures itself.
+//! A run's chatrooms are its own and new, so the k-th message of each has the id k, and a poll knows which ones may come
+//! next. What is wrong by itself is told at once: an id that does not grow (doubled), a message of another run or chatroom, or
+//! one that was sent before the round began, though all was settled then (unexpected). What is missing only those can
+//! tell who know what was sent; for them each poll's deliveries and the ids that it never saw are counted:
+//!
+//! A poll without `since` cannot be woken by a message that is saved between its wake and its return. Such a message is in the next list
+//! where lists are long enough, and only ids that stand in no list of a poll are counted as passed over.
+
+use std::mem;
 
 use hdrhistogram::Histogram;
 
 use crate::clock::{latencies, now_ns};
-use crate::http::{self, Answer};
-use crate::list::{self, BadList, Last};
+use crate::http::Answer;
+use crate::list::{BadList, Last};
+use crate::marker::Marker;
 use crate::plan::Plan;
+use crate::requests::Requests;
+use crate::series::Series;
 use crate::swarm::{Broken, Next, Role};
 use crate::tally::Tally;
-
-/// The text of a message that is sent now.
-pub(crate) fn text(run: &str) -> String {
-    format!("{run}.{}", now_ns())
-}
 
 /// The polls of one worker.
 pub(crate) struct Pollers {
     plan: Plan,
-    /// By poll: the id of the last message that it was woken with.
+    requests: Requests,
+    /// By poll: the id of the last message that it was woken with, or where there are no ids, what tells messages apart.
     woken_with: Vec<u32>,
     /// Connections that are not broken.
     live: u64,
     round: Round,
     tally: Tally,
-    /// The last body and its meaning: all who are woken by one message get the same bytes.
-    memo: (Vec<u8>, Result<Option<Last>, BadList>),
+    /// What the last answer said.
+    memo: Result<Option<Wake>, BadList>,
+}
+
+/// A message as far as a poll looks at it.
+#[derive(Clone, Copy, Debug)]
+struct Wake {
+    first: u64,
+    id: u64,
+    chatroomid: u64,
+    /// `None` for a message of another run.
+    marker: Option<Marker>,
 }
 
 /// Deliveries since the last [`Pollers::end_round`].
 pub(crate) struct Round {
+    began_ns: u64,
     /// How many.
     pub(crate) delivered: u64,
+    /// Messages that stand in no list of a poll that was woken before and after them, summed over polls.
+    pub(crate) passed: u64,
     /// How long each took.
     pub(crate) latencies: Histogram<u64>,
+    /// When.
+    pub(crate) series: Series,
 }
 
 impl Pollers {
     /// Polls that are yet to be parked.
     pub(crate) fn new(plan: Plan) -> Self {
         Self {
+            requests: Requests::new(&plan.target, &plan.sessions),
             woken_with: vec![0; plan.polls as usize],
             live: plan.polls,
             round: Round::new(),
             tally: Tally::default(),
-            memo: (b"[]".to_vec(), Ok(None)),
+            memo: Ok(None),
             plan,
         }
     }
@@ -54,6 +76,11 @@ impl Pollers {
     /// Connections that are not broken.
     pub(crate) fn live(&self) -> u64 {
         self.live
+    }
+
+    /// Deliveries in this round.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.round.delivered
     }
 
     /// Whether every poll that still can be has been woken in this round.
@@ -64,39 +91,74 @@ impl Pollers {
     /// Begins a new round; what the old one brought, and what went wrong in it.
     pub(crate) fn end_round(&mut self) -> (Round, Tally) {
         (
-            std::mem::replace(&mut self.round, Round::new()),
-            std::mem::take(&mut self.tally),
+            mem::replace(&mut self.round, Round::new()),
+            mem::take(&mut self.tally),
         )
     }
 
-    /// Compares the message that woke a poll with the one that had to.
-    fn woken(&mut self, at: usize, last: &Last, now_ns: u64) {
+    fn wake(&self, last: Last<'_>) -> Wake {
+        let marker = Marker::parse(last.text, &self.plan.run);
+        let in_text = marker.map_or(0, |marker| marker.room);
+        Wake {
+            first: last.first,
+            id: last.id,
+            chatroomid: if last.id == 0 {
+                in_text
+            } else {
+                last.chatroomid
+            },
+            marker,
+        }
+    }
+
+    /// Compares the message that woke a poll with those that may.
+    fn woken(&mut self, at: usize, wake: Wake, now_ns: u64) {
         let (chatroomid, _) = self.plan.place(at);
-        let sent_ns = sent_ns(&last.text, &self.plan.run);
-        let (Some(sent_ns), true) = (sent_ns, last.chatroomid == chatroomid) else {
-            return self
-                .tally
-                .unexpected(|| format!("a poll in {chatroomid} was woken with {last:?}"));
+        let marker = match wake.marker {
+            Some(marker) if wake.chatroomid == chatroomid && marker.room == chatroomid => marker,
+            _ => {
+                let what = || format!("a poll in {chatroomid} was woken with {wake:?}");
+                return self.tally.unexpected(what);
+            }
         };
-        let before = u64::from(self.woken_with[at]);
-        if last.id <= before {
-            let again = || format!("a poll woken with {before} was woken with {}", last.id);
+        if marker.start_ns < self.round.began_ns {
+            let what = || format!("a poll in {chatroomid} was woken too late, with {wake:?}");
+            self.tally.unexpected(what);
+        }
+        if !self.is_new(at, wake, marker) {
+            let again = || format!("a poll in {chatroomid} was woken again with {wake:?}");
             return self.tally.doubled(1, again);
         }
-        // Ids passed over were never delivered; who counts deliveries against messages finds them missing.
-        self.woken_with[at] = u32::try_from(last.id).unwrap_or(u32::MAX);
         self.round.delivered += 1;
-        let latency = now_ns.saturating_sub(sent_ns);
+        self.round.series.count(now_ns);
+        let latency = now_ns.saturating_sub(marker.start_ns);
         self.round.latencies.saturating_record(latency.max(1));
+    }
+
+    fn is_new(&mut self, at: usize, wake: Wake, marker: Marker) -> bool {
+        let before = u64::from(self.woken_with[at]);
+        if wake.id == 0 {
+            // Without ids only the same message twice in a row can be told: by the microsecond of its start.
+            let key = (marker.start_ns / 1000) as u32;
+            return mem::replace(&mut self.woken_with[at], key) != key;
+        }
+        self.round.passed += wake.first.saturating_sub(before + 1);
+        if wake.id <= before {
+            return false;
+        }
+        self.woken_with[at] = u32::try_from(wake.id).unwrap_or(u32::MAX);
+        true
     }
 }
 
 impl Role for Pollers {
+    fn opened(&mut self, _at: usize) -> Next {
+        Next::Ask
+    }
+
     fn request(&mut self, at: usize, out: &mut Vec<u8>) {
         let (chatroomid, session) = self.plan.place(at);
-        let path = format!("/message/longpoll/?chatroomid={chatroomid}");
-        let request = http::request("GET", &path, &self.plan.host, Some(session));
-        out.extend_from_slice(request.as_bytes());
+        self.requests.poll(chatroomid, session, out);
     }
 
     fn answered(&mut self, at: usize, answer: &Answer<'_>, now_ns: u64) -> Next {
@@ -108,11 +170,12 @@ impl Role for Pollers {
                 .unexpected(|| format!("a poll was answered {status} {body}"));
             return Next::Close;
         }
-        if self.memo.0 != answer.body {
-            self.memo = (answer.body.to_vec(), list::check(answer.body));
+        if !answer.again {
+            let heard = self.plan.target.dialect.hear(answer.body);
+            self.memo = heard.map(|last| last.map(|last| self.wake(last)));
         }
-        match self.memo.1.clone() {
-            Ok(Some(last)) => self.woken(at, &last, now_ns),
+        match &self.memo {
+            Ok(Some(wake)) => self.woken(at, *wake, now_ns),
             Ok(None) => self
                 .tally
                 .unexpected(|| "a poll was woken without a message".into()),
@@ -143,19 +206,19 @@ impl Role for Pollers {
 impl Round {
     fn new() -> Self {
         Self {
+            began_ns: now_ns(),
             delivered: 0,
+            passed: 0,
             latencies: latencies(),
+            series: Series::default(),
         }
     }
-}
-
-fn sent_ns(text: &str, run: &str) -> Option<u64> {
-    text.strip_prefix(run)?.strip_prefix('.')?.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::Dialect;
     use crate::plan::tests::plan;
 
     fn wake(pollers: &mut Pollers, at: usize, status: u16, body: &str) -> Next {
@@ -165,12 +228,21 @@ mod tests {
             session: None,
             close: false,
             len: 0,
+            again: false,
         };
-        pollers.answered(at, &answer, 1_500)
+        pollers.answered(at, &answer, pollers.round.began_ns + 1_500)
     }
 
-    fn list(id: u64, chatroomid: u64, text: &str) -> String {
-        format!(r#"[{{"id":{id},"chatroomid":{chatroomid},"message":"{text}"}}]"#)
+    fn text(pollers: &Pollers, run: &str, room: u64) -> String {
+        format!("{run}.{room}.1.1.{}", pollers.round.began_ns + 500)
+    }
+
+    fn list(pollers: &Pollers, ids: (u64, u64), chatroomid: u64) -> String {
+        let text = text(pollers, "ab", chatroomid);
+        let messages: Vec<String> = (ids.0..=ids.1)
+            .map(|id| format!(r#"{{"id":{id},"chatroomid":{chatroomid},"message":"{text}"}}"#))
+            .collect();
+        format!("[{}]", messages.join(","))
     }
 
     #[test]
@@ -179,15 +251,14 @@ mod tests {
         for at in 0..4 {
             assert!(!pollers.all_woken());
             let (room, _) = pollers.plan.place(at);
-            assert_eq!(
-                wake(&mut pollers, at, 200, &list(1, room, "ab.500")),
-                Next::Ask
-            );
+            let body = list(&pollers, (1, 1), room);
+            assert_eq!(wake(&mut pollers, at, 200, &body), Next::Ask);
         }
         assert!(pollers.all_woken());
         let (round, tally) = pollers.end_round();
         assert!(tally.is_clean(), "{tally:?}");
-        assert_eq!((round.delivered, round.latencies.max()), (4, 1000));
+        assert_eq!((round.delivered, round.passed), (4, 0));
+        assert_eq!(round.latencies.max(), 1000);
         assert!(!pollers.all_woken());
     }
 
@@ -195,16 +266,40 @@ mod tests {
     fn a_wake_again_is_doubled_and_a_strangers_is_unexpected() {
         let mut pollers = Pollers::new(plan());
         let (room, _) = pollers.plan.place(0);
-        wake(&mut pollers, 0, 200, &list(2, room, "ab.1"));
-        wake(&mut pollers, 0, 200, &list(2, room, "ab.1"));
-        wake(&mut pollers, 0, 200, &list(1, room, "ab.1"));
-        wake(&mut pollers, 0, 200, &list(3, room + 5, "ab.1"));
-        wake(&mut pollers, 0, 200, &list(3, room, "other.1"));
+        for (id, chatroomid) in [(2, room), (2, room), (1, room), (3, room + 5)] {
+            let body = list(&pollers, (1, id), chatroomid);
+            wake(&mut pollers, 0, 200, &body);
+        }
+        let stranger = list(&pollers, (3, 3), room).replace("ab.", "other.");
+        wake(&mut pollers, 0, 200, &stranger);
         wake(&mut pollers, 0, 200, "[]");
         wake(&mut pollers, 0, 200, "{}");
         let (round, tally) = pollers.end_round();
         assert_eq!(round.delivered, 1);
         assert_eq!((tally.doubled, tally.unexpected), (2, 4));
+    }
+
+    #[test]
+    fn only_ids_in_no_list_are_passed_over() {
+        let mut pollers = Pollers::new(plan());
+        let (room, _) = pollers.plan.place(0);
+        for ids in [(1, 1), (1, 3), (6, 7)] {
+            let body = list(&pollers, ids, room);
+            wake(&mut pollers, 0, 200, &body);
+        }
+        let (round, tally) = pollers.end_round();
+        assert_eq!((round.delivered, round.passed), (3, 2));
+        assert!(tally.is_clean());
+    }
+
+    #[test]
+    fn a_message_from_before_the_round_is_unexpected() {
+        let mut pollers = Pollers::new(plan());
+        let (room, _) = pollers.plan.place(0);
+        let body = list(&pollers, (1, 1), room);
+        pollers.round.began_ns += 1_000;
+        wake(&mut pollers, 0, 200, &body);
+        assert_eq!(pollers.end_round().1.unexpected, 1);
     }
 
     #[test]
@@ -215,7 +310,8 @@ mod tests {
         assert_eq!(pollers.live(), 2);
         for at in 2..4 {
             let (room, _) = pollers.plan.place(at);
-            wake(&mut pollers, at, 200, &list(1, room, "ab.1"));
+            let body = list(&pollers, (1, 1), room);
+            wake(&mut pollers, at, 200, &body);
         }
         assert!(pollers.all_woken());
         pollers.broken(2, Broken::Closed { resting: true });
@@ -223,8 +319,17 @@ mod tests {
     }
 
     #[test]
-    fn a_text_carries_its_time() {
-        assert!(sent_ns(&text("ab"), "ab").is_some());
-        assert_eq!(sent_ns("ab.x", "ab"), None);
+    fn without_ids_the_text_tells_messages_apart() {
+        let mut plan = plan();
+        plan.target.dialect = Dialect::Nchan;
+        let mut pollers = Pollers::new(plan);
+        let (room, _) = pollers.plan.place(0);
+        let body = format!(r#"{{"message":"{}"}}"#, text(&pollers, "ab", room));
+        wake(&mut pollers, 0, 200, &body);
+        wake(&mut pollers, 0, 200, &body);
+        wake(&mut pollers, 1, 200, &body);
+        let (round, tally) = pollers.end_round();
+        assert_eq!(round.delivered, 1);
+        assert_eq!((tally.doubled, tally.unexpected), (1, 1));
     }
 }

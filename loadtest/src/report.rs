@@ -1,9 +1,13 @@
 //! Figures, gathered once and shown twice: as a table for a person and as JSON for a program.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::time::Duration;
 
+use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
 
+use crate::plot::Plot;
 use crate::tally::Tally;
 
 /// One figure's kind, which decides how a person sees it.
@@ -19,21 +23,90 @@ pub(crate) enum Figure {
     Nanos(u64),
     /// A number for each second.
     PerSecond(f64),
+    /// A number for each of something.
+    Each(f64),
     /// A share of one CPU, 1.0 being all of it.
     Cpu(f64),
+}
+
+const QUANTILES: [(&str, &str, f64); 5] = [
+    ("p50", "p50", 0.5),
+    ("p90", "p90", 0.9),
+    ("p99", "p99", 0.99),
+    ("p999", "p99.9", 0.999),
+    ("max", "max", 1.0),
+];
+
+/// What a run leaves: figures of one or several measurements, plots, and what went wrong.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// The figures of each measurement.
+    pub(crate) reports: Vec<Report>,
+    /// The plots.
+    pub(crate) plots: Vec<Plot>,
+    /// What went wrong.
+    pub(crate) tally: Tally,
+}
+
+impl Outcome {
+    /// Of one measurement, whose faults become a part of its figures.
+    pub(crate) fn one(mut report: Report, plots: Vec<Plot>, tally: Tally) -> Self {
+        report.faults(&tally);
+        Self {
+            reports: vec![report],
+            plots,
+            tally,
+        }
+    }
+
+    /// For a person.
+    pub(crate) fn table(&self) -> String {
+        match &self.reports[..] {
+            [report] => report.lines(),
+            reports => columns(reports),
+        }
+    }
+
+    /// The figures for a program: one object, or one for each measurement.
+    pub(crate) fn to_json(&self) -> Value {
+        match &self.reports[..] {
+            [report] => report.to_json(),
+            reports => reports.iter().map(Report::to_json).collect(),
+        }
+    }
 }
 
 /// The figures of one measurement, in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
-    figures: Vec<(&'static str, &'static str, Figure)>,
+    figures: Vec<(Cow<'static, str>, Cow<'static, str>, Figure)>,
     details: Map<String, Value>,
 }
 
 impl Report {
     /// Adds a figure: its name in JSON, its name for a person, its value.
-    pub(crate) fn add(&mut self, key: &'static str, label: &'static str, figure: Figure) {
-        self.figures.push((key, label, figure));
+    pub(crate) fn add(
+        &mut self,
+        key: impl Into<Cow<'static, str>>,
+        label: impl Into<Cow<'static, str>>,
+        figure: Figure,
+    ) {
+        self.figures.push((key.into(), label.into(), figure));
+    }
+
+    /// Adds the usual quantiles: `key` and `label` name what was timed.
+    pub(crate) fn quantiles(&mut self, key: &str, label: &str, times: &Histogram<u64>) {
+        for (suffix, shown, quantile) in QUANTILES {
+            let value = Figure::Nanos(times.value_at_quantile(quantile));
+            let label = format!("{label} {shown}").trim_start().to_owned();
+            self.add(format!("{key}_{suffix}_ns"), label, value);
+        }
+    }
+
+    /// Labels and values for a person.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&str, String)> {
+        let figures = self.figures.iter();
+        figures.map(|(_, label, figure)| (&**label, figure.shown()))
     }
 
     /// Adds what only a program wants to see.
@@ -53,15 +126,15 @@ impl Report {
     pub(crate) fn to_json(&self) -> Value {
         let mut object = self.details.clone();
         for (key, _, figure) in &self.figures {
-            object.insert((*key).to_owned(), figure.to_json());
+            object.insert(key.clone().into_owned(), figure.to_json());
         }
         Value::Object(object)
     }
 
     /// One line for each figure.
     pub(crate) fn lines(&self) -> String {
-        let rows = self.figures.iter();
-        let rows = rows.map(|(_, label, figure)| vec![(*label).to_owned(), figure.shown()]);
+        let rows = self.rows();
+        let rows = rows.map(|(label, shown)| vec![label.to_owned(), shown]);
         table(&rows.collect::<Vec<_>>())
     }
 }
@@ -74,7 +147,7 @@ pub(crate) fn columns(reports: &[Report]) -> String {
     let head = first
         .figures
         .iter()
-        .map(|(_, label, _)| (*label).to_owned());
+        .map(|(_, label, _)| label.clone().into_owned());
     let rows = reports
         .iter()
         .map(|report| report.figures.iter().map(|(_, _, f)| f.shown()).collect());
@@ -83,7 +156,7 @@ pub(crate) fn columns(reports: &[Report]) -> String {
 }
 
 /// The first column stands left, the others right.
-fn table(rows: &[Vec<String>]) -> String {
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
@@ -107,7 +180,7 @@ impl Figure {
     fn to_json(&self) -> Value {
         match self {
             Self::Count(n) | Self::Bytes(n) | Self::Nanos(n) => json!(n),
-            Self::BytesEach(x) | Self::PerSecond(x) | Self::Cpu(x) => json!(x),
+            Self::BytesEach(x) | Self::PerSecond(x) | Self::Each(x) | Self::Cpu(x) => json!(x),
         }
     }
 
@@ -118,12 +191,20 @@ impl Figure {
             Self::BytesEach(x) => format!("{x:.1} B"),
             Self::Nanos(ns) => duration(*ns),
             Self::PerSecond(x) => format!("{}/s", grouped(x.round() as u64)),
+            Self::Each(x) => format!("{x:.3}"),
+            Self::Cpu(x) if *x >= 0.1 => format!("{:.1} %", x * 100.0),
             Self::Cpu(x) => format!("{:.3} %", x * 100.0),
         }
     }
 }
 
-fn duration(ns: u64) -> String {
+/// For a figure, from a time as the standard library has it.
+pub(crate) fn nanos(time: Duration) -> Figure {
+    Figure::Nanos(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// A time in a unit that fits.
+pub(crate) fn duration(ns: u64) -> String {
     let x = ns as f64;
     match ns {
         0..1_000 => format!("{ns} ns"),
@@ -134,7 +215,7 @@ fn duration(ns: u64) -> String {
 }
 
 /// 1234567 → 1 234 567.
-fn grouped(n: u64) -> String {
+pub(crate) fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -195,5 +276,6 @@ mod tests {
         assert_eq!(Figure::Count(1_234_567).shown(), "1 234 567");
         assert_eq!(Figure::PerSecond(999.6).shown(), "1 000/s");
         assert_eq!(Figure::Cpu(0.01).shown(), "1.000 %");
+        assert_eq!(Figure::Cpu(0.5).shown(), "50.0 %");
     }
 }

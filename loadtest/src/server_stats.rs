@@ -2,7 +2,7 @@
 //!
 //! All of it is read from `/proc/PID`, which needs no help from the server and costs it nothing. CPU and
 //! context switches are sums over the threads that live; a thread that ends between two readings takes its share along,
-//! which is why `cpu_ms` comes from the process as a whole (at the kernel's tick of 10 ms) beside the finer `on_cpu_ns`.
+//! which is why `user_ms` and `kernel_ms` come from the process as a whole (at the kernel's tick of 10 ms) beside the finer `on_cpu_ns`.
 
 use std::fs;
 use std::io;
@@ -10,22 +10,15 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::error::Error;
-
-/// Reads the server's process; all zeros where it is not known.
-pub(crate) fn read(process: Option<&Process>) -> Result<Reading, Error> {
-    let reading = process.map(Process::read).transpose();
-    let reading = reading.map_err(Error::io("read the server's process"))?;
-    Ok(reading.unwrap_or_default())
-}
-
 /// One reading of everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reading {
     /// Memory.
     pub(crate) memory: Memory,
-    /// User and system time of the process, in milliseconds.
-    pub(crate) cpu_ms: u64,
+    /// Time of the process in its own code, in milliseconds.
+    pub(crate) user_ms: u64,
+    /// Time of the process in the kernel, in milliseconds.
+    pub(crate) kernel_ms: u64,
     /// Time that the living threads spent on a CPU, in nanoseconds.
     pub(crate) on_cpu_ns: u64,
     /// Context switches of the living threads.
@@ -57,6 +50,7 @@ pub(crate) struct Switches {
 /// A process to be read again and again.
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
+    pid: u32,
     dir: PathBuf,
 }
 
@@ -64,18 +58,30 @@ impl Process {
     /// Makes sure that the process exists and may be read.
     pub(crate) fn new(pid: u32) -> io::Result<Self> {
         let process = Self {
+            pid,
             dir: Path::new("/proc").join(pid.to_string()),
         };
         process.read().map(|_| process)
     }
 
+    /// Its number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Memory now.
+    pub(crate) fn memory(&self) -> io::Result<Memory> {
+        parse_memory(&self.text("smaps_rollup")?).ok_or_else(unreadable)
+    }
+
     /// Reads everything now.
     pub(crate) fn read(&self) -> io::Result<Reading> {
-        let memory = parse_memory(&self.text("smaps_rollup")?).ok_or_else(unreadable)?;
-        let ticks = parse_ticks(&self.text("stat")?).ok_or_else(unreadable)?;
+        let (user, kernel) = parse_ticks(&self.text("stat")?).ok_or_else(unreadable)?;
+        let tick_ms = 1000 / rustix::param::clock_ticks_per_second();
         let mut reading = Reading {
-            memory,
-            cpu_ms: ticks * 1000 / rustix::param::clock_ticks_per_second(),
+            memory: self.memory()?,
+            user_ms: user * tick_ms,
+            kernel_ms: kernel * tick_ms,
             files: self.files()?,
             ..Reading::default()
         };
@@ -112,7 +118,8 @@ impl Reading {
             "pss_bytes": self.memory.pss,
             "rss_bytes": self.memory.rss,
             "private_dirty_bytes": self.memory.private_dirty,
-            "cpu_ms": self.cpu_ms,
+            "user_ms": self.user_ms,
+            "kernel_ms": self.kernel_ms,
             "on_cpu_ns": self.on_cpu_ns,
             "voluntary_switches": self.switches.voluntary,
             "involuntary_switches": self.switches.involuntary,
@@ -122,12 +129,24 @@ impl Reading {
 
     /// CPU since `earlier`, in nanoseconds: the finer figure, or the coarse one where threads have ended.
     pub(crate) fn cpu_ns_since(&self, earlier: &Self) -> u64 {
-        let coarse = self.cpu_ms.saturating_sub(earlier.cpu_ms) * 1_000_000;
+        let coarse = self.cpu_ms().saturating_sub(earlier.cpu_ms()) * 1_000_000;
         match self.on_cpu_ns.checked_sub(earlier.on_cpu_ns) {
             // A tick may be counted up to 10 ms late, so only a clear difference means a lost thread.
             Some(fine) if fine + 50_000_000 >= coarse => fine,
             _ => coarse,
         }
+    }
+
+    /// The kernel's share of the CPU since `earlier`, as far as ticks of 10 ms tell.
+    pub(crate) fn kernel_share_since(&self, earlier: &Self) -> f64 {
+        let kernel = self.kernel_ms.saturating_sub(earlier.kernel_ms);
+        let all = self.cpu_ms().saturating_sub(earlier.cpu_ms());
+        kernel as f64 / all.max(1) as f64
+    }
+
+    /// User and kernel time of the process, in milliseconds.
+    pub(crate) fn cpu_ms(&self) -> u64 {
+        self.user_ms + self.kernel_ms
     }
 }
 
@@ -150,13 +169,13 @@ fn parse_memory(smaps_rollup: &str) -> Option<Memory> {
     })
 }
 
-/// utime + stime, fields 14 and 15. The command (field 2) may itself hold spaces and brackets, so counting starts behind it.
-fn parse_ticks(stat: &str) -> Option<u64> {
+/// utime and stime, fields 14 and 15. The command (field 2) may itself hold spaces and brackets, so counting starts behind it.
+fn parse_ticks(stat: &str) -> Option<(u64, u64)> {
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_whitespace().skip(11);
     let utime: u64 = fields.next()?.parse().ok()?;
     let stime: u64 = fields.next()?.parse().ok()?;
-    Some(utime + stime)
+    Some((utime, stime))
 }
 
 #[cfg(test)]
@@ -179,7 +198,7 @@ mod tests {
     fn ticks_are_found_behind_a_command_with_brackets() {
         let stat =
             "7 (a) b) R) S 1 7 7 0 -1 4194560 100 0 0 0 31 11 0 0 20 0 1 0 100 1000 10 18446744";
-        assert_eq!(parse_ticks(stat), Some(42));
+        assert_eq!(parse_ticks(stat), Some((31, 11)));
         assert_eq!(parse_ticks("7 (a"), None);
     }
 
@@ -193,14 +212,25 @@ mod tests {
 
     #[test]
     fn cpu_falls_back_to_ticks_where_a_thread_has_ended() {
-        let at = |cpu_ms, on_cpu_ns| Reading {
-            cpu_ms,
+        let at = |user_ms, on_cpu_ns| Reading {
+            user_ms,
             on_cpu_ns,
             ..Reading::default()
         };
         assert_eq!(at(20, 17_000_000).cpu_ns_since(&at(0, 0)), 17_000_000);
         assert_eq!(at(900, 5).cpu_ns_since(&at(100, 50)), 800_000_000);
         assert_eq!(at(900, 90_000_000).cpu_ns_since(&at(100, 50)), 800_000_000);
+    }
+
+    #[test]
+    fn the_kernels_share_is_told_from_the_rest() {
+        let at = |user_ms, kernel_ms| Reading {
+            user_ms,
+            kernel_ms,
+            ..Reading::default()
+        };
+        assert_eq!(at(20, 80).kernel_share_since(&at(0, 20)), 0.75);
+        assert_eq!(at(20, 80).kernel_share_since(&at(20, 80)), 0.0);
     }
 
     #[test]

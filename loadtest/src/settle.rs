@@ -19,6 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::client::Client;
+use crate::connect::{ASKERS_FIRST, PORTS_PER_SOURCE};
 use crate::error::Error;
 
 /// Between two looks, which cost the kernel some 10 ms for each ten thousand sockets.
@@ -50,7 +51,8 @@ pub(crate) fn settle(
                 break;
             }
         }
-        arrived |= backlog.unacknowledged == 0;
+        // Whoever has an answer yet to be read may ask again.
+        arrived |= backlog.unacknowledged == 0 && backlog.answers == 0;
         if Instant::now() > until {
             let e = io::Error::from(io::ErrorKind::TimedOut);
             return Err(Error::io("the server leaves requests unread")(e));
@@ -61,7 +63,7 @@ pub(crate) fn settle(
     Ok(first_read.unwrap_or_else(Instant::now))
 }
 
-/// What is on its way to the server.
+/// What is on its way to the server, and from it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Backlog {
     /// Established sockets of the server's port on the server's side.
@@ -70,6 +72,8 @@ struct Backlog {
     unacknowledged: u64,
     /// Bytes and connections that have arrived and that the server has not taken.
     unread: u64,
+    /// Bytes of the server's answers that their clients have not read.
+    answers: u64,
 }
 
 fn look(addr: SocketAddr) -> io::Result<Backlog> {
@@ -98,13 +102,19 @@ impl Backlog {
     }
 
     fn count(&mut self, row: &Row, port: u16) {
+        // Those who ask all the while are no polls, and would never let it be silent.
+        if row.is_of_askers {
+            return;
+        }
         let established = row.state == ESTABLISHED;
         if row.local == port && (established || row.state == LISTEN) {
             self.sockets += u64::from(established);
             self.unread += row.unread;
+            self.answers += row.unacknowledged;
         }
         if row.remote == port && established {
             self.unacknowledged += row.unacknowledged;
+            self.answers += row.unread;
         }
     }
 }
@@ -121,14 +131,18 @@ struct Row {
     state: u8,
     unacknowledged: u64,
     unread: u64,
+    /// Whether one of its ends is in the addresses of those who ask.
+    is_of_askers: bool,
 }
 
 impl Row {
     /// `None` for the table's head.
     fn of(line: &str) -> Option<Self> {
         let mut fields = line.split_ascii_whitespace().skip(1);
+        let mut is_of_askers = false;
         let mut port = || {
-            let (_, port) = fields.next()?.rsplit_once(':')?;
+            let (ip, port) = fields.next()?.rsplit_once(':')?;
+            is_of_askers |= is_askers(ip);
             u16::from_str_radix(port, 16).ok()
         };
         let (local, remote) = (port()?, port()?);
@@ -140,8 +154,20 @@ impl Row {
             state,
             unacknowledged: u64::from_str_radix(unacknowledged, 16).ok()?,
             unread: u64::from_str_radix(unread, 16).ok()?,
+            is_of_askers,
         })
     }
+}
+
+/// Whether an address as the table shows it (the four bytes of IPv4 as a number of this machine, perhaps behind those of a mapped one) is one
+/// that [`ASKERS_FIRST`] leads to.
+fn is_askers(ip: &str) -> bool {
+    let at = ip.len().saturating_sub(8);
+    let digits = ip.get(at..).and_then(|ip| u32::from_str_radix(ip, 16).ok());
+    digits.is_some_and(|ip| {
+        let [first, _net, high, _low] = ip.to_ne_bytes();
+        first == 127 && u64::from(high) == ASKERS_FIRST / PORTS_PER_SOURCE / 256
+    })
 }
 
 #[cfg(test)]
@@ -153,7 +179,8 @@ mod tests {
    0: 0100007F:1F40 00000000:0000 0A 00000000:00000003 00:00000000 00000000     0        0 11 1
    1: 0100007F:1F40 0100007F:9C40 01 00000000:00000010 00:00000000 00000000     0        0 12 1
    2: 0100007F:9C40 0100007F:1F40 01 00000020:00000099 00:00000000 00000000     0        0 13 1
-   3: 0100007F:1F40 0100007F:9C41 06 00000000:00000007 00:00000000 00000000     0        0 0 3
+   3: 0100007F:1F40 01FA077F:9C40 01 00000000:00000010 00:00000000 00000000     0        0 14 1
+   4: 0100007F:1F40 0100007F:9C41 06 00000000:00000007 00:00000000 00000000     0        0 0 3
 ";
 
     #[test]
@@ -164,6 +191,7 @@ mod tests {
             sockets: 1,
             unacknowledged: 0x20,
             unread: 0x13,
+            answers: 0x99,
         };
         assert_eq!(backlog, expected);
     }

@@ -3,10 +3,13 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use crate::client::Client;
+use crate::clock::now_ns;
 use crate::error::Error;
 use crate::http::Target;
+use crate::marker::Marker;
 use crate::plan::Plan;
 use crate::progress::Phase;
+use crate::tally::Tally;
 
 /// Users of a run, at most: registering each costs the server a password hash.
 const USERS_MAX: u64 = 4;
@@ -23,6 +26,10 @@ pub(crate) struct Setup {
     pub(crate) sessions: Vec<String>,
     names: Vec<String>,
     target: Target,
+    /// Where the server makes none: chatrooms in use.
+    made: u64,
+    /// Messages that the admin has sent.
+    sent: u64,
 }
 
 impl Setup {
@@ -30,13 +37,18 @@ impl Setup {
     pub(crate) fn new(target: &Target, polls: u64) -> Result<Self, Error> {
         let random = RandomState::new().build_hasher().finish();
         let run = format!("{random:016x}");
-        let users = polls.clamp(1, USERS_MAX);
+        let users = match target.dialect.has_users() {
+            true => polls.clamp(1, USERS_MAX),
+            false => 1,
+        };
         let phase = Phase::start(format!("registering {users} users"), users);
         let mut setup = Self {
             target: target.clone(),
             admin: Client::new(target.clone()),
             sessions: Vec::new(),
             names: Vec::new(),
+            sent: 0,
+            made: random & 0x3fff_ffff,
             // 127.0 is what everything else uses, and 127.255 may be a broadcast address.
             net: 1 + (random % 254) as u8,
             run,
@@ -49,7 +61,9 @@ impl Setup {
             } else {
                 &mut other
             };
-            client.sign_up(&name, &setup.run)?;
+            if target.dialect.has_users() {
+                client.sign_up(&name, &setup.run)?;
+            }
             setup.sessions.push(client.session().to_owned());
             setup.names.push(name);
             phase.at(user + 1);
@@ -59,6 +73,12 @@ impl Setup {
 
     /// New chatrooms with all of the run's users in each.
     pub(crate) fn chatrooms(&mut self, count: u64) -> Result<Vec<u64>, Error> {
+        if !self.target.dialect.has_users() {
+            // They need not be made, and a run must not meet those of another.
+            let from = self.made;
+            self.made += count;
+            return Ok((from + 1..=from + count).collect());
+        }
         let phase = Phase::start(format!("creating {count} chatrooms"), count);
         let mut chatrooms = Vec::new();
         for made in 0..count {
@@ -72,15 +92,51 @@ impl Setup {
         Ok(chatrooms)
     }
 
+    /// The text of a message that the admin sends now.
+    pub(crate) fn text(&mut self, room: u64) -> String {
+        self.sent += 1;
+        let marker = Marker {
+            room,
+            sender: 0,
+            count: self.sent,
+            start_ns: now_ns(),
+        };
+        let mut text = Vec::new();
+        marker.write(&self.run, &mut text);
+        String::from_utf8(text).unwrap_or_default()
+    }
+
+    /// Sends a message to a chatroom and checks that the answer shows it, with the id `id` where that is known.
+    pub(crate) fn send(
+        &mut self,
+        room: u64,
+        id: Option<u64>,
+        tally: &mut Tally,
+    ) -> Result<(), Error> {
+        let text = self.text(room);
+        let newest = self.admin.send(room, &text)?;
+        let other_id = self.target.dialect.has_lists() && id.is_some_and(|id| id != newest.id);
+        if newest.text != text || other_id {
+            tally.unexpected(|| format!("{text} to {room} was answered {newest:?}"));
+        }
+        Ok(())
+    }
+
+    /// The source addresses of the next round of connections: those of the last one are in TIME_WAIT.
+    pub(crate) fn next_net(&mut self) {
+        self.net = self.net % 254 + 1;
+    }
+
     /// The plan of all polls together, before it is shared out among workers.
     pub(crate) fn plan(&self, chatrooms: Vec<u64>, polls: u64, repark: bool) -> Plan {
         Plan {
-            addr: self.target.addr,
-            host: self.target.host.clone(),
+            target: self.target.clone(),
             net: self.net,
             first: 0,
             polls,
             batch: polls,
+            greets: false,
+            resets: false,
             repark,
             run: self.run.clone(),
             chatrooms,

@@ -8,34 +8,37 @@
 //! drops. So connections open in batches, and the last of each batch asks a cheap question first. The queue
 //! is first in, first out: the answer says that the whole batch is accepted, and lets the next one go.
 //!
-//! A source address has some 28,000 ports, so connections to an IPv4 loopback address come from a new address of
-//! 127.0.0.0/8 for each [`PORTS_PER_SOURCE`]. With the range never more than a third full, the kernel finds a port at `bind`
-//! quickly, and `IP_BIND_ADDRESS_NO_PORT` (which no safe wrapper here offers) is not needed. Each run takes
-//! another /16, so that ports of the last run in TIME_WAIT are not in the way.
+//! All who are woken by one message get the same bytes, so an answer that equals the one before it is not parsed again.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token, Waker};
-use socket2::{Domain, Socket, Type};
+use hdrhistogram::Histogram;
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, Event, EventData, EventFlags};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd};
+use rustix::io::Errno;
 
-use crate::clock::now_ns;
+use crate::clock::{latencies, now_ns};
+use crate::connect::{self, Layout};
 use crate::http::{self, Answer};
 
-/// Connections for each source address.
-const PORTS_PER_SOURCE: u64 = 10_000;
 /// The scratch buffer; many answers of 50 messages fit.
 const SCRATCH: usize = 256 * 1024;
 const EVENTS: usize = 1024;
-const WAKER: Token = Token(usize::MAX);
+/// Waits that are shorter need a finer clock than epoll's.
+const COARSE_NS: i64 = 20_000_000;
+const WAKER: u64 = u64::MAX;
 
 /// What a swarm's connections do.
 pub(crate) trait Role {
+    /// Connection `at` is open and, where it asked the cheap question, answered.
+    fn opened(&mut self, at: usize) -> Next;
     /// Appends the next request of connection `at` to `out`.
     fn request(&mut self, at: usize, out: &mut Vec<u8>);
     /// Takes the answer to it, read at `now_ns`.
@@ -44,7 +47,7 @@ pub(crate) trait Role {
     fn broken(&mut self, at: usize, why: Broken);
 }
 
-/// What a connection does after an answer.
+/// What a connection does once it is open, and after each answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Asks again at once.
@@ -83,23 +86,6 @@ impl fmt::Display for Broken {
     }
 }
 
-/// Where a swarm connects to, and from where.
-#[derive(Clone, Debug)]
-pub(crate) struct Layout {
-    /// The server.
-    pub(crate) addr: SocketAddr,
-    /// The second byte of the source addresses; differs between runs.
-    pub(crate) net: u8,
-    /// The number of the first connection among those of all processes: it decides the source address.
-    pub(crate) first: u64,
-    /// Connections to open.
-    pub(crate) count: usize,
-    /// Connections for each batch.
-    pub(crate) batch: usize,
-    /// The cheap question, a whole request.
-    pub(crate) probe: Vec<u8>,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// The handshake is under way; then the probe or the role's request is written.
@@ -125,27 +111,76 @@ struct Link {
 
 /// The loop and its connections.
 pub(crate) struct Swarm<R> {
-    poll: Poll,
-    events: Events,
+    epoll: OwnedFd,
+    events: Vec<Event>,
     links: Vec<Link>,
     layout: Layout,
     role: R,
     /// Connections that have written their first own request or are gone.
     started: usize,
+    /// How long each cheap question took, counted from the moment that the first connection began to open.
+    greetings: Histogram<u64>,
+    began_ns: u64,
+    memo: Memo,
     scratch: Vec<u8>,
     out: Vec<u8>,
+}
+
+/// Ends a [`Swarm::turn`] that waits, from any thread.
+pub(crate) struct Waker(OwnedFd);
+
+impl Waker {
+    /// Ends it now, or the next one at once.
+    pub(crate) fn wake(&self) -> io::Result<()> {
+        rustix::io::write(&self.0, &1_u64.to_ne_bytes())?;
+        Ok(())
+    }
+}
+
+/// The last whole answer.
+#[derive(Default)]
+struct Memo {
+    bytes: Vec<u8>,
+    status: u16,
+    body_at: usize,
+    close: bool,
+}
+
+impl Memo {
+    /// The answer that these bytes are, where they are the last one again.
+    fn answer<'a>(&self, bytes: &'a [u8]) -> Option<Answer<'a>> {
+        (bytes == self.bytes).then(|| Answer {
+            status: self.status,
+            body: &bytes[self.body_at..],
+            session: None,
+            close: self.close,
+            len: bytes.len(),
+            again: true,
+        })
+    }
+
+    fn keep(&mut self, bytes: &[u8], answer: &Answer<'_>) {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(bytes);
+        self.status = answer.status;
+        self.body_at = bytes.len() - answer.body.len();
+        self.close = answer.close;
+    }
 }
 
 impl<R: Role> Swarm<R> {
     /// A loop whose first batch is being opened.
     pub(crate) fn new(layout: Layout, role: R) -> io::Result<Self> {
         let mut swarm = Self {
-            poll: Poll::new()?,
-            events: Events::with_capacity(EVENTS),
+            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+            events: Vec::with_capacity(EVENTS),
             links: Vec::with_capacity(layout.count),
             layout,
             role,
             started: 0,
+            greetings: latencies(),
+            began_ns: now_ns(),
+            memo: Memo::default(),
             scratch: vec![0; SCRATCH],
             out: Vec::new(),
         };
@@ -155,7 +190,11 @@ impl<R: Role> Swarm<R> {
 
     /// Lets another thread end a [`Swarm::turn`] that waits.
     pub(crate) fn waker(&self) -> io::Result<Arc<Waker>> {
-        Waker::new(self.poll.registry(), WAKER).map(Arc::new)
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        let waker = eventfd(0, flags)?;
+        let data = EventData::new_u64(WAKER);
+        epoll::add(&self.epoll, &waker, data, EventFlags::IN | EventFlags::ET)?;
+        Ok(Arc::new(Waker(waker)))
     }
 
     /// Connections that have written their first own request, or are gone.
@@ -168,39 +207,77 @@ impl<R: Role> Swarm<R> {
         &mut self.role
     }
 
+    /// The role alone; its connections close.
+    pub(crate) fn into_role(self) -> R {
+        self.role
+    }
+
+    /// How long each connection's first question took, where every one asks it.
+    pub(crate) fn greetings(&self) -> &Histogram<u64> {
+        &self.greetings
+    }
+
+    /// Lets a connection that rests ask; `false` where it does not rest.
+    pub(crate) fn wake(&mut self, at: usize) -> bool {
+        let rests = self.links[at].state == State::Resting;
+        if rests {
+            self.ask(at);
+        }
+        rests
+    }
+
     /// Waits until something happens, or for `timeout`, and handles it.
     pub(crate) fn turn(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        match self.poll.poll(&mut self.events, timeout) {
-            Err(e) if e.kind() == ErrorKind::Interrupted => return Ok(()),
-            result => result?,
-        }
-        let events = mem::replace(&mut self.events, Events::with_capacity(0));
-        for event in events.iter().filter(|event| event.token() != WAKER) {
-            let Token(at) = event.token();
-            if event.is_writable() {
+        let mut events = mem::take(&mut self.events);
+        events.clear();
+        let waited = self.wait(&mut events, timeout);
+        for event in events.iter().filter(|event| event.data.u64() != WAKER) {
+            let (at, flags) = (event.data.u64() as usize, event.flags);
+            if flags.contains(EventFlags::OUT) {
                 self.writable(at);
             }
-            if event.is_readable() || event.is_read_closed() || event.is_error() {
-                self.readable(at, event.is_read_closed() || event.is_error());
+            let gone = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
+            if flags.intersects(EventFlags::IN | gone) {
+                self.readable(at, flags.intersects(gone));
             }
         }
         self.events = events;
-        Ok(())
+        waited
+    }
+
+    fn wait(&self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
+        let timespec = |time: Duration| Timespec {
+            tv_sec: time.as_secs().try_into().unwrap_or(i64::MAX),
+            tv_nsec: time.subsec_nanos().into(),
+        };
+        let mut timeout = timeout.map(timespec);
+        if let Some(time) = timeout.filter(|time| time.tv_sec == 0 && time.tv_nsec < COARSE_NS) {
+            // An epoll wait may count in milliseconds, too coarse for a schedule.
+            let mut fds = [PollFd::new(&self.epoll, PollFlags::IN)];
+            match rustix::event::poll(&mut fds, Some(&time)) {
+                Err(Errno::INTR) | Ok(0) => return Ok(()),
+                Err(e) => return Err(e.into()),
+                Ok(_) => timeout = Some(timespec(Duration::ZERO)),
+            }
+        }
+        match epoll::wait(&self.epoll, spare_capacity(events), timeout.as_ref()) {
+            Err(Errno::INTR) | Ok(_) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
     }
 
     fn open_batch(&mut self) {
         let from = self.links.len();
         let to = self.layout.count.min(from + self.layout.batch);
         for at in from..to {
-            let opened = open(&self.layout, at).and_then(|mut stream| {
-                let both = Interest::READABLE | Interest::WRITABLE;
-                self.poll
-                    .registry()
-                    .register(&mut stream, Token(at), both)?;
+            let opened = connect::open(&self.layout, at).and_then(|stream| {
+                let both = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP;
+                let data = EventData::new_u64(at as u64);
+                epoll::add(&self.epoll, &stream, data, both | EventFlags::ET)?;
                 Ok(stream)
             });
             // The last batch of all asks too, or its polls would count as started while they queue.
-            let probe = at + 1 == to;
+            let probe = self.layout.greets || at + 1 == to;
             self.links.push(Link {
                 stream: None,
                 state: State::Connecting { probe },
@@ -225,8 +302,9 @@ impl<R: Role> Swarm<R> {
                     self.write(at, State::Probing, &probe);
                 }
                 Ok(None) => {
+                    let next = self.role.opened(at);
                     self.started += 1;
-                    self.ask(at);
+                    self.go_on(at, next);
                 }
                 Ok(Some(e)) | Err(e) => self.lose(at, Broken::Io(e)),
             },
@@ -302,29 +380,46 @@ impl<R: Role> Swarm<R> {
         if !matches!(state, State::Asking | State::Probing) {
             return self.lose(at, Broken::Uninvited);
         }
-        let answer = match http::parse(bytes) {
+        let known = self.memo.answer(bytes);
+        let answer = match known.map_or_else(|| http::parse(bytes), |known| Ok(Some(known))) {
             Ok(Some(answer)) => answer,
             Ok(None) => return self.links[at].torn.extend_from_slice(bytes),
             Err(e) => return self.lose(at, Broken::Malformed(e)),
         };
         let next = if state == State::Probing {
-            self.links[at].state = State::Resting;
-            self.started += 1;
-            self.open_batch();
-            Next::Ask
+            self.greeted(at, now_ns)
         } else {
+            if !answer.again && answer.len == bytes.len() {
+                self.memo.keep(bytes, &answer);
+            }
             self.role.answered(at, &answer, now_ns)
         };
         // Whatever stands behind the answer, no request of ours can have caused it.
         if answer.len < bytes.len() {
             return self.lose(at, Broken::Uninvited);
         }
+        if answer.close && next != Next::Close {
+            let resting = next == Next::Rest;
+            return self.lose(at, Broken::Closed { resting });
+        }
+        self.go_on(at, next);
+    }
+
+    /// The cheap question of connection `at` is answered.
+    fn greeted(&mut self, at: usize, now_ns: u64) -> Next {
+        // The answer is not the role's: it must not be taken for one that the role has seen before.
+        self.memo.bytes.clear();
+        self.links[at].state = State::Resting;
+        self.started += 1;
+        let took = now_ns.saturating_sub(self.began_ns);
+        self.greetings.saturating_record(took.max(1));
+        self.open_batch();
+        self.role.opened(at)
+    }
+
+    fn go_on(&mut self, at: usize, next: Next) {
         match next {
             Next::Close => self.close(at),
-            Next::Ask | Next::Rest if answer.close => {
-                let resting = next == Next::Rest;
-                self.lose(at, Broken::Closed { resting });
-            }
             Next::Ask => self.ask(at),
             Next::Rest => self.links[at].state = State::Resting,
         }
@@ -353,36 +448,11 @@ impl<R: Role> Swarm<R> {
     }
 }
 
-/// A socket on its way to the server.
-fn open(layout: &Layout, at: usize) -> io::Result<TcpStream> {
-    let socket = Socket::new(
-        Domain::for_address(layout.addr),
-        Type::STREAM.nonblocking().cloexec(),
-        None,
-    )?;
-    if let Some(source) = source(layout, at) {
-        socket.bind(&SocketAddr::new(source, 0).into())?;
-    }
-    socket.set_tcp_nodelay(true)?;
-    match socket.connect(&layout.addr.into()) {
-        // EINPROGRESS has no kind of its own in the standard library; the writable event tells the outcome.
-        Err(e) if e.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => Err(e),
-        _ => Ok(TcpStream::from_std(socket.into())),
-    }
-}
-
-/// The address that a connection comes from; `None` leaves it to the kernel.
-fn source(layout: &Layout, at: usize) -> Option<IpAddr> {
-    let loopback = layout.addr.is_ipv4() && layout.addr.ip().is_loopback();
-    let slice = (layout.first + at as u64) / PORTS_PER_SOURCE;
-    let [.., high, low] = (slice + 1).to_be_bytes();
-    loopback.then(|| Ipv4Addr::new(127, layout.net, high, low).into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::{Shutdown, TcpListener};
+    use crate::connect::tests::layout;
+    use std::net::{Shutdown, SocketAddr, TcpListener};
     use std::thread;
 
     /// Asks `rounds` times on each connection and notes all that it is told.
@@ -394,6 +464,9 @@ mod tests {
     }
 
     impl Role for Notes {
+        fn opened(&mut self, _at: usize) -> Next {
+            Next::Ask
+        }
         fn request(&mut self, at: usize, out: &mut Vec<u8>) {
             out.extend_from_slice(format!("{at}\r\n\r\n").as_bytes());
         }
@@ -440,19 +513,11 @@ mod tests {
     }
 
     fn swarm(addr: SocketAddr, count: usize, batch: usize, rounds: usize) -> Swarm<Notes> {
-        let layout = Layout {
-            addr,
-            net: 7,
-            first: PORTS_PER_SOURCE - 1,
-            count,
-            batch,
-            probe: b"probe\r\n\r\n".to_vec(),
-        };
         let notes = Notes {
             rounds,
             ..Notes::default()
         };
-        Swarm::new(layout, notes).unwrap()
+        Swarm::new(layout(addr, count, batch), notes).unwrap()
     }
 
     #[test]
@@ -491,17 +556,5 @@ mod tests {
             swarm.turn(None).unwrap();
         }
         assert_eq!(swarm.role().broken.len(), 5);
-    }
-
-    #[test]
-    fn sources_change_before_the_ports_run_out() {
-        let swarm = swarm("127.0.0.1:1".parse().unwrap(), 0, 1, 1);
-        let at = |at| source(&swarm.layout, at).map(|ip| ip.to_string());
-        assert_eq!(at(0).as_deref(), Some("127.7.0.1"));
-        assert_eq!(at(1).as_deref(), Some("127.7.0.2"));
-        assert_eq!(at(2_550_001).as_deref(), Some("127.7.1.1"));
-        let mut elsewhere = swarm.layout.clone();
-        elsewhere.addr = "[::1]:1".parse().unwrap();
-        assert_eq!(source(&elsewhere, 0), None);
     }
 }

@@ -1,9 +1,9 @@
 //! One worker process: it holds its part of the polls, because one process may not open as many files as a run needs.
 //!
-//! Its standard input brings the plan as one line of JSON, then the word `tell` as often as the coordinator likes;
+//! Its standard input brings the plan as one line of JSON, then the words `tell`, `again` and `count` as often as the coordinator likes;
 //! the end of input ends the worker, so none outlives its coordinator. It says, each as one line of JSON:
 //! `opening` now and then, `open` once every poll is written, `woken` when every poll was woken since the last `tell`, and
-//! `told` as the answer to `tell`. Between two of these it sleeps in its epoll wait: an idle server is not disturbed.
+//! `told` as the answer to `tell`, and `count` as that to the other two, `again` letting all polls that rest ask again first. Between two of these it sleeps in its epoll wait: an idle server is not disturbed.
 
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
@@ -11,17 +11,16 @@ use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mio::Waker;
 use serde_json::{Value, json};
 
 use crate::error::Error;
-use crate::http;
 use crate::plan::Plan;
 use crate::pollers::Pollers;
-use crate::swarm::{Layout, Swarm};
+use crate::swarm::{Swarm, Waker};
+use crate::told::{self, Told};
 
 /// Between two reports while polls are being opened.
-const REPORT_EVERY: Duration = Duration::from_millis(100);
+const REPORT_EVERY: Duration = Duration::from_millis(20);
 /// How long a worker may need to see its input's end while it is opening.
 const TURN: Duration = Duration::from_secs(1);
 
@@ -34,7 +33,7 @@ pub(crate) fn run() -> Result<(), Error> {
     let plan = plan.as_ref().and_then(Plan::from_json);
     let plan = plan.ok_or_else(|| Error::Worker("the plan is not one".into()))?;
     let polls = plan.polls as usize;
-    let swarm = Swarm::new(layout(&plan), Pollers::new(plan));
+    let swarm = Swarm::new(plan.layout(), Pollers::new(plan));
     let mut swarm = swarm.map_err(Error::io("open an epoll loop"))?;
     let waker = swarm.waker().map_err(Error::io("make a waker"))?;
     // Kept here too: a waker that is dropped takes along a wake that the loop has not seen.
@@ -42,19 +41,6 @@ pub(crate) fn run() -> Result<(), Error> {
     work(&mut swarm, polls, &asked)?;
     drop(waker);
     Ok(())
-}
-
-fn layout(plan: &Plan) -> Layout {
-    let (_, session) = plan.place(0);
-    let probe = http::request("GET", "/message/chatrooms/", &plan.host, Some(session));
-    Layout {
-        addr: plan.addr,
-        net: plan.net,
-        first: plan.first,
-        count: plan.polls as usize,
-        batch: plan.batch as usize,
-        probe: probe.into_bytes(),
-    }
 }
 
 /// Turns each line of standard input into a message and a wake; its end into a closed channel.
@@ -81,7 +67,9 @@ fn work(swarm: &mut Swarm<Pollers>, polls: usize, asked: &Receiver<String>) -> R
         swarm.turn(timeout).map_err(Error::io("wait for events"))?;
         if !open && swarm.started() == polls {
             open = true;
-            say(&json!({"say": "open", "live": swarm.role().live()}))?;
+            let greetings = told::counts(swarm.greetings());
+            let live = swarm.role().live();
+            say(&json!({"say": "open", "live": live, "greetings": greetings}))?;
         } else if !open && reported.elapsed() > REPORT_EVERY {
             reported = Instant::now();
             say(&json!({"say": "opening", "polls": swarm.started()}))?;
@@ -92,29 +80,33 @@ fn work(swarm: &mut Swarm<Pollers>, polls: usize, asked: &Receiver<String>) -> R
         }
         loop {
             match asked.try_recv() {
-                Ok(_) => say(&told(swarm.role()))?,
+                Ok(word) if word == "tell" => {
+                    woken = false;
+                    say(&told(swarm.role()).to_json())?;
+                }
+                Ok(word) => {
+                    if word == "again" {
+                        again(swarm, polls);
+                    }
+                    let delivered = swarm.role().delivered();
+                    say(&json!({"say": "count", "delivered": delivered}))?;
+                }
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => return Ok(()),
             }
-            woken = false;
         }
     }
 }
 
-fn told(pollers: &mut Pollers) -> Value {
+fn again(swarm: &mut Swarm<Pollers>, polls: usize) {
+    for at in 0..polls {
+        swarm.wake(at);
+    }
+}
+
+fn told(pollers: &mut Pollers) -> Told {
     let (round, tally) = pollers.end_round();
-    let counts: Vec<(u64, u64)> = round
-        .latencies
-        .iter_recorded()
-        .map(|step| (step.value_iterated_to(), step.count_at_value()))
-        .collect();
-    json!({
-        "say": "told",
-        "live": pollers.live(),
-        "delivered": round.delivered,
-        "latencies": counts,
-        "tally": tally.to_json(),
-    })
+    Told::of(pollers.live(), round, tally)
 }
 
 fn say(word: &Value) -> Result<(), Error> {

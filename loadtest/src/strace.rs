@@ -1,0 +1,99 @@
+//! System calls of the server, counted by `strace -c` while something is measured. It stops the server at each call, so times measured meanwhile
+//! are not the server's own: for the counts alone.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::NamedTempFile;
+
+use crate::error::Error;
+
+/// An strace that is attached.
+pub(crate) struct Strace {
+    process: Child,
+    table: NamedTempFile,
+}
+
+/// How often each system call was made, the most frequent first.
+pub(crate) type Calls = Vec<(String, u64)>;
+
+impl Strace {
+    /// Attaches to all threads of a process, and waits until it is.
+    pub(crate) fn attach(pid: u32) -> Result<Self, Error> {
+        let table = NamedTempFile::new().map_err(Error::io("make a temporary file"))?;
+        let mut process = Command::new("strace")
+            .args(["-f", "-c", "-U", "calls,name", "-o"])
+            .arg(table.path())
+            .args(["-p", &pid.to_string()])
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .map_err(Error::io("start strace"))?;
+        let mut first = String::new();
+        if let Some(said) = process.stderr.take() {
+            let mut said = BufReader::new(said);
+            said.read_line(&mut first)
+                .map_err(Error::io("hear strace"))?;
+            // It says a line for each thread that comes or goes; unread, a pipe fills.
+            std::thread::spawn(move || said.read_to_end(&mut Vec::new()));
+        }
+        let strace = Self { process, table };
+        if first.contains("attached") {
+            Ok(strace)
+        } else {
+            let first = first.trim();
+            Err(Error::Unavailable(format!(
+                "strace does not attach: {first}"
+            )))
+        }
+    }
+
+    /// Detaches; what was counted.
+    pub(crate) fn detach(mut self) -> Result<Calls, Error> {
+        let failed = || Error::io("end strace");
+        kill_process(Pid::from_child(&self.process), Signal::INT)
+            .map_err(|e| failed()(e.into()))?;
+        self.process.wait().map_err(failed())?;
+        let table = fs::read_to_string(self.table.path());
+        Ok(parse(
+            &table.map_err(Error::io("read what strace counted"))?,
+        ))
+    }
+}
+
+impl Drop for Strace {
+    fn drop(&mut self) {
+        // After a failure. Killed, it detaches too; after `detach` it is gone already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn parse(table: &str) -> Calls {
+    let row = |line: &str| {
+        let mut words = line.split_whitespace();
+        let calls = words.next()?.parse().ok()?;
+        let name = words.next().filter(|name| *name != "total")?;
+        Some((name.to_owned(), calls))
+    };
+    let mut calls: Calls = table.lines().filter_map(row).collect();
+    calls.sort_by(|(a, m), (b, n)| n.cmp(m).then(a.cmp(b)));
+    calls
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_read_without_its_frame() {
+        let table = "    calls syscall\n--------- ----------------\n       12 sendto\n        30 epoll_wait\n\
+            --------- ----------------\n       42 total\n";
+        let expected = [("epoll_wait".to_owned(), 30), ("sendto".to_owned(), 12)];
+        assert_eq!(parse(table), expected);
+    }
+}

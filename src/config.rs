@@ -14,6 +14,9 @@ pub const QUEUE_MAX: usize = 1 << 20;
 /// The most that [`Config::workers`] may be: each is a thread with a connection to the database.
 pub const WORKERS_MAX: usize = 256;
 
+/// The most that [`Config::loops`] may be: each is a thread with sockets and caches of its own.
+pub const LOOPS_MAX: usize = 64;
+
 /// Bytes of the least [`Config::max_body`] with which a message of `max_message` bytes has room, each of them
 /// percent-encoded, beside the parameters' names, a chatroom's id and what comes to be optional.
 pub const fn body_for(max_message: usize) -> usize {
@@ -63,6 +66,9 @@ pub struct Config {
     /// Threads for reading and for hashing, beside the one that writes. At least one does each; [`WORKERS_MAX`]
     /// at most.
     pub workers: usize,
+    /// Event loops, each a thread; [`LOOPS_MAX`] at most. One serves many thousands of connections; more are for what one
+    /// core cannot send.
+    pub loops: usize,
     /// Whether the session's cookie is `Secure`.
     pub secure_cookies: bool,
     /// Sessions that each loop remembers beyond those with parked polls; about 250 bytes each.
@@ -101,6 +107,7 @@ impl Default for Config {
             durability: Durability::Full,
             queue: 4096,
             workers: 2,
+            loops: 1,
             secure_cookies: false,
             cache_sessions: 65_536,
             cache_messages: 32 * 1024 * 1024,
@@ -179,6 +186,11 @@ impl Config {
                 "workers",
                 "must be from 1 to 256",
             ),
+            (
+                (1..=LOOPS_MAX).contains(&self.loops),
+                "loops",
+                "must be from 1 to 64",
+            ),
         ];
         match checks.into_iter().find(|(holds, ..)| !holds) {
             Some((_, field, rule)) => Err(BadConfig { field, rule }),
@@ -221,6 +233,8 @@ mod tests {
         );
         assert_eq!(bad(|config| config.workers = 0), Err("workers"));
         assert_eq!(bad(|config| config.workers = 257), Err("workers"));
+        assert_eq!(bad(|config| config.loops = 0), Err("loops"));
+        assert_eq!(bad(|config| config.loops = 65), Err("loops"));
         assert_eq!(bad(|config| config.queue = 0), Err("queue"));
         assert_eq!(bad(|config| config.queue = usize::MAX), Err("queue"));
         assert_eq!(bad(|config| config.max_message = 30_000), Err("max_body"));

@@ -10,6 +10,8 @@
 //!   come in the order of their ids. A read that was submitted after a write's completion was
 //!   posted sees that write.
 //!
+//! Where several event loops share a store, [`Completion::audience`] says which of them are told of what.
+//!
 //! Writes check their own conditions (is he a participant, is she the admin) in the transaction that writes:
 //! the caches of the chat core may spare a job, but never decide one.
 
@@ -19,21 +21,30 @@ use crate::model::{
     ChatroomId, Message, MessageId, Secret, SessionHash, Ticket, User, UserId, Username,
 };
 
+/// The event loop that counts failed logins, and so the one that submits all logins.
+pub const LOGINS_LOOP: u16 = 0;
+
 /// Something for the store to do.
 #[derive(Debug)]
 pub enum Job {
     /// Read whose session this is; answered by [`Completion::SessionFound`].
     FindSession {
+        /// The loop that asks.
+        event_loop: u16,
         /// Which.
         session: SessionHash,
     },
     /// Read the chatrooms that a user is in; answered by [`Completion::UserLoaded`].
     LoadUser {
+        /// The loop that asks.
+        event_loop: u16,
         /// Who.
         user: UserId,
     },
     /// Read a chatroom's newest messages; answered by [`Completion::ChatroomLoaded`].
     LoadChatroom {
+        /// The loop that asks.
+        event_loop: u16,
         /// Which.
         chatroom: ChatroomId,
         /// How many messages at most.
@@ -135,6 +146,8 @@ pub enum Whom {
 pub enum Completion {
     /// Of [`Job::FindSession`].
     SessionFound {
+        /// The loop that asked.
+        event_loop: u16,
         /// Which.
         session: SessionHash,
         /// Whose; `None` if there is no such session or it has expired.
@@ -142,6 +155,8 @@ pub enum Completion {
     },
     /// Of [`Job::LoadUser`].
     UserLoaded {
+        /// The loop that asked.
+        event_loop: u16,
         /// Who.
         user: UserId,
         /// The chatrooms that the user is in, ascending.
@@ -149,6 +164,8 @@ pub enum Completion {
     },
     /// Of [`Job::LoadChatroom`].
     ChatroomLoaded {
+        /// The loop that asked.
+        event_loop: u16,
         /// Which.
         chatroom: ChatroomId,
         /// The newest messages; none for a chatroom that does not exist.
@@ -220,6 +237,15 @@ pub enum Completion {
     },
 }
 
+/// The event loops that are told of a completion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// All of them.
+    All,
+    /// The one with this number.
+    One(u16),
+}
+
 /// A session as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionRow {
@@ -274,15 +300,25 @@ impl Job {
     /// The completion of a job that was not done because of `fault`; `None` for a job that wants none.
     pub fn failed(&self, fault: Fault) -> Option<Completion> {
         Some(match *self {
-            Self::FindSession { session } => Completion::SessionFound {
+            Self::FindSession {
+                event_loop,
+                session,
+            } => Completion::SessionFound {
+                event_loop,
                 session,
                 found: Err(fault),
             },
-            Self::LoadUser { user } => Completion::UserLoaded {
+            Self::LoadUser { event_loop, user } => Completion::UserLoaded {
+                event_loop,
                 user,
                 chatrooms: Err(fault),
             },
-            Self::LoadChatroom { chatroom, .. } => Completion::ChatroomLoaded {
+            Self::LoadChatroom {
+                event_loop,
+                chatroom,
+                ..
+            } => Completion::ChatroomLoaded {
+                event_loop,
                 chatroom,
                 loaded: Err(fault),
             },
@@ -328,5 +364,80 @@ impl Job {
             },
             Self::TouchSessions { .. } => return None,
         })
+    }
+}
+
+impl Completion {
+    /// Which event loops are told.
+    ///
+    /// All of them where a cache of any may have to change. What was read goes to the loop that asked, and to no other:
+    /// it is as old as its question, and only the loop that asked has noted beside its question what has changed since.
+    /// For another it could bring back what is gone.
+    pub fn audience(&self) -> Audience {
+        match self {
+            Self::MessageSaved { message: Ok(_), .. }
+            | Self::ChatroomCreated {
+                chatroom: Ok(_), ..
+            }
+            | Self::ParticipantAdded { added: Ok(_), .. }
+            | Self::LoggedOut {
+                done: Ok(()) | Err(Fault::NoSession),
+                ..
+            } => Audience::All,
+            Self::SessionFound { event_loop, .. }
+            | Self::UserLoaded { event_loop, .. }
+            | Self::ChatroomLoaded { event_loop, .. } => Audience::One(*event_loop),
+            Self::LoggedIn { .. } => Audience::One(LOGINS_LOOP),
+            Self::UsersFound { ticket, .. }
+            | Self::ParticipantsListed { ticket, .. }
+            | Self::Registered { ticket, .. }
+            | Self::LoggedOut { ticket, .. }
+            | Self::ChatroomCreated { ticket, .. }
+            | Self::ParticipantAdded { ticket, .. }
+            | Self::MessageSaved { ticket, .. } => Audience::One(ticket.event_loop),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ConnectionKey;
+
+    fn ticket() -> Ticket {
+        Ticket {
+            connection: ConnectionKey::from_bits(1 << 32).expect("a key"),
+            exchange: 1,
+            event_loop: 2,
+        }
+    }
+
+    #[test]
+    fn what_changes_caches_goes_to_all_and_what_was_read_to_the_asker() {
+        let session = SessionHash([0; 32]);
+        let log_out = Job::LogOut {
+            ticket: ticket(),
+            session,
+        };
+        let told = |done| Completion::LoggedOut {
+            ticket: ticket(),
+            session,
+            done,
+        };
+        assert_eq!(told(Ok(())).audience(), Audience::All);
+        assert_eq!(told(Err(Fault::NoSession)).audience(), Audience::All);
+        let failed = |job: &Job| job.failed(Fault::StorageFailed).map(|told| told.audience());
+        assert_eq!(failed(&log_out), Some(Audience::One(2)));
+        let find = Job::FindSession {
+            event_loop: 1,
+            session,
+        };
+        assert_eq!(failed(&find), Some(Audience::One(1)));
+        let log_in = Job::LogIn {
+            ticket: ticket(),
+            folded: None,
+            password: Secret("x".into()),
+        };
+        assert_eq!(failed(&log_in), Some(Audience::One(LOGINS_LOOP)));
     }
 }

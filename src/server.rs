@@ -288,6 +288,7 @@ impl Server {
                         self.engine.refused(now, &job);
                     }
                 }
+                Output::Tell(..) => unreachable!("there is no other loop"),
             }
         }
     }

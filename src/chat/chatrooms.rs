@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::arena::{Arena, Key, Link, List, Pinned};
+use crate::chat::gathering::PollsToEnd;
 use crate::chat::held::{Held, HeldKey};
 use crate::chat::recent::Recent;
 use crate::model::{ChatroomId, Message, Ticket};
@@ -47,6 +48,8 @@ pub(super) struct Loading {
     pub(super) waiters: Vec<HeldKey>,
     /// Messages saved meanwhile, each with the sender who waits for the list that it ends.
     pub(super) saved: Vec<(Message, Option<Ticket>)>,
+    /// Polls that other loops have asked to end meanwhile.
+    pub(super) endings: Vec<PollsToEnd>,
 }
 
 /// All remembered chatrooms.

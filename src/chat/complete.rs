@@ -16,9 +16,13 @@ impl Chat {
     /// Takes in what became of a job.
     pub fn complete(&mut self, now: Now, completion: Completion) {
         match completion {
-            Completion::SessionFound { session, found } => self.session_found(&session, found),
-            Completion::UserLoaded { user, chatrooms } => self.user_loaded(user, chatrooms),
-            Completion::ChatroomLoaded { chatroom, loaded } => {
+            Completion::SessionFound { session, found, .. } => self.session_found(&session, found),
+            Completion::UserLoaded {
+                user, chatrooms, ..
+            } => self.user_loaded(user, chatrooms),
+            Completion::ChatroomLoaded {
+                chatroom, loaded, ..
+            } => {
                 self.chatroom_loaded(chatroom, loaded);
             }
             Completion::MessageSaved {
@@ -245,6 +249,9 @@ impl Chat {
                 if self.is_draining {
                     self.wake(key);
                 }
+                for polls in loading.endings {
+                    self.end_for_another(polls);
+                }
             }
             Err(fault) => self.load_failed(key, *loading, fault),
         }
@@ -281,6 +288,9 @@ impl Chat {
         }
         for waiter in loading.waiters {
             self.give_up(waiter, fault);
+        }
+        for polls in loading.endings {
+            self.tell_ended(polls.caller(), Err(fault));
         }
     }
 }
@@ -347,6 +357,7 @@ mod tests {
             messages: ids.map(message).collect(),
         };
         let completion = Completion::ChatroomLoaded {
+            event_loop: 0,
             chatroom: message(1).chatroom,
             loaded: Ok(rows),
         };

@@ -3,6 +3,8 @@
 //! A password takes a while to verify, and until then nobody knows whether it counts. So no more are verified at a
 //! time than may still fail; the others wait for those before them. A guesser gets exactly the limit, and who logs in
 //! correctly many times at once is slowed, not refused.
+//!
+//! The limit is the whole server's: one loop ([`crate::job::LOGINS_LOOP`]) counts, and the others hand their logins to it.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -19,7 +21,7 @@ const WAITING_MAX: usize = 256;
 
 /// A login that is asked for.
 #[derive(Clone, Debug)]
-pub(super) struct Login {
+pub struct Login {
     pub(super) ticket: Ticket,
     /// The folded name; `None` for one that could not have been registered.
     pub(super) folded: Option<Arc<str>>,
@@ -68,10 +70,10 @@ impl Chat {
                 });
             }
             Verdict::Wait if logins.waiting.len() < WAITING_MAX => logins.waiting.push_back(login),
-            Verdict::Wait => self.answer(login.ticket, Fault::Overloaded.into()),
+            Verdict::Wait => self.answer_anywhere(login.ticket, Fault::Overloaded.into()),
             Verdict::Refuse { retry_after_s } => {
                 let failure = Failure::TooManyAttempts { retry_after_s };
-                self.answer(login.ticket, Reply::Failed(failure));
+                self.answer_anywhere(login.ticket, Reply::Failed(failure));
             }
         }
     }
@@ -83,7 +85,6 @@ impl Chat {
         ticket: Ticket,
         login: Result<(User, Secret), Fault>,
     ) {
-        // Only the loop that asked has the entry.
         let Some(asked) = self.logins.underway.remove(&ticket) else {
             return;
         };
@@ -97,10 +98,11 @@ impl Chat {
         if had_no_room && may_wait {
             return logins.waiting.push_front(asked);
         }
-        self.answer_own(
-            ticket,
-            login.map(|(user, token)| Reply::LoggedIn(user, token)),
-        );
+        let reply = match login {
+            Ok((user, token)) => Reply::LoggedIn(user, token),
+            Err(fault) => fault.into(),
+        };
+        self.answer_anywhere(ticket, reply);
         if !had_no_room || self.logins.underway.is_empty() {
             for waiting in std::mem::take(&mut self.logins.waiting) {
                 self.log_in(now, waiting);

@@ -7,6 +7,7 @@
 //! - `proceed` takes a call as far as it can go.
 //! - `complete` takes in what the store says.
 //! - `serve` wakes chatrooms and ends polls, slice by slice.
+//! - `gathering` is an endpoll over several event loops, `logins` the limit on failed ones, `notice` how loops talk.
 //! - `sessions`, `chatrooms` and `held` are what is remembered; `recent` is ready-made JSON.
 //!
 //! Two rules keep every message: a poll that has to wait for the store watches its chatroom
@@ -17,23 +18,27 @@ mod attempts;
 mod call;
 mod chatrooms;
 mod complete;
+mod gathering;
 mod held;
 mod logins;
+mod notice;
 mod proceed;
 mod recent;
 mod serve;
 mod sessions;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 pub use call::{BadParameter, Call, Failure, Reply, SessionCall};
 pub use held::HeldKey;
+pub use notice::Notice;
 
 use crate::arena::Arena;
 use crate::config::Config;
-use crate::job::{Fault, Job};
+use crate::job::{Audience, Fault, Job, LOGINS_LOOP};
 use crate::model::{Now, SessionHash, Ticket};
 use chatrooms::{ChatroomKey, Chatrooms};
+use gathering::Gathering;
 use held::{Held, Waiting};
 use logins::{Login, Logins};
 use sessions::{SessionKey, Sessions};
@@ -45,6 +50,8 @@ pub enum Output {
     Answer(Ticket, Reply),
     /// Hand a job to the store.
     Submit(Job),
+    /// Tell other loops: all of them, or one. There are others.
+    Tell(Audience, Notice),
 }
 
 /// The chat core of one event loop.
@@ -62,6 +69,8 @@ pub struct Chat {
     waking: VecDeque<ChatroomKey>,
     /// Sessions with polls to end, in turn.
     ending: VecDeque<SessionKey>,
+    /// Endpolls of this loop that others have a part in.
+    gatherings: HashMap<Ticket, Gathering>,
     logins: Logins,
     /// Messages of this loop that are being saved.
     sends: usize,
@@ -74,6 +83,8 @@ pub struct Chat {
 #[derive(Debug)]
 struct Settings {
     event_loop: u16,
+    /// How many there are.
+    loops: usize,
     recent: u32,
     session_lifetime_ms: u64,
 }
@@ -85,7 +96,7 @@ pub struct Counts {
     pub held: usize,
     /// Logins whose password is being verified, or waits to be.
     pub logins: usize,
-    /// Chatrooms being woken, and sessions whose polls are being ended.
+    /// Chatrooms being woken, sessions whose polls are being ended, and endpolls that other loops have a part in.
     pub sweeps: usize,
     /// Remembered sessions, users and chatrooms.
     pub remembered: (usize, usize, usize),
@@ -98,6 +109,7 @@ impl Chat {
         Self {
             settings: Settings {
                 event_loop,
+                loops: config.loops,
                 recent: config.recent,
                 session_lifetime_ms: u64::try_from(lifetime_ms).unwrap_or(u64::MAX),
             },
@@ -108,6 +120,7 @@ impl Chat {
             again: VecDeque::new(),
             waking: VecDeque::new(),
             ending: VecDeque::new(),
+            gatherings: HashMap::new(),
             logins: Logins::new(config.login_attempts),
             sends: 0,
             used: Vec::new(),
@@ -147,7 +160,10 @@ impl Chat {
                     password,
                     address,
                 };
-                self.log_in(now, login);
+                match self.settings.event_loop {
+                    LOGINS_LOOP => self.log_in(now, login),
+                    _ => self.tell(Audience::One(LOGINS_LOOP), Notice::LogIn(login)),
+                }
                 None
             }
             Call::InSession(call) => match session {
@@ -202,7 +218,7 @@ impl Chat {
         Counts {
             held: self.held.len(),
             logins: self.logins.len(),
-            sweeps: self.waking.len() + self.ending.len(),
+            sweeps: self.waking.len() + self.ending.len() + self.gatherings.len(),
             remembered: (sessions, users, self.chatrooms.len()),
         }
     }
@@ -211,7 +227,14 @@ impl Chat {
         self.outputs.push_back(Output::Answer(ticket, reply));
     }
 
+    fn tell(&mut self, who: Audience, notice: Notice) {
+        self.outputs.push_back(Output::Tell(who, notice));
+    }
+
     fn submit(&mut self, job: Job) {
         self.outputs.push_back(Output::Submit(job));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::Chat;
 use super::call::{Failure, Reply, SessionCall};
 use super::chatrooms::{ChatroomKey, Load};
+use super::gathering::Newest;
 use super::held::{self, Held, HeldKey, Poll, Waiting, Watch};
 use super::serve::Ending;
 use super::sessions::{Chatrooms, SessionKey, Standing, UserKey};
@@ -148,8 +149,9 @@ impl Chat {
         let lifetime_ms = self.settings.session_lifetime_ms;
         let is_idle = session.is_idle();
         if is_idle && now.unix_ms.saturating_sub(session.used_ms) > lifetime_ms {
+            // Another loop, or a poll that was parked there, may have used it since.
             self.sessions.remove(key);
-            return Err(None);
+            return Err(Some(Step::AwaitUnknownSession));
         }
         self.note_use(now, key);
         Ok(key)
@@ -208,14 +210,15 @@ impl Chat {
             Ok(key) => key,
             Err(step) => return step,
         };
-        match self.list_of(key) {
-            Ok(list) => {
-                let last = (self.chatrooms.chatroom(key)).and_then(|room| room.recent.last());
-                self.end(session, Ending::polls_in(ticket, key, list, last));
-                Step::Done
-            }
-            Err(step) => step,
-        }
+        let room = self.chatrooms.chatroom(key).expect("entered");
+        let Load::Known = room.load else {
+            return Step::AwaitChatroom(key);
+        };
+        let newest = Newest::of(key, room, self.settings.recent);
+        self.end(session, Ending::polls_in(ticket, newest));
+        let hash = self.sessions.session(session).expect("good").hash;
+        self.end_elsewhere(ticket, hash, chatroom);
+        Step::Done
     }
 
     /// The chatroom, for a participant; others are refused.
@@ -283,7 +286,10 @@ impl Chat {
             Step::Done | Step::Park(..) => unreachable!("nothing to wait for"),
             Step::AwaitUnknownSession => {
                 self.sessions.expect(hash, key);
-                self.submit(Job::FindSession { session: hash });
+                self.submit(Job::FindSession {
+                    event_loop: self.settings.event_loop,
+                    session: hash,
+                });
             }
             Step::AwaitSession(session) => {
                 match &mut self.sessions.session(session).expect("found").standing {
@@ -314,7 +320,10 @@ impl Chat {
                     joined: Vec::new(),
                 };
                 let user = user.user.id;
-                self.submit(Job::LoadUser { user });
+                self.submit(Job::LoadUser {
+                    event_loop: self.settings.event_loop,
+                    user,
+                });
             }
         }
     }
@@ -326,7 +335,11 @@ impl Chat {
         if matches!(room.load, Load::Unknown) {
             room.load = Load::Loading(Box::default());
             let chatroom = room.id;
-            self.submit(Job::LoadChatroom { chatroom, recent });
+            self.submit(Job::LoadChatroom {
+                event_loop: self.settings.event_loop,
+                chatroom,
+                recent,
+            });
         }
     }
 

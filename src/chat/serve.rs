@@ -15,12 +15,13 @@ use std::sync::Arc;
 
 use super::Chat;
 use super::call::Reply;
-use super::chatrooms::{Chatroom, ChatroomKey, Load};
+use super::chatrooms::{ChatroomKey, Load};
+use super::gathering::Newest;
 use super::held::{self, Held, HeldKey};
 use super::sessions::{SessionKey, Standing};
 use crate::arena::{Arena, List};
 use crate::job::{Fault, Job};
-use crate::model::{MessageId, Now, Ticket};
+use crate::model::{Now, Ticket};
 
 /// Polls of one chatroom or session that are served before the next one's turn.
 const SLICE: usize = 64;
@@ -46,13 +47,7 @@ pub(super) struct Ending {
 #[derive(Debug)]
 enum Why {
     /// endpoll: those in one chatroom, with its list; then the caller is told how many.
-    Asked {
-        ticket: Ticket,
-        chatroom: ChatroomKey,
-        list: Arc<[u8]>,
-        /// The newest message in the list.
-        last: Option<MessageId>,
-    },
+    Asked { caller: Ticket, newest: Newest },
     /// The session is gone for good: all of them.
     Ended,
 }
@@ -71,19 +66,9 @@ enum Walk {
 
 impl Ending {
     /// The list is that of the chatroom as it is now; it is renewed if that changes before all have ended.
-    pub(super) fn polls_in(
-        ticket: Ticket,
-        chatroom: ChatroomKey,
-        list: Arc<[u8]>,
-        last: Option<MessageId>,
-    ) -> Self {
+    pub(super) fn polls_in(caller: Ticket, newest: Newest) -> Self {
         Self {
-            why: Why::Asked {
-                ticket,
-                chatroom,
-                list,
-                last,
-            },
+            why: Why::Asked { caller, newest },
             ended: 0,
         }
     }
@@ -231,12 +216,12 @@ impl Chat {
         let polled = self.chatrooms.key_of(poll.chatroom);
         let mut cost = 1;
         let reply = match &mut ending.why {
-            Why::Asked { chatroom, .. } if *chatroom != polled => return cost,
-            Why::Asked { list, last, .. } => {
+            Why::Asked { newest, .. } if newest.chatroom != polled => return cost,
+            Why::Asked { newest, .. } => {
                 let room = self.chatrooms.chatroom(polled);
-                renew(list, last, room.expect("its polls keep it"), max);
-                cost = cost_of(list);
-                Reply::Messages(list.clone())
+                newest.renew(room.expect("its polls keep it"), max);
+                cost = cost_of(&newest.list);
+                Reply::Messages(newest.list.clone())
             }
             Why::Ended => Fault::NoSession.into(),
         };
@@ -247,7 +232,6 @@ impl Chat {
     }
 
     fn finish_ending(&mut self, key: SessionKey) {
-        let max = self.settings.recent;
         let session = (self.sessions.session(key)).expect("its endings keep it");
         let endings = session.endings.as_mut().expect("one is over");
         let ending = endings.queue.pop_front().expect("one is over");
@@ -260,21 +244,8 @@ impl Chat {
         } else {
             self.ending.push_back(key);
         }
-        if let Why::Asked {
-            ticket,
-            chatroom,
-            mut list,
-            mut last,
-        } = ending.why
-        {
-            if let Some(room) = self.chatrooms.chatroom(chatroom) {
-                renew(&mut list, &mut last, room, max);
-            }
-            let reply = Reply::Ended {
-                polls: ending.ended,
-                messages: list,
-            };
-            self.answer(ticket, reply);
+        if let Why::Asked { caller, newest } = ending.why {
+            self.ended_here(caller, ending.ended, newest);
         }
     }
 
@@ -313,14 +284,6 @@ impl Chat {
 /// What it costs to answer one poll with a list, in polls with a short one.
 fn cost_of(list: &[u8]) -> usize {
     1 + list.len() / BYTES_EACH
-}
-
-/// A message may have been saved since the list was made: who is ended after that must not miss it.
-fn renew(list: &mut Arc<[u8]>, last: &mut Option<MessageId>, room: &Chatroom, max: u32) {
-    if matches!(room.load, Load::Known) && room.recent.last() != *last {
-        *last = room.recent.last();
-        *list = room.recent.list(max);
-    }
 }
 
 fn begin_walk(polls: &List<Held>, held: &Arena<Held>) -> Walk {

@@ -57,6 +57,9 @@ impl Engine {
         while let Some(output) = self.chat.next_output() {
             match output {
                 chat::Output::Submit(job) => self.outputs.push_back(Output::Submit(job)),
+                chat::Output::Tell(who, notice) => {
+                    self.outputs.push_back(Output::Tell(who, notice));
+                }
                 chat::Output::Answer(ticket, reply) => self.reply(now, ticket, reply),
             }
         }

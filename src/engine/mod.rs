@@ -17,10 +17,10 @@ use std::time::Duration;
 
 use crate::api::{Outcome, Renderer, Route, Rules};
 use crate::arena::SideTable;
-use crate::chat::{Chat, Counts};
+use crate::chat::{Chat, Counts, Notice};
 use crate::config::Config;
 use crate::http::{CONTINUE, Event, Exchange, Limits, Phase, Rejection};
-use crate::job::{Completion, Fault, Job};
+use crate::job::{Audience, Completion, Fault, Job};
 use crate::model::{Connection, ConnectionKey, Now};
 use crate::timers::Deadlines;
 use peer::{Due, Farewell, Flags, Peer};
@@ -38,6 +38,8 @@ pub enum Output {
     Close(ConnectionKey),
     /// Hand this job to the store.
     Submit(Job),
+    /// Tell other loops: all of them, or one.
+    Tell(Audience, Notice),
 }
 
 /// What became of some input.
@@ -274,6 +276,12 @@ impl Engine {
     /// The store says what became of a job.
     pub fn complete(&mut self, now: Now, completion: Completion) {
         self.chat.complete(now, completion);
+        self.carry_out(now);
+    }
+
+    /// Another loop tells something.
+    pub fn hear(&mut self, now: Now, notice: Notice) {
+        self.chat.hear(now, notice);
         self.carry_out(now);
     }
 

@@ -381,6 +381,7 @@ mod tests {
     fn a_panic_of_the_host_ends_at_the_outlet() {
         let outlet = Outlet::new(|_| panic!("the host's own"));
         outlet.post(vec![Completion::UserLoaded {
+            event_loop: 0,
             user: crate::model::UserId::new(1).expect("positive"),
             chatrooms: Ok(Vec::new()),
         }]);

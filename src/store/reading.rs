@@ -61,15 +61,25 @@ impl ReadingLane {
 
     fn read(&self, connection: &Connection, job: &Job) -> Result<Completion, JobError> {
         Ok(match *job {
-            Job::FindSession { session } => Completion::SessionFound {
+            Job::FindSession {
+                event_loop,
+                session,
+            } => Completion::SessionFound {
+                event_loop,
                 session,
                 found: Ok(find_session(connection, session, self.session_lifetime)?),
             },
-            Job::LoadUser { user } => Completion::UserLoaded {
+            Job::LoadUser { event_loop, user } => Completion::UserLoaded {
+                event_loop,
                 user,
                 chatrooms: Ok(chatrooms_of_user(connection, user)?),
             },
-            Job::LoadChatroom { chatroom, recent } => Completion::ChatroomLoaded {
+            Job::LoadChatroom {
+                event_loop,
+                chatroom,
+                recent,
+            } => Completion::ChatroomLoaded {
+                event_loop,
                 chatroom,
                 loaded: Ok(newest_messages(connection, chatroom, recent)?),
             },

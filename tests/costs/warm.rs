@@ -110,18 +110,28 @@ impl Warm {
 
     fn store(&mut self, job: &Job) {
         let completion = match *job {
-            Job::FindSession { session } => Completion::SessionFound {
+            Job::FindSession {
+                event_loop,
+                session,
+            } => Completion::SessionFound {
+                event_loop,
                 session,
                 found: Ok(Some(SessionRow {
                     user: message(1).user,
                     used_unix_ms: NOW.unix_ms,
                 })),
             },
-            Job::LoadUser { user } => Completion::UserLoaded {
+            Job::LoadUser { event_loop, user } => Completion::UserLoaded {
+                event_loop,
                 user,
                 chatrooms: Ok(vec![chatroom()]),
             },
-            Job::LoadChatroom { chatroom, .. } => Completion::ChatroomLoaded {
+            Job::LoadChatroom {
+                event_loop,
+                chatroom,
+                ..
+            } => Completion::ChatroomLoaded {
+                event_loop,
                 chatroom,
                 loaded: Ok(RecentRows {
                     last: MessageId::new(50),

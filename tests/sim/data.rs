@@ -133,15 +133,25 @@ impl Data {
     /// What a reading job finds.
     pub(crate) fn read(&self, now: Now, job: Job) -> Completion {
         match job {
-            Job::FindSession { session } => Completion::SessionFound {
+            Job::FindSession {
+                event_loop,
+                session,
+            } => Completion::SessionFound {
+                event_loop,
                 session,
                 found: Ok(self.find_session(now, session)),
             },
-            Job::LoadUser { user } => Completion::UserLoaded {
+            Job::LoadUser { event_loop, user } => Completion::UserLoaded {
+                event_loop,
                 user,
                 chatrooms: Ok(self.chatrooms_of(user)),
             },
-            Job::LoadChatroom { chatroom, recent } => Completion::ChatroomLoaded {
+            Job::LoadChatroom {
+                event_loop,
+                chatroom,
+                recent,
+            } => Completion::ChatroomLoaded {
+                event_loop,
                 chatroom,
                 loaded: Ok(self.recent(chatroom, recent)),
             },

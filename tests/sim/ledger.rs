@@ -93,7 +93,9 @@ impl Ledger {
                 done: Ok(()) | Err(Fault::NoSession),
                 ..
             } => drop(self.ended.insert(session.0)),
-            Completion::ChatroomLoaded { chatroom, loaded } => {
+            Completion::ChatroomLoaded {
+                chatroom, loaded, ..
+            } => {
                 self.loading.remove(&chatroom.get());
                 let failed = u64::from(loaded.is_err());
                 *self.unloaded.entry(chatroom.get()).or_default() += failed;

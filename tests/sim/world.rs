@@ -201,6 +201,7 @@ impl World {
             }
             match output {
                 Output::Submit(job) => self.submit(job),
+                Output::Tell(..) => self.demand(false, "there is no other loop"),
                 Output::Send(key, bytes) => self.send(key, &bytes),
                 Output::Resume(key) => self.line_of(key).resume(),
                 Output::Finish(key) => {

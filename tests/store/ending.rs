@@ -63,7 +63,10 @@ fn another_programs_lock_is_not_waited_for_after_the_end() {
 fn what_can_be_done_before_the_end_is_done() {
     let (mut fixture, other) = waiting_for_a_lock();
     fixture.store().finish_by(Instant::now() + PATIENCE);
-    let late = Job::LoadUser { user: nobody().id };
+    let late = Job::LoadUser {
+        event_loop: 0,
+        user: nobody().id,
+    };
     assert!(fixture.store().submit(late).is_err());
     other.execute_batch("ROLLBACK").expect("unlocked");
     for id in [1, 2] {

@@ -177,7 +177,10 @@ fn fail_in_every_lane(folder: std::path::PathBuf) {
         assert_eq!(fixture.log_in("ann", "password"), Err(failed));
         let message = fixture.say(chatroom, &ann, "x");
         assert_eq!(message.expect_err("no table"), failed);
-        let read = fixture.ask(Job::LoadUser { user: ann.id });
+        let read = fixture.ask(Job::LoadUser {
+            event_loop: 0,
+            user: ann.id,
+        });
         let chatrooms = field!(read, UserLoaded, chatrooms);
         assert_eq!(chatrooms.expect_err("no table"), failed);
     }
@@ -244,7 +247,10 @@ fn in_folder(folder: std::path::PathBuf) -> (Fixture, User, ChatroomId) {
         Ok((ann, _)) => ann,
         Err(_) => fixture.user("ann"),
     };
-    let job = Job::LoadUser { user: ann.id };
+    let job = Job::LoadUser {
+        event_loop: 0,
+        user: ann.id,
+    };
     let chatrooms = field!(fixture.ask(job), UserLoaded, chatrooms).expect("a read");
     let chatroom = match chatrooms.first() {
         Some(&chatroom) => chatroom,

@@ -8,7 +8,10 @@ fn an_empty_store_has_nothing() {
     assert_eq!(fixture.session(SessionHash([0; 32])), None);
     assert_eq!(fixture.recent(nowhere(), 50), RecentRows::default());
     assert_eq!(fixture.find("a", 50), [""; 0]);
-    let job = Job::LoadUser { user: nobody().id };
+    let job = Job::LoadUser {
+        event_loop: 0,
+        user: nobody().id,
+    };
     assert_eq!(field!(fixture.ask(job), UserLoaded, chatrooms), Ok(vec![]));
 }
 
@@ -211,7 +214,10 @@ fn a_users_chatrooms_ascend() {
     for at in [2, 0] {
         fixture.add(rooms[at], &ann, "bob").expect("added");
     }
-    let job = Job::LoadUser { user: bob.id };
+    let job = Job::LoadUser {
+        event_loop: 0,
+        user: bob.id,
+    };
     let chatrooms = field!(fixture.ask(job), UserLoaded, chatrooms);
     assert_eq!(chatrooms, Ok(vec![rooms[0], rooms[2]]));
 }

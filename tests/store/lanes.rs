@@ -66,6 +66,7 @@ fn a_full_queue_gives_the_job_back() {
 
     // Reads have a queue of their own.
     let job = Job::LoadChatroom {
+        event_loop: 0,
         chatroom,
         recent: 50,
     };
@@ -127,6 +128,7 @@ fn a_flood_of_made_up_sessions_leaves_room_for_what_others_wait_for() {
     fixture.config.queue = 2;
     let (store, posts, hold) = Hold::open(&fixture.config);
     let made_up = || Job::FindSession {
+        event_loop: 0,
         session: SessionHash([7; 32]),
     };
     store.submit(made_up()).expect("room");
@@ -134,11 +136,15 @@ fn a_flood_of_made_up_sessions_leaves_room_for_what_others_wait_for() {
     let taken = (0..100).take_while(|_| store.submit(made_up()).is_ok());
     assert_eq!(taken.count(), 2);
     let chatroom = Job::LoadChatroom {
+        event_loop: 0,
         chatroom: nowhere(),
         recent: 1,
     };
     store.submit(chatroom).expect("room beyond");
-    let user = || Job::LoadUser { user: nobody().id };
+    let user = || Job::LoadUser {
+        event_loop: 0,
+        user: nobody().id,
+    };
     store.submit(user()).expect("room beyond");
     assert!(
         matches!(store.submit(user()), Err(Job::LoadUser { .. })),
@@ -174,7 +180,10 @@ fn what_was_taken_is_finished_before_the_end() {
     }
     for number in 0..20 {
         fixture.submit(register(&format!("user {number}"), "x"));
-        fixture.submit(Job::LoadUser { user: ann.id });
+        fixture.submit(Job::LoadUser {
+            event_loop: 0,
+            user: ann.id,
+        });
     }
     fixture.close();
     let told = fixture.posts.try_iter().flatten();

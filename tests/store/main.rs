@@ -127,7 +127,14 @@ impl Fixture {
     }
 
     fn session(&mut self, session: SessionHash) -> Option<SessionRow> {
-        let found = field!(self.ask(Job::FindSession { session }), SessionFound, found);
+        let found = field!(
+            self.ask(Job::FindSession {
+                event_loop: 0,
+                session
+            }),
+            SessionFound,
+            found
+        );
         found.expect("a read")
     }
 
@@ -163,7 +170,11 @@ impl Fixture {
     }
 
     fn recent(&mut self, chatroom: ChatroomId, recent: u32) -> RecentRows {
-        let job = Job::LoadChatroom { chatroom, recent };
+        let job = Job::LoadChatroom {
+            event_loop: 0,
+            chatroom,
+            recent,
+        };
         field!(self.ask(job), ChatroomLoaded, loaded).expect("a read")
     }
 

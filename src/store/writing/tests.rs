@@ -172,6 +172,7 @@ fn a_panic_is_the_jobs_alone() {
     let mut lane = lane("");
     // A read in the writing lane is a defect, and so panics.
     let stray = Write::Job(Job::FindSession {
+        event_loop: 0,
         session: SessionHash([0; 32]),
     });
     let told = write(&mut lane, vec![say("a"), stray, say("b")]);

@@ -1,0 +1,364 @@
+//! The chat cores of several loops beside one another: boxes are filled here as the server fills them.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::*;
+use crate::job::{Completion, RecentRows, SessionRow};
+use crate::model::{
+    ChatroomId, Connection, ConnectionKey, Message, MessageId, Secret, User, UserId,
+};
+
+const SESSION: SessionHash = SessionHash([7; 32]);
+
+fn user() -> User {
+    User {
+        id: UserId::new(1).expect("positive"),
+        name: "ann".into(),
+    }
+}
+
+fn room() -> ChatroomId {
+    ChatroomId::new(7).expect("positive")
+}
+
+fn message(id: i64) -> Message {
+    Message {
+        id: MessageId::new(id).expect("positive"),
+        chatroom: room(),
+        user: user(),
+        text: "hi".into(),
+        time_unix_ms: 0,
+    }
+}
+
+fn saved(id: i64) -> Completion {
+    Completion::MessageSaved {
+        ticket: ticket(9, 0),
+        chatroom: room(),
+        message: Ok(message(id)),
+    }
+}
+
+fn ticket(event_loop: u16, exchange: u32) -> Ticket {
+    let mut keys: Arena<(), Connection> = Arena::default();
+    let connection: ConnectionKey = keys.insert(());
+    Ticket {
+        connection,
+        exchange,
+        event_loop,
+    }
+}
+
+/// So many loops, and what has been answered: loop, exchange, and what.
+struct Loops {
+    chats: Vec<Chat>,
+    answers: Vec<(u16, u32, String)>,
+    told: VecDeque<(usize, Notice)>,
+    /// Chatrooms that the store has been asked for, by loop.
+    loads: Vec<u16>,
+    logins: Vec<Ticket>,
+}
+
+impl Loops {
+    fn new(loops: u16, login_attempts: u32) -> Self {
+        let config = Config {
+            loops: loops.into(),
+            login_attempts,
+            ..Config::default()
+        };
+        Self {
+            chats: (0..loops).map(|n| Chat::new(&config, n)).collect(),
+            answers: Vec::new(),
+            told: VecDeque::new(),
+            loads: Vec::new(),
+            logins: Vec::new(),
+        }
+    }
+
+    fn call(&mut self, event_loop: u16, exchange: u32, call: Call) {
+        let chat = &mut self.chats[usize::from(event_loop)];
+        let ticket = ticket(event_loop, exchange);
+        chat.call(Now::default(), ticket, Some(SESSION), call);
+        self.carry_out(event_loop);
+    }
+
+    fn poll(&mut self, event_loop: u16, exchange: u32) {
+        let poll = SessionCall::Poll { chatroom: room() };
+        self.call(event_loop, exchange, Call::InSession(poll));
+    }
+
+    fn end_polls(&mut self, event_loop: u16, exchange: u32) {
+        let end = SessionCall::EndPolls { chatroom: room() };
+        self.call(event_loop, exchange, Call::InSession(end));
+    }
+
+    fn complete(&mut self, event_loop: u16, completion: Completion) {
+        self.chats[usize::from(event_loop)].complete(Now::default(), completion);
+        self.carry_out(event_loop);
+    }
+
+    /// What the store has loaded for a loop.
+    fn loaded(&mut self, event_loop: u16, loaded: Result<i64, Fault>) {
+        let loaded = loaded.map(|last| RecentRows {
+            last: MessageId::new(last),
+            messages: (1..=last).map(message).collect(),
+        });
+        let completion = Completion::ChatroomLoaded {
+            event_loop,
+            chatroom: room(),
+            loaded,
+        };
+        self.complete(event_loop, completion);
+    }
+
+    /// Hands the next notice to those whom it is for.
+    fn deliver(&mut self) {
+        let (to, notice) = self.told.pop_front().expect("told");
+        self.chats[to].hear(Now::default(), notice);
+        self.carry_out(u16::try_from(to).expect("few"));
+    }
+
+    fn deliver_all(&mut self) {
+        while !self.told.is_empty() {
+            self.deliver();
+        }
+    }
+
+    fn carry_out(&mut self, event_loop: u16) {
+        let at = usize::from(event_loop);
+        self.chats[at].serve(Now::default(), 100);
+        while let Some(output) = self.chats[at].next_output() {
+            match output {
+                Output::Answer(ticket, reply) => {
+                    assert_eq!(ticket.event_loop, event_loop, "the connection is elsewhere");
+                    let answer = (event_loop, ticket.exchange, shown(&reply));
+                    self.answers.push(answer);
+                }
+                Output::Tell(Audience::One(to), notice) => {
+                    self.told.push_back((to.into(), notice));
+                }
+                Output::Tell(Audience::All, notice) => {
+                    let others = (0..self.chats.len()).filter(|&other| other != at);
+                    self.told.extend(others.map(|to| (to, notice.clone())));
+                }
+                Output::Submit(job) => self.submit(event_loop, job),
+            }
+        }
+    }
+
+    /// Sessions and users are found at once, the rest waits for the test.
+    fn submit(&mut self, event_loop: u16, job: Job) {
+        match job {
+            Job::FindSession {
+                event_loop: asker,
+                session,
+            } => {
+                assert_eq!(asker, event_loop);
+                let row = SessionRow {
+                    user: user(),
+                    used_unix_ms: 0,
+                };
+                let completion = Completion::SessionFound {
+                    event_loop,
+                    session,
+                    found: Ok(Some(row)),
+                };
+                self.complete(event_loop, completion);
+            }
+            Job::LoadUser { user, .. } => {
+                let completion = Completion::UserLoaded {
+                    event_loop,
+                    user,
+                    chatrooms: Ok(vec![room()]),
+                };
+                self.complete(event_loop, completion);
+            }
+            Job::LoadChatroom { .. } => self.loads.push(event_loop),
+            Job::LogIn { ticket, .. } => {
+                assert_eq!(event_loop, LOGINS_LOOP);
+                self.logins.push(ticket);
+            }
+            _ => {}
+        }
+    }
+
+    fn answered(&mut self) -> Vec<(u16, u32, String)> {
+        std::mem::take(&mut self.answers)
+    }
+
+    #[track_caller]
+    fn assert_idle(&self) {
+        for chat in &self.chats {
+            let Counts {
+                held,
+                logins,
+                sweeps,
+                ..
+            } = chat.counts();
+            assert_eq!((held, logins, sweeps), (0, 0, 0));
+        }
+    }
+}
+
+/// Ids of a list, or what else it is.
+fn shown(reply: &Reply) -> String {
+    let ids = |list: &[u8]| {
+        let list: serde_json::Value = serde_json::from_slice(list).expect("JSON");
+        let ids = list.as_array().expect("a list").iter();
+        ids.map(|message| message["id"].to_string())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    match reply {
+        Reply::Messages(list) => ids(list),
+        Reply::Ended { polls, messages } => format!("{polls} ended: {}", ids(messages)),
+        Reply::Failed(failure) => format!("{failure:?}"),
+        reply => format!("{reply:?}"),
+    }
+}
+
+fn answer(event_loop: u16, exchange: u32, what: &str) -> (u16, u32, String) {
+    (event_loop, exchange, what.to_owned())
+}
+
+#[test]
+fn an_endpoll_ends_the_polls_of_all_loops_and_is_answered_last() {
+    let mut loops = Loops::new(3, 0);
+    (0..3).for_each(|n| loops.poll(n, 1));
+    loops.poll(2, 2);
+    (0..3).for_each(|n| loops.loaded(n, Ok(1)));
+    loops.end_polls(1, 5);
+    assert_eq!(loops.answered(), [answer(1, 1, "1")]);
+    loops.deliver_all();
+    let wanted = [
+        answer(0, 1, "1"),
+        answer(2, 1, "1"),
+        answer(2, 2, "1"),
+        answer(1, 5, "4 ended: 1"),
+    ];
+    assert_eq!(loops.answered(), wanted);
+    loops.assert_idle();
+}
+
+#[test]
+fn each_loop_gives_its_own_list_and_the_caller_the_newest() {
+    let mut loops = Loops::new(2, 0);
+    loops.poll(0, 1);
+    loops.poll(1, 1);
+    (0..2).for_each(|n| loops.loaded(n, Ok(1)));
+    loops.end_polls(1, 5);
+    // Here a message has come before the other's poll is to end, and there too before it is answered.
+    loops.complete(0, saved(2));
+    assert_eq!(loops.answered(), [answer(1, 1, "1"), answer(0, 1, "1 2")]);
+    loops.poll(0, 2);
+    loops.deliver();
+    loops.complete(1, saved(2));
+    loops.deliver_all();
+    let wanted = [answer(0, 2, "1 2"), answer(1, 5, "2 ended: 1 2")];
+    assert_eq!(loops.answered(), wanted);
+    loops.assert_idle();
+}
+
+#[test]
+fn a_loop_without_the_list_loads_it_before_it_ends_polls() {
+    let mut loops = Loops::new(2, 0);
+    loops.poll(0, 1);
+    assert_eq!(loops.loads, [0]);
+    // Its load is on its way, and what is heard meanwhile waits for it.
+    loops.complete(0, saved(2));
+    loops.end_polls(1, 5);
+    loops.loaded(1, Ok(1));
+    loops.deliver();
+    assert_eq!(loops.answered(), []);
+    loops.loaded(0, Ok(2));
+    loops.deliver_all();
+    // Woken by the message or ended for the asker, and never with a list without it.
+    let answered = loops.answered();
+    assert_eq!(answered[0], answer(0, 1, "1 2"));
+    assert_eq!((answered.len(), answered[1].1), (2, 5));
+    loops.assert_idle();
+}
+
+#[test]
+fn a_loop_that_cannot_load_keeps_its_polls_and_the_caller_is_told() {
+    let mut loops = Loops::new(2, 0);
+    loops.poll(0, 1);
+    loops.loaded(0, Err(Fault::StorageFailed));
+    loops.end_polls(1, 5);
+    loops.loaded(1, Ok(1));
+    loops.deliver();
+    loops.loaded(0, Err(Fault::Overloaded));
+    loops.deliver_all();
+    let failed = [answer(1, 5, "Fault(StorageFailed)")];
+    assert_eq!(loops.answered(), failed);
+    assert_eq!(loops.chats[0].counts().held, 1);
+    // It is asked again for who comes later.
+    loops.end_polls(1, 6);
+    loops.deliver();
+    loops.loaded(0, Ok(1));
+    loops.deliver_all();
+    assert_eq!(
+        loops.answered(),
+        [answer(0, 1, "1"), answer(1, 6, "1 ended: 1")]
+    );
+    loops.assert_idle();
+}
+
+#[test]
+fn an_endpoll_is_under_way_until_all_have_told() {
+    let mut loops = Loops::new(3, 0);
+    loops.poll(2, 1);
+    (1..3).for_each(|n| loops.loaded(n, Ok(1)));
+    loops.end_polls(1, 5);
+    loops.loaded(1, Ok(1));
+    assert_eq!(loops.chats[1].counts().sweeps, 1);
+    loops.deliver_all();
+    assert_eq!(loops.answered()[1], answer(1, 5, "1 ended: 1"));
+    loops.assert_idle();
+}
+
+fn log_in(loops: &mut Loops, event_loop: u16, exchange: u32) {
+    let login = Call::LogIn {
+        folded: Some("ann".into()),
+        password: Secret("x".into()),
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+    };
+    loops.call(event_loop, exchange, login);
+    loops.deliver_all();
+}
+
+fn verified(loops: &mut Loops, right: bool) {
+    let ticket = loops.logins.remove(0);
+    let login = match right {
+        true => Ok((user(), Secret("token".into()))),
+        false => Err(Fault::BadCredentials),
+    };
+    let completion = Completion::LoggedIn { ticket, login };
+    assert_eq!(completion.audience(), Audience::One(LOGINS_LOOP));
+    loops.complete(LOGINS_LOOP, completion);
+    loops.deliver_all();
+}
+
+#[test]
+fn failed_logins_count_for_all_loops_together() {
+    let mut loops = Loops::new(3, 3);
+    for (event_loop, exchange) in [(1, 1), (2, 1), (0, 1), (2, 2)] {
+        log_in(&mut loops, event_loop, exchange);
+    }
+    // The fourth waits for those that may fail.
+    assert_eq!(loops.logins.len(), 3);
+    verified(&mut loops, true);
+    let answered = loops.answered();
+    assert_eq!((answered[0].0, answered[0].1), (1, 1));
+    assert!(answered[0].2.starts_with("LoggedIn"), "{answered:?}");
+    (0..3).for_each(|_| verified(&mut loops, false));
+    let bad = "Fault(BadCredentials)";
+    let wanted = [(2, 1), (0, 1), (2, 2)].map(|(n, exchange)| answer(n, exchange, bad));
+    assert_eq!(loops.answered(), wanted);
+    for event_loop in 0..3 {
+        log_in(&mut loops, event_loop, 7);
+        let refused = answer(event_loop, 7, "TooManyAttempts { retry_after_s: 60 }");
+        assert_eq!(loops.answered(), [refused]);
+    }
+    loops.assert_idle();
+}

@@ -362,3 +362,58 @@ fn failed_logins_count_for_all_loops_together() {
     }
     loops.assert_idle();
 }
+
+/// This loop may not know of the last use, which was another's.
+#[test]
+fn a_session_that_seems_to_have_expired_is_asked_for_before_it_is_refused() {
+    let config = Config {
+        session_lifetime: std::time::Duration::from_millis(1000),
+        loops: 2,
+        ..Config::default()
+    };
+    let mut chat = Chat::new(&config, 1);
+    let at = |unix_ms| Now {
+        unix_ms,
+        ..Now::default()
+    };
+    let mut found_at = |now: Now, used_unix_ms: Option<u64>| {
+        let call = Call::InSession(SessionCall::Chatrooms);
+        chat.call(now, ticket(1, 1), Some(SESSION), call);
+        let output = chat.next_output();
+        let Some(Output::Submit(Job::FindSession { session, .. })) = output else {
+            panic!("{output:?}")
+        };
+        let row = used_unix_ms.map(|used_unix_ms| SessionRow {
+            user: user(),
+            used_unix_ms,
+        });
+        let completion = Completion::SessionFound {
+            event_loop: 1,
+            session,
+            found: Ok(row),
+        };
+        chat.complete(now, completion);
+        chat.serve(now, 10);
+        let output = chat.next_output();
+        if let Some(Output::Submit(Job::LoadUser { user, .. })) = output {
+            let completion = Completion::UserLoaded {
+                event_loop: 1,
+                user,
+                chatrooms: Ok(Vec::new()),
+            };
+            chat.complete(now, completion);
+            chat.serve(now, 10);
+        }
+        let outputs = output
+            .into_iter()
+            .chain(std::iter::from_fn(|| chat.next_output()));
+        let answers = outputs.filter_map(|output| match output {
+            Output::Answer(_, reply) => Some(shown(&reply)),
+            _ => None,
+        });
+        answers.collect::<Vec<_>>()
+    };
+    assert_eq!(found_at(at(100), Some(100)), ["Chatrooms([])"]);
+    assert_eq!(found_at(at(2000), Some(1900)), ["Chatrooms([])"]);
+    assert_eq!(found_at(at(4000), None), ["Fault(NoSession)"]);
+}

@@ -16,7 +16,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use log::LevelFilter;
 use loiter::Config;
-use loiter::config::{Durability, QUEUE_MAX, WORKERS_MAX, body_for};
+use loiter::config::{Durability, LOOPS_MAX, QUEUE_MAX, WORKERS_MAX, body_for};
 
 use super::values::{DAY, HOUR, SECOND, address, duration, number};
 
@@ -177,6 +177,15 @@ pub(crate) struct Options {
     #[arg(default_value = "2", value_parser = number::<usize>(1..=WORKERS_MAX as u64))]
     workers: usize,
 
+    /// Event loops, each a thread.
+    ///
+    /// From 1 to 64. One serves many thousands of connections; more are for a machine with cores to
+    /// spare, where one of them cannot send as fast as messages come. They share the addresses: the
+    /// system gives each newcomer to one of them.
+    #[arg(long, value_name = "N", help_heading = SERVING, env = "LOITER_LOOPS")]
+    #[arg(default_value = "1", value_parser = number::<usize>(1..=LOOPS_MAX as u64))]
+    loops: usize,
+
     /// How much goes to the log.
     ///
     /// The log is standard error. No line ever holds a query string, a cookie, a password or a message.
@@ -271,6 +280,7 @@ impl Options {
             },
             queue: self.queue,
             workers: self.workers,
+            loops: self.loops,
             secure_cookies: self.secure_cookies,
             ..Config::default()
         })

@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use crate::api::{Outcome, Renderer, Route, Rules};
 use crate::arena::SideTable;
-use crate::chat::{Chat, Counts, Notice};
+pub use crate::chat::Notice;
+use crate::chat::{Chat, Counts};
 use crate::config::Config;
 use crate::http::{CONTINUE, Event, Exchange, Limits, Phase, Rejection};
 use crate::job::{Audience, Completion, Fault, Job};

@@ -37,6 +37,7 @@ pub(super) struct Acceptor {
     distressed: bool,
     reserve: Option<File>,
     refused: Refused,
+    has_stopped: bool,
 }
 
 struct Entrance {
@@ -70,6 +71,7 @@ impl Acceptor {
             distressed: false,
             reserve: Some(open_reserve().map_err(BindError::Reactor)?),
             refused: Refused::new(refusal),
+            has_stopped: false,
         })
     }
 
@@ -103,13 +105,13 @@ impl Acceptor {
         self.back_off.is_some_and(|until| Instant::now() < until)
     }
 
-    /// The next newcomer; those for whom there is no `room` are refused.
-    pub(super) fn accept(&mut self, room: bool) -> Option<TcpStream> {
+    /// The next newcomer for whom there is `room`; the others are refused.
+    pub(super) fn accept(&mut self, mut room: impl FnMut() -> bool) -> Option<TcpStream> {
         while self.accepts_left > 0 && self.back_off.is_none() {
             let index = self.next_pending()?;
             self.accepts_left -= 1;
             match self.entrances[index].listener.accept() {
-                Ok((newcomer, _)) if room => {
+                Ok((newcomer, _)) if room() => {
                     self.distressed = false;
                     return Some(newcomer);
                 }
@@ -194,9 +196,11 @@ impl Acceptor {
         self.back_off = None;
     }
 
-    pub(super) fn stop(&mut self) {
+    /// Closes the listeners. Whether they were open.
+    pub(super) fn stop(&mut self) -> bool {
         self.entrances.clear();
         self.back_off = None;
+        !std::mem::replace(&mut self.has_stopped, true)
     }
 }
 

@@ -2,6 +2,13 @@
 //!
 //! Linux hands a listener's options down to each socket accepted from it, so that a newcomer costs no call but
 //! its accept and its registration.
+//!
+//! Where several loops listen, each has a socket of its own on every address, and the kernel gives each newcomer to one of
+//! them (SO_REUSEPORT). That option lets *any* process of the same user join in, so a second server by mistake would
+//! take half of the first one's clients instead of being refused. So the first socket of an address binds and listens
+//! without it, which is refused where anybody else listens, whether with the option or not; only then is the option set,
+//! and the others join. (Linux lets a socket that listens already begin such a group.) For the others' moment the first is
+//! alone, and who comes then waits in its backlog: nobody is accepted before all listen.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -66,37 +73,53 @@ pub(super) struct Listener {
     address: SocketAddr,
 }
 
-/// Listens on all of `addresses`; on loopback, by whichever protocols the machine has, where there are none.
+/// Listens on all of `addresses`, once for each of so many loops; on loopback, by whichever protocols the machine has,
+/// where there are none. Each loop's listeners are in the order of the addresses.
 pub(super) fn bind_all(
     addresses: &[SocketAddr],
+    loops: usize,
     send_timeout: Duration,
-) -> Result<Vec<Listener>, BindError> {
-    let listeners = if addresses.is_empty() {
-        let mut listeners = vec![bind((Ipv4Addr::LOCALHOST, PORT).into())?];
-        listeners.extend(bind_if_there((Ipv6Addr::LOCALHOST, PORT).into())?);
-        listeners
-    } else {
-        let bound = addresses.iter().map(|&address| bind(address));
-        bound.collect::<Result<Vec<_>, _>>()?
-    };
+) -> Result<Vec<Vec<Listener>>, BindError> {
+    let first = bind_first(addresses)?;
+    let others = (1..loops).map(|_| first.iter().map(join).collect());
+    let others = others.collect::<Result<Vec<Vec<_>>, _>>()?;
     let user_timeout = send_timeout.clamp(Duration::from_millis(1), USER_TIMEOUT_MAX);
-    for listener in &listeners {
+    let listeners = Vec::from_iter([first].into_iter().chain(others));
+    for listener in listeners.iter().flatten() {
         let set = SockRef::from(&listener.socket).set_tcp_user_timeout(Some(user_timeout));
-        set.map_err(|reason| BindError::Listen {
-            address: listener.address,
-            reason,
-        })?;
+        set.map_err(failed_at(listener.address))?;
     }
     Ok(listeners)
 }
 
+/// A listener of each address, which nobody else has.
+fn bind_first(addresses: &[SocketAddr]) -> Result<Vec<Listener>, BindError> {
+    if addresses.is_empty() {
+        let mut listeners = vec![bind((Ipv4Addr::LOCALHOST, PORT).into())?];
+        listeners.extend(bind_if_there((Ipv6Addr::LOCALHOST, PORT).into())?);
+        return Ok(listeners);
+    }
+    addresses.iter().map(|&address| bind(address)).collect()
+}
+
+fn failed_at(address: SocketAddr) -> impl FnOnce(io::Error) -> BindError {
+    move |reason| BindError::Listen { address, reason }
+}
+
 fn bind(address: SocketAddr) -> Result<Listener, BindError> {
-    Listener::bind(address).map_err(|reason| BindError::Listen { address, reason })
+    Listener::bind(address, Shared::No).map_err(failed_at(address))
+}
+
+/// Another listener on the address of the first.
+fn join(first: &Listener) -> Result<Listener, BindError> {
+    (SockRef::from(&first.socket).set_reuse_port(true))
+        .and_then(|()| Listener::bind(first.address, Shared::WithOurs))
+        .map_err(failed_at(first.address))
 }
 
 /// `None` where the machine has no such address or protocol.
 fn bind_if_there(address: SocketAddr) -> Result<Option<Listener>, BindError> {
-    match Listener::bind(address) {
+    match Listener::bind(address, Shared::No) {
         Ok(listener) => Ok(Some(listener)),
         Err(error)
             if matches!(
@@ -110,11 +133,21 @@ fn bind_if_there(address: SocketAddr) -> Result<Option<Listener>, BindError> {
     }
 }
 
+/// Whether others listen on the same address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shared {
+    No,
+    WithOurs,
+}
+
 impl Listener {
-    fn bind(address: SocketAddr) -> io::Result<Self> {
+    fn bind(address: SocketAddr, shared: Shared) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         // A restart need not wait for the last run's connections to fade.
         socket.set_reuse_address(true)?;
+        if shared == Shared::WithOurs {
+            socket.set_reuse_port(true)?;
+        }
         if address.is_ipv6() {
             // Each address says what it listens on and no more: [::] beside 0.0.0.0 is two listeners.
             socket.set_only_v6(true)?;
@@ -166,8 +199,8 @@ mod tests {
     #[test]
     fn accepted_sockets_inherit_the_options() {
         let send_timeout = Duration::from_secs(7);
-        let mut listeners = bind_all(&[any_port("127.0.0.1")], send_timeout).unwrap();
-        let listener = listeners.remove(0);
+        let mut listeners = bind_all(&[any_port("127.0.0.1")], 1, send_timeout).unwrap();
+        let listener = listeners.remove(0).remove(0);
         let _client = std::net::TcpStream::connect(listener.address()).unwrap();
         // On loopback the handshake is over when `connect` returns.
         let (accepted, _) = listener.accept().unwrap();
@@ -195,7 +228,7 @@ mod tests {
     #[test]
     fn an_error_names_the_address() {
         let taken = bind(any_port("127.0.0.1")).unwrap();
-        let error = bind_all(&[taken.address()], PATIENT)
+        let error = bind_all(&[taken.address()], 1, PATIENT)
             .err()
             .unwrap()
             .to_string();
@@ -208,13 +241,45 @@ mod tests {
         // RFC 5737: documentation only, on no machine.
         let nowhere = any_port("192.0.2.1");
         assert!(bind_if_there(nowhere).unwrap().is_none());
-        assert!(bind_all(&[nowhere], PATIENT).is_err());
+        assert!(bind_all(&[nowhere], 1, PATIENT).is_err());
     }
 
     #[test]
     fn each_listener_picks_its_own_port() {
-        let listeners = bind_all(&[any_port("127.0.0.1"), any_port("127.0.0.1")], PATIENT).unwrap();
-        assert_ne!(listeners[0].address(), listeners[1].address());
+        let two = [any_port("127.0.0.1"), any_port("127.0.0.1")];
+        let listeners = bind_all(&two, 2, PATIENT).unwrap();
+        let addresses =
+            [0, 1].map(|at| Vec::from_iter(listeners[at].iter().map(Listener::address)));
+        assert_ne!(addresses[0][0], addresses[0][1]);
+        assert_eq!(addresses[0], addresses[1]);
+    }
+
+    #[test]
+    fn newcomers_come_to_every_loop() {
+        let listeners = bind_all(&[any_port("127.0.0.1")], 3, PATIENT).unwrap();
+        let address = listeners[0][0].address();
+        let mut accepted = [0; 3];
+        let mut clients = Vec::new();
+        // Which is the kernel's choice; that one is never chosen of so many is not to be expected.
+        while accepted.contains(&0) {
+            assert!(clients.len() < 1000, "{accepted:?}");
+            clients.push(std::net::TcpStream::connect(address).unwrap());
+            for (listeners, accepted) in listeners.iter().zip(&mut accepted) {
+                *accepted += usize::from(listeners[0].accept().is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_else_can_listen_whatever_either_has_of_loops() {
+        for (first, second) in [(1, 1), (1, 3), (3, 1), (3, 3)] {
+            let taken = bind_all(&[any_port("127.0.0.1")], first, PATIENT).unwrap();
+            let address = taken[0][0].address();
+            let error = bind_all(&[address], second, PATIENT)
+                .err()
+                .expect("refused");
+            assert!(error.to_string().contains("in use"), "{error}");
+        }
     }
 
     #[test]

@@ -21,13 +21,15 @@ mod flags;
 mod held;
 mod listener;
 mod mailbox;
+mod places;
 mod refused;
 #[cfg(test)]
 mod tests;
 
 pub use self::connection::{Flushed, Origin, Peer, Taken};
 pub use self::listener::BindError;
-pub use self::mailbox::Mailbox;
+pub use self::mailbox::{Counter, PostOffice, Wake};
+pub use self::places::Places;
 
 use std::collections::VecDeque;
 use std::io;
@@ -58,6 +60,9 @@ const READS_MAX: usize = 128;
 /// standard streams, logs, and the refused newcomers that linger (at most half of them).
 const DESCRIPTORS_RESERVED: u64 = 64;
 
+/// … and what each loop beyond the first takes: an epoll, a waker, a spare, listeners, and refused newcomers of its own.
+const DESCRIPTORS_EACH: u64 = 40;
+
 /// Wakes the loop from other threads; listeners count up from 1.
 const WAKER: Token = Token(0);
 
@@ -74,7 +79,7 @@ pub struct Reactor {
     addresses: Vec<SocketAddr>,
     acceptor: Acceptor,
     connections: Arena<Connection, model::Connection>,
-    connections_max: usize,
+    places: Places,
     held: Held,
     reader: Reader,
     /// Each at most once: `Connection` knows whether it is listed.
@@ -89,16 +94,29 @@ pub struct Reactor {
 }
 
 impl Reactor {
-    /// Listens as `config` says. `refusal` is what a newcomer is told, in whole, for whom there is no room.
+    /// Listens as `config` says: one reactor for each of its loops, all on the same addresses. `refusal` is what a newcomer is
+    /// told, in whole, for whom there is no room.
     ///
     /// # Errors
     /// When an address cannot be listened on, or the machine refuses what a loop needs.
-    pub fn bind(config: &Config, refusal: Vec<u8>) -> Result<Self, BindError> {
+    pub fn bind(config: &Config, refusal: &[u8]) -> Result<Vec<Self>, BindError> {
         let connections_max = match config.max_connections {
             Some(max) => max,
-            None => connections_that_fit().map_err(BindError::Reactor)?,
+            None => connections_that_fit(config.loops).map_err(BindError::Reactor)?,
         };
-        let listeners = listener::bind_all(&config.listen, config.send_timeout)?;
+        let places = Places::new(connections_max, config.loops);
+        let listeners = listener::bind_all(&config.listen, config.loops, config.send_timeout)?;
+        let each = listeners.into_iter();
+        each.map(|listeners| Self::new(config, listeners, places.clone(), refusal.to_vec()))
+            .collect()
+    }
+
+    fn new(
+        config: &Config,
+        listeners: Vec<Listener>,
+        places: Places,
+        refusal: Vec<u8>,
+    ) -> Result<Self, BindError> {
         let addresses = listeners.iter().map(Listener::address).collect();
         let poll = Poll::new().map_err(BindError::Reactor)?;
         let waker = Waker::new(poll.registry(), WAKER).map_err(BindError::Reactor)?;
@@ -110,7 +128,7 @@ impl Reactor {
             addresses,
             acceptor,
             connections: Arena::default(),
-            connections_max,
+            places,
             // A consumer that wants more holds at most an unfinished head, and then one read is added.
             held: Held::new(config.max_head + READ_MAX),
             reader: Reader::new(),
@@ -127,9 +145,14 @@ impl Reactor {
         &self.addresses
     }
 
-    /// A new, empty mailbox whose posts wake this loop.
-    pub fn mailbox<T>(&self) -> Mailbox<T> {
-        Mailbox::new(Arc::clone(&self.waker))
+    /// What wakes this loop.
+    pub fn waker(&self) -> Wake {
+        Wake::new(Arc::clone(&self.waker))
+    }
+
+    /// The places that this loop's connections take of those that all loops have.
+    pub fn places(&self) -> &Places {
+        &self.places
     }
 
     /// Begins a turn: waits for events, once, and lists who is ready.
@@ -161,7 +184,7 @@ impl Reactor {
                         notice(connection, key, event, &mut self.ready, &mut self.outbox);
                     }
                 }
-                None if event.token() == WAKER => {} // The mailboxes are drained in any case.
+                None if event.token() == WAKER => {} // What was posted is taken in any case.
                 None => self.acceptor.newcomers_at(event.token()),
             }
         }
@@ -223,14 +246,14 @@ impl Reactor {
     /// A newcomer, from each listener in turn; at most `ACCEPTS_MAX` a turn are accepted or refused.
     pub fn next_accepted(&mut self) -> Option<ConnectionKey> {
         loop {
-            let room = self.connections.len() < self.connections_max;
-            let socket = self.acceptor.accept(room)?;
+            let socket = self.acceptor.accept(|| self.places.take())?;
             let key = self.connections.insert(Connection::new(socket));
             match self.register(key) {
                 Ok(()) => return Some(key),
                 // The kernel's own bound on watches or memory: no room after all.
                 Err(_) => {
                     let connection = self.connections.remove(key);
+                    self.places.give_back(1);
                     self.acceptor
                         .refuse(connection.expect("just inserted").into_socket());
                 }
@@ -312,16 +335,20 @@ impl Reactor {
         if self.closing.is_empty() {
             return;
         }
+        let before = self.connections.len();
         for key in self.closing.drain(..) {
             // Dropping the socket also ends its registration: nothing else holds its descriptor.
             self.connections.remove(key);
         }
+        self.places.give_back(before - self.connections.len());
         self.acceptor.descriptors_were_freed();
     }
 
     /// Closes the listeners; connections stay.
     pub fn stop_accepting(&mut self) {
-        self.acceptor.stop();
+        if self.acceptor.stop() {
+            self.places.stop_accepting();
+        }
     }
 
     /// Closes everything: from then on there is nothing that the loop's descriptor could be readable for.
@@ -330,6 +357,7 @@ impl Reactor {
     /// Only when the machinery itself fails.
     pub fn end(&mut self) -> io::Result<()> {
         self.stop_accepting();
+        self.places.give_back(self.connections.len());
         self.connections = Arena::default();
         self.held.clear();
         self.ready.clear();
@@ -340,7 +368,7 @@ impl Reactor {
         self.wait(Some(Duration::ZERO))
     }
 
-    /// How many connections there are, those not yet reaped included.
+    /// How many connections this loop has, those not yet reaped included.
     pub fn connections(&self) -> usize {
         self.connections.len()
     }
@@ -384,8 +412,12 @@ fn token(key: ConnectionKey) -> Token {
 
 /// One at least, however tight the limit: a server that takes nobody would be of no use, and running out
 /// of descriptors is survived.
-fn connections_that_fit() -> io::Result<usize> {
+fn connections_that_fit(loops: usize) -> io::Result<usize> {
     let descriptors = rlimit::Resource::NOFILE.get_soft()?;
-    let left = descriptors.saturating_sub(DESCRIPTORS_RESERVED).max(1);
+    let others = u64::try_from(loops).unwrap_or(u64::MAX).saturating_sub(1);
+    let reserved = others
+        .saturating_mul(DESCRIPTORS_EACH)
+        .saturating_add(DESCRIPTORS_RESERVED);
+    let left = descriptors.saturating_sub(reserved).max(1);
     Ok(usize::try_from(left).unwrap_or(usize::MAX))
 }

@@ -26,7 +26,7 @@ fn config() -> Config {
 }
 
 fn reactor() -> Reactor {
-    Reactor::bind(&config(), REFUSAL.to_vec()).unwrap()
+    Reactor::bind(&config(), REFUSAL).unwrap().remove(0)
 }
 
 fn connect(reactor: &Reactor) -> TcpStream {
@@ -161,24 +161,26 @@ fn no_key_or_slot_is_reused_within_a_turn() {
 }
 
 #[test]
-fn a_mailbox_wakes_the_loop_from_another_thread() {
+fn post_wakes_the_loop_from_another_thread() {
     let mut reactor = reactor();
-    let mailbox = reactor.mailbox();
-    let posts = mailbox.clone();
+    let office = Arc::new(PostOffice::new([reactor.waker()]));
+    let posts = Arc::clone(&office);
     let poster = thread::spawn(move || {
         for n in 0..1000 {
-            posts.post(vec![n, n]);
+            posts.post(|counter| counter.put(0, [n, n]));
         }
     });
     let mut received = Vec::new();
     until(&mut reactor, |_| {
-        mailbox.drain(&mut received);
+        if office.has_post(0) {
+            office.take(0, &mut received);
+        }
         (received.len() == 2000).then_some(())
     });
     poster.join().unwrap();
     assert!(received.chunks(2).enumerate().all(|(n, two)| two == [n, n]));
 
-    mailbox.wake();
+    reactor.waker().wake();
     let started = Instant::now();
     reactor.wait(Some(PATIENCE)).unwrap();
     assert!(started.elapsed() < PATIENCE);

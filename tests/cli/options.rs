@@ -6,7 +6,7 @@ use std::process::Output;
 use super::{assert_holds, loiter, run, text};
 
 /// Every option: its group, and its default as `--help` shows it.
-const OPTIONS: [(&str, &str, &str); 21] = [
+const OPTIONS: [(&str, &str, &str); 22] = [
     (
         "Serving",
         "--listen",
@@ -42,12 +42,13 @@ const OPTIONS: [(&str, &str, &str); 21] = [
     ("Storage", "--durability", "[default: full]"),
     ("Storage", "--queue", "[default: 4096]"),
     ("Storage", "--workers", "[default: 2]"),
+    ("Serving", "--loops", "[default: 1]"),
     ("Logging", "--log", "[default: info]"),
     ("Logging", "--log-format", "[default: text]"),
 ];
 
 /// A bad value of each kind: option, value, and a part of what is allowed.
-const BAD_VALUES: [(&str, &str, &str); 32] = [
+const BAD_VALUES: [(&str, &str, &str); 34] = [
     ("--listen", "localhost:8000", "127.0.0.1:8000"),
     ("--listen", "8000", "[::]:80"),
     ("--recent", "0", "from 1 to 200"),
@@ -81,14 +82,15 @@ const BAD_VALUES: [(&str, &str, &str); 32] = [
     ("--queue", "1048577", "from 1 to 1048576"),
     ("--workers", "0", "from 1 to 256"),
     ("--workers", "257", "from 1 to 256"),
+    ("--loops", "0", "from 1 to 64"),
+    ("--loops", "65", "from 1 to 64"),
     ("--log", "loud", "off, error, warn, info, debug, trace"),
     ("--log-format", "xml", "text, json"),
     ("--database", "", "a value is required"),
 ];
 
 /// What a later version may bring must not be taken for something today.
-const NOT_YET: [&[&str]; 12] = [
-    &["--loops", "2"],
+const NOT_YET: [&[&str]; 11] = [
     &["--metrics-addr", "127.0.0.1:0"],
     &["--trusted-proxy", "10.0.0.0/8"],
     &["--allow-origin", "https://chat.example"],

@@ -13,7 +13,7 @@ fn beyond_the_limit_a_newcomer_is_told_and_nobody_else_is_touched() {
         max_connections: Some(1),
         ..config()
     };
-    let mut reactor = Reactor::bind(&config, REFUSAL.to_vec()).unwrap();
+    let mut reactor = Reactor::bind(&config, REFUSAL).unwrap().remove(0);
     let (mut first, key) = pair(&mut reactor);
     // More than linger at a time. They have all sent before they are refused, and one is sending still.
     let mut refused: Vec<_> = (0..40).map(|_| connect(&reactor)).collect();

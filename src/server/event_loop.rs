@@ -1,0 +1,264 @@
+//! One event loop: a reactor's sockets, an engine, and the way to the store, in the order of a turn.
+//!
+//! Each phase of a turn is bounded and leaves what it did not finish for the next:
+//!
+//! 1. wait for events, until the host's timeout or the next deadline;
+//! 2. read the clock, once;
+//! 3. take what has come by post: completions are oldest, and answers wait for them;
+//! 4. offer input to the engine, and before each piece of it what has come by post since;
+//! 5. accept newcomers, after those who are here already;
+//! 6. end what has come due, after the input that may have come just in time;
+//! 7. serve slices of wakes, then carry the engine's outputs out: queue bytes, submit jobs, tell other loops;
+//! 8. flush, when all answers of the turn are queued, so that one write takes them;
+//! 9. close and free, last, so that no key is reused within a turn.
+//!
+//! **No input overtakes the post.** What a client can have learned from another loop before it sent a request was in
+//! this loop's box by then. The box is looked at after the request's bytes were read and before the engine has them: so
+//! the request finds it told, whichever loops the client talks to. With one loop the same order holds, and costs an atomic
+//! load for each piece of input.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::clock::{Clock, ms};
+use super::handle::{Handle, Wish};
+use super::letters::Mailbox;
+use crate::config::Config;
+use crate::engine::{Engine, Output};
+use crate::model::Now;
+use crate::runtime::{Flushed, Reactor, Taken};
+use crate::store::Store;
+
+/// Letters that one turn takes in before its input: each may begin a wake or wake a held call. Where there are
+/// more, the input waits for the next turn too.
+const LETTERS_PER_TURN: usize = 1024;
+/// What the store has to finish what it has taken after a drain that has used its time up.
+const STORE_END_MIN: Duration = Duration::from_millis(100);
+
+/// One event loop. Whoever owns it calls [`EventLoop::turn`].
+pub(super) struct EventLoop {
+    reactor: Reactor,
+    engine: Engine,
+    mailbox: Mailbox,
+    store: Arc<Store>,
+    control: Handle,
+    clock: Clock,
+    drain_timeout: Duration,
+    state: State,
+    refusal_unix_s: u64,
+}
+
+/// How far a loop is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Serving,
+    Draining { until_ms: u64 },
+    Stopped,
+}
+
+impl EventLoop {
+    pub(super) fn new(
+        config: &Config,
+        reactor: Reactor,
+        engine: Engine,
+        mailbox: Mailbox,
+        store: Arc<Store>,
+        control: &Handle,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            reactor,
+            engine,
+            mailbox,
+            store,
+            control: control.clone(),
+            clock,
+            drain_timeout: config.drain_timeout,
+            state: State::Serving,
+            refusal_unix_s: 0,
+        }
+    }
+
+    pub(super) fn addresses(&self) -> &[SocketAddr] {
+        self.reactor.addresses()
+    }
+
+    /// Whether it has ended: its sockets are closed, and further turns do nothing.
+    pub(super) fn is_done(&self) -> bool {
+        self.state == State::Stopped
+    }
+
+    pub(super) fn connections_of_all(&self) -> usize {
+        self.reactor.places().taken()
+    }
+
+    /// How long its owner may wait for its descriptor before the next turn; `None` is for ever.
+    pub(super) fn poll_timeout(&self) -> Option<Duration> {
+        if self.is_done() {
+            return None;
+        }
+        if self.reactor.has_work() || self.engine.has_work() || self.mailbox.has_untold() {
+            return Some(Duration::ZERO);
+        }
+        let drained_ms = match self.state {
+            State::Draining { until_ms } => Some(until_ms),
+            State::Serving | State::Stopped => None,
+        };
+        let engine_ms = self
+            .engine
+            .deadline_ms()
+            .into_iter()
+            .chain(drained_ms)
+            .min();
+        let engine = engine_ms.map(|at_ms| self.clock.until(at_ms));
+        let reactor = self.reactor.deadline();
+        let reactor = reactor.map(|at| at.saturating_duration_since(Instant::now()));
+        engine.into_iter().chain(reactor).min()
+    }
+
+    /// One turn. Waits for something to do for at most `timeout`; `None` is as long as it takes.
+    ///
+    /// # Errors
+    /// Only if the system's polling itself fails.
+    pub(super) fn turn(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let timeout = timeout.into_iter().chain(self.poll_timeout()).min();
+        self.reactor.wait(timeout)?;
+        let now = self.clock.now();
+        self.obey(now);
+        self.mailbox.tell(now, &mut self.engine, LETTERS_PER_TURN);
+        self.take_input(now);
+        self.take_newcomers(now);
+        self.engine.expire(now);
+        self.engine.serve(now);
+        self.carry_out(now);
+        self.flush(now);
+        self.reactor.reap();
+        self.end_drain(now);
+        if self.is_done() {
+            // They may have waited for this one's last connection.
+            self.control.wake_all();
+            self.rest()?;
+        }
+        Ok(())
+    }
+
+    /// Closes what is open, and takes the wakes that have come: from then on its descriptor is not readable.
+    ///
+    /// # Errors
+    /// Only if the system's polling itself fails.
+    pub(super) fn rest(&mut self) -> io::Result<()> {
+        self.reactor.end()
+    }
+
+    fn obey(&mut self, now: Now) {
+        match self.control.wish() {
+            Wish::Stop => self.state = State::Stopped,
+            Wish::Drain if self.state == State::Serving => {
+                let until_ms = now.monotonic_ms.saturating_add(ms(self.drain_timeout));
+                self.state = State::Draining { until_ms };
+                self.reactor.stop_accepting();
+                self.engine.drain(now);
+            }
+            Wish::Drain | Wish::Serve => {}
+        }
+    }
+
+    /// Ends when nobody is left at any loop: until then others may wait for what this one is to tell them.
+    fn end_drain(&mut self, now: Now) {
+        if let State::Draining { until_ms } = self.state
+            && (self.reactor.places().are_empty_for_good() || now.monotonic_ms >= until_ms)
+        {
+            self.state = State::Stopped;
+            let left = self.clock.until(until_ms).max(STORE_END_MIN);
+            self.store.finish_by(Instant::now() + left);
+        }
+    }
+
+    fn take_input(&mut self, now: Now) {
+        if self.mailbox.has_untold() {
+            return;
+        }
+        let Self {
+            reactor,
+            engine,
+            mailbox,
+            ..
+        } = self;
+        while let Some(key) = reactor.next_ready() {
+            let peer = reactor.read(key, |input, origin| {
+                if mailbox.has_post() {
+                    // All of it: no more than was committed since the turn began.
+                    mailbox.tell(now, engine, usize::MAX);
+                }
+                let taken = engine.receive(now, key, input, &|| origin.address());
+                Taken {
+                    consumed: taken.consumed,
+                    wants_more: taken.wants_more,
+                }
+            });
+            if peer.gone {
+                engine.gone(key);
+            } else if peer.ended {
+                engine.ended(now, key);
+            } else if peer.hung_up {
+                engine.hung_up(now, key);
+            } else if peer.flooded {
+                engine.flooded(now, key);
+            }
+        }
+    }
+
+    fn take_newcomers(&mut self, now: Now) {
+        let unix_s = now.unix_ms / 1000;
+        if unix_s != self.refusal_unix_s {
+            self.refusal_unix_s = unix_s;
+            self.reactor.set_refusal(self.engine.refusal(now));
+        }
+        while let Some(key) = self.reactor.next_accepted() {
+            self.engine.accept(now, key);
+        }
+    }
+
+    fn carry_out(&mut self, now: Now) {
+        while let Some(output) = self.engine.next_output() {
+            match output {
+                Output::Send(key, bytes) => self.reactor.send(key, bytes),
+                Output::Resume(key) => self.reactor.resume(key),
+                Output::Finish(key) => self.reactor.finish(key),
+                Output::Close(key) => self.reactor.close(key),
+                Output::Submit(job) => {
+                    if let Err(job) = self.store.submit(job) {
+                        self.engine.refused(now, &job);
+                    }
+                }
+                Output::Tell(who, notice) => self.mailbox.post(who, notice),
+            }
+        }
+    }
+
+    fn flush(&mut self, now: Now) {
+        self.reactor.flush();
+        while let Some((key, flushed)) = self.reactor.next_flushed() {
+            match flushed {
+                Flushed::Stalled => self.engine.stalled(now, key),
+                Flushed::Drained => self.engine.drained(now, key),
+                Flushed::Finished => self.engine.finished(now, key),
+                Flushed::Broken => self.engine.gone(key),
+            }
+        }
+        // What that came to is closing and reading on: nothing that would have to be flushed.
+        self.carry_out(now);
+    }
+}
+
+impl AsRawFd for EventLoop {
+    fn as_raw_fd(&self) -> RawFd {
+        self.reactor.as_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! That no input overtakes the post, phase by phase: here the test decides what comes between two phases of a turn.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::num::NonZeroU32;
+
+use super::*;
+use crate::job::Completion;
+use crate::model::{ChatroomId, ConnectionKey, Ticket, UserId};
+use crate::server::Server;
+use crate::server::letters::Letter;
+
+/// Far longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Somebody who is logged in, and a loop that remembers it.
+struct Scene {
+    server: Server,
+    client: TcpStream,
+    token: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let server = Server::bind(Config {
+            listen: vec!["127.0.0.1:0".parse().expect("an address")],
+            database: folder.path().join("chat.db"),
+            password_iterations: NonZeroU32::new(1000).expect("not zero"),
+            ..Config::default()
+        });
+        let server = server.expect("it starts");
+        let client = TcpStream::connect(server.addresses()[0]).expect("it listens");
+        client.set_nonblocking(true).expect("a socket");
+        let mut scene = Self {
+            server,
+            client,
+            token: String::new(),
+            _folder: folder,
+        };
+        scene.ask("POST /register/?username=ann&password=pw");
+        let login = scene.ask("POST /login/?username=ann&password=pw");
+        let (_, cookie) = login.split_once("session=").expect("a cookie");
+        scene.token = cookie.split(';').next().expect("a token").to_owned();
+        assert!(scene.ask(CHATROOMS).ends_with("\r\n\r\n[]"));
+        scene
+    }
+
+    fn send(&mut self, start: &str) {
+        let token = &self.token;
+        let request = format!("{start} HTTP/1.1\r\nHost: h\r\nCookie: session={token}\r\n\r\n");
+        self.client.write_all(request.as_bytes()).expect("sent");
+    }
+
+    fn ask(&mut self, start: &str) -> String {
+        self.send(start);
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.answer();
+            if !answer.is_empty() {
+                return answer;
+            }
+            assert!(Instant::now() < patience, "no answer");
+            let turned = self.server.turn(Some(Duration::from_millis(5)));
+            turned.expect("a turn");
+        }
+    }
+
+    /// What has come: answers are short, and leave in one piece.
+    fn answer(&mut self) -> String {
+        let mut bytes = [0; 4096];
+        let count = self.client.read(&mut bytes).unwrap_or(0);
+        String::from_utf8_lossy(&bytes[..count]).into_owned()
+    }
+
+    /// As much post as `count`, the last of which is that there is a chatroom 77.
+    fn post(&self, count: usize) {
+        let created = |admin| Completion::ChatroomCreated {
+            ticket: Ticket {
+                connection: ConnectionKey::from_bits(1 << 32).expect("a key"),
+                exchange: 1,
+                event_loop: 1,
+            },
+            admin: UserId::new(admin).expect("positive"),
+            chatroom: Ok(ChatroomId::new(77).expect("positive")),
+        };
+        let letters = vec![created(2); count - 1].into_iter().chain([created(1)]);
+        let office = self.server.first.mailbox.office();
+        office.post(|counter| counter.put(0, letters.map(Letter::Completion)));
+    }
+}
+
+const CHATROOMS: &str = "GET /message/chatrooms/";
+
+#[test]
+fn what_is_posted_after_the_post_was_taken_comes_before_the_input_all_the_same() {
+    let mut scene = Scene::new();
+    scene.send(CHATROOMS);
+    let first = &mut scene.server.first;
+    first.reactor.wait(Some(PATIENCE)).expect("an event");
+    let now = first.clock.now();
+    first.mailbox.tell(now, &mut first.engine, LETTERS_PER_TURN);
+    scene.post(LETTERS_PER_TURN + 1);
+    let first = &mut scene.server.first;
+    first.take_input(now);
+    first.carry_out(now);
+    first.flush(now);
+    assert!(scene.answer().ends_with("\r\n\r\n[77]"));
+}
+
+#[test]
+fn input_waits_for_post_that_one_turn_could_not_take() {
+    let mut scene = Scene::new();
+    scene.post(2 * LETTERS_PER_TURN + 1);
+    scene.send(CHATROOMS);
+    for _ in 0..2 {
+        scene.server.turn(Some(PATIENCE)).expect("a turn");
+        assert_eq!(scene.answer(), "");
+    }
+    scene.server.turn(Some(PATIENCE)).expect("a turn");
+    assert!(scene.answer().ends_with("\r\n\r\n[77]"));
+}

@@ -1,0 +1,106 @@
+//! What comes to a loop by post: what the store says, and what other loops tell.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::engine::{Engine, Notice};
+use crate::job::{Audience, Completion};
+use crate::model::Now;
+use crate::runtime::{Counter, PostOffice};
+use crate::store::{OpenError, Store};
+
+/// One thing that a loop is told.
+#[derive(Clone)]
+pub(super) enum Letter {
+    Completion(Completion),
+    Notice(Notice),
+}
+
+/// One loop's box, and what was taken from it.
+pub(super) struct Mailbox {
+    office: Arc<PostOffice<Letter>>,
+    number: usize,
+    /// Taken and not yet told to the engine.
+    inbox: VecDeque<Letter>,
+}
+
+impl Mailbox {
+    pub(super) fn new(office: &Arc<PostOffice<Letter>>, number: usize) -> Self {
+        Self {
+            office: Arc::clone(office),
+            number,
+            inbox: VecDeque::new(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn office(&self) -> &PostOffice<Letter> {
+        &self.office
+    }
+
+    /// Whether something was taken that the engine has not been told.
+    pub(super) fn has_untold(&self) -> bool {
+        !self.inbox.is_empty()
+    }
+
+    /// Whether something has come that was not taken yet: posted before anything that others have told of it.
+    pub(super) fn has_post(&self) -> bool {
+        self.office.has_post(self.number)
+    }
+
+    /// Tells the engine what has come, in order, as much as `max`.
+    pub(super) fn tell(&mut self, now: Now, engine: &mut Engine, max: usize) {
+        if self.has_post() {
+            self.office.take(self.number, &mut self.inbox);
+        }
+        for _ in 0..max {
+            match self.inbox.pop_front() {
+                None => return,
+                Some(Letter::Completion(completion)) => engine.complete(now, completion),
+                Some(Letter::Notice(notice)) => engine.hear(now, notice),
+            }
+        }
+    }
+
+    /// Posts to all other loops, or to one.
+    pub(super) fn post(&self, to: Audience, notice: Notice) {
+        let letter = Letter::Notice(notice);
+        self.office.post(|counter| match to {
+            Audience::One(number) => counter.put(number.into(), [letter]),
+            Audience::All => {
+                let others = (0..counter.boxes()).filter(|&number| number != self.number);
+                others.for_each(|number| counter.put(number, [letter.clone()]));
+            }
+        });
+    }
+}
+
+/// Opens the store, whose lanes post what they say to those whom it concerns.
+pub(super) fn open_store(
+    config: &Config,
+    office: &Arc<PostOffice<Letter>>,
+) -> Result<Store, OpenError> {
+    let office = Arc::clone(office);
+    Store::open(config, move |batch| {
+        office.post(|counter| {
+            if counter.boxes() == 1 {
+                return counter.put(0, batch.into_iter().map(Letter::Completion));
+            }
+            for completion in batch {
+                put(counter, completion);
+            }
+        });
+    })
+}
+
+fn put(counter: &mut Counter<'_, Letter>, completion: Completion) {
+    match completion.audience() {
+        Audience::One(number) => counter.put(number.into(), [Letter::Completion(completion)]),
+        Audience::All => {
+            let letter = Letter::Completion(completion);
+            (1..counter.boxes()).for_each(|number| counter.put(number, [letter.clone()]));
+            counter.put(0, [letter]);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Where logic and I/O meet: reactors' sockets, engines, and the store, in the order of a turn (`event_loop`).
+//!
+//! A server has one store and one event loop or several, each with sockets, an engine and caches of its own. The first is the
+//! host's: [`Server::turn`] is its turn. The others have threads, which start with the first turn and end with the first
+//! loop. What the store says and what loops tell one another goes through one post office (`letters`); beside
+//! that they share a wish (`handle`) and a count of connections.
+
+mod clock;
+mod event_loop;
+mod handle;
+mod letters;
+mod threads;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use handle::Handle;
+
+use crate::config::{BadConfig, Config};
+use crate::engine::Engine;
+use crate::runtime::{BindError, PostOffice, Reactor};
+use crate::store::{OpenError, Store};
+use clock::Clock;
+use event_loop::EventLoop;
+use letters::Mailbox;
+use threads::Threads;
+
+/// A server: its sockets, its database, and the loops between them.
+///
+/// Either [`Server::run`] takes a thread, or the host owns the thread and calls [`Server::turn`]
+/// whenever [`Server::as_raw_fd`] is readable or [`Server::poll_timeout`] is over. With
+/// [`Config::loops`] above 1 that thread has the first loop, and the server starts threads of its own for the others.
+///
+/// Dropping it ends the other loops, and closes the database. After a drain that takes what is left of the drain's time at
+/// most, else no more than a turn, and a commit or a password's hash.
+pub struct Server {
+    /// Dropped first, so that the store ends with the first loop, on the host's thread.
+    others: Threads,
+    first: EventLoop,
+    control: Handle,
+}
+
+/// Why a server could not be started. Its `Display` is one line.
+#[derive(Debug)]
+pub enum StartError {
+    /// A setting that no server can serve with.
+    Config(BadConfig),
+    /// An address cannot be listened on.
+    Bind(BindError),
+    /// The database cannot be opened.
+    Open(OpenError),
+}
+
+impl Server {
+    /// Listens and opens the database. Nobody is answered before the first turn.
+    ///
+    /// # Errors
+    /// [`StartError`] names the setting, the address or the file, and the reason.
+    pub fn bind(config: Config) -> Result<Self, StartError> {
+        config.check().map_err(StartError::Config)?;
+        let clock = Clock::new();
+        let mut engines: Vec<Engine> = (0..)
+            .take(config.loops)
+            .map(|number| Engine::new(&config, number))
+            .collect();
+        let refusal = engines[0].refusal(clock.now());
+        let reactors = Reactor::bind(&config, &refusal).map_err(StartError::Bind)?;
+        let control = Handle::new(reactors.iter().map(Reactor::waker));
+        let office = Arc::new(PostOffice::new(reactors.iter().map(Reactor::waker)));
+        let store = letters::open_store(&config, &office).map_err(StartError::Open)?;
+        let store = Arc::new(store);
+        let mut loops = (reactors.into_iter().zip(engines.drain(..)).enumerate()).map(
+            |(number, (reactor, engine))| {
+                let mailbox = Mailbox::new(&office, number);
+                let store = Arc::<Store>::clone(&store);
+                EventLoop::new(&config, reactor, engine, mailbox, store, &control, clock)
+            },
+        );
+        Ok(Self {
+            first: loops.next().expect("one at least"),
+            others: Threads::new(loops.collect(), control.clone()),
+            control,
+        })
+    }
+
+    /// Where it listens, in the order of the configuration, with the ports that port 0 picked.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.first.addresses()
+    }
+
+    /// A handle for other threads.
+    pub fn handle(&self) -> Handle {
+        self.control.clone()
+    }
+
+    /// Serves until a [`Handle`] ends it: after [`Handle::drain`] when all connections have ended or the drain's
+    /// time is over, after [`Handle::stop`] at once.
+    ///
+    /// # Errors
+    /// As [`Server::turn`].
+    ///
+    /// # Panics
+    /// As [`Server::turn`].
+    pub fn run(&mut self) -> io::Result<()> {
+        while !self.is_done() {
+            self.turn(None)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the server has ended: its sockets are closed, its descriptor is never readable, its loops' threads are
+    /// gone, and further turns do nothing. The database is closed when the server is dropped.
+    pub fn is_done(&self) -> bool {
+        self.first.is_done()
+    }
+
+    /// How many connections there are right now, at all loops.
+    pub fn connections(&self) -> usize {
+        self.first.connections_of_all()
+    }
+
+    /// How long the host may wait for [`Server::as_raw_fd`] before it calls [`Server::turn`] all the same;
+    /// `None` is for ever.
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        if self.others.are_to_be_started() {
+            return Some(Duration::ZERO);
+        }
+        self.first.poll_timeout()
+    }
+
+    /// One turn of the first loop. Waits for something to do for at most `timeout`; `None` is as long as it takes.
+    /// The first turn starts the threads of the other loops, the last waits for them to end.
+    ///
+    /// # Errors
+    /// Only if the system's polling itself fails, at this loop or another (then the server has ended), or if no
+    /// thread can be had.
+    ///
+    /// # Panics
+    /// If another loop's thread has panicked.
+    pub fn turn(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        if self.is_done() {
+            return Ok(());
+        }
+        self.others.start()?;
+        self.first.turn(timeout)?;
+        if self.is_done() {
+            let ended = self.others.join();
+            // Each of them has woken this one as it ended.
+            self.first.rest()?;
+            ended?;
+        }
+        Ok(())
+    }
+}
+
+/// The descriptor that is readable when there is something to do, for a host's own poll.
+impl AsRawFd for Server {
+    fn as_raw_fd(&self) -> RawFd {
+        self.first.as_raw_fd()
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("addresses", &self.addresses())
+            .field("is_done", &self.is_done())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::Bind(error) => error.fmt(f),
+            Self::Open(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Config(error) => Some(error),
+            Self::Bind(error) => Some(error),
+            Self::Open(error) => Some(error),
+        }
+    }
+}

@@ -111,8 +111,7 @@ fn chatrooms_that_speak_at_once_do_not_mix() {
                 let mut client = serving.connect();
                 let mut poll = serving.connect();
                 for n in 1..=EACH {
-                    poll.send(polling(ann, chatroom).bytes());
-                    serving.warm(ann);
+                    poll.park(ann, &polling(ann, chatroom));
                     let list = client.ask(&saying(ann, chatroom, &n.to_string())).ok();
                     let messages = list.as_array().expect("a list");
                     assert_eq!(messages.len(), n);

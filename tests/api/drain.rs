@@ -8,7 +8,7 @@ use loiter::Handle;
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::client::{Client, Driven, Serving, get, polling, saying};
+use crate::client::{Client, Driven, Serving, ending, get, logging_in, polling, saying};
 
 #[test]
 fn a_drain_ends_parked_polls_with_their_lists() {
@@ -115,8 +115,9 @@ fn the_end_waits_for_no_lock_of_another_program() {
         };
         while senders.len() < 3 || !refused(&mut senders) {
             let mut sender = serving.connect();
+            // Nothing is read for it then: of that too no more than one may wait.
+            sender.ask(&get("/message/chatrooms").of(&ann)).ok();
             sender.send(saying(&ann, id, "hi").bytes());
-            serving.warm(&ann);
             senders.push(sender);
         }
         let start = Instant::now();
@@ -151,5 +152,33 @@ fn a_stop_overrules_a_drain() {
     other.assert_ends();
     serving.handle().stop();
     serving.handle().drain();
+    serving.wait_for_end();
+}
+
+/// Logins and endpolls are not one event loop's affair: none may end while another's client may need it.
+#[test]
+fn a_drain_finishes_what_needs_other_loops_too() {
+    let serving = Serving::start();
+    let ann = serving.user("ann");
+    let id = serving.chatroom(&ann);
+    let first = get("/nowhere").bytes();
+    let requests = [logging_in("ann").bytes(), ending(&ann, id).bytes()];
+    // Of the half that comes with what is answered the server knows.
+    let halfway = |n: usize| {
+        let request = &requests[n % 2];
+        let mut client = serving.connect();
+        client.send([&first, &request[..20]].concat());
+        client.answer().assert_failed(404, "not_found");
+        client
+    };
+    let clients: Vec<Client> = (0..24).map(halfway).collect();
+    serving.handle().drain();
+    for (n, mut client) in clients.into_iter().enumerate() {
+        client.send(&requests[n % 2][20..]);
+        let answer = client.answer();
+        assert!(answer.closes());
+        answer.ok();
+        client.assert_ends();
+    }
     serving.wait_for_end();
 }

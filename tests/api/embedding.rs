@@ -43,7 +43,7 @@ fn chat(connect: impl Fn() -> Client) {
     for n in 1..=20 {
         let mut polls: Vec<Client> = (0..20).map(|_| connect()).collect();
         for poll in &mut polls {
-            poll.send(polling(&ann, id).bytes());
+            poll.park(&ann, &polling(&ann, id));
         }
         let list = connect().ask(&saying(&ann, id, "hi")).ok();
         assert_eq!(list.as_array().map(Vec::len), Some(n));
@@ -64,7 +64,12 @@ impl Drop for Stop {
 
 #[test]
 fn a_host_nests_the_server_in_its_own_poll() {
-    let mut driven = Driven::start();
+    let mut driven = Driven::with(|config| config.loops = crate::LOOPS);
+    assert_eq!(
+        driven.server.poll_timeout() == Some(Duration::ZERO),
+        crate::LOOPS > 1,
+        "the first turn starts the other loops, and must not wait for a client of this one"
+    );
     let address = driven.server.addresses()[0];
     let stop = Stop(driven.server.handle());
     thread::scope(|scope| {
@@ -140,11 +145,16 @@ fn a_server_that_cannot_start_says_why_in_one_line() {
         database,
         ..Config::default()
     };
+    let with_loops = |loops, config| Config { loops, ..config };
     let free = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     let missing = folder.path().join("missing/chat.db");
     for (config, about) in [
         (
             config(serving.address(), folder.path().join("chat.db")),
+            serving.address().to_string(),
+        ),
+        (
+            with_loops(3, config(serving.address(), folder.path().join("chat.db"))),
             serving.address().to_string(),
         ),
         (
@@ -162,4 +172,15 @@ fn a_server_that_cannot_start_says_why_in_one_line() {
             "{error}"
         );
     }
+}
+
+#[test]
+fn a_server_that_is_dropped_ends_all_its_loops() {
+    let mut driven = Driven::with(|config| config.loops = crate::LOOPS);
+    let address = driven.server.addresses()[0];
+    driven.turn();
+    drop(driven);
+    // No thread has kept a listener.
+    let refused = std::net::TcpStream::connect(address).expect_err("nobody listens");
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
 }

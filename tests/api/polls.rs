@@ -76,8 +76,7 @@ fn a_poll_does_not_end_for_what_was_said_before() {
     // Nor does the next on the same connection, for what has ended the first.
     let first = serving.say(&ann, id, "one");
     assert_eq!(poll.answer().ok(), first);
-    poll.send(polling(&ann, id).bytes());
-    serving.warm(&ann);
+    poll.park(&ann, &polling(&ann, id));
     poll.assert_silent();
     let second = serving.say(&ann, id, "two");
     assert_eq!(poll.answer().ok(), second);
@@ -168,19 +167,15 @@ fn a_wake_of_many_reaches_each_once() {
     let serving = Serving::start();
     let ann = serving.user("ann");
     let id = serving.chatroom(&ann);
-    serving.warm(&ann);
     let mut polls: Vec<Client> = (0..POLLS).map(|_| serving.connect()).collect();
     for poll in &mut polls {
-        poll.send(polling(&ann, id).bytes());
+        poll.park(&ann, &polling(&ann, id));
     }
-    // Each has parked, or is woken all the same: its connection is read before the sender's.
-    serving.warm(&ann);
     let list = serving.say(&ann, id, "hi");
     for poll in &mut polls {
         assert_eq!(poll.answer().ok(), list);
-        poll.send(polling(&ann, id).bytes());
+        poll.park(&ann, &polling(&ann, id));
     }
-    serving.warm(&ann);
     assert_eq!(
         serving.end_polls(&ann, id),
         ended(u32::try_from(POLLS).expect("few"), &list)
@@ -194,7 +189,9 @@ fn a_wake_of_many_reaches_each_once() {
 /// The server does not know the poll's session yet, and reads slowly: it parks first, and then looks.
 #[test]
 fn a_poll_that_needs_loading_misses_no_message() {
-    let mut serving = Serving::start();
+    // One loop, which has taken the poll before it answers what was asked behind it.
+    let one_loop = |config: &mut loiter::Config| config.loops = 1;
+    let mut serving = Serving::with(one_loop);
     let (ann, bob) = (serving.user("ann"), serving.user("bob"));
     let id = serving.chatroom(&ann);
     serving.add(&ann, id, &bob);
@@ -203,7 +200,7 @@ fn a_poll_that_needs_loading_misses_no_message() {
     }
     let search = get("/message/getUser").with("name", "x").of(&bob).bytes();
     for n in 1..=5 {
-        serving = serving.restart(|_| {});
+        serving = serving.restart(one_loop);
         serving.warm(&bob);
         // The lane that reads has all this before it, and the one that writes nothing.
         let mut searches: Vec<Client> = (0..64).map(|_| serving.connect()).collect();
@@ -228,8 +225,7 @@ fn a_poll_takes_its_parameters_from_the_query_alone() {
         .ask(&post("/message/longpoll").with("chatroomid", id).of(&ann))
         .assert_failed(405, "method_not_allowed");
     let mut poll = serving.connect();
-    poll.send(polling(&ann, id).form("chatroomid", 99).bytes());
-    serving.warm(&ann);
+    poll.park(&ann, &polling(&ann, id).form("chatroomid", 99));
     poll.assert_silent();
     assert_eq!(serving.end_polls(&ann, id)["ended"], 1);
     assert_eq!(poll.answer().ok(), json!([]));

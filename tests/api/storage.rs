@@ -159,7 +159,11 @@ fn a_lock_that_is_kept_too_long_fails_what_waits_for_it() {
 
 #[test]
 fn what_finds_no_place_to_wait_is_refused_before_it_is_begun() {
-    let serving = Serving::with(|config| config.queue = 1);
+    let serving = Serving::with(|config| {
+        config.queue = 1;
+        // It has taken what was sent before it answers what was asked then.
+        config.loops = 1;
+    });
     let ann = serving.user("ann");
     let id = serving.chatroom(&ann);
     serving.say(&ann, id, "before");

@@ -19,6 +19,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+/// Of servers in this process, of which there are none.
+pub(crate) const LOOPS: usize = 1;
+
 /// Far beyond what a busy machine needs; only a test that fails waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -24,13 +24,10 @@ fn ann(client: &mut Client) -> (Session, i64) {
     (ann, created["chatroomid"].as_i64().expect("an id"))
 }
 
-/// A poll that is parked when this returns: calls made after it have been answered.
-fn park(serving: &Serving, asking: &mut Client, session: &Session, chatroom: i64) -> Client {
+/// A poll that is parked when this returns.
+fn park(serving: &Serving, session: &Session, chatroom: i64) -> Client {
     let mut poll = Client::connect(serving.addresses[0]);
-    poll.send(polling(session, chatroom).bytes());
-    for _ in 0..2 {
-        asking.ask(&get("/message/chatrooms").of(session)).ok();
-    }
+    poll.park(session, &polling(session, chatroom));
     poll.assert_silent();
     poll
 }
@@ -50,13 +47,20 @@ fn sigterm_and_sigint_drain_with_status_0() {
 }
 
 #[test]
-fn two_signals_at_once_are_one_wish_to_drain() {
+fn two_signals_at_once_are_one_wish_to_drain_whatever_the_number_of_loops() {
+    for loops in ["1", "3"] {
+        drain_by_two_signals(loops);
+    }
+}
+
+fn drain_by_two_signals(loops: &str) {
     let folder = folder();
-    let serving = Serving::start(folder.path(), &["127.0.0.1:0"], &["--drain-timeout", "1h"]);
+    let arguments = ["--drain-timeout", "1h", "--loops", loops];
+    let serving = Serving::start(folder.path(), &["127.0.0.1:0"], &arguments);
     let mut asking = Client::connect(serving.addresses[0]);
     let (ann, chatroom) = ann(&mut asking);
     let list = asking.ask(&saying(&ann, chatroom, "hi")).ok();
-    let mut poll = park(&serving, &mut asking, &ann, chatroom);
+    let mut poll = park(&serving, &ann, chatroom);
     let mut half = halfway(&serving);
     // Two of a kind might be delivered as one.
     serving.signals(&["TERM", "INT"]);
@@ -108,7 +112,7 @@ fn a_limit_on_the_size_of_files_fails_a_write_and_ends_nothing() {
     };
     let mut asking = Client::connect(serving.addresses[0]);
     let (ann, chatroom) = ann(&mut asking);
-    let mut poll = park(&serving, &mut asking, &ann, chatroom);
+    let mut poll = park(&serving, &ann, chatroom);
     limit(0);
     for _ in 0..2 {
         let answer = asking.ask(&saying(&ann, chatroom, "lost"));

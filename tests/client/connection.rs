@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 use socket2::SockRef;
 
-use super::{PATIENCE, Request};
+use super::{PATIENCE, Request, Session, get};
 
 /// A client's end of a connection.
 pub(crate) struct Client {
@@ -62,6 +62,16 @@ impl Client {
     pub(crate) fn ask(&mut self, request: &Request) -> Answer {
         self.send(request.bytes());
         self.next(request.is_head())
+    }
+
+    /// Sends a poll, which is parked when this returns, whichever loop has the connection.
+    pub(crate) fn park(&mut self, session: &Session, poll: &Request) {
+        let asking = get("/message/chatrooms/").of(session);
+        // From now on the loop remembers all that it needs to answer the next at once …
+        self.ask(&asking).ok();
+        // … and what comes in one piece with that is taken before its answer leaves.
+        self.send([asking.bytes(), poll.bytes()].concat());
+        self.answer().ok();
     }
 
     /// Reads the next answer.

@@ -1,7 +1,7 @@
 //! Servers in this process, each with a new database and a port of its own.
 //!
-//! [`Serving`] runs on its own thread, as a server does. [`Driven`] is turned by the test, which so
-//! decides what the server has seen before the next byte is sent.
+//! [`Serving`] runs on its own thread, as a server does, with as many event loops as the target has chosen (`LOOPS`).
+//! [`Driven`] is turned by the test, which so decides what the server has seen before the next byte is sent; it has one loop.
 
 use std::io;
 use std::net::SocketAddr;
@@ -49,6 +49,7 @@ fn config(folder: &Path) -> Config {
         password_iterations: NonZeroU32::new(1000).expect("not zero"),
         durability: loiter::config::Durability::Normal,
         max_connections: Some(1000),
+        loops: crate::LOOPS,
         ..Config::default()
     }
 }
@@ -155,16 +156,14 @@ impl Serving {
 
     /// A connection with a poll parked in a chatroom.
     pub(crate) fn poll(&self, session: &Session, chatroom: i64) -> Client {
-        self.warm(session);
         let mut client = self.connect();
-        client.send(polling(session, chatroom).bytes());
-        // One loop reads both connections in the order in which they spoke.
-        self.warm(session);
+        client.park(session, &polling(session, chatroom));
         client.assert_silent();
         client
     }
 
-    /// Has the server remember a session, and do all that was asked for before and needs no store.
+    /// Has the loop that takes the next connection remember a session. Where there is one loop it does all that was asked
+    /// for before and needs no store.
     pub(crate) fn warm(&self, session: &Session) {
         // The second is read in a later turn than the first, which may overtake others of its own turn.
         for _ in 0..2 {
@@ -252,7 +251,10 @@ impl Driven {
 
     pub(crate) fn with(set: impl FnOnce(&mut Config)) -> Self {
         let folder = new_folder();
-        let mut config = config(folder.path());
+        let mut config = Config {
+            loops: 1,
+            ..config(folder.path())
+        };
         set(&mut config);
         Self {
             server: Server::bind(config).expect("it starts"),

@@ -11,3 +11,6 @@ mod client;
 mod engine;
 mod server;
 mod warm;
+
+/// Event loops of servers that run by themselves, of which there are none.
+pub(crate) const LOOPS: usize = 1;

@@ -1,7 +1,7 @@
 //! The binary is killed in the middle of sending, again and again: whatever it acknowledged is in the database.
 //!
 //! Each round serves the same database, lets several clients send as fast as they are answered, and kills the process
-//! (SIGKILL) after a number of answers that differs from round to round, wherever it is then. The database is read
+//! (SIGKILL) after a number of answers that differs from round to round, as that of its event loops does, wherever it is then. The database is read
 //! directly afterwards, so that no code of the server can hide a loss.
 
 use std::collections::HashMap;
@@ -24,9 +24,10 @@ struct Killed {
 }
 
 impl Killed {
-    fn start(database: &Path) -> Self {
+    fn start(database: &Path, loops: usize) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_loiter"))
             .args(["--listen", "127.0.0.1:0", "--password-iterations", "1000"])
+            .args(["--loops", &loops.to_string()])
             .args(["--log", "error", "--database"])
             .arg(database)
             .stdout(Stdio::piped())
@@ -133,7 +134,7 @@ fn whatever_was_acknowledged_before_a_kill_is_there() {
 
 /// Registers one user with some chatrooms; returns the session's token, which outlives every kill.
 fn prepare(database: &Path) -> String {
-    let server = Killed::start(database);
+    let server = Killed::start(database, 1);
     let mut client = Client::connect(&server.address, "").expect("connected");
     let account = "username=ann&password=x";
     client
@@ -158,7 +159,7 @@ fn send_until_killed(
     round: usize,
     wanted: usize,
 ) -> Vec<Acknowledged> {
-    let mut server = Killed::start(database);
+    let mut server = Killed::start(database, 1 + round % 3);
     let (answered, answers) = mpsc::channel();
     let senders: Vec<_> = (0..SENDERS)
         .map(|sender| {

@@ -4,7 +4,7 @@
 
 use std::thread;
 
-use crate::cases::{Case, HEALTHY, accepted, refused};
+use super::cases::{Case, HEALTHY, accepted, refused};
 use crate::client::{Client, Driven, Serving};
 
 /// Sends pieces with a turn between them, and asserts the answer and what comes behind it.

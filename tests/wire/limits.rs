@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::cases::HEALTHY;
+use super::cases::HEALTHY;
 use crate::client::{Client, Driven, Serving, ending, get, polling};
 
 const SHORT: Duration = Duration::from_millis(150);

@@ -1,18 +1,10 @@
-//! HTTP/1.1 over real sockets: what bytes come to, however the network cuts them.
-//!
-//! - `cases`: bytes → status, code, and whether the connection goes on; one table for whole and cut.
-//! - `cuts`: the same bytes in pieces, with a turn of the server between them.
-//! - `smuggling`: requests hidden in requests, and that they have no effect.
-//! - `sequence`: one answer after the other: keep-alive, pipelining, HEAD, 100 Continue.
-//! - `limits`: what is too large, too slow or too many.
-//! - `departures`: clients that end, half or whole, politely or not.
+//! HTTP/1.1 over real sockets, with one event loop.
 
 #[path = "../client/mod.rs"]
 mod client;
 
-mod cases;
-mod cuts;
-mod departures;
-mod limits;
-mod sequence;
-mod smuggling;
+#[path = "bytes.rs"]
+mod bytes;
+
+/// Event loops of the servers that run by themselves.
+pub(crate) const LOOPS: usize = 1;

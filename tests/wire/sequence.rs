@@ -1,6 +1,6 @@
 //! One answer after the other: keep-alive, pipelining, HEAD, 100 Continue.
 
-use crate::cases::HEALTHY;
+use super::cases::HEALTHY;
 use crate::client::{Driven, Request, Serving, get, polling, post, saying};
 
 #[test]

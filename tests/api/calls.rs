@@ -1,0 +1,27 @@
+//! Every call with its success and each of its failures. What holds for one event loop holds for any number:
+//! `tests/api` and `tests/api_loops` run the same tests with one and with three.
+//!
+//! - `checks`: what holds for all calls: paths, methods, the order of checks.
+//! - `parameters`: where they may stand and how; ids.
+//! - `accounts`, `names`, `attempts`, `sessions`: who is who.
+//! - `chatrooms`, `search`: who is where.
+//! - `messages`, `polls`, `crowd`: what is said, and who hears of it.
+//! - `storage`: what happens when the database cannot be written, or not fast enough.
+//! - `order`: what one connection was told holds for every other.
+//! - `drain`, `embedding`: how a server ends, and how it lives in a host's loop.
+
+mod accounts;
+mod attempts;
+mod chatrooms;
+mod checks;
+mod crowd;
+mod drain;
+mod embedding;
+mod messages;
+mod names;
+mod order;
+mod parameters;
+mod polls;
+mod search;
+mod sessions;
+mod storage;

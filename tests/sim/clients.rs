@@ -148,7 +148,8 @@ impl World {
             0 => self.rng.usize(20..400),
             _ => usize::MAX,
         };
-        self.lines.insert(self.lines_made, Line::new(window));
+        let home = self.rng.usize(..self.loops.len());
+        self.lines.insert(self.lines_made, Line::new(home, window));
         self.clients[at].line = Some(self.lines_made);
     }
 
@@ -251,6 +252,7 @@ impl World {
             start: line.written,
             end: line.written + head.len() + body.len(),
             begun: None,
+            is_parked: false,
             ask,
         });
         line.write(&head);
@@ -260,7 +262,7 @@ impl World {
         }
     }
 
-    /// Another event loop's users: this one hears of what they did, and must not answer for it.
+    /// Users of an event loop that is not simulated: this one hears of what they did, and must not answer for it.
     fn act_elsewhere(&mut self) {
         let Some(connection) = self.some_key() else {
             return;
@@ -268,7 +270,7 @@ impl World {
         let ticket = Ticket {
             connection,
             exchange: self.rng.u32(1..4),
-            event_loop: 1,
+            event_loop: u16::try_from(self.loops.len()).expect("few"),
         };
         let chatroom = self.rng.usize(1..=self.store.data.chatrooms.len());
         let token = &self.tokens[self.rng.usize(..self.tokens.len())];

@@ -18,11 +18,11 @@ const WAKE_TURNS_MIN: usize = POLLERS / 256;
 fn a_crowd_is_served_in_slices() {
     let mut world = crowd(2001);
     world.rest();
-    assert_eq!(world.engine.counts().held, POLLERS);
+    assert_eq!(world.counts().held, POLLERS);
 
     world.host_asks(1);
     let mut turns = 0;
-    while world.engine.counts().held > 0 {
+    while world.counts().held > 0 {
         world.turn(false);
         turns += 1;
         if turns == 10 {
@@ -43,7 +43,7 @@ fn a_crowd_is_served_in_slices() {
     world.rest();
     // Somebody may say something at the last moment: then all come back once more.
     let mut rounds = 0;
-    while world.engine.counts().held <= POLLERS * 9 / 10 {
+    while world.counts().held <= POLLERS * 9 / 10 {
         for _ in 0..25 {
             world.act();
             world.turn(true);
@@ -61,10 +61,10 @@ fn an_ending_goes_on_when_polls_leave_in_its_midst() {
     world.rest();
     for host in [2, 4, 6] {
         world.host_asks(host);
-        while world.engine.counts().sweeps == 0 {
+        while world.counts().sweeps == 0 {
             world.turn(true);
         }
-        while world.engine.counts().sweeps > 0 {
+        while world.counts().sweeps > 0 {
             world.desert((POLLERS + host % 6) % 8);
             world.turn(true);
         }
@@ -148,12 +148,10 @@ impl World {
     }
 
     fn end_by_drain(&mut self) {
-        self.trace.note(format_args!("drain"));
         // A few have asked without a session or for the last time.
-        let held = self.engine.counts().held;
+        let held = self.counts().held;
         assert!(held > POLLERS * 9 / 10, "{held} polls");
-        self.ledger.is_draining = true;
-        self.engine.drain(self.now);
+        self.drain();
         self.end_lines();
     }
 }

@@ -1,12 +1,13 @@
-//! What the engine has been told so far, and what held when it took each request.
+//! What the engines have been told so far, and what held when one took each request.
 //!
-//! The engine may know more than it was told (a read can see what a write's completion has yet to tell),
+//! What is posted counts as told: it is taken before any input. An engine may know more than it was told (a read can see what a write's completion has yet to tell),
 //! never less: these are the bounds that the checks hold answers against.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use loiter::job::{Completion, Fault, Job};
-use loiter::model::{ChatroomId, SessionHash, UserId};
+use loiter::model::{ChatroomId, SessionHash, Ticket, UserId};
 
 use crate::data::Data;
 use crate::line::Asked;
@@ -17,14 +18,18 @@ pub(crate) struct Ledger {
     heard: BTreeMap<i64, i64>,
     /// Chatrooms whose list the store was asked for. What is heard of meanwhile is told when the list is
     /// there, and may end the polls that have come since.
-    loading: BTreeSet<i64>,
+    loading: BTreeSet<(u16, i64)>,
     joined: BTreeSet<(i64, i64)>,
     ended: BTreeSet<[u8; 32]>,
     pub(crate) storage_failures: u64,
     pub(crate) refusals: u64,
     unloaded: BTreeMap<i64, u64>,
-    /// Polls that ended since an endpoll was last answered, by session and chatroom.
-    pub(crate) ended_polls: BTreeMap<(String, usize), Vec<EndedPoll>>,
+    /// Polls that ended since all endpolls were last answered, by session and chatroom.
+    pub(crate) ended_polls: BTreeMap<(String, usize), EndedPolls>,
+    /// Logins that are with the store, with their folded names.
+    pub(crate) logins: HashMap<Ticket, Option<Arc<str>>>,
+    /// Logins that have failed in the minute since the first of them, by folded name.
+    failed_logins: BTreeMap<Arc<str>, (u64, u32)>,
     pub(crate) is_draining: bool,
 }
 
@@ -45,6 +50,15 @@ pub(crate) struct Begun {
     pub(crate) users: usize,
     /// How many chatrooms the engine knew the user to be in.
     pub(crate) chatrooms: usize,
+}
+
+/// Polls that ended, as far as one endpoll, or several that overlap, may have had a part in it.
+#[derive(Debug, Default)]
+pub(crate) struct EndedPolls {
+    pub(crate) polls: Vec<EndedPoll>,
+    /// How many have been told, while another endpoll is under way, and the turn in which the first began.
+    pub(crate) told: u64,
+    pub(crate) since: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -94,9 +108,11 @@ impl Ledger {
                 ..
             } => drop(self.ended.insert(session.0)),
             Completion::ChatroomLoaded {
-                chatroom, loaded, ..
+                event_loop,
+                chatroom,
+                loaded,
             } => {
-                self.loading.remove(&chatroom.get());
+                self.loading.remove(&(*event_loop, chatroom.get()));
                 let failed = u64::from(loaded.is_err());
                 *self.unloaded.entry(chatroom.get()).or_default() += failed;
             }
@@ -107,17 +123,35 @@ impl Ledger {
     }
 
     /// The engine asks for a chatroom's list.
-    pub(crate) fn load(&mut self, chatroom: ChatroomId) {
-        self.loading.insert(chatroom.get());
+    pub(crate) fn load(&mut self, event_loop: u16, chatroom: ChatroomId) {
+        self.loading.insert((event_loop, chatroom.get()));
     }
 
     /// A job is about to be given back to the engine.
     pub(crate) fn refuse(&mut self, job: &Job) {
         self.refusals += 1;
-        if let Job::LoadChatroom { chatroom, .. } = job {
-            self.loading.remove(&chatroom.get());
+        if let Job::LogIn { ticket, .. } = job {
+            self.logins.remove(ticket);
+        }
+        if let Job::LoadChatroom {
+            event_loop,
+            chatroom,
+            ..
+        } = job
+        {
+            self.loading.remove(&(*event_loop, chatroom.get()));
             *self.unloaded.entry(chatroom.get()).or_default() += 1;
         }
+    }
+
+    /// Counts a failed login; returns how many there are in the name's minute.
+    pub(crate) fn fail_login(&mut self, name: Arc<str>, now_ms: u64) -> u32 {
+        let (began_ms, failures) = self.failed_logins.entry(name).or_insert((now_ms, 0));
+        if now_ms >= *began_ms + 60_000 {
+            (*began_ms, *failures) = (now_ms, 0);
+        }
+        *failures += 1;
+        *failures
     }
 
     pub(crate) fn heard(&self, chatroom: usize) -> i64 {
@@ -135,7 +169,7 @@ impl Ledger {
     }
 
     /// What holds for a request now.
-    pub(crate) fn begin(&self, data: &Data, asked: &Asked, turn: u32) -> Begun {
+    pub(crate) fn begin(&self, data: &Data, asked: &Asked, at: usize, turn: u32) -> Begun {
         let chatroom = asked.ask.chatroom().unwrap_or(0);
         let hash = asked.token.as_deref().map(crate::data::hash_of);
         let user = hash.and_then(|hash| data.sessions.get(&hash.0));
@@ -144,7 +178,7 @@ impl Ledger {
         Begun {
             turn,
             heard: self.heard(chatroom),
-            is_loading: self.loading.contains(&(chatroom as i64)),
+            is_loading: self.loading.contains(&(at as u16, chatroom as i64)),
             has_joined: user
                 .is_some_and(|user| self.joined.contains(&(user.get(), chatroom as i64))),
             session_ended: hash.is_some_and(|hash| self.has_ended(hash)),

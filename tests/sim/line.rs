@@ -26,10 +26,14 @@ pub(crate) struct Asked {
     pub(crate) expects_continue: bool,
     /// What held when the engine had taken its last byte.
     pub(crate) begun: Option<Begun>,
+    /// A poll that was parked when everything had come to rest.
+    pub(crate) is_parked: bool,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Line {
+    /// The loop that takes it, which is the kernel's choice.
+    pub(crate) home: usize,
     /// None until it is accepted.
     pub(crate) key: Option<ConnectionKey>,
     // The client's end.
@@ -83,8 +87,9 @@ const READ_CALLS_MAX: usize = 4;
 
 impl Line {
     /// A connection whose client leaves so many bytes unread at most.
-    pub(crate) fn new(window: usize) -> Self {
+    pub(crate) fn new(home: usize, window: usize) -> Self {
         Self {
+            home,
             window,
             ..Self::default()
         }

@@ -1,7 +1,7 @@
 //! A seeded simulator: the whole engine on a made-up network, store and clock, beside what must hold.
 //!
 //! `world` makes turns as the server does and carries out what the engine asks for; `line` is a
-//! connection, `store` the storage lanes over `data`; `clients` ask and listen; `checks` holds every answer against
+//! connection, `loops` the event loops and the post between them, `store` the storage lanes over `data`; `clients` ask and listen; `checks` holds every answer against
 //! the committed data and the `ledger` of what the engine had been told. The same seed gives the same run.
 //!
 //! `LOITER_SIM_SEED=n` replays one seed and shows what happened; `LOITER_SIM_SEEDS=n` runs so many.
@@ -14,6 +14,7 @@ mod crowd;
 mod data;
 mod ledger;
 mod line;
+mod loops;
 mod run;
 mod store;
 mod trace;

@@ -7,6 +7,7 @@ use loiter::config::Config;
 
 use crate::clients::{Client, Role};
 use crate::data::{Data, chatroom_id, user_id};
+use crate::loops::Held;
 use crate::store::{Faults, Store, hits};
 use crate::trace::Trace;
 use crate::world::World;
@@ -70,6 +71,7 @@ fn config(rng: &mut Rng) -> Config {
     Config {
         recent: [1, 2, 3, 5, 50][rng.usize(..5)],
         max_head: 1024,
+        loops: if rng.bool() { 1 } else { rng.usize(2..4) },
         login_attempts: if rng.u8(..4) == 0 { 3 } else { 0 },
         session_lifetime: match rng.u8(..6) {
             0 => Duration::from_secs(rng.u64(10..600)),
@@ -154,6 +156,12 @@ impl World {
             .collect();
         self.come_to_rest();
         self.check_rest();
+        // Nothing is loaded any more: what is held is parked.
+        for line in self.lines.values_mut() {
+            if let Some(asked) = line.asked.front_mut() {
+                asked.is_parked = asked.begun.is_some();
+            }
+        }
         self.check_polls_are_free();
         for (id, window) in windows {
             if let Some(line) = self.lines.get_mut(&id) {
@@ -211,9 +219,7 @@ impl World {
     fn end(&mut self) {
         self.store.mend();
         if self.rng.u8(..3) == 0 {
-            self.trace.note(format_args!("drain"));
-            self.ledger.is_draining = true;
-            self.engine.drain(self.now);
+            self.drain();
             for _ in 0..self.rng.u8(..20) {
                 self.act();
                 self.turn(false);
@@ -245,18 +251,22 @@ impl World {
 
     fn check_end(&mut self) {
         self.demand(self.lines.is_empty(), "lines are left");
-        self.demand(self.engine.connections() == 0, "connections are left");
-        let counts = self.engine.counts();
-        let left = (counts.held, counts.logins, counts.sweeps);
-        self.demand(left == (0, 0, 0), &format!("something is left: {counts:?}"));
+        let counts = self.counts();
+        let nothing = counts == Held::default();
+        self.demand(nothing, &format!("something is left: {counts:?}"));
         self.wait(1_000_000);
         let now_ms = self.now.monotonic_ms;
-        while self.engine.deadline_ms().is_some_and(|at| at <= now_ms) {
-            self.engine.expire(self.now);
+        for at in 0..self.loops.len() {
+            let engine = &mut self.loops[at].engine;
+            while engine.deadline_ms().is_some_and(|at| at <= now_ms) {
+                engine.expire(self.now);
+            }
+            let (connections, deadline) = (engine.connections(), engine.deadline_ms());
+            let output = engine.next_output();
+            self.demand(connections == 0, "connections are left");
+            self.demand(deadline.is_none(), "a deadline is left");
+            self.demand(output.is_none(), "an output for nobody");
         }
-        self.demand(self.engine.deadline_ms().is_none(), "a deadline is left");
-        let output = self.engine.next_output();
-        self.demand(output.is_none(), "an output for nobody");
         for text in &self.not_saved {
             self.demand(!self.is_saved(text), "a refused message was stored later");
         }

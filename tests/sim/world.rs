@@ -1,20 +1,19 @@
-//! One simulated world: an engine, its network, its store, its clock, and turns as the server makes them.
+//! One simulated world: engines, their network, their store, their clock, and turns as the server makes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use fastrand::Rng;
-use loiter::arena::Arena;
 use loiter::config::Config;
-use loiter::engine::{Engine, Output};
-use loiter::job::Job;
-use loiter::model::{Connection, ConnectionKey, Now};
+use loiter::engine::Output;
+use loiter::model::{ConnectionKey, Now};
 
 use crate::answer::Answer;
 use crate::ask::Ask;
 use crate::clients::Client;
 use crate::ledger::Ledger;
 use crate::line::{Flushed, Line};
+use crate::loops::Loop;
 use crate::store::Store;
 use crate::trace::Trace;
 
@@ -32,13 +31,11 @@ pub(crate) struct World {
     pub(crate) rng: Rng,
     pub(crate) now: Now,
     pub(crate) config: Config,
-    pub(crate) engine: Engine,
+    pub(crate) loops: Vec<Loop>,
     pub(crate) store: Store,
     pub(crate) ledger: Ledger,
     pub(crate) lines: BTreeMap<u32, Line>,
     pub(crate) lines_made: u32,
-    keys: Arena<u32, Connection>,
-    closing: Vec<ConnectionKey>,
     pub(crate) clients: Vec<Client>,
     /// Tokens that clients know of, good or not.
     pub(crate) tokens: Vec<String>,
@@ -60,15 +57,13 @@ impl World {
                 monotonic_ms: 0,
                 unix_ms: 1_795_420_800_000,
             },
-            engine: Engine::new(&config, 0),
+            loops: Loop::all(&config),
             ledger: Ledger::new(&store.data),
             has_short_sessions: store.data.session_lifetime_ms < 1_000_000,
             config,
             store,
             lines: BTreeMap::new(),
             lines_made: 0,
-            keys: Arena::default(),
-            closing: Vec::new(),
             clients: Vec::new(),
             tokens: Vec::new(),
             orphans: BTreeSet::new(),
@@ -87,34 +82,37 @@ impl World {
     pub(crate) fn turn(&mut self, calm: bool) {
         self.trace.turn(self.now);
         self.demand(self.trace.turns() < TURNS_MAX, "there is no end to it");
-        self.tell_completions(calm);
-        self.read_lines(calm);
-        self.accept_lines(calm);
-        self.engine.expire(self.now);
-        self.engine.serve(self.now);
-        self.carry_out(calm);
-        self.flush();
-        self.carry_out(calm);
-        self.reap();
+        let mut loops: Vec<usize> = (0..self.loops.len()).collect();
+        self.rng.shuffle(&mut loops);
+        for at in loops {
+            self.post_completions(calm);
+            // A loop may be slower than another.
+            if calm || self.loops.len() == 1 || self.rng.u8(..4) > 0 {
+                self.turn_loop(at, calm);
+            }
+        }
         self.store.work(&mut self.rng, self.now);
         for line in self.lines.values_mut() {
             line.carry(&mut self.rng, calm);
         }
     }
 
-    fn tell_completions(&mut self, calm: bool) {
-        while calm || self.rng.u8(..4) > 0 {
-            let Some(completion) = self.store.next_completion(&mut self.rng) else {
-                return;
-            };
-            self.trace.note(format_args!("complete {completion:?}"));
-            self.ledger.tell(&completion);
-            self.engine.complete(self.now, completion);
-        }
+    fn turn_loop(&mut self, at: usize, calm: bool) {
+        self.trace.note(format_args!("loop {at}"));
+        self.take_post(at);
+        self.read_lines(at, calm);
+        self.accept_lines(at, calm);
+        self.loops[at].engine.expire(self.now);
+        self.loops[at].engine.serve(self.now);
+        self.carry_out(at, calm);
+        self.flush(at);
+        self.carry_out(at, calm);
+        self.reap(at);
     }
 
-    fn read_lines(&mut self, calm: bool) {
-        let mut ids: Vec<u32> = self.lines.keys().copied().collect();
+    fn read_lines(&mut self, at: usize, calm: bool) {
+        let lines = self.lines.iter().filter(|(_, line)| line.home == at);
+        let mut ids: Vec<u32> = lines.map(|(&id, _)| id).collect();
         self.rng.shuffle(&mut ids);
         let mut reads_left = if calm { usize::MAX } else { READS_MAX };
         for id in ids {
@@ -125,15 +123,20 @@ impl World {
                     return;
                 }
                 reads_left -= 1;
-                self.read_line(id);
+                if self.rng.u8(..4) == 0 {
+                    self.post_completions(calm);
+                }
+                self.take_post(at);
+                self.read_line(at, id);
             }
         }
     }
 
-    fn read_line(&mut self, id: u32) {
+    fn read_line(&mut self, at: usize, id: u32) {
         let Self {
-            engine, rng, now, ..
+            loops, rng, now, ..
         } = self;
+        let engine = &mut loops[at].engine;
         let line = self.lines.get_mut(&id).expect("listed");
         let Some(key) = line.key else { return };
         let (was_stalled, had_taken) = (line.is_stalled, line.taken);
@@ -141,11 +144,11 @@ impl World {
         line.read(rng, |input| engine.receive(*now, key, input, &origin));
         let taken = line.taken;
         let is_idle = !was_stalled || line.is_finishing || taken == had_taken;
-        for at in 0..line.asked.len() {
-            if line.asked[at].begun.is_none() && line.asked[at].end <= taken {
+        for asked in &mut line.asked {
+            if asked.begun.is_none() && asked.end <= taken {
                 let turn = self.trace.turns();
-                let begun = (self.ledger).begin(&self.store.data, &line.asked[at], turn);
-                line.asked[at].begun = Some(begun);
+                let begun = (self.ledger).begin(&self.store.data, asked, at, turn);
+                asked.begun = Some(begun);
             }
         }
         // What was said once may be said again, or not.
@@ -162,34 +165,35 @@ impl World {
         ));
         self.demand(is_idle, "work is done for a peer that takes no answers");
         if hung_up {
-            self.engine.hung_up(self.now, key);
+            self.loops[at].engine.hung_up(self.now, key);
         }
         if ended {
-            self.engine.ended(self.now, key);
+            self.loops[at].engine.ended(self.now, key);
         }
         if is_reset {
-            self.engine.gone(key);
+            self.loops[at].engine.gone(key);
         }
     }
 
-    fn accept_lines(&mut self, calm: bool) {
-        for (&id, line) in &mut self.lines {
+    fn accept_lines(&mut self, at: usize, calm: bool) {
+        let Loop { engine, keys, .. } = &mut self.loops[at];
+        for (&id, line) in self.lines.iter_mut().filter(|(_, line)| line.home == at) {
             if line.key.is_none() && (calm || self.rng.bool()) {
-                let key = self.keys.insert(id);
+                let key = keys.insert(id);
                 line.key = Some(key);
                 self.trace.note(format_args!("accept line {id} as {key:?}"));
-                self.engine.accept(self.now, key);
+                engine.accept(self.now, key);
             }
         }
     }
 
-    fn carry_out(&mut self, calm: bool) {
+    fn carry_out(&mut self, at: usize, calm: bool) {
         let mut outputs = 0;
         let outputs_max = match calm || self.ledger.is_draining {
             true => CALM_OUTPUTS_MAX,
             false => OUTPUTS_MAX,
         };
-        while let Some(output) = self.engine.next_output() {
+        while let Some(output) = self.loops[at].engine.next_output() {
             outputs += 1;
             self.demand(outputs < outputs_max, "one turn asks for too much");
             match &output {
@@ -200,51 +204,26 @@ impl World {
                 output => self.trace.note(format_args!("{output:?}")),
             }
             match output {
-                Output::Submit(job) => self.submit(job),
-                Output::Tell(..) => self.demand(false, "there is no other loop"),
-                Output::Send(key, bytes) => self.send(key, &bytes),
-                Output::Resume(key) => self.line_of(key).resume(),
+                Output::Submit(job) => self.submit(at, job),
+                Output::Tell(who, notice) => self.tell(at, who, notice),
+                Output::Send(key, bytes) => self.send(at, key, &bytes),
+                Output::Resume(key) => self.line_of(at, key).resume(),
                 Output::Finish(key) => {
-                    let line = self.line_of(key);
+                    let line = self.line_of(at, key);
                     let is_new = !std::mem::replace(&mut line.is_finishing, true);
                     self.demand(is_new, "finished twice");
                 }
                 Output::Close(key) => {
-                    self.line_of(key).is_closing = true;
-                    self.closing.push(key);
+                    self.line_of(at, key).is_closing = true;
+                    self.loops[at].closing.push(key);
                 }
-            }
-        }
-    }
-
-    fn submit(&mut self, job: Job) {
-        self.jobs += 1;
-        if let Job::LoadChatroom { chatroom, .. } = job {
-            self.ledger.load(chatroom);
-            self.note_loading(chatroom.get() as usize);
-        }
-        if let Err(job) = self.store.submit(&mut self.rng, job) {
-            self.trace.note(format_args!("refused {job:?}"));
-            self.ledger.refuse(&job);
-            self.engine.refused(self.now, &job);
-        }
-    }
-
-    /// The load began earlier in this turn, perhaps before the requests that came in it.
-    fn note_loading(&mut self, chatroom: usize) {
-        let asked = self.lines.values_mut().flat_map(|line| &mut line.asked);
-        for asked in asked.filter(|asked| asked.ask.chatroom() == Some(chatroom)) {
-            if let Some(begun) = &mut asked.begun
-                && begun.turn == self.trace.turns()
-            {
-                begun.is_loading = true;
             }
         }
     }
 
     /// The line of a key that may still be spoken of.
-    fn line_of(&mut self, key: ConnectionKey) -> &mut Line {
-        let id = self.keys.get(key).copied();
+    fn line_of(&mut self, at: usize, key: ConnectionKey) -> &mut Line {
+        let id = self.loops[at].keys.get(key).copied();
         let id = id.filter(|id| self.lines.get(id).is_some_and(|line| !line.is_closing));
         self.demand(id.is_some(), "an output for a key that is closed");
         self.lines
@@ -252,8 +231,8 @@ impl World {
             .expect("listed")
     }
 
-    fn send(&mut self, key: ConnectionKey, bytes: &[u8]) {
-        let line = self.line_of(key);
+    fn send(&mut self, at: usize, key: ConnectionKey, bytes: &[u8]) {
+        let line = self.line_of(at, key);
         let may_send = !line.is_finishing && !line.said_close;
         line.queued += bytes.len();
         let end = line.queued;
@@ -274,7 +253,7 @@ impl World {
         let verdict = Answer::parse(bytes, is_head).and_then(|answer| {
             self.judge(&asked, &answer)
                 .map_err(|what| format!("{what}, in {answer:?}"))?;
-            let line = self.line_of(key);
+            let line = self.line_of(at, key);
             line.said_close = answer.closes;
             line.answers
                 .push_back((end, Some((asked.ask.clone(), answer))));
@@ -285,8 +264,9 @@ impl World {
         }
     }
 
-    fn flush(&mut self) {
-        for (&id, line) in &mut self.lines {
+    fn flush(&mut self, at: usize) {
+        let engine = &mut self.loops[at].engine;
+        for (&id, line) in self.lines.iter_mut().filter(|(_, line)| line.home == at) {
             let Some(key) = line.key else { continue };
             if line.is_closing || line.is_reset {
                 continue;
@@ -296,16 +276,16 @@ impl World {
             };
             self.trace.note(format_args!("line {id} {flushed:?}"));
             match flushed {
-                Flushed::Stalled => self.engine.stalled(self.now, key),
-                Flushed::Drained => self.engine.drained(self.now, key),
-                Flushed::Finished => self.engine.finished(self.now, key),
+                Flushed::Stalled => engine.stalled(self.now, key),
+                Flushed::Drained => engine.drained(self.now, key),
+                Flushed::Finished => engine.finished(self.now, key),
             }
         }
     }
 
-    fn reap(&mut self) {
-        for key in std::mem::take(&mut self.closing) {
-            let id = self.keys.remove(key);
+    fn reap(&mut self, at: usize) {
+        for key in std::mem::take(&mut self.loops[at].closing) {
+            let id = self.loops[at].keys.remove(key);
             let line = id.and_then(|id| self.lines.remove(&id));
             self.orphan(line.expect("listed while it has a key"));
         }
@@ -323,23 +303,22 @@ impl World {
     pub(crate) fn crash(&mut self) {
         self.trace.note(format_args!("crash"));
         self.store.crash(&mut self.rng, self.now);
-        self.engine = Engine::new(&self.config, 0);
+        self.loops = Loop::all(&self.config);
         self.ledger = Ledger::new(&self.store.data);
         self.lines.clear();
-        self.closing.clear();
-        self.keys = Arena::default();
         self.orphans.clear();
     }
 
     /// Any key that is in use: what another loop is told of must never be taken for one's own.
     pub(crate) fn some_key(&mut self) -> Option<ConnectionKey> {
-        let keys: Vec<ConnectionKey> = self.keys.iter().map(|(key, _)| key).collect();
+        let keys = self.loops.iter().flat_map(|one| one.keys.iter());
+        let keys: Vec<ConnectionKey> = keys.map(|(key, _)| key).collect();
         self.rng.choice(keys)
     }
 
     pub(crate) fn is_at_rest(&self) -> bool {
         self.store.is_idle()
-            && !self.engine.has_work()
+            && self.loops.iter().all(Loop::is_at_rest)
             && self.lines.values().all(|line| {
                 line.key.is_some()
                     && !line.is_ready()

@@ -1,0 +1,176 @@
+//! The event loops of a simulated server, and the post between them.
+//!
+//! Each loop has an engine and the lines that it has accepted. As the server does, the post fills all boxes that something
+//! concerns at once, at any time; a loop takes its own at its own turns, and before each piece of input, whole. So
+//! loops hear of the same commit at different times, but none acts on input before it has heard what anybody
+//! could know.
+
+use std::collections::VecDeque;
+
+use loiter::arena::Arena;
+use loiter::config::Config;
+use loiter::engine::{Engine, Notice};
+use loiter::job::{Audience, Completion, Fault, Job, LOGINS_LOOP};
+use loiter::model::{Connection, ConnectionKey};
+
+use crate::world::World;
+
+/// One event loop.
+pub(crate) struct Loop {
+    pub(crate) engine: Engine,
+    /// The lines that it has accepted.
+    pub(crate) keys: Arena<u32, Connection>,
+    pub(crate) closing: Vec<ConnectionKey>,
+    inbox: VecDeque<Letter>,
+}
+
+#[derive(Clone, Debug)]
+enum Letter {
+    Completion(Completion),
+    Notice(Notice),
+}
+
+/// What all engines hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) held: usize,
+    pub(crate) logins: usize,
+    pub(crate) sweeps: usize,
+}
+
+impl Loop {
+    pub(crate) fn all(config: &Config) -> Vec<Self> {
+        let numbers = 0..u16::try_from(config.loops).expect("few");
+        numbers
+            .map(|number| Self {
+                engine: Engine::new(config, number),
+                keys: Arena::default(),
+                closing: Vec::new(),
+                inbox: VecDeque::new(),
+            })
+            .collect()
+    }
+
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.inbox.is_empty() && !self.engine.has_work()
+    }
+}
+
+impl World {
+    /// Some of what the store has to tell is posted; all of it where it is `calm`.
+    pub(crate) fn post_completions(&mut self, calm: bool) {
+        while calm || self.rng.u8(..4) > 0 {
+            let Some(completion) = self.store.next_completion(&mut self.rng) else {
+                return;
+            };
+            self.trace.note(format_args!("post {completion:?}"));
+            self.ledger.tell(&completion);
+            let audience = completion.audience();
+            for (number, event_loop) in (0..).zip(&mut self.loops) {
+                if audience == Audience::All || audience == Audience::One(number) {
+                    let letter = Letter::Completion(completion.clone());
+                    event_loop.inbox.push_back(letter);
+                }
+            }
+        }
+    }
+
+    /// What a loop tells others.
+    pub(crate) fn tell(&mut self, at: usize, who: Audience, notice: Notice) {
+        let others = self.loops.iter_mut().enumerate();
+        let mut told = 0;
+        for (number, event_loop) in others.filter(|(number, _)| *number != at) {
+            if who == Audience::All || who == Audience::One(number as u16) {
+                event_loop.inbox.push_back(Letter::Notice(notice.clone()));
+                told += 1;
+            }
+        }
+        self.demand(told > 0, "nobody is told");
+    }
+
+    /// A loop takes in all that has come for it.
+    pub(crate) fn take_post(&mut self, at: usize) {
+        while let Some(letter) = self.loops[at].inbox.pop_front() {
+            self.trace.note(format_args!("loop {at} hears {letter:?}"));
+            match letter {
+                Letter::Completion(completion) => {
+                    self.count_login(&completion);
+                    self.loops[at].engine.complete(self.now, completion);
+                }
+                Letter::Notice(notice) => self.loops[at].engine.hear(self.now, notice),
+            }
+        }
+    }
+
+    fn count_login(&mut self, completion: &Completion) {
+        let Completion::LoggedIn { ticket, login } = completion else {
+            return;
+        };
+        let name = self.ledger.logins.remove(ticket).flatten();
+        let max = self.config.login_attempts;
+        if let (Err(Fault::BadCredentials), Some(name), 1..) = (login, name, max) {
+            let failures = self.ledger.fail_login(name, self.now.monotonic_ms);
+            self.demand(failures <= max, "more logins fail than may");
+        }
+    }
+
+    pub(crate) fn submit(&mut self, at: usize, job: Job) {
+        self.jobs += 1;
+        match &job {
+            Job::LoadChatroom {
+                event_loop,
+                chatroom,
+                ..
+            } => {
+                let (event_loop, chatroom) = (*event_loop, *chatroom);
+                self.demand(usize::from(event_loop) == at, "another loop's question");
+                self.ledger.load(event_loop, chatroom);
+                self.note_loading(at, chatroom.get() as usize);
+            }
+            Job::LogIn { ticket, folded, .. } => {
+                let (ticket, folded) = (*ticket, folded.clone());
+                self.demand(at == usize::from(LOGINS_LOOP), "logins are not counted");
+                self.ledger.logins.insert(ticket, folded);
+            }
+            _ => {}
+        }
+        if let Err(job) = self.store.submit(&mut self.rng, job) {
+            self.trace.note(format_args!("refused {job:?}"));
+            self.ledger.refuse(&job);
+            self.loops[at].engine.refused(self.now, &job);
+        }
+    }
+
+    /// The load began earlier in this turn, perhaps before the requests that came in it.
+    fn note_loading(&mut self, at: usize, chatroom: usize) {
+        let lines = self.lines.values_mut().filter(|line| line.home == at);
+        let asked = lines.flat_map(|line| &mut line.asked);
+        for asked in asked.filter(|asked| asked.ask.chatroom() == Some(chatroom)) {
+            if let Some(begun) = &mut asked.begun
+                && begun.turn == self.trace.turns()
+            {
+                begun.is_loading = true;
+            }
+        }
+    }
+
+    /// All loops end, within the same turn.
+    pub(crate) fn drain(&mut self) {
+        self.trace.note(format_args!("drain"));
+        self.ledger.is_draining = true;
+        for event_loop in &mut self.loops {
+            event_loop.engine.drain(self.now);
+        }
+    }
+
+    pub(crate) fn counts(&self) -> Held {
+        let mut all = Held::default();
+        for event_loop in &self.loops {
+            let counts = event_loop.engine.counts();
+            all.held += counts.held;
+            all.logins += counts.logins;
+            all.sweeps += counts.sweeps;
+        }
+        all
+    }
+}

@@ -45,6 +45,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! With [`Config::loops`] above 1 the server starts a thread for each event loop beyond the first, at the first turn. The
+//! host's descriptor, timeout and turns are still those of the first loop, [`Handle`] and
+//! [`Server::connections`] are of all, and dropping the server ends the threads.
+//!
 //! How it is made is in `docs/architecture.md`.
 
 pub mod api;

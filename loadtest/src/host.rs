@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use crate::error::Error;
 use crate::http::Target;
 use crate::interrupt::{self, Ending};
+use crate::nchan::{self, Configuration};
 
 /// How long the server may take to end after SIGTERM; its own drain is bounded to ten seconds.
 const ENDING_MAX: Duration = Duration::from_secs(20);
@@ -35,6 +36,8 @@ pub(crate) struct Launch {
     pub(crate) args: Vec<String>,
     /// Whether it has CPU 0 for itself, and this program CPU 1.
     pub(crate) pin: bool,
+    /// What nginx is configured with, where it is nginx. Every other server says where it listens.
+    pub(crate) nginx: Option<Configuration>,
 }
 
 /// A server that runs. Dropped, it ends.
@@ -42,7 +45,7 @@ pub(crate) struct Host {
     inner: Arc<Running>,
     /// Where it listens.
     pub(crate) target: Target,
-    /// Its process.
+    /// The process that serves.
     pub(crate) pid: u32,
 }
 
@@ -65,6 +68,7 @@ impl Launch {
             program,
             args: all,
             pin,
+            nginx: None,
         }
     }
 
@@ -75,6 +79,8 @@ impl Launch {
             .prefix("loiter-loadtest-")
             .tempdir();
         let dir = dir.map_err(Error::io("make a temporary folder"))?;
+        let configured = self.nginx.as_ref().map(|nginx| nginx.write(dir.path()));
+        let configured = configured.transpose()?;
         let path = dir.path().to_string_lossy().into_owned();
         let args = self.args.iter().map(|arg| arg.replace("{dir}", &path));
         let mut command = Command::new(&self.program);
@@ -96,15 +102,15 @@ impl Launch {
         let (pid, output) = (child.id(), child.stdout.take());
         let inner = Arc::new(Running(Mutex::new(Some((child, dir)))));
         interrupt::ends(inner.clone());
-        let target = match output.map(listening) {
-            Some(Some(target)) => target,
-            _ => {
-                let ended = inner.stop()?;
-                let ended = ended.map_or(String::new(), |status| format!(" ({status})"));
-                return Err(Error::Host(format!(
-                    "{shown} did not begin to listen{ended}"
-                )));
-            }
+        let found = match configured {
+            Some(address) => nchan::serving(pid, address, || inner.died().is_some()),
+            None => output.and_then(listening).map(|target| (target, pid)),
+        };
+        let Some((target, pid)) = found else {
+            let ended = inner.stop()?;
+            let ended = ended.map_or(String::new(), |status| format!(" ({status})"));
+            let what = format!("{shown} did not begin to listen{ended}");
+            return Err(Error::Host(what));
         };
         Ok(Host { inner, target, pid })
     }
@@ -150,13 +156,17 @@ impl Host {
 
     /// How it ended, where it did so by itself.
     pub(crate) fn died(&self) -> Option<ExitStatus> {
-        let mut running = self.inner.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (child, _) = running.as_mut()?;
-        child.try_wait().ok().flatten()
+        self.inner.died()
     }
 }
 
 impl Running {
+    fn died(&self) -> Option<ExitStatus> {
+        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (child, _) = running.as_mut()?;
+        child.try_wait().ok().flatten()
+    }
+
     /// Ends the process and removes its folder; `None` where that was done before.
     fn stop(&self) -> Result<Option<ExitStatus>, Error> {
         // Held until it has ended, so that whoever comes second waits as well.
@@ -223,6 +233,7 @@ mod tests {
             program: "/bin/sh".into(),
             args: vec!["-c".into(), script.into()],
             pin: false,
+            nginx: None,
         }
     }
 

@@ -137,6 +137,11 @@ fn run_on(cpu: usize) -> Result<(), Error> {
     result.map_err(Error::io(format!("run on CPU {cpu}")))
 }
 
+/// Binds the calling thread to the server's CPU.
+pub(crate) fn run_as_server() -> Result<(), Error> {
+    run_on(SERVER_CPU)
+}
+
 /// Whether this machine has the two CPUs that a pinned run needs.
 pub(crate) fn can_pin() -> bool {
     let allowed = sched_getaffinity(None);

@@ -8,11 +8,14 @@
 //! It knows the server by its documented API and by what the kernel shows of its process, and links none of its code.
 
 mod askers;
+mod bars;
 mod chart;
 mod churn;
 mod client;
 mod clock;
+mod compare;
 mod connect;
+mod contenders;
 mod crew;
 mod dialect;
 mod error;
@@ -24,6 +27,7 @@ mod http;
 mod idle;
 mod interrupt;
 mod list;
+mod machine;
 mod marker;
 #[cfg_attr(not(test), expect(dead_code, reason = "a comparison starts it"))]
 mod nchan;
@@ -45,6 +49,8 @@ mod server_stats;
 mod settle;
 mod setup;
 mod spread;
+mod sqlite;
+mod standing;
 mod storm;
 mod strace;
 mod subject;
@@ -55,6 +61,7 @@ mod worker;
 
 use std::fs::File;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 
@@ -64,11 +71,12 @@ use serde_json::json;
 
 use crate::error::Error;
 use crate::host::Launch;
-use crate::options::{Command, Options, OutputOptions, ServerOptions};
+use crate::options::{Command, CompareOptions, Options, OutputOptions, ServerOptions};
 use crate::page::Page;
 use crate::report::Outcome;
 use crate::server_stats::Process;
 use crate::subject::Subject;
+use crate::tally::Tally;
 
 fn main() -> ExitCode {
     let command = Options::parse().command;
@@ -76,13 +84,12 @@ fn main() -> ExitCode {
     let server = match &command {
         Command::Worker => return ended(worker::run()),
         Command::Floor(options) => return ended(floor::run(options)),
+        Command::Compare(options) => return compare(options),
         other => other.server(),
     };
     let (process, files) = match prepare(server) {
         Ok(prepared) => prepared,
-        Err(why) => Options::command()
-            .error(ErrorKind::InvalidValue, why)
-            .exit(),
+        Err(why) => refused(why),
     };
     match run(&command, server, process) {
         Ok(outcome) => finish(&outcome, files),
@@ -104,16 +111,23 @@ fn ended(result: Result<(), Error>) -> ExitCode {
     }
 }
 
+fn refused(why: String) -> ! {
+    Options::command()
+        .error(ErrorKind::InvalidValue, why)
+        .exit()
+}
+
 /// The files that the results go to.
 struct Files {
     json: Option<File>,
     html: Option<File>,
+    markdown: Option<File>,
 }
 
 impl Files {
     /// Opens them, so that a mistake shows before the run and not after it.
-    fn create(output: &OutputOptions) -> Result<Self, String> {
-        let create = |name: &str, path: &Option<std::path::PathBuf>| {
+    fn create(output: &OutputOptions, markdown: &Option<PathBuf>) -> Result<Self, String> {
+        let create = |name: &str, path: &Option<PathBuf>| {
             let file = path.as_ref().map(|path| {
                 let shown = path.display();
                 let file = File::create(path);
@@ -124,11 +138,17 @@ impl Files {
         Ok(Self {
             json: create("json", &output.json)?,
             html: create("html", &output.html)?,
+            markdown: create("markdown", markdown)?,
         })
     }
 
-    fn write(&mut self, json: &str, html: &str) -> Result<(), Error> {
-        for (file, text) in [(&mut self.json, json), (&mut self.html, html)] {
+    fn write(&mut self, json: &str, html: &str, markdown: &str) -> Result<(), Error> {
+        let files = [
+            (&mut self.json, json),
+            (&mut self.html, html),
+            (&mut self.markdown, markdown),
+        ];
+        for (file, text) in files {
             if let Some(file) = file {
                 let written = writeln!(file, "{text}");
                 written.map_err(Error::io("write the figures"))?;
@@ -150,7 +170,7 @@ fn prepare(server: &ServerOptions) -> Result<(Option<Process>, Files), String> {
     if server.strace && server.url.is_some() && server.pid.is_none() {
         return Err("--strace needs --pid with --url".into());
     }
-    Ok((process.transpose()?, Files::create(&server.output)?))
+    Ok((process.transpose()?, Files::create(&server.output, &None)?))
 }
 
 /// Measures the server that is given, or one that lives as long as the measurement.
@@ -203,15 +223,14 @@ fn measure(command: &Command, subject: &Subject) -> Result<Outcome, Error> {
         Command::Rps(options) => rps::run(subject, options),
         Command::Churn(options) => churn::run(subject, options),
         Command::Storm(options) => storm::run(subject, options),
-        Command::Floor(_) | Command::Worker => unreachable!("neither measures a server"),
+        Command::Compare(_) | Command::Floor(_) | Command::Worker => {
+            unreachable!("none of these measures one server")
+        }
     }
 }
 
 fn finish(outcome: &Outcome, mut files: Files) -> ExitCode {
     print!("{}", outcome.table());
-    for example in &outcome.tally.examples {
-        eprintln!("loiter-loadtest: {example}");
-    }
     let clean = outcome.tally.is_clean();
     let options: Vec<String> = std::env::args().skip(1).collect();
     let figures = json!({
@@ -222,13 +241,38 @@ fn finish(outcome: &Outcome, mut files: Files) -> ExitCode {
         "plots": outcome.plots.iter().map(plot::Plot::to_json).collect::<Vec<_>>(),
     });
     let page = Page::of(&options, outcome).html();
-    if let Err(e) = files.write(&format!("{figures:#}"), &page) {
-        return ended(Err(e));
+    concluded(
+        files.write(&format!("{figures:#}"), &page, ""),
+        &outcome.tally,
+    )
+}
+
+/// Says what went wrong, of which the exit status tells whether it was anything.
+fn concluded(written: Result<(), Error>, tally: &Tally) -> ExitCode {
+    for example in &tally.examples {
+        eprintln!("loiter-loadtest: {example}");
     }
-    match clean {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+    match written {
+        Err(e) => ended(Err(e)),
+        Ok(()) if tally.is_clean() => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::FAILURE,
     }
+}
+
+fn compare(options: &CompareOptions) -> ExitCode {
+    let files = Files::create(&options.output, &options.markdown);
+    let mut files = files.unwrap_or_else(|why| refused(why));
+    let compared = interrupt::listen().and_then(|()| compare::run(options));
+    let compared = match compared {
+        Ok(compared) => compared,
+        Err(e) => return ended(Err(e)),
+    };
+    print!("{}", compared.table());
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let command = format!("loiter-loadtest {}", words.join(" "));
+    let json = format!("{:#}", compared.to_json());
+    let (html, markdown) = (compared.html(&command), compared.markdown(&command));
+    concluded(files.write(&json, &html, &markdown), &compared.tally)
 }
 
 #[cfg(test)]

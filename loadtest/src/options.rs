@@ -60,6 +60,11 @@ pub(crate) enum Command {
     /// each message the woken polls rest until the last is woken, and all return at once, while a probe asks another
     /// chatroom at a steady rate.
     Storm(StormOptions),
+    /// loiter beside the floor and each peer that is installed here: all measurements, in turn, several times
+    ///
+    /// Each server gets a fresh process on a temporary folder for each measurement, CPU 0 for itself where the machine has two, and lists of one
+    /// message. Shown are medians, their ratio to the floor, and the lowest and the highest. Nothing else should go on in the machine.
+    Compare(CompareOptions),
     /// A server of its own that only holds sockets and writes prepared answers: the limit of this machine
     ///
     /// It speaks loiter's URLs, so the other subcommands drive it by `--url` as they drive loiter; it checks nothing,
@@ -256,6 +261,42 @@ pub(crate) struct StormOptions {
     pub(crate) server: ServerOptions,
 }
 
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CompareOptions {
+    /// How often everything is measured
+    #[arg(long, value_name = "K", default_value_t = 3, value_parser = few(100))]
+    pub(crate) repetitions: u64,
+    /// Polls, each on a connection of its own
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = many())]
+    pub(crate) polls: u64,
+    /// Chatrooms that the polls are spread over, where there are many
+    #[arg(long, value_name = "M", default_value_t = 1_000, value_parser = many())]
+    pub(crate) chatrooms: u64,
+    /// Messages to one chatroom with all polls
+    #[arg(long, value_name = "K", default_value_t = 10, value_parser = few(10_000))]
+    pub(crate) messages: u64,
+    /// How long each measurement goes on that goes on for a time
+    #[arg(long, value_name = "SECONDS", default_value = "4", value_parser = seconds)]
+    pub(crate) seconds: Duration,
+    /// The loiter to start [default: the one beside this program, or else the one in PATH]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) server: Option<PathBuf>,
+    /// An option for loiter, as `--server-arg=--loops=1`; may be given several times
+    #[arg(long = "server-arg", value_name = "ARG", allow_hyphen_values = true)]
+    pub(crate) server_args: Vec<String>,
+    /// The axum peer [default: the one beside this program, or the one that its own build has left]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) axum: Option<PathBuf>,
+    /// How long a message may take to reach everybody before the rest counts as missing
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub(crate) patience: Duration,
+    /// Write the table, the machine and the commands to this file, as Markdown
+    #[arg(long, value_name = "FILE", help_heading = "Results")]
+    pub(crate) markdown: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+}
+
 /// A number without a limit but that of a run's ids, which take 32 bits.
 fn many() -> RangedU64ValueParser {
     value_parser!(u64).range(1..=4_000_000_000)
@@ -283,7 +324,9 @@ impl Command {
             | Self::Rps(RpsOptions { server, .. })
             | Self::Churn(ChurnOptions { server, .. })
             | Self::Storm(StormOptions { server, .. }) => server,
-            Self::Floor(_) | Self::Worker => unreachable!("neither measures a server"),
+            Self::Compare(_) | Self::Floor(_) | Self::Worker => {
+                unreachable!("none of these measures one server")
+            }
         }
     }
 }

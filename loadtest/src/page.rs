@@ -22,6 +22,7 @@ svg text{font:12px system-ui,sans-serif;fill:var(--soft)}.grid{stroke:var(--rule
 .axis{stroke:var(--soft);stroke-width:1;fill:none}.note{margin:.4rem 0 0;font-size:.85rem;color:var(--soft)}\
 .legend{margin:0 0 .3rem;font-size:.85rem;display:flex;flex-wrap:wrap;gap:.2rem 1rem}\
 .legend i{display:inline-block;width:.9em;height:.25em;border-radius:1px;margin-right:.4em;vertical-align:.2em}\
+.range{stroke:var(--ink);stroke-width:1;fill:none;opacity:.65}svg .value{fill:var(--ink)}\
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums;background:var(--card);\
 border:1px solid var(--rule);border-radius:.5rem}\
 td,th{padding:.3rem .8rem;text-align:right;border-bottom:1px solid var(--rule);font-weight:400;white-space:nowrap}\
@@ -38,12 +39,16 @@ pub(crate) struct Page<'a> {
     pub(crate) clean: bool,
     /// What was, in words.
     pub(crate) faults: &'a [String],
+    /// What else one has to know.
+    pub(crate) notes: &'a [String],
     /// The figures: rows of cells, the first row being the columns' names where `has_head`.
     pub(crate) rows: Vec<Vec<String>>,
     /// Whether the first row is a head.
     pub(crate) has_head: bool,
     /// The pictures.
     pub(crate) plots: &'a [Plot],
+    /// More of them, drawn already; they come first.
+    pub(crate) bars: Vec<String>,
 }
 
 impl<'a> Page<'a> {
@@ -66,9 +71,11 @@ impl<'a> Page<'a> {
             command: format!("loiter-loadtest {}", options.join(" ")),
             clean: outcome.tally.is_clean(),
             faults: &outcome.tally.examples,
+            notes: &[],
             rows,
             has_head: false,
             plots: &outcome.plots,
+            bars: Vec::new(),
         }
     }
 
@@ -83,12 +90,24 @@ impl<'a> Page<'a> {
             escaped(&self.command)
         );
         self.state(&mut html);
+        for note in self.notes {
+            let _ = write!(html, "<p class=\"note\">{}</p>", escaped(note));
+        }
+        if self.has_head {
+            // A comparison is its table; a run's figures are for looking up.
+            self.table(&mut html);
+        }
         html.push_str("<div class=\"plots\">");
+        for picture in &self.bars {
+            html.push_str(picture);
+        }
         for plot in self.plots {
             html.push_str(&chart::figure(plot));
         }
         html.push_str("</div>");
-        self.table(&mut html);
+        if !self.has_head {
+            self.table(&mut html);
+        }
         html.push_str("</body></html>");
         html
     }

@@ -103,6 +103,12 @@ impl Report {
         }
     }
 
+    /// A figure's value as JSON has it.
+    pub(crate) fn value(&self, key: &str) -> Option<f64> {
+        let figure = self.figures.iter().find(|(own, ..)| own == key);
+        figure.and_then(|(_, _, figure)| figure.to_json().as_f64())
+    }
+
     /// Labels and values for a person.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (&str, String)> {
         let figures = self.figures.iter();
@@ -184,7 +190,8 @@ impl Figure {
         }
     }
 
-    fn shown(&self) -> String {
+    /// For a person.
+    pub(crate) fn shown(&self) -> String {
         match self {
             Self::Count(n) => grouped(*n),
             Self::Bytes(n) => format!("{:.2} MiB", *n as f64 / f64::from(1 << 20)),

@@ -1,0 +1,108 @@
+//! Those who are compared: loiter, the floor, and each peer that is installed here.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::dialect::Dialect;
+use crate::error::Error;
+use crate::host::{self, Launch};
+use crate::options::CompareOptions;
+
+/// The axum peer's program.
+const AXUM: &str = "loiter-peer-axum";
+/// Where its own build leaves it, from the top of the source tree.
+const AXUM_BUILT: &str = "loadtest/peers/axum/target/release";
+
+/// A server that takes part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Contender {
+    /// [`crate::floor`]: sockets and sends, nothing else.
+    Floor,
+    /// loiter.
+    Loiter,
+    /// The documented API on axum and tokio.
+    Axum,
+}
+
+/// In the order in which they are shown.
+pub(crate) const CONTENDERS: [Contender; 3] =
+    [Contender::Floor, Contender::Loiter, Contender::Axum];
+
+impl Contender {
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Floor => "floor",
+            Self::Loiter => "loiter",
+            Self::Axum => "axum",
+        }
+    }
+
+    /// How it answers.
+    pub(crate) fn dialect(self) -> Dialect {
+        match self {
+            Self::Floor => Dialect::Floor,
+            Self::Loiter | Self::Axum => Dialect::Loiter,
+        }
+    }
+
+    /// Whether an acknowledged message is on disk.
+    pub(crate) fn has_disk(self) -> bool {
+        matches!(self, Self::Loiter | Self::Axum)
+    }
+
+    /// How to start it; `None` where it is not installed.
+    pub(crate) fn launch(
+        self,
+        options: &CompareOptions,
+        pin: bool,
+    ) -> Result<Option<Launch>, Error> {
+        let recent = ["--recent", "1"].map(str::to_owned);
+        match self {
+            Self::Floor => {
+                let program = env::current_exe().map_err(Error::io("find this program"))?;
+                let args = ["floor", "--listen", "127.0.0.1:0"].map(str::to_owned);
+                let args = args.to_vec();
+                Ok(Some(Launch { program, args, pin }))
+            }
+            Self::Loiter => {
+                let program = options.server.clone().unwrap_or_else(host::beside);
+                let args = [&recent[..], &options.server_args].concat();
+                Ok(Some(Launch::loiter(program, &args, pin)))
+            }
+            Self::Axum => Ok(axum(options).map(|program| {
+                let own = ["--listen", "127.0.0.1:0", "--database", "{dir}/peer.db"];
+                let cheap = ["--password-iterations", "1000"];
+                let args = own.iter().chain(&cheap).map(|arg| (*arg).to_owned());
+                let args = args.chain(recent).collect();
+                Launch { program, args, pin }
+            })),
+        }
+    }
+
+    /// What it says its version is.
+    pub(crate) fn version(self, launch: &Launch) -> String {
+        if self == Self::Floor {
+            return format!("loiter-loadtest {}", env!("CARGO_PKG_VERSION"));
+        }
+        let output = Command::new(&launch.program).arg("--version").output();
+        let output = output.map(|output| output.stdout).unwrap_or_default();
+        let text = String::from_utf8_lossy(&output);
+        text.lines().next().unwrap_or("unknown").to_owned()
+    }
+}
+
+/// The one that was named, or the one beside this program, or the one that its own build has left.
+fn axum(options: &CompareOptions) -> Option<PathBuf> {
+    if let Some(named) = &options.axum {
+        return Some(named.clone());
+    }
+    let own = env::current_exe().ok()?;
+    let folders = own.ancestors().skip(1);
+    let beside = folders.clone().take(1).map(|folder| folder.join(AXUM));
+    let built = folders.map(|folder| folder.join(AXUM_BUILT).join(AXUM));
+    beside
+        .chain(built)
+        .find(|path: &PathBuf| Path::is_file(path))
+}

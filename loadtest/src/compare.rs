@@ -97,21 +97,36 @@ const METRICS: [Metric; 18] = [
         Unit::PerSecond,
         true,
     ),
-    metric("send_1_p99", "the same: p99", Unit::Nanos, false),
+    metric(
+        "send_1_p99",
+        "durable messages, 1 sender: p99",
+        Unit::Nanos,
+        false,
+    ),
     metric(
         "send_8",
         "durable messages, 8 senders",
         Unit::PerSecond,
         true,
     ),
-    metric("send_8_p99", "the same: p99", Unit::Nanos, false),
+    metric(
+        "send_8_p99",
+        "durable messages, 8 senders: p99",
+        Unit::Nanos,
+        false,
+    ),
     metric(
         "send_64",
         "durable messages, 64 senders",
         Unit::PerSecond,
         true,
     ),
-    metric("send_64_p99", "the same: p99", Unit::Nanos, false),
+    metric(
+        "send_64_p99",
+        "durable messages, 64 senders: p99",
+        Unit::Nanos,
+        false,
+    ),
 ];
 
 fn scenarios(options: &CompareOptions) -> Vec<Scenario> {

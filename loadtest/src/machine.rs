@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::thread;
 
 use rustix::fs::statfs;
 
@@ -18,10 +17,15 @@ pub(crate) fn described() -> String {
         value.map_or("unknown".to_owned(), |(_, value)| value.trim().to_owned())
     };
     let kernel = read("/proc/sys/kernel/osrelease");
-    let model = field(&read("/proc/cpuinfo"), "model name");
     let memory = field(&read("/proc/meminfo"), "MemTotal");
     let kib: u64 = memory.trim_end_matches(" kB").parse().unwrap_or(0);
-    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    // Not those that this program may use: it may be bound to one of them.
+    let processors = read("/proc/cpuinfo");
+    let cpus = processors
+        .lines()
+        .filter(|line| line.starts_with("processor"))
+        .count();
+    let model = field(&processors, "model name");
     let (kernel, gib) = (kernel.trim(), kib.div_ceil(1 << 20));
     format!("Linux {kernel}, {cpus} × {model}, {gib} GiB")
 }

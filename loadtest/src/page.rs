@@ -19,11 +19,11 @@ font:16px/1.5 system-ui,sans-serif}h1{font-size:1.35rem;margin:.2rem 0}code{font
 figure{margin:0;padding:.9rem;background:var(--card);border:1px solid var(--rule);border-radius:.5rem}\
 figcaption{font-weight:600;margin-bottom:.3rem}svg{display:block;width:100%;height:auto}\
 svg text{font:12px system-ui,sans-serif;fill:var(--soft)}.grid{stroke:var(--rule);stroke-width:1;fill:none}\
-.axis{stroke:var(--soft);stroke-width:1;fill:none}.note{margin:.4rem 0 0;font-size:.85rem;color:var(--soft)}\
+.axis{stroke:var(--soft);stroke-width:1;fill:none}.note{margin:.3rem 0 0;font-size:.85rem;color:var(--soft)}\
 .legend{margin:0 0 .3rem;font-size:.85rem;display:flex;flex-wrap:wrap;gap:.2rem 1rem}\
 .legend i{display:inline-block;width:.9em;height:.25em;border-radius:1px;margin-right:.4em;vertical-align:.2em}\
 .range{stroke:var(--ink);stroke-width:1;fill:none;opacity:.65}svg .value{fill:var(--ink)}\
-.wide{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums;background:var(--card);\
+.wide{overflow-x:auto;margin:1rem 0}table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums;background:var(--card);\
 border:1px solid var(--rule);border-radius:.5rem}\
 td,th{padding:.3rem .8rem;text-align:right;border-bottom:1px solid var(--rule);font-weight:400;white-space:nowrap}\
 th{text-align:left;color:var(--soft)}thead td{color:var(--soft);white-space:normal;vertical-align:bottom}\

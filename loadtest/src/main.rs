@@ -185,7 +185,9 @@ fn run(
     let ended = subject.host.take().map_or(Ok(()), host::Host::end);
     match (outcome, ended) {
         (Ok(outcome), Ok(())) => Ok(outcome),
-        (Err(e), Err(Error::Host(how))) => Err(Error::Host(format!("{e}; {how}"))),
+        (Err(e), Err(Error::Host(how))) if !matches!(e, Error::Host(_)) => {
+            Err(Error::Host(format!("{e}; {how}")))
+        }
         (Err(e), _) | (Ok(_), Err(e)) => Err(e),
     }
 }

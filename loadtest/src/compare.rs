@@ -218,7 +218,10 @@ pub(crate) fn run(options: &CompareOptions) -> Result<Compared, Error> {
     for contender in CONTENDERS {
         match contender.launch(options, pin)? {
             Some(launch) => contenders.push((contender, launch)),
-            None => eprintln!("{} is not installed: left out", contender.name()),
+            None => {
+                let (name, how) = (contender.name(), contender.how_to_get());
+                eprintln!("{name} is not here, and left out; to get it: {how}");
+            }
         }
     }
     let names = contenders.iter().map(|(contender, _)| contender.name());

@@ -7,6 +7,7 @@ use std::process::Command;
 use crate::dialect::Dialect;
 use crate::error::Error;
 use crate::host::{self, Launch};
+use crate::nchan;
 use crate::options::CompareOptions;
 
 /// The axum peer's program.
@@ -23,11 +24,17 @@ pub(crate) enum Contender {
     Loiter,
     /// The documented API on axum and tokio.
     Axum,
+    /// nginx with Nchan, in memory.
+    Nchan,
 }
 
 /// In the order in which they are shown.
-pub(crate) const CONTENDERS: [Contender; 3] =
-    [Contender::Floor, Contender::Loiter, Contender::Axum];
+pub(crate) const CONTENDERS: [Contender; 4] = [
+    Contender::Floor,
+    Contender::Loiter,
+    Contender::Axum,
+    Contender::Nchan,
+];
 
 impl Contender {
     /// Its name.
@@ -36,6 +43,17 @@ impl Contender {
             Self::Floor => "floor",
             Self::Loiter => "loiter",
             Self::Axum => "axum",
+            Self::Nchan => "nginx + Nchan",
+        }
+    }
+
+    /// How one gets it.
+    pub(crate) fn how_to_get(self) -> &'static str {
+        match self {
+            Self::Floor => "it is a part of this program",
+            Self::Loiter => "cargo build --release",
+            Self::Axum => "cargo build --release --manifest-path loadtest/peers/axum/Cargo.toml",
+            Self::Nchan => "apt-get install --no-install-recommends nginx libnginx-mod-nchan",
         }
     }
 
@@ -44,6 +62,7 @@ impl Contender {
         match self {
             Self::Floor => Dialect::Floor,
             Self::Loiter | Self::Axum => Dialect::Loiter,
+            Self::Nchan => Dialect::Nchan,
         }
     }
 
@@ -64,7 +83,12 @@ impl Contender {
                 let program = env::current_exe().map_err(Error::io("find this program"))?;
                 let args = ["floor", "--listen", "127.0.0.1:0"].map(str::to_owned);
                 let args = args.to_vec();
-                Ok(Some(Launch { program, args, pin }))
+                Ok(Some(Launch {
+                    program,
+                    args,
+                    pin,
+                    nginx: None,
+                }))
             }
             Self::Loiter => {
                 let program = options.server.clone().unwrap_or_else(host::beside);
@@ -76,8 +100,14 @@ impl Contender {
                 let cheap = ["--password-iterations", "1000"];
                 let args = own.iter().chain(&cheap).map(|arg| (*arg).to_owned());
                 let args = args.chain(recent).collect();
-                Launch { program, args, pin }
+                Launch {
+                    program,
+                    args,
+                    pin,
+                    nginx: None,
+                }
             })),
+            Self::Nchan => Ok(nchan::launch(1, pin)),
         }
     }
 
@@ -86,9 +116,16 @@ impl Contender {
         if self == Self::Floor {
             return format!("loiter-loadtest {}", env!("CARGO_PKG_VERSION"));
         }
-        let output = Command::new(&launch.program).arg("--version").output();
-        let output = output.map(|output| output.stdout).unwrap_or_default();
-        let text = String::from_utf8_lossy(&output);
+        let option = match self {
+            Self::Nchan => "-v",
+            _ => "--version",
+        };
+        let Ok(output) = Command::new(&launch.program).arg(option).output() else {
+            return "unknown".to_owned();
+        };
+        // nginx says it to standard error.
+        let said = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&said);
         text.lines().next().unwrap_or("unknown").to_owned()
     }
 }
@@ -105,4 +142,17 @@ fn axum(options: &CompareOptions) -> Option<PathBuf> {
     beside
         .chain(built)
         .find(|path: &PathBuf| Path::is_file(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_keeps_messages_has_a_disk() {
+        let on_disk = CONTENDERS.into_iter().filter(|c| c.has_disk());
+        let names: Vec<&str> = on_disk.map(Contender::name).collect();
+        assert_eq!(names, ["loiter", "axum"]);
+        assert!(!Contender::Nchan.dialect().has_users());
+    }
 }

@@ -29,7 +29,6 @@ mod interrupt;
 mod list;
 mod machine;
 mod marker;
-#[cfg_attr(not(test), expect(dead_code, reason = "a comparison starts it"))]
 mod nchan;
 mod options;
 mod page;

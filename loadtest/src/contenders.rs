@@ -77,7 +77,7 @@ impl Contender {
         options: &CompareOptions,
         pin: bool,
     ) -> Result<Option<Launch>, Error> {
-        let recent = ["--recent", "1"].map(str::to_owned);
+        let recent = ["--recent=1".to_owned()];
         match self {
             Self::Floor => {
                 let program = env::current_exe().map_err(Error::io("find this program"))?;
@@ -92,7 +92,10 @@ impl Contender {
             }
             Self::Loiter => {
                 let program = options.server.clone().unwrap_or_else(host::beside);
-                let args = [&recent[..], &options.server_args].concat();
+                let own = &options.server_args;
+                let is_given = own.iter().any(|arg| arg.starts_with("--recent"));
+                let recent = if is_given { &[] } else { &recent[..] };
+                let args = [recent, own].concat();
                 Ok(Some(Launch::loiter(program, &args, pin)))
             }
             Self::Axum => Ok(axum(options).map(|program| {

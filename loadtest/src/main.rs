@@ -203,6 +203,11 @@ fn subject(server: &ServerOptions, process: Option<Process>) -> Result<Subject, 
             host: None,
         });
     }
+    if machine::is_in_memory(&std::env::temp_dir()) {
+        eprintln!(
+            "the temporary folder is in memory: messages are not durable; TMPDIR names another"
+        );
+    }
     let program = server.server.clone().unwrap_or_else(host::beside);
     let host = Launch::loiter(program, &server.server_args, server.pin).start()?;
     let process = Process::new(host.pid);

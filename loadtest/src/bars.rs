@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::chart::{COLOURS, escaped};
 
 const WIDTH: f64 = 480.0;
-const NAME: f64 = 92.0;
+const NAME: f64 = 108.0;
 const VALUE: f64 = 88.0;
 const STEP: f64 = 30.0;
 const BAR: f64 = 15.0;

@@ -141,7 +141,10 @@ impl Ruler {
             }
         }
         let (from, to) = match axis.scale {
-            Scale::Linear => (0.0, rounded_up(most.max(1e-9))),
+            Scale::Linear => (
+                0.0,
+                rounded_up(most.max(1e-9) / axis.unit.size()) * axis.unit.size(),
+            ),
             Scale::Log => {
                 let from = least.max(1.0).log10().floor();
                 (from, most.max(1.0).log10().ceil().max(from + 1.0))
@@ -173,7 +176,8 @@ impl Ruler {
         let steps = (self.to - self.from).floor() as u32;
         match self.axis.scale {
             Scale::Linear => {
-                let step = step(self.to);
+                let size = self.axis.unit.size();
+                let step = step(self.to / size) * size;
                 let count = (self.to / step).round() as u32;
                 (0..=count).map(|n| f64::from(n) * step).collect()
             }
@@ -257,6 +261,20 @@ mod tests {
                 ruler.to
             );
         }
+    }
+
+    #[test]
+    fn bytes_are_counted_in_whole_units() {
+        let mut bytes = axis(Scale::Linear);
+        bytes.unit = Unit::Bytes;
+        let most = 6.5 * f64::from(1 << 20);
+        let ruler = Ruler::new(bytes, [most].into_iter(), (0.0, 1.0));
+        let shown = ruler
+            .ticks()
+            .into_iter()
+            .map(|tick| Unit::Bytes.shown(tick));
+        let shown: Vec<String> = shown.collect();
+        assert_eq!(shown, ["0 MiB", "2 MiB", "4 MiB", "6 MiB", "8 MiB"]);
     }
 
     #[test]

@@ -26,7 +26,7 @@ svg text{font:12px system-ui,sans-serif;fill:var(--soft)}.grid{stroke:var(--rule
 .wide{overflow-x:auto;margin:1rem 0}table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums;background:var(--card);\
 border:1px solid var(--rule);border-radius:.5rem}\
 td,th{padding:.3rem .8rem;text-align:right;border-bottom:1px solid var(--rule);font-weight:400;white-space:nowrap}\
-th{text-align:left;color:var(--soft)}thead td{color:var(--soft);white-space:normal;vertical-align:bottom}\
+th{text-align:left;color:var(--soft);white-space:normal;min-width:8.5rem;position:sticky;left:0;background:var(--card)}thead td{color:var(--soft);white-space:normal;vertical-align:bottom}\
 td small{display:block;color:var(--soft)}tr:last-child>*{border-bottom:0}";
 
 /// What a page shows.

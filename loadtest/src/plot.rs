@@ -143,6 +143,14 @@ impl Plot {
 }
 
 impl Unit {
+    /// What is shown as one: an axis has its steps in whole numbers of it, or even parts.
+    pub(crate) fn size(self) -> f64 {
+        match self {
+            Self::Bytes => f64::from(1 << 20),
+            _ => 1.0,
+        }
+    }
+
     /// A number as an axis shows it.
     pub(crate) fn shown(self, value: f64) -> String {
         match self {
@@ -155,7 +163,7 @@ impl Unit {
                 v if v < 1e9 => format!("{} ms", trimmed(v / 1e6)),
                 v => format!("{} s", trimmed(v / 1e9)),
             },
-            Self::Bytes => format!("{} MiB", trimmed(value / f64::from(1 << 20))),
+            Self::Bytes => format!("{} MiB", trimmed(value / self.size())),
             Self::Seconds => format!("{} s", trimmed(value)),
         }
     }

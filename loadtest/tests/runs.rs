@@ -1,0 +1,119 @@
+//! The built program measuring its own floor: each subcommand runs, writes what it was told to, and ends as it has to.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+struct Floor {
+    process: Child,
+    url: String,
+}
+
+impl Floor {
+    fn start() -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_loiter-loadtest"))
+            .args(["floor", "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let output = process.stdout.as_mut().unwrap();
+        BufReader::new(output).read_line(&mut line).unwrap();
+        let url = line.trim_end().strip_prefix("listening on ");
+        let url = url.unwrap_or_else(|| panic!("{line}")).to_owned();
+        Self { process, url }
+    }
+
+    fn measured(&self, words: &str, folder: &Path) -> (Output, Value, String) {
+        let (json, html) = (folder.join("a.json"), folder.join("a.html"));
+        let pid = self.process.id().to_string();
+        let output = Command::new(env!("CARGO_BIN_EXE_loiter-loadtest"))
+            .args(words.split(' '))
+            .args(["--url", &self.url, "--pid", &pid, "--dialect", "floor"])
+            .arg("--json")
+            .arg(&json)
+            .arg("--html")
+            .arg(&html)
+            .output()
+            .unwrap();
+        let figures = fs::read_to_string(json).unwrap();
+        let figures = serde_json::from_str(&figures).unwrap_or_default();
+        (output, figures, fs::read_to_string(html).unwrap())
+    }
+}
+
+impl Drop for Floor {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn every_measurement_of_the_floor_is_clean() {
+    let floor = Floor::start();
+    let folder = tempfile::tempdir().unwrap();
+    for (words, key) in [
+        (
+            "idle --polls 60 --chatrooms 3 --hold 1 --processes 2",
+            "private_dirty_per_poll",
+        ),
+        (
+            "fanout --polls 60 --messages 3 --probe-rate 100",
+            "probe_p99_ns",
+        ),
+        (
+            "fanout --polls 60 --messages 3 --rest",
+            "cpu_per_delivery_alone_ns",
+        ),
+        (
+            "spread --polls 60 --chatrooms 6 --senders 3 --seconds 1",
+            "delivery_p99_ns",
+        ),
+        ("send --senders 3 --seconds 1 --rate 300", "late_p99_ns"),
+        ("rps --connections 3 --seconds 1", "cpu_per_answer_ns"),
+        ("churn --polls 60 --chatrooms 3 --rounds 2", "leaked"),
+        ("storm --polls 60 --messages 2", "connect_p99_ns"),
+    ] {
+        let (output, figures, page) = floor.measured(words, folder.path());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{words}: {said}");
+        assert_eq!(figures["clean"], true, "{words}");
+        assert!(figures["figures"][key].is_number(), "{words}: {figures:#}");
+        assert!(
+            page.contains("<svg") && page.ends_with("</html>\n"),
+            "{words}"
+        );
+    }
+}
+
+#[test]
+fn a_server_that_answers_otherwise_fails_the_run() {
+    let floor = Floor::start();
+    let output = Command::new(env!("CARGO_BIN_EXE_loiter-loadtest"))
+        .args(["idle", "--polls", "5", "--hold", "1", "--dialect", "nchan"])
+        .args(["--patience", "1", "--url", &floor.url])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("sendMessage/ was answered 404"), "{said}");
+}
+
+#[test]
+fn whoever_is_not_there_is_named() {
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", gone.local_addr().unwrap());
+    drop(gone);
+    let output = Command::new(env!("CARGO_BIN_EXE_loiter-loadtest"))
+        .args(["rps", "--url", &url])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("Connection refused"), "{said}");
+}

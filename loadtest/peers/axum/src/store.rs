@@ -87,7 +87,9 @@ impl Store {
                 }
             }
         });
-        let readers = SqliteConnectionManager::file(path);
+        // The query opens the write-ahead log, so that no read needs another file once the server is up.
+        let readers = SqliteConnectionManager::file(path)
+            .with_init(|reader| reader.execute_batch("SELECT 1 FROM sqlite_schema LIMIT 1"));
         let readers = r2d2::Pool::builder().max_size(READERS).build(readers)?;
         Ok(Self { jobs, readers })
     }

@@ -28,6 +28,7 @@ use super::handle::{Handle, Wish};
 use super::letters::Mailbox;
 use crate::config::Config;
 use crate::engine::{Engine, Output};
+use crate::job::Job;
 use crate::model::Now;
 use crate::runtime::{Flushed, Reactor, Taken};
 use crate::store::Store;
@@ -49,6 +50,8 @@ pub(super) struct EventLoop {
     drain_timeout: Duration,
     state: State,
     refusal_unix_s: u64,
+    /// What a turn hands to the store, together.
+    jobs: Vec<Job>,
 }
 
 /// How far a loop is.
@@ -79,6 +82,7 @@ impl EventLoop {
             drain_timeout: config.drain_timeout,
             state: State::Serving,
             refusal_unix_s: 0,
+            jobs: Vec::new(),
         }
     }
 
@@ -223,18 +227,22 @@ impl EventLoop {
     }
 
     fn carry_out(&mut self, now: Now) {
-        while let Some(output) = self.engine.next_output() {
-            match output {
-                Output::Send(key, bytes) => self.reactor.send(key, bytes),
-                Output::Resume(key) => self.reactor.resume(key),
-                Output::Finish(key) => self.reactor.finish(key),
-                Output::Close(key) => self.reactor.close(key),
-                Output::Submit(job) => {
-                    if let Err(job) = self.store.submit(job) {
-                        self.engine.refused(now, &job);
-                    }
+        loop {
+            while let Some(output) = self.engine.next_output() {
+                match output {
+                    Output::Send(key, bytes) => self.reactor.send(key, bytes),
+                    Output::Resume(key) => self.reactor.resume(key),
+                    Output::Finish(key) => self.reactor.finish(key),
+                    Output::Close(key) => self.reactor.close(key),
+                    Output::Submit(job) => self.jobs.push(job),
+                    Output::Tell(who, notice) => self.mailbox.post(who, notice),
                 }
-                Output::Tell(who, notice) => self.mailbox.post(who, notice),
+            }
+            if self.jobs.is_empty() {
+                return;
+            }
+            for job in self.store.submit_all(self.jobs.drain(..)) {
+                self.engine.refused(now, &job);
             }
         }
     }

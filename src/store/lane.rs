@@ -98,13 +98,36 @@ impl<T> Queue<T> {
     where
         T: From<U>,
     {
+        let state = self.insert(places, item)?;
+        self.wake_taker(state);
+        Ok(())
+    }
+
+    /// As [`Queue::push`], but wakes nobody: [`Queue::announce`] must follow, once for all that were pushed.
+    ///
+    /// A lane that is woken by the first of several may run before the others are there, and take it alone.
+    pub(super) fn push_unannounced<U>(&self, item: U) -> Result<(), U>
+    where
+        T: From<U>,
+    {
+        self.insert(self.items_max, item).map(drop)
+    }
+
+    /// Wakes a taker for what was pushed unannounced.
+    pub(super) fn announce(&self) {
+        self.wake_taker(self.lock());
+    }
+
+    fn insert<U>(&self, places: usize, item: U) -> Result<MutexGuard<'_, State<T>>, U>
+    where
+        T: From<U>,
+    {
         let mut state = self.lock();
         if state.finish_by.is_some() || state.items.len() >= places {
             return Err(item);
         }
         state.items.push_back(item.into());
-        self.wake_taker(state);
-        Ok(())
+        Ok(state)
     }
 
     /// Puts an item at the end, into the reserve where the queue is full; waits where the reserve is full too, but
@@ -289,6 +312,31 @@ mod tests {
             queue.take(&mut Vec::new(), 3, Instant::now()),
             Taken::Nothing
         );
+    }
+
+    #[test]
+    fn what_is_pushed_unannounced_is_there_and_bounded() {
+        let queue = Arc::new(Queue::<u32>::new(2, 0));
+        let (took, taken) = mpsc::channel();
+        let taker = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || {
+                let mut items = Vec::new();
+                let later = Instant::now() + Duration::from_secs(60);
+                queue.take(&mut items, 9, later);
+                took.send(items).expect("the test listens");
+            }
+        });
+        while queue.lock().takers_asleep == 0 {
+            thread::yield_now();
+        }
+        assert_eq!(queue.push_unannounced(1u32), Ok(()));
+        assert_eq!(queue.push_unannounced(2u32), Ok(()));
+        assert_eq!(queue.push_unannounced(3u32), Err(3));
+        queue.announce();
+        let items = taken.recv_timeout(Duration::from_secs(10));
+        assert_eq!(items.expect("it was woken"), [1, 2]);
+        taker.join().expect("no panic");
     }
 
     #[test]

@@ -164,12 +164,28 @@ impl Store {
             // Another call's own work depends on them, which may be done and only waits to be told.
             Job::LoadUser { .. } | Job::LoadChatroom { .. } => self.reading.push_urgent(job),
             Job::Register { .. } | Job::LogIn { .. } => self.passwords.push(job),
-            Job::LogOut { .. }
-            | Job::CreateChatroom { .. }
-            | Job::AddParticipant { .. }
-            | Job::SaveMessage { .. }
-            | Job::TouchSessions { .. } => self.writing.push(job),
+            write => self.writing.push(write),
         }
+    }
+
+    /// Hands all of a turn's jobs to their lanes, and returns those that found no place, in order.
+    ///
+    /// The writing lane is woken once for all of them, when they are all there: they become one commit.
+    pub fn submit_all(&self, jobs: impl IntoIterator<Item = Job>) -> Vec<Job> {
+        let mut writes = false;
+        let mut submit = |job| match is_write(&job) {
+            true => {
+                writes = true;
+                self.writing.push_unannounced(job)
+            }
+            false => self.submit(job),
+        };
+        let refused = jobs.into_iter().filter_map(|job| submit(job).err());
+        let refused = refused.collect();
+        if writes {
+            self.writing.announce();
+        }
+        refused
     }
 
     /// Takes no more jobs, and lets the lanes begin what they have taken until `end`. Waits for nothing: that is
@@ -208,6 +224,18 @@ impl Drop for Store {
             log::warn!("{left} jobs were not begun before the store's end");
         }
     }
+}
+
+/// Whether a job is for the writing lane as it is.
+fn is_write(job: &Job) -> bool {
+    matches!(
+        job,
+        Job::LogOut { .. }
+            | Job::CreateChatroom { .. }
+            | Job::AddParticipant { .. }
+            | Job::SaveMessage { .. }
+            | Job::TouchSessions { .. }
+    )
 }
 
 fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {

@@ -88,6 +88,51 @@ fn a_full_queue_gives_the_job_back() {
 }
 
 #[test]
+fn what_a_turn_submits_is_one_commit_and_what_finds_no_place_comes_back_in_order() {
+    let mut fixture = Fixture::new();
+    let ann = fixture.user("ann");
+    let chatroom = fixture.chatroom(&ann);
+    fixture.close();
+    fixture.config.queue = 3;
+    let (store, posts, hold) = Hold::open(&fixture.config);
+    store.submit(say(chatroom, &ann, "1")).expect("room");
+    hold.entered();
+    let turn = ["2", "3", "4", "5", "6"].map(|text| say(chatroom, &ann, text));
+    let back = store.submit_all(turn);
+    let texts: Vec<&str> = back.iter().map(text_of).collect();
+    assert_eq!(texts, ["5", "6"]);
+    hold.let_go();
+    let mut sizes = Vec::new();
+    while sizes.iter().sum::<usize>() < 4 {
+        sizes.push(posts.recv_timeout(PATIENCE).expect("a post").len());
+    }
+    assert_eq!(sizes, [1, 3]);
+
+    // The lane sleeps now, and is woken; so is the one that reads.
+    let load = Job::LoadChatroom {
+        event_loop: 0,
+        chatroom,
+        recent: 50,
+    };
+    assert!(
+        store
+            .submit_all([load, say(chatroom, &ann, "7")])
+            .is_empty()
+    );
+    let mut told = 0;
+    while told < 2 {
+        told += posts.recv_timeout(PATIENCE).expect("a post").len();
+    }
+}
+
+fn text_of(job: &Job) -> &str {
+    match job {
+        Job::SaveMessage { text, .. } => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn full_reading_and_password_queues_give_the_job_back_too() {
     let mut fixture = Fixture::new();
     fixture.close();

@@ -18,188 +18,15 @@ use crate::options::{CompareOptions, Options};
 use crate::page::Page;
 use crate::plot::{Line, Plot};
 use crate::report::{self, Outcome};
+use crate::scenarios::{METRICS, Scenario, scenarios};
 use crate::server_stats::Process;
 use crate::sqlite;
-use crate::standing::{Metric, Standing, Unit};
+use crate::standing::Standing;
 use crate::subject::Subject;
 use crate::tally::Tally;
 
 /// The column of SQLite alone.
 const BARE: &str = "bare SQLite";
-
-/// One measurement, and which of its figures are compared.
-struct Scenario {
-    /// Its options, as on the command line.
-    words: String,
-    /// By report: a figure's key and the metric that it is a sample of.
-    figures: &'static [&'static [(&'static str, &'static str)]],
-    /// Whether it is about the disk.
-    disk: bool,
-    /// The line of its plots that stands for a contender: the plot, the line, and the title.
-    plot: Option<(usize, usize, &'static str)>,
-}
-
-const fn metric(name: &'static str, label: &'static str, unit: Unit, more: bool) -> Metric {
-    Metric {
-        name,
-        label,
-        unit,
-        more,
-    }
-}
-
-const METRICS: [Metric; 18] = [
-    metric(
-        "memory",
-        "user memory for each parked poll",
-        Unit::Bytes,
-        false,
-    ),
-    metric("park", "CPU to accept and park one", Unit::Nanos, false),
-    metric("alone", "CPU for each delivery alone", Unit::Nanos, false),
-    metric(
-        "cycle",
-        "CPU for each delivery and the poll after it",
-        Unit::Nanos,
-        false,
-    ),
-    metric(
-        "deliveries",
-        "deliveries, with the poll after it",
-        Unit::PerSecond,
-        true,
-    ),
-    metric("last", "send to last delivery", Unit::Nanos, false),
-    metric(
-        "spread_cpu",
-        "spread: CPU for each delivery, all in",
-        Unit::Nanos,
-        false,
-    ),
-    metric("spread_messages", "spread: messages", Unit::PerSecond, true),
-    metric(
-        "spread_p50",
-        "spread: send to delivery, p50",
-        Unit::Nanos,
-        false,
-    ),
-    metric(
-        "spread_p99",
-        "spread: send to delivery, p99",
-        Unit::Nanos,
-        false,
-    ),
-    metric("get_cpu", "small GET: CPU", Unit::Nanos, false),
-    metric("get_rate", "small GET: answers", Unit::PerSecond, true),
-    metric(
-        "send_1",
-        "durable messages, 1 sender",
-        Unit::PerSecond,
-        true,
-    ),
-    metric(
-        "send_1_p99",
-        "durable messages, 1 sender: p99",
-        Unit::Nanos,
-        false,
-    ),
-    metric(
-        "send_8",
-        "durable messages, 8 senders",
-        Unit::PerSecond,
-        true,
-    ),
-    metric(
-        "send_8_p99",
-        "durable messages, 8 senders: p99",
-        Unit::Nanos,
-        false,
-    ),
-    metric(
-        "send_64",
-        "durable messages, 64 senders",
-        Unit::PerSecond,
-        true,
-    ),
-    metric(
-        "send_64_p99",
-        "durable messages, 64 senders: p99",
-        Unit::Nanos,
-        false,
-    ),
-];
-
-fn scenarios(options: &CompareOptions) -> Vec<Scenario> {
-    let CompareOptions {
-        polls,
-        chatrooms,
-        messages,
-        ..
-    } = options;
-    let seconds = options.seconds.as_secs();
-    let scenario = |words, figures, disk, plot| Scenario {
-        words,
-        figures,
-        disk,
-        plot,
-    };
-    vec![
-        scenario(
-            format!("idle --polls {polls} --hold 1"),
-            &[&[
-                ("private_dirty_per_poll", "memory"),
-                ("cpu_per_park_ns", "park"),
-            ]],
-            false,
-            Some((0, 0, "Memory while polls park")),
-        ),
-        scenario(
-            format!("fanout --polls {polls} --messages {messages} --rest"),
-            &[&[("cpu_per_delivery_alone_ns", "alone")]],
-            false,
-            None,
-        ),
-        scenario(
-            format!("fanout --polls {polls} --messages {messages}"),
-            &[&[
-                ("cpu_per_delivery_ns", "cycle"),
-                ("deliveries_per_second", "deliveries"),
-                ("last_ns", "last"),
-            ]],
-            false,
-            Some((0, 0, "One chatroom: send to delivery")),
-        ),
-        scenario(
-            format!(
-                "spread --polls {polls} --chatrooms {chatrooms} --senders 16 --seconds {seconds}"
-            ),
-            &[&[
-                ("cpu_per_delivery_ns", "spread_cpu"),
-                ("messages_per_second", "spread_messages"),
-                ("delivery_p50_ns", "spread_p50"),
-                ("delivery_p99_ns", "spread_p99"),
-            ]],
-            false,
-            Some((0, 0, "Many chatrooms: send to delivery")),
-        ),
-        scenario(
-            format!("rps --connections 64 --seconds {seconds}"),
-            &[&[("cpu_per_answer_ns", "get_cpu"), ("per_second", "get_rate")]],
-            false,
-            Some((0, 0, "Answer to a small GET")),
-        ),
-        scenario(
-            format!("send --senders 1,8,64 --seconds {seconds}"),
-            &[
-                &[("per_second", "send_1"), ("latency_p99_ns", "send_1_p99")],
-                &[("per_second", "send_8"), ("latency_p99_ns", "send_8_p99")],
-                &[("per_second", "send_64"), ("latency_p99_ns", "send_64_p99")],
-            ],
-            true,
-            Some((0, 2, "64 senders: send to answer, durable")),
-        ),
-    ]
-}
 
 /// A comparison under way.
 struct Comparison<'a> {
@@ -234,12 +61,16 @@ pub(crate) fn run(options: &CompareOptions) -> Result<Compared, Error> {
         plots: Vec::new(),
         tally: Tally::default(),
     };
-    let scenarios = scenarios(options);
+    let mut scenarios = scenarios(options);
+    scenarios.retain(|scenario| scenario.is_named_in(&options.only));
+    let with_bare = scenarios.iter().any(|scenario| scenario.disk);
     for repetition in 1..=options.repetitions {
         for scenario in &scenarios {
             comparison.go_around(scenario, repetition)?;
         }
-        comparison.bare(repetition)?;
+        if with_bare {
+            comparison.bare(repetition)?;
+        }
     }
     Ok(comparison.compared(&scenarios))
 }

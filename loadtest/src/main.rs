@@ -41,6 +41,7 @@ mod progress;
 mod report;
 mod requests;
 mod rps;
+mod scenarios;
 mod send;
 mod sends;
 mod series;

@@ -263,6 +263,10 @@ pub(crate) struct StormOptions {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct CompareOptions {
+    /// Measure these only
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', default_value = "idle,fanout,spread,rps,send",
+        value_parser = ["idle", "fanout", "spread", "rps", "send"])]
+    pub(crate) only: Vec<String>,
     /// How often everything is measured
     #[arg(long, value_name = "K", default_value_t = 3, value_parser = few(100))]
     pub(crate) repetitions: u64,
@@ -383,6 +387,7 @@ mod tests {
             "send --senders 1,,2",
             "send --senders 1 --seconds 1.5",
             "rps --rate 0",
+            "compare --only idle,swim",
         ] {
             let kind = parse(bad).unwrap_err();
             assert!(

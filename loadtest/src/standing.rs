@@ -59,7 +59,8 @@ impl Standing {
     pub(crate) fn table(&self, between: &str) -> Vec<Vec<String>> {
         let head = std::iter::once(String::new()).chain(self.contenders.iter().cloned());
         let mut table = vec![head.collect::<Vec<String>>()];
-        for (metric, samples) in &self.rows {
+        let measured = |samples: &&(Metric, Vec<Vec<f64>>)| samples.1.iter().any(|s| !s.is_empty());
+        for (metric, samples) in self.rows.iter().filter(measured) {
             let floor = samples.first().and_then(|floor| median(floor));
             let cells = samples.iter().enumerate().map(|(at, samples)| {
                 let floor = floor.filter(|_| at > 0);

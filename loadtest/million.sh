@@ -22,7 +22,7 @@ chatrooms=${4:-1000}
 folder=${5:-.}
 rounds=20
 # As many at a time as come and go quickly.
-visitors=$((polls / 20))
+visitors=$((polls / 50))
 # Of an emulated machine.
 patience=3600
 

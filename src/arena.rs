@@ -29,6 +29,11 @@ impl<M> Key<M> {
         self.index as usize
     }
 
+    /// The same, as small as it is kept.
+    pub fn slot(self) -> u32 {
+        self.index
+    }
+
     /// The slot, for a reference that the value outlives.
     pub fn pin(self) -> Pinned<M> {
         Pinned {
@@ -271,6 +276,12 @@ impl<T, M> SideTable<T, M> {
         self.len == 0
     }
 
+    /// The key of the value in a slot; `None` for a vacant one.
+    pub fn key_in(&self, slot: u32) -> Option<Key<M>> {
+        let occupied = self.slots.get(slot as usize)?.as_ref()?;
+        Some(Key::new(slot, occupied.generation))
+    }
+
     /// How many slots there are, vacant ones included: a bound for [`SideTable::keys_in`].
     pub fn slots(&self) -> usize {
         self.slots.len()
@@ -468,6 +479,8 @@ mod tests {
         table.insert(new, 'b');
         assert_eq!(table.get(old), None);
         assert_eq!(table.get_mut(new), Some(&mut 'b'));
+        assert_eq!(table.key_in(new.slot()), Some(new));
+        assert_eq!(table.key_in(new.slot() + 1), None);
         assert_eq!(table.len(), 1);
     }
 

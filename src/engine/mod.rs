@@ -68,7 +68,9 @@ pub struct Engine {
     chat: Chat,
     renderer: Renderer,
     peers: SideTable<Peer, Connection>,
-    deadlines: Deadlines<ConnectionKey>,
+    /// Slots of `peers`, and for each the time of its earliest entry.
+    deadlines: Deadlines<u32>,
+    queued: Vec<Due>,
     /// A drain's place among the connections, while it goes through them.
     draining: Option<usize>,
     is_draining: bool,
@@ -104,6 +106,7 @@ impl Engine {
             renderer: Renderer::new(config),
             peers: SideTable::default(),
             deadlines: Deadlines::default(),
+            queued: Vec::new(),
             draining: None,
             is_draining: false,
             outputs: VecDeque::new(),
@@ -296,18 +299,9 @@ impl Engine {
     /// Ends what has come due, so many at a time: while more has, [`Engine::deadline_ms`] is past.
     pub fn expire(&mut self, now: Now) {
         for _ in 0..EXPIRED_PER_TURN {
-            let Some(key) = self.deadlines.pop_due(now.monotonic_ms) else {
-                return;
-            };
-            let Some(peer) = self.peers.get_mut(key) else {
-                continue;
-            };
-            if peer.due.is_past(now) {
-                peer.queued = Due::NEVER;
-                self.time_out(now, key);
-            } else if peer.queued.is_past(now) {
-                peer.queued = Due::NEVER;
-                self.queue_deadline(key);
+            match self.deadlines.pop_due(now.monotonic_ms) {
+                Some(slot) => self.look_at(now, slot),
+                None => return,
             }
         }
     }

@@ -3,7 +3,9 @@
 //! The deadline depends on what the connection waits for: for a request's first byte (idle), for its rest
 //! (header), for the peer to take an answer (send), for its end (linger). While a call is being
 //! answered there is none: a parked poll costs no timer. Deadlines mostly move later, so the queue is
-//! lazy: an entry that comes due too early is queued again (see `timers`).
+//! lazy: an entry that comes due too early is queued again (see `timers`). Entries are of slots, not of connections: who
+//! comes into a slot finds the entry of who has left it. However many come and go, there are no more entries than
+//! slots, but for those of deadlines that were moved to an earlier time.
 
 use super::{Engine, Output};
 use crate::api::{Outcome, Route};
@@ -46,9 +48,8 @@ pub(super) struct Peer {
     pub(super) exchange: Exchange,
     /// The call under way, while the chat core holds it.
     pub(super) held: Option<HeldKey>,
-    /// When what the connection waits for is over, and the time of its entry in the queue.
+    /// When what the connection waits for is over.
     pub(super) due: Due,
-    pub(super) queued: Due,
     /// Counts the exchanges, so that an answer finds the one that it is for.
     pub(super) number: u32,
     pub(super) route: Option<Route>,
@@ -104,7 +105,6 @@ impl Peer {
             exchange,
             held: None,
             due: Due::NEVER,
-            queued: Due::NEVER,
             number: 0,
             route: None,
             flags: Flags::default(),
@@ -183,12 +183,36 @@ impl Engine {
     }
 
     /// Makes sure that the connection comes up in the queue when it is due, or before.
-    pub(super) fn queue_deadline(&mut self, key: ConnectionKey) {
-        if let Some(peer) = self.peers.get_mut(key)
-            && peer.due < peer.queued
-        {
-            peer.queued = peer.due;
-            self.deadlines.schedule(peer.due.ms(), key);
+    fn queue_deadline(&mut self, key: ConnectionKey) {
+        let Some(peer) = self.peers.get(key) else {
+            return;
+        };
+        if self.queued.len() <= key.index() {
+            self.queued.resize(key.index() + 1, Due::NEVER);
+        }
+        let queued = &mut self.queued[key.index()];
+        if peer.due < *queued {
+            *queued = peer.due;
+            self.deadlines.schedule(peer.due.ms(), key.slot());
+        }
+    }
+
+    /// A slot's entry in the queue has come up: ends the connection there if it is due, or else queues it anew.
+    pub(super) fn look_at(&mut self, now: Now, slot: u32) {
+        let queued = &mut self.queued[slot as usize];
+        if !queued.is_past(now) {
+            // Another entry of the same slot stands for an earlier time that was set meanwhile, and has come up.
+            return;
+        }
+        *queued = Due::NEVER;
+        let Some(key) = self.peers.key_in(slot) else {
+            return;
+        };
+        let peer = self.peers.get(key).expect("its key was found");
+        if peer.due.is_past(now) {
+            self.time_out(now, key);
+        } else {
+            self.queue_deadline(key);
         }
     }
 }

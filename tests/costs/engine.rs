@@ -1,8 +1,12 @@
 //! The engine alone: allocations for each poll and delivery, and bytes for each parked poll.
 
 use allocation_counter::measure;
+use loiter::arena::Arena;
+use loiter::config::Config;
+use loiter::engine::{Engine, Output};
+use loiter::model::Connection;
 
-use crate::warm::{CHATROOMS, LONGPOLL, Warm};
+use crate::warm::{CHATROOMS, LONGPOLL, NOW, Warm};
 
 /// What the engine keeps of a parked poll, 48 bytes, and the chat core, 40; a deadline's 8, from when the connection was
 /// idle, until that would have been over; and 8 of this test's own for its key.
@@ -92,4 +96,22 @@ fn a_parked_poll_keeps_what_its_slots_take_and_no_buffer() {
     };
     let each = (bytes(MANY) - bytes(FEW)) as f64 / (MANY - FEW) as f64;
     assert!((each - PARKED_BYTES).abs() < 1.0, "{each} bytes");
+}
+
+#[test]
+fn those_who_come_and_go_leave_nothing_behind() {
+    let mut engine = Engine::new(&Config::default(), 0);
+    let mut keys: Arena<(), Connection> = Arena::default();
+    let mut now = NOW;
+    let mut visit = || {
+        now.monotonic_ms += 1;
+        let key = keys.insert(());
+        engine.accept(now, key);
+        engine.gone(key);
+        assert!(matches!(engine.next_output(), Some(Output::Close(closed)) if closed == key));
+        keys.remove(key);
+    };
+    (0..100).for_each(|_| visit());
+    let counted = measure(|| (0..10_000).for_each(|_| visit()));
+    assert_eq!(counted.bytes_current, 0);
 }

@@ -27,6 +27,8 @@ pub(crate) enum Unit {
     Bytes,
     /// For each second.
     PerSecond,
+    /// Of one.
+    Share,
 }
 
 /// All samples: by metric, by contender, by repetition.
@@ -144,6 +146,7 @@ impl Metric {
             Unit::Nanos => Figure::Nanos(value as u64).shown(),
             Unit::Bytes => Figure::BytesEach(value).shown(),
             Unit::PerSecond => Figure::PerSecond(value).shown(),
+            Unit::Share => Figure::Cpu(value).shown(),
         }
     }
 }

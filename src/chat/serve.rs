@@ -25,6 +25,9 @@ use crate::model::{Now, Ticket};
 
 /// Polls of one chatroom or session that are served before the next one's turn.
 const SLICE: usize = 64;
+/// Polls of a session that are passed over, for they are in another chatroom, at the cost of one that is answered: an
+/// answer is a system call.
+const PASSED_EACH: usize = 128;
 /// Bytes of a list that cost as much to send as a poll costs to wake.
 const BYTES_EACH: usize = 8 * 1024;
 
@@ -185,6 +188,7 @@ impl Chat {
     /// Takes a session's first ending on by at most a slice; returns what it cost, at least 1.
     fn serve_endings(&mut self, key: SessionKey, slice: usize) -> usize {
         let mut cost = 0;
+        let mut passed: usize = 0;
         while cost < slice {
             let session = (self.sessions.session(key)).expect("its endings keep it");
             let endings = session
@@ -193,7 +197,13 @@ impl Chat {
                 .expect("listed while there are some");
             match endings.walk {
                 Walk::Waiting => endings.walk = begin_walk(&session.polls, &self.held),
-                Walk::At { at, through } => cost += self.step_ending(key, at, through),
+                Walk::At { at, through } => match self.step_ending(key, at, through) {
+                    0 => {
+                        passed += 1;
+                        cost += usize::from(passed.is_multiple_of(PASSED_EACH));
+                    }
+                    ended => cost += ended,
+                },
                 Walk::Over => {
                     self.finish_ending(key);
                     return cost.max(1);
@@ -204,7 +214,7 @@ impl Chat {
         cost
     }
 
-    /// Ends the poll at the cursor if it is meant, and moves the cursor on; returns what it cost.
+    /// Ends the poll at the cursor if it is meant, and moves the cursor on; returns what ending it cost, 0 if it is not.
     fn step_ending(&mut self, key: SessionKey, at: HeldKey, through: HeldKey) -> usize {
         let max = self.settings.recent;
         let session = (self.sessions.session(key)).expect("its endings keep it");
@@ -216,7 +226,7 @@ impl Chat {
         let polled = self.chatrooms.key_of(poll.chatroom);
         let mut cost = 1;
         let reply = match &mut ending.why {
-            Why::Asked { newest, .. } if newest.chatroom != polled => return cost,
+            Why::Asked { newest, .. } if newest.chatroom != polled => return 0,
             Why::Asked { newest, .. } => {
                 let room = self.chatrooms.chatroom(polled);
                 newest.renew(room.expect("its polls keep it"), max);

@@ -54,8 +54,12 @@ pub struct Taken {
 
 /// Requests of one connection that are begun before the others' turn.
 const REQUESTS_PER_OFFER: usize = 16;
-/// Polls and held calls that are served in one turn: with the sends, about 3 ms.
-const SERVED_PER_TURN: usize = 256;
+/// Polls and held calls that are served in one turn: with the sends, about a millisecond.
+///
+/// Half of the connections that the runtime reads in one (`READS_MAX`), for most of those who are woken ask again at
+/// once: were more woken than are read, the next turns would have ever more to read, and whoever asks something
+/// meanwhile would stand behind all of it.
+const SERVED_PER_TURN: usize = 128;
 /// Deadlines that are looked at in one turn.
 const EXPIRED_PER_TURN: usize = 1024;
 /// Connections that a drain looks at in one turn.

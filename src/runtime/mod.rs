@@ -52,9 +52,9 @@ use crate::model::{self, ConnectionKey};
 /// Events that one wait takes from the kernel. The rest stays there for the next.
 const EVENTS_MAX: usize = 1024;
 
-/// Connections read in one turn: at tens of microseconds each, a few milliseconds before it is the
-/// turn of deadlines and answers.
-const READS_MAX: usize = 128;
+/// Connections read in one turn: at some microseconds each, a millisecond or two before it is the
+/// turn of deadlines and answers. Twice as many as the engine wakes in one, who come back.
+const READS_MAX: usize = 256;
 
 /// Descriptors that connections leave to everything else: the database's files, listeners,
 /// standard streams, logs, and the refused newcomers that linger (at most half of them).

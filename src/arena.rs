@@ -140,7 +140,24 @@ impl<T, M> Default for Arena<T, M> {
     }
 }
 
+/// Bytes of slots that a large arena begins with. Allocators take so much from the system by pages, which cost nothing
+/// before they are used and are moved, not copied, when it grows; smaller ones would be copied from piece to piece, and
+/// each would leave a hole.
+const LARGE_BYTES: usize = 256 * 1024;
+
+fn large_slots(bytes_each: usize) -> usize {
+    (LARGE_BYTES / bytes_each.max(1)).next_power_of_two()
+}
+
 impl<T, M> Arena<T, M> {
+    /// An empty arena that may come to hold very many values.
+    pub fn large() -> Self {
+        Self {
+            slots: Slab::with_capacity(large_slots(size_of::<Slot<T>>())),
+            ..Self::default()
+        }
+    }
+
     /// Takes a value in and names it.
     ///
     /// # Panics
@@ -232,6 +249,14 @@ impl<T, M> Default for SideTable<T, M> {
 impl<T, M> SideTable<T, M> {
     /// Bytes of each slot, vacant or not.
     pub const SLOT_BYTES: usize = size_of::<Option<Slot<T>>>();
+
+    /// An empty table for an arena that may come to hold very many values.
+    pub fn large() -> Self {
+        Self {
+            slots: Vec::with_capacity(large_slots(Self::SLOT_BYTES)),
+            ..Self::default()
+        }
+    }
 
     /// Puts a value beside the one that `key` names.
     ///

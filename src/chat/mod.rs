@@ -115,7 +115,7 @@ impl Chat {
             },
             sessions: Sessions::new(config.cache_sessions),
             chatrooms: Chatrooms::new(config.cache_messages),
-            held: Arena::default(),
+            held: Arena::large(),
             waiting: Arena::default(),
             again: VecDeque::new(),
             waking: VecDeque::new(),

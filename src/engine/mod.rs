@@ -108,7 +108,7 @@ impl Engine {
             },
             chat: Chat::new(config, event_loop),
             renderer: Renderer::new(config),
-            peers: SideTable::default(),
+            peers: SideTable::large(),
             deadlines: Deadlines::default(),
             queued: Vec::new(),
             draining: None,

@@ -127,7 +127,7 @@ impl Reactor {
             waker: Arc::new(waker),
             addresses,
             acceptor,
-            connections: Arena::default(),
+            connections: Arena::large(),
             places,
             // A consumer that wants more holds at most an unfinished head, and then one read is added.
             held: Held::new(config.max_head + READ_MAX),

@@ -9,11 +9,9 @@ use serde_json::Value;
 
 use crate::client::{Driven, Session, polling, saying};
 
-/// What the loop keeps of a parked connection: 16 bytes of the reactor's, 48 of the engine's, 40 of the chat core's.
-/// Without optimisation mio notes a selector beside each socket, which is 24 more.
-const PARKED_BYTES: f64 = if cfg!(debug_assertions) { 128.0 } else { 104.0 };
-/// The deadline that it had while it was idle, 8 bytes in a bucket that doubles: until that would have been over.
-const DEADLINE_BYTES_MAX: f64 = 16.0;
+/// The deadline that a connection has while it is idle: 4 bytes in a bucket that doubles, until that would have been over,
+/// and 4 for when that is, in a table that doubles. All else stands in slots for which room is made at the start; `engine` counts those.
+const PARKED_BYTES_MAX: f64 = 24.0;
 /// Enough for every connection to have its turn, however the kernel tells of them.
 const TURNS: usize = 16;
 
@@ -164,8 +162,7 @@ fn a_delivery_beyond_the_first_of_a_wake_costs_no_allocation() {
 }
 
 #[test]
-fn a_parked_connection_keeps_what_its_slots_take_and_no_buffer() {
-    // Slabs double, so between two powers of two all that is new is in use.
+fn a_parked_connection_keeps_its_slots_and_no_buffer() {
     const FEW: usize = 256;
     const MANY: usize = 4 * FEW;
     // Both ends are here.
@@ -184,6 +181,5 @@ fn a_parked_connection_keeps_what_its_slots_take_and_no_buffer() {
     let counted = measure(|| grown_to(&mut crowd, MANY));
     let own = (MANY - FEW) * size_of::<TcpStream>();
     let each = (counted.bytes_current - own as i64) as f64 / (MANY - FEW) as f64;
-    let allowed = PARKED_BYTES..=PARKED_BYTES + DEADLINE_BYTES_MAX;
-    assert!(allowed.contains(&each), "{each} bytes");
+    assert!(each <= PARKED_BYTES_MAX, "{each} bytes");
 }

@@ -156,8 +156,11 @@ impl Engine {
                 Event::Rejected(rejection) => self.answer(now, key, &Outcome::Rejected(rejection)),
                 Event::Continue => {
                     self.outputs.push_back(Output::Send(key, CONTINUE.into()));
-                    // The next round does not see that the request has begun.
-                    self.set_deadline(now, key);
+                    // The next round does not see that the request has begun. One that had begun before gets no
+                    // more time for it.
+                    if before != Phase::Receiving {
+                        self.set_deadline(now, key);
+                    }
                 }
                 Event::NeedMore => {
                     if peer.exchange.phase() != before {

@@ -219,8 +219,11 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
     use super::*;
-    use crate::arena::SideTable;
+    use crate::arena::{Arena, SideTable};
+    use crate::config::Config;
     use crate::model::Connection;
 
     #[test]
@@ -240,5 +243,51 @@ mod tests {
             unix_ms: 0,
         };
         assert!(!Due::NEVER.is_past(end_of_time));
+    }
+
+    /// The beginnings of what is sent at a time of the monotonic clock, once `input` has come and what is due has ended.
+    fn sent(engine: &mut Engine, key: ConnectionKey, at_ms: u64, input: &[u8]) -> Vec<String> {
+        let now = Now {
+            monotonic_ms: at_ms,
+            unix_ms: 0,
+        };
+        let origin = || IpAddr::V4(Ipv4Addr::LOCALHOST);
+        engine.receive(now, key, input, &origin);
+        engine.expire(now);
+        let outputs = std::iter::from_fn(|| engine.next_output());
+        outputs
+            .filter_map(|output| match output {
+                Output::Send(_, bytes) => Some(String::from_utf8_lossy(&bytes[..12]).into_owned()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn to_be_told_to_continue_gives_a_request_no_more_time() {
+        let mut keys: Arena<(), Connection> = Arena::default();
+        let key = keys.insert(());
+        let mut engine = Engine::new(&Config::default(), 0);
+        engine.accept(Now::default(), key);
+        let begun =
+            b"POST /login HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\nExpect: 100-continue\r\n";
+        assert_eq!(sent(&mut engine, key, 0, begun), [""; 0]);
+        // The runtime offers from the start what was not consumed.
+        let head = [&begun[..], b"\r\n"].concat();
+        assert_eq!(sent(&mut engine, key, 9_000, &head), ["HTTP/1.1 100"]);
+        assert_eq!(sent(&mut engine, key, 9_900, b"x"), [""; 0]);
+        assert_eq!(sent(&mut engine, key, 10_200, b"x"), ["HTTP/1.1 408"]);
+    }
+
+    #[test]
+    fn a_request_that_begins_with_its_whole_head_has_a_limit_too() {
+        let mut keys: Arena<(), Connection> = Arena::default();
+        let key = keys.insert(());
+        let mut engine = Engine::new(&Config::default(), 0);
+        engine.accept(Now::default(), key);
+        let head =
+            b"POST /login HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n";
+        assert_eq!(sent(&mut engine, key, 0, head), ["HTTP/1.1 100"]);
+        assert_eq!(sent(&mut engine, key, 10_200, b"x"), ["HTTP/1.1 408"]);
     }
 }

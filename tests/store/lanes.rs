@@ -48,16 +48,47 @@ fn all_that_wait_are_committed_and_posted_together() {
     assert_eq!(sizes, [1, 256, 44]);
 }
 
+/// A store whose queue has three places, and whose writing lane is held with Ann's first message.
+struct ThreePlaces {
+    ann: User,
+    chatroom: ChatroomId,
+    store: Store,
+    posts: Receiver<Vec<Completion>>,
+    hold: Hold,
+    _fixture: Fixture,
+}
+
+impl ThreePlaces {
+    fn new() -> Self {
+        let mut fixture = Fixture::new();
+        let ann = fixture.user("ann");
+        let chatroom = fixture.chatroom(&ann);
+        fixture.close();
+        fixture.config.queue = 3;
+        let (store, posts, hold) = Hold::open(&fixture.config);
+        store.submit(say(chatroom, &ann, "1")).expect("room");
+        hold.entered();
+        Self {
+            ann,
+            chatroom,
+            store,
+            posts,
+            hold,
+            _fixture: fixture,
+        }
+    }
+}
+
 #[test]
 fn a_full_queue_gives_the_job_back() {
-    let mut fixture = Fixture::new();
-    let ann = fixture.user("ann");
-    let chatroom = fixture.chatroom(&ann);
-    fixture.close();
-    fixture.config.queue = 3;
-    let (store, posts, hold) = Hold::open(&fixture.config);
-    store.submit(say(chatroom, &ann, "1")).expect("room");
-    hold.entered();
+    let ThreePlaces {
+        ann,
+        chatroom,
+        store,
+        posts,
+        hold,
+        _fixture,
+    } = ThreePlaces::new();
     for text in ["2", "3", "4"] {
         store.submit(say(chatroom, &ann, text)).expect("room");
     }
@@ -89,14 +120,14 @@ fn a_full_queue_gives_the_job_back() {
 
 #[test]
 fn what_a_turn_submits_is_one_commit_and_what_finds_no_place_comes_back_in_order() {
-    let mut fixture = Fixture::new();
-    let ann = fixture.user("ann");
-    let chatroom = fixture.chatroom(&ann);
-    fixture.close();
-    fixture.config.queue = 3;
-    let (store, posts, hold) = Hold::open(&fixture.config);
-    store.submit(say(chatroom, &ann, "1")).expect("room");
-    hold.entered();
+    let ThreePlaces {
+        ann,
+        chatroom,
+        store,
+        posts,
+        hold,
+        _fixture,
+    } = ThreePlaces::new();
     let turn = ["2", "3", "4", "5", "6"].map(|text| say(chatroom, &ann, text));
     let back = store.submit_all(turn);
     let texts: Vec<&str> = back.iter().map(text_of).collect();

@@ -47,7 +47,8 @@ pub struct Config {
     /// How long a connection with no request under way stays. Longer than the 60 s that proxies keep
     /// their side open, so that it is they who close.
     pub idle_timeout: Duration,
-    /// How long a client may take no byte of an answer.
+    /// How long a client may take no byte of an answer. What the system's buffer took counts as taken; a peer that
+    /// vanished behind it is found within a minute, as one that is parked.
     pub send_timeout: Duration,
     /// How long a drain may take.
     pub drain_timeout: Duration,

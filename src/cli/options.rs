@@ -107,7 +107,8 @@ pub(crate) struct Options {
 
     /// How long a client may take no byte of its answer.
     ///
-    /// From 1s to 1h. Beyond it the connection closes.
+    /// From 1s to 1h. Beyond it the connection closes. What the system's buffer took counts as taken; a client
+    /// that vanished behind it is found within a minute, as one that is parked.
     #[arg(long, value_name = "DUR", help_heading = CONNECTIONS, env = "LOITER_SEND_TIMEOUT")]
     #[arg(default_value = "30s", value_parser = duration(SECOND..=HOUR))]
     send_timeout: Duration,

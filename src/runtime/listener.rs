@@ -26,14 +26,13 @@ const BACKLOG: i32 = i32::MAX;
 // While nothing is, keepalive asks after 25 s of silence and then every 8 s; unanswered four
 // times it gives up at 25 + 4 × 8 = 57 s. While something is, keepalive is silent and the user timeout counts, from
 // the first byte not acknowledged, where retransmission alone would go on for a quarter of an hour.
-// But Linux lets a user timeout also overrule the number of probes: an idle connection then ends at the first probe
-// due after it. 55 s lies between the probes at 49 and 57 s, so both rules end at 57 s. A shorter `send_timeout` is
-// the user timeout instead, since an answer may wait for its peer in the kernel's buffer, out of the loop's sight; a
-// silent peer is then found that much earlier.
+// But Linux lets a user timeout also overrule the number of probes: an idle connection ends at the first probe
+// due after it, however few went unanswered before. A short one would so end a parked poll for a single lost packet.
+// 55 s lies between the probes at 49 and 57 s: both rules end at 57 s, and only silence all along ends anything.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(25);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(8);
 const KEEPALIVE_PROBES: u32 = 4;
-const USER_TIMEOUT_MAX: Duration = Duration::from_secs(55);
+const USER_TIMEOUT: Duration = Duration::from_secs(55);
 
 /// Why a loop could not be set up.
 #[derive(Debug)]
@@ -78,18 +77,11 @@ pub(super) struct Listener {
 pub(super) fn bind_all(
     addresses: &[SocketAddr],
     loops: usize,
-    send_timeout: Duration,
 ) -> Result<Vec<Vec<Listener>>, BindError> {
     let first = bind_first(addresses)?;
     let others = (1..loops).map(|_| first.iter().map(join).collect());
     let others = others.collect::<Result<Vec<Vec<_>>, _>>()?;
-    let user_timeout = send_timeout.clamp(Duration::from_millis(1), USER_TIMEOUT_MAX);
-    let listeners = Vec::from_iter([first].into_iter().chain(others));
-    for listener in listeners.iter().flatten() {
-        let set = SockRef::from(&listener.socket).set_tcp_user_timeout(Some(user_timeout));
-        set.map_err(failed_at(listener.address))?;
-    }
-    Ok(listeners)
+    Ok(Vec::from_iter([first].into_iter().chain(others)))
 }
 
 /// A listener of each address, which nobody else has.
@@ -183,14 +175,13 @@ fn set_inherited(socket: &Socket) -> io::Result<()> {
             .with_time(KEEPALIVE_IDLE)
             .with_interval(KEEPALIVE_INTERVAL)
             .with_retries(KEEPALIVE_PROBES),
-    )
+    )?;
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const PATIENT: Duration = Duration::from_secs(30);
 
     fn any_port(address: &str) -> SocketAddr {
         SocketAddr::new(address.parse().unwrap(), 0)
@@ -198,8 +189,7 @@ mod tests {
 
     #[test]
     fn accepted_sockets_inherit_the_options() {
-        let send_timeout = Duration::from_secs(7);
-        let mut listeners = bind_all(&[any_port("127.0.0.1")], 1, send_timeout).unwrap();
+        let mut listeners = bind_all(&[any_port("127.0.0.1")], 1).unwrap();
         let listener = listeners.remove(0).remove(0);
         let _client = std::net::TcpStream::connect(listener.address()).unwrap();
         // On loopback the handshake is over when `connect` returns.
@@ -213,25 +203,22 @@ mod tests {
             KEEPALIVE_INTERVAL
         );
         assert_eq!(accepted.tcp_keepalive_retries().unwrap(), KEEPALIVE_PROBES);
-        assert_eq!(accepted.tcp_user_timeout().unwrap(), Some(send_timeout));
+        assert_eq!(accepted.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
         assert!(accepted.nonblocking().unwrap());
     }
 
     #[test]
-    fn a_silent_peer_is_found_within_a_minute_by_either_rule() {
+    fn a_silent_peer_is_found_within_a_minute_and_for_all_probes_by_either_rule() {
         let probe = |n| KEEPALIVE_IDLE + KEEPALIVE_INTERVAL * n;
         let by_count = probe(KEEPALIVE_PROBES);
         assert!(by_count <= Duration::from_secs(60));
-        assert!(probe(KEEPALIVE_PROBES - 1) < USER_TIMEOUT_MAX && USER_TIMEOUT_MAX <= by_count);
+        assert!(probe(KEEPALIVE_PROBES - 1) < USER_TIMEOUT && USER_TIMEOUT <= by_count);
     }
 
     #[test]
     fn an_error_names_the_address() {
         let taken = bind(any_port("127.0.0.1")).unwrap();
-        let error = bind_all(&[taken.address()], 1, PATIENT)
-            .err()
-            .unwrap()
-            .to_string();
+        let error = bind_all(&[taken.address()], 1).err().unwrap().to_string();
         assert!(error.contains(&taken.address().to_string()), "{error}");
         assert!(error.contains("in use"), "{error}");
     }
@@ -241,13 +228,13 @@ mod tests {
         // RFC 5737: documentation only, on no machine.
         let nowhere = any_port("192.0.2.1");
         assert!(bind_if_there(nowhere).unwrap().is_none());
-        assert!(bind_all(&[nowhere], 1, PATIENT).is_err());
+        assert!(bind_all(&[nowhere], 1).is_err());
     }
 
     #[test]
     fn each_listener_picks_its_own_port() {
         let two = [any_port("127.0.0.1"), any_port("127.0.0.1")];
-        let listeners = bind_all(&two, 2, PATIENT).unwrap();
+        let listeners = bind_all(&two, 2).unwrap();
         let addresses =
             [0, 1].map(|at| Vec::from_iter(listeners[at].iter().map(Listener::address)));
         assert_ne!(addresses[0][0], addresses[0][1]);
@@ -256,7 +243,7 @@ mod tests {
 
     #[test]
     fn newcomers_come_to_every_loop() {
-        let listeners = bind_all(&[any_port("127.0.0.1")], 3, PATIENT).unwrap();
+        let listeners = bind_all(&[any_port("127.0.0.1")], 3).unwrap();
         let address = listeners[0][0].address();
         let mut accepted = [0; 3];
         let mut clients = Vec::new();
@@ -273,11 +260,9 @@ mod tests {
     #[test]
     fn nobody_else_can_listen_whatever_either_has_of_loops() {
         for (first, second) in [(1, 1), (1, 3), (3, 1), (3, 3)] {
-            let taken = bind_all(&[any_port("127.0.0.1")], first, PATIENT).unwrap();
+            let taken = bind_all(&[any_port("127.0.0.1")], first).unwrap();
             let address = taken[0][0].address();
-            let error = bind_all(&[address], second, PATIENT)
-                .err()
-                .expect("refused");
+            let error = bind_all(&[address], second).err().expect("refused");
             assert!(error.to_string().contains("in use"), "{error}");
         }
     }

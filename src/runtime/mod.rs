@@ -105,7 +105,7 @@ impl Reactor {
             None => connections_that_fit(config.loops).map_err(BindError::Reactor)?,
         };
         let places = Places::new(connections_max, config.loops);
-        let listeners = listener::bind_all(&config.listen, config.loops, config.send_timeout)?;
+        let listeners = listener::bind_all(&config.listen, config.loops)?;
         let each = listeners.into_iter();
         each.map(|listeners| Self::new(config, listeners, places.clone(), refusal.to_vec()))
             .collect()

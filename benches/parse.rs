@@ -43,7 +43,7 @@ const POST: &[u8] = b"POST /message/sendMessage/ HTTP/1.1\r\n\
     chatroomid=7&message=Good+morning%2C+everyone%21+Tea+is+ready.&";
 
 fn request<'a>(input: &'a [u8]) -> Request<'a> {
-    let received = Exchange::default().receive(black_box(input), &LIMITS);
+    let received = Exchange::default().receive(&mut None, black_box(input), &LIMITS);
     match received.event {
         Event::Request(request) if received.consumed == input.len() => request,
         other => panic!("{other:?}"),

@@ -10,7 +10,7 @@
 mod answer;
 mod peer;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::arena::SideTable;
 pub use crate::chat::Notice;
 use crate::chat::{Chat, Counts};
 use crate::config::Config;
-use crate::http::{CONTINUE, Event, Exchange, Limits, Phase, Rejection};
+use crate::http::{CONTINUE, Event, Exchange, Limits, Partial, Phase, Rejection};
 use crate::job::{Audience, Completion, Fault, Job};
 use crate::model::{Connection, ConnectionKey, Now};
 use crate::timers::Deadlines;
@@ -72,6 +72,8 @@ pub struct Engine {
     chat: Chat,
     renderer: Renderer,
     peers: SideTable<Peer, Connection>,
+    /// Requests whose bodies are still coming.
+    partials: HashMap<ConnectionKey, Box<Partial>>,
     /// Slots of `peers`, and for each the time of its earliest entry.
     deadlines: Deadlines<u32>,
     queued: Vec<Due>,
@@ -109,6 +111,7 @@ impl Engine {
             chat: Chat::new(config, event_loop),
             renderer: Renderer::new(config),
             peers: SideTable::large(),
+            partials: HashMap::new(),
             deadlines: Deadlines::default(),
             queued: Vec::new(),
             draining: None,
@@ -149,7 +152,15 @@ impl Engine {
                 // One that does not take its answers gets no more work done.
                 return self.pause(now, key, consumed);
             }
-            let received = (peer.exchange).receive(&input[consumed..], &self.settings.limits);
+            let mut partial = match before {
+                Phase::Receiving => self.partials.remove(&key),
+                _ => None,
+            };
+            let limits = &self.settings.limits;
+            let received = (peer.exchange).receive(&mut partial, &input[consumed..], limits);
+            if let Some(partial) = partial {
+                self.partials.insert(key, partial);
+            }
             consumed += received.consumed;
             match received.event {
                 Event::Request(request) => self.request(now, key, &request, origin),

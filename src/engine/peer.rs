@@ -137,6 +137,7 @@ impl Engine {
 
     pub(super) fn close(&mut self, key: ConnectionKey) {
         if let Some(peer) = self.peers.remove(key) {
+            self.partials.remove(&key);
             if let Some(held) = peer.held {
                 self.chat.forget(held);
             }
@@ -150,7 +151,7 @@ impl Engine {
         if peer.flags.has(Flags::STALLED) || peer.farewell != Farewell::None {
             return self.close(key);
         }
-        match peer.exchange.timed_out() {
+        match peer.exchange.timed_out(self.partials.remove(&key)) {
             Some(rejection) => self.answer(now, key, &Outcome::Rejected(rejection)),
             None => self.leave(now, key),
         }
@@ -228,7 +229,7 @@ mod tests {
 
     #[test]
     fn what_is_known_of_a_parked_connection_is_small() {
-        assert_eq!(SideTable::<Peer, Connection>::SLOT_BYTES, 48);
+        assert_eq!(SideTable::<Peer, Connection>::SLOT_BYTES, 32);
     }
 
     #[test]
@@ -289,5 +290,25 @@ mod tests {
             b"POST /login HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n";
         assert_eq!(sent(&mut engine, key, 0, head), ["HTTP/1.1 100"]);
         assert_eq!(sent(&mut engine, key, 10_200, b"x"), ["HTTP/1.1 408"]);
+    }
+
+    #[test]
+    fn half_a_body_goes_with_its_connection() {
+        let mut keys: Arena<(), Connection> = Arena::default();
+        let mut engine = Engine::new(&Config::default(), 0);
+        let begun = b"POST /login HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nx";
+        let [broken, ended, late] = [(); 3].map(|()| keys.insert(()));
+        for key in [broken, ended, late] {
+            engine.accept(Now::default(), key);
+            assert_eq!(sent(&mut engine, key, 0, begun), [""; 0]);
+        }
+        assert_eq!(engine.partials.len(), 3);
+        engine.gone(broken);
+        assert_eq!(engine.partials.len(), 2);
+        engine.ended(Now::default(), ended);
+        engine.finished(Now::default(), ended);
+        assert_eq!(engine.partials.len(), 1);
+        assert_eq!(sent(&mut engine, late, 10_200, b""), ["HTTP/1.1 408"]);
+        assert!(engine.partials.is_empty());
     }
 }

@@ -3,8 +3,8 @@
 //! One request at a time: while an answer is owed, input waits with the caller, so that answers go
 //! out in the order of their requests and a peer that pipelines is slowed by its own socket. A request
 //! that is all in the input is borrowed from it; only one whose body is still to come, or is chunked,
-//! is copied. A head that is not all here stays with the caller, and what was searched of it for its end is not
-//! searched again (but for a block's rest).
+//! is copied, into a [`Partial`] that the caller keeps. A head that is not all here stays with the caller, and what was
+//! searched of it for its end is not searched again (but for a block's rest).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -32,9 +32,6 @@ pub struct Exchange {
     writing: Writing,
     /// What an answer may promise at most, whatever its request asks for.
     after: After,
-    /// The request whose body is being read, and only while it is: in `Reading` itself it would cost
-    /// every connection eight bytes more.
-    partial: Option<Box<Partial>>,
 }
 
 /// How far the next request is read.
@@ -46,7 +43,7 @@ enum Reading {
     /// `receive` goes on, `timed_out` gives up.
     /// `is_head`: what is here begins a HEAD request, whose answer has no body.
     Head { searched: Searched, is_head: bool },
-    /// Its head is here, not all of its body, and `Exchange::partial` has what is. `receive` goes on,
+    /// Its head is here, not all of its body, and the caller's [`Partial`] has what is. `receive` goes on,
     /// `timed_out` gives up.
     Body,
     /// One was handed out or refused, and its answer is owed: `receive` takes nothing until `answered`.
@@ -82,8 +79,9 @@ enum Writing {
     Owed(Framing),
 }
 
-/// A request whose head is here and whose body is not.
-struct Partial {
+/// A request whose head is here and whose body is not. The caller keeps it, and only while there is one: in
+/// [`Exchange`] itself it would cost every connection 16 bytes.
+pub struct Partial {
     bytes: Vec<u8>,
     head: Head,
     decoder: Decoder,
@@ -140,21 +138,32 @@ impl Default for Exchange {
             reading: Reading::Idle { empty_lines: 0 },
             writing: Writing::Silent,
             after: After::KeepAlive,
-            partial: None,
         }
     }
 }
 
 impl Exchange {
     /// Offers the unread input from its start. Bytes behind `consumed` must be offered again, followed by
-    /// what came since; `limits` stay the same for a connection.
-    pub fn receive<'a>(&mut self, input: &'a [u8], limits: &Limits) -> Received<'a> {
+    /// what came since; so must what is left in `partial`. `limits` stay the same for a connection.
+    ///
+    /// # Panics
+    /// If what was left in `partial` is not offered again.
+    pub fn receive<'a>(
+        &mut self,
+        partial: &mut Option<Box<Partial>>,
+        input: &'a [u8],
+        limits: &Limits,
+    ) -> Received<'a> {
         match mem::replace(&mut self.reading, Reading::Held) {
-            Reading::Idle { empty_lines } => self.receive_start(empty_lines, input, limits),
-            Reading::Head { searched, .. } => self.receive_head(searched.bytes(), input, limits),
+            Reading::Idle { empty_lines } => {
+                self.receive_start(empty_lines, partial, input, limits)
+            }
+            Reading::Head { searched, .. } => {
+                self.receive_head(searched.bytes(), partial, input, limits)
+            }
             Reading::Body => {
-                let partial = self.partial.take().expect("a body is of a request");
-                self.receive_body(partial, input, limits.body_max)
+                let request = partial.take().expect("a body is of a request");
+                self.receive_body(request, partial, input, limits.body_max)
             }
             Reading::Held => need_more(0),
             Reading::Over => {
@@ -196,13 +205,13 @@ impl Exchange {
     }
 
     /// Gives a request up that is not all here, and owes an answer that closes; `None` unless [`Phase::Receiving`].
-    pub fn timed_out(&mut self) -> Option<Rejection> {
+    ///
+    /// # Panics
+    /// If `partial` is not what `receive` left.
+    pub fn timed_out(&mut self, partial: Option<Box<Partial>>) -> Option<Rejection> {
         let framing = match &self.reading {
             Reading::Head { is_head, .. } => unread_framing(if *is_head { HEAD } else { b"" }),
-            Reading::Body => {
-                let partial = self.partial.take().expect("a body is of a request");
-                partial.head.framing()
-            }
+            Reading::Body => partial.expect("a body is of a request").head.framing(),
             Reading::Idle { .. } | Reading::Held | Reading::Over => return None,
         };
         self.reading = Reading::Held;
@@ -225,6 +234,7 @@ impl Exchange {
     fn receive_start<'a>(
         &mut self,
         mut empty_lines: u8,
+        partial: &mut Option<Box<Partial>>,
         input: &'a [u8],
         limits: &Limits,
     ) -> Received<'a> {
@@ -248,7 +258,7 @@ impl Exchange {
                 self.reject(parse::BAD_REQUEST_LINE, unread_framing(b""), input)
             }
             [..] => {
-                let received = self.receive_head(0, rest, limits);
+                let received = self.receive_head(0, partial, rest, limits);
                 Received {
                     consumed: skipped + received.consumed,
                     ..received
@@ -260,12 +270,13 @@ impl Exchange {
     fn receive_head<'a>(
         &mut self,
         searched: usize,
+        partial: &mut Option<Box<Partial>>,
         input: &'a [u8],
         limits: &Limits,
     ) -> Received<'a> {
         let window = &input[..input.len().min(limits.head_max)];
         match parse::end(window, searched) {
-            Ok(end) => self.receive_parsed(end, input, limits.body_max),
+            Ok(end) => self.receive_parsed(end, partial, input, limits.body_max),
             Err(searched) if window.len() < limits.head_max => {
                 self.reading = Reading::Head {
                     searched: Searched::new(searched),
@@ -283,7 +294,13 @@ impl Exchange {
         }
     }
 
-    fn receive_parsed<'a>(&mut self, end: usize, input: &'a [u8], body_max: usize) -> Received<'a> {
+    fn receive_parsed<'a>(
+        &mut self,
+        end: usize,
+        partial: &mut Option<Box<Partial>>,
+        input: &'a [u8],
+        body_max: usize,
+    ) -> Received<'a> {
         let (bytes, rest) = input.split_at(end);
         let head = match parse::parse(bytes) {
             Ok(head) => head,
@@ -305,7 +322,9 @@ impl Exchange {
                     event: Event::Request(request),
                 }
             }
-            Length::Known(_) | Length::Chunked => self.receive_partial(head, bytes, rest, body_max),
+            Length::Known(_) | Length::Chunked => {
+                self.receive_partial(head, partial, bytes, rest, body_max)
+            }
         }
     }
 
@@ -313,18 +332,19 @@ impl Exchange {
     fn receive_partial<'a>(
         &mut self,
         head: Head,
+        partial: &mut Option<Box<Partial>>,
         bytes: &[u8],
         rest: &'a [u8],
         body_max: usize,
     ) -> Received<'a> {
         let expects_continue = head.expects_continue;
-        let partial = Partial {
+        let request = Partial {
             bytes: bytes.to_vec(),
             decoder: Decoder::new(head.length),
             head,
             body: Vec::new(),
         };
-        let received = self.receive_body(Box::new(partial), rest, body_max);
+        let received = self.receive_body(Box::new(request), partial, rest, body_max);
         Received {
             consumed: bytes.len() + received.consumed,
             event: match received.event {
@@ -338,27 +358,28 @@ impl Exchange {
 
     fn receive_body<'a>(
         &mut self,
-        mut partial: Box<Partial>,
+        mut request: Box<Partial>,
+        partial: &mut Option<Box<Partial>>,
         input: &'a [u8],
         body_max: usize,
     ) -> Received<'a> {
-        match partial.decoder.decode(input, &mut partial.body, body_max) {
-            Err(what) => self.reject(what, partial.head.framing(), input),
+        match request.decoder.decode(input, &mut request.body, body_max) {
+            Err(what) => self.reject(what, request.head.framing(), input),
             Ok(decoded) if !decoded.done => {
                 self.reading = Reading::Body;
-                self.partial = Some(partial);
+                *partial = Some(request);
                 need_more(decoded.consumed)
             }
             Ok(decoded) => {
-                self.writing = Writing::Owed(partial.head.framing());
-                let request = Request {
-                    bytes: Cow::Owned(partial.bytes),
-                    head: partial.head,
-                    body: Cow::Owned(partial.body),
+                self.writing = Writing::Owed(request.head.framing());
+                let whole = Request {
+                    bytes: Cow::Owned(request.bytes),
+                    head: request.head,
+                    body: Cow::Owned(request.body),
                 };
                 Received {
                     consumed: decoded.consumed,
-                    event: Event::Request(request),
+                    event: Event::Request(whole),
                 }
             }
         }

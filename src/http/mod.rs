@@ -21,7 +21,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-pub use exchange::{Event, Exchange, Phase, Received};
+pub use exchange::{Event, Exchange, Partial, Phase, Received};
 pub use form::{Form, FormFault};
 pub use rejection::Rejection;
 pub use request::{Method, Request, Version};

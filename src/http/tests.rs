@@ -25,12 +25,12 @@ struct Outcome {
 
 /// Plays the caller: offers what is unread, answers at once, goes on until nothing comes of it.
 fn feed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
-    let mut exchange = Exchange::default();
+    let (mut exchange, mut partial) = (Exchange::default(), None);
     let (mut events, mut continued, mut unread) = (Vec::new(), 0, Vec::new());
     for piece in pieces {
         unread.extend_from_slice(piece);
         loop {
-            let received = exchange.receive(&unread, &LIMITS);
+            let received = exchange.receive(&mut partial, &unread, &LIMITS);
             let consumed = received.consumed;
             match received.event {
                 Event::NeedMore => {
@@ -52,6 +52,10 @@ fn feed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
             unread.drain(..consumed);
         }
     }
+    assert_eq!(
+        partial.is_some(),
+        exchange.phase() == Phase::Receiving && unread.is_empty()
+    );
     Outcome {
         events,
         continued,

@@ -199,7 +199,12 @@ fn heads_are_bounded() {
         head_max: 9000,
         ..LIMITS
     };
-    let event = |bytes: &[u8]| format!("{:?}", Exchange::default().receive(bytes, &limits).event);
+    let event = |bytes: &[u8]| {
+        format!(
+            "{:?}",
+            Exchange::default().receive(&mut None, bytes, &limits).event
+        )
+    };
     assert!(event(&fields(FIELDS_MAX - 1)).starts_with("Request("));
     assert_eq!(event(&fields(FIELDS_MAX)), "Rejected(HeadTooLarge)");
 }

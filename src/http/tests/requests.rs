@@ -3,7 +3,7 @@
 use super::*;
 
 fn with_request(bytes: &[u8], check: impl Fn(&Request<'_>)) {
-    match Exchange::default().receive(bytes, &LIMITS).event {
+    match Exchange::default().receive(&mut None, bytes, &LIMITS).event {
         Event::Request(request) => check(&request),
         other => panic!("{other:?}"),
     }
@@ -111,7 +111,7 @@ fn the_answer_to_head_has_no_body_even_where_head_is_refused() {
         (b"GET / HTTP/1.1\r\n\r\n", false),
     ] {
         let mut exchange = Exchange::default();
-        exchange.receive(bytes, &LIMITS);
+        exchange.receive(&mut None, bytes, &LIMITS);
         assert_eq!(
             exchange.framing().head_only,
             head_only,

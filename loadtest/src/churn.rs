@@ -31,7 +31,7 @@ struct Rounds {
 
 /// Runs it.
 pub(crate) fn run(subject: &Subject, options: &ChurnOptions) -> Result<Outcome, Error> {
-    let mut setup = Setup::new(&subject.target, options.polls)?;
+    let mut setup = Setup::new(subject, options.polls)?;
     let chatrooms = setup.chatrooms(options.chatrooms)?;
     setup.admin.round_trip()?;
     let before = subject.read()?;

@@ -1,6 +1,6 @@
 //! A blocking client for the calls that prepare, trigger and check a run: one connection, one call at a time.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::requests::Requests;
 /// A connection unused for longer is opened anew, well before the server's own idle timeout of 75 s:
 /// a send that met a closing connection could not safely be repeated.
 const STALE: Duration = Duration::from_secs(20);
-/// How long an answer may take. Registering hashes a password, which takes a good part of a second.
+/// How long an answer may take at least. Registering hashes a password, which takes a good part of a second.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The newest message of a chatroom, as an answer shows it.
@@ -28,6 +28,8 @@ pub(crate) struct Newest {
 /// The client, perhaps logged in.
 pub(crate) struct Client {
     target: Target,
+    /// How long an answer may take.
+    pub(crate) patience: Duration,
     session: Option<String>,
     connection: Option<(TcpStream, Instant)>,
     input: Vec<u8>,
@@ -38,10 +40,17 @@ impl Client {
     pub(crate) fn new(target: Target) -> Self {
         Self {
             target,
+            patience: PATIENCE,
             session: None,
             connection: None,
             input: Vec::new(),
         }
+    }
+
+    /// The same, with more patience than is usual if that is more.
+    pub(crate) fn patient(mut self, patience: Duration) -> Self {
+        self.patience = self.patience.max(patience);
+        self
     }
 
     /// Registers a user and logs in; the user's id. The client keeps the session.
@@ -131,12 +140,17 @@ impl Client {
         self.input.clear();
         let mut chunk = [0; 16 * 1024];
         loop {
-            let len = stream
-                .read(&mut chunk)
-                .map_err(Error::io("read an answer"))?;
+            let len = stream.read(&mut chunk).map_err(|e| match e.kind() {
+                ErrorKind::WouldBlock => Error::io(format!(
+                    "{method} {} was not answered within {:?}",
+                    without_parameters(path),
+                    self.patience
+                ))(ErrorKind::TimedOut.into()),
+                _ => Error::io("read an answer")(e),
+            })?;
             if len == 0 {
                 let what = format!("{method} {}", without_parameters(path));
-                return Err(Error::io(what)(std::io::ErrorKind::UnexpectedEof.into()));
+                return Err(Error::io(what)(ErrorKind::UnexpectedEof.into()));
             }
             self.input.extend_from_slice(&chunk[..len]);
             let Some(answer) = http::parse(&self.input).map_err(Error::Malformed)? else {
@@ -162,11 +176,11 @@ impl Client {
         {
             return Ok(stream);
         }
-        let addr = self.target.addr;
+        let (addr, patience) = (self.target.addr, self.patience);
         let open = || {
-            let stream = TcpStream::connect_timeout(&addr, PATIENCE)?;
+            let stream = TcpStream::connect_timeout(&addr, patience)?;
             stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_read_timeout(Some(patience))?;
             Ok(stream)
         };
         open().map_err(Error::io(format!("connect to {addr}")))
@@ -240,5 +254,21 @@ mod tests {
             "POST /register/ was answered 409 {}".to_owned()
         );
         server.join().unwrap();
+    }
+
+    #[test]
+    fn whoever_waits_in_vain_is_told_for_what_and_how_long() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let mut client = Client::new(url.parse().unwrap());
+        client.patience = Duration::from_millis(20);
+        let late = client.sign_up("a", "secret").unwrap_err().to_string();
+        assert!(
+            late.contains("POST /register/ was not answered within 20ms"),
+            "{late}"
+        );
+        assert!(!late.contains("secret"), "{late}");
+        let patient = client.patient(Duration::from_secs(3));
+        assert_eq!(patient.patience, Duration::from_secs(3));
     }
 }

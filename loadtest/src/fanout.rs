@@ -45,7 +45,7 @@ struct Rounds {
 /// Runs it.
 pub(crate) fn run(subject: &Subject, options: &FanoutOptions) -> Result<Outcome, Error> {
     let polls = options.polls;
-    let mut setup = Setup::new(&subject.target, polls)?;
+    let mut setup = Setup::new(subject, polls)?;
     let chatrooms = setup.chatrooms(2)?;
     let (room, other) = (chatrooms[0], chatrooms[1]);
     let plan = setup.plan(vec![room], polls, !options.rest);

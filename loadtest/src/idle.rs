@@ -23,7 +23,7 @@ use crate::told::Told;
 
 /// After the last wake: a second answer to the same poll would come in this time.
 const ENCORE: Duration = Duration::from_millis(500);
-/// How long the server may take to notice that all have gone.
+/// How long the server may take to notice that all have gone, at least.
 const LEAVING_MAX: Duration = Duration::from_secs(15);
 const STEP: Duration = Duration::from_millis(20);
 
@@ -38,7 +38,7 @@ struct Readings {
 
 /// Runs it.
 pub(crate) fn run(subject: &Subject, options: &IdleOptions) -> Result<Outcome, Error> {
-    let mut setup = Setup::new(&subject.target, options.polls)?;
+    let mut setup = Setup::new(subject, options.polls)?;
     let chatrooms = setup.chatrooms(options.chatrooms)?;
     let before = subject.read()?;
 
@@ -133,7 +133,7 @@ fn wake(
 /// Waits until the server has closed what its clients have.
 pub(crate) fn leaving(subject: &Subject, before: &Reading) -> Result<Reading, Error> {
     let _phase = Phase::start("waiting until all have gone", 0);
-    let until = Instant::now() + LEAVING_MAX;
+    let until = Instant::now() + subject.patience.max(LEAVING_MAX);
     loop {
         let gone = subject.read()?;
         if gone.files <= before.files || Instant::now() > until {

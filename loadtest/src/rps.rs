@@ -20,7 +20,7 @@ pub(crate) const POINTS_MAX: usize = 200;
 
 /// Runs it for each number of connections in turn.
 pub(crate) fn run(subject: &Subject, options: &RpsOptions) -> Result<Outcome, Error> {
-    let mut setup = Setup::new(&subject.target, 4)?;
+    let mut setup = Setup::new(subject, 4)?;
     setup.chatrooms(1)?;
     let mut tally = Tally::default();
     let (mut reports, mut all) = (Vec::new(), Vec::new());

@@ -14,7 +14,7 @@ use crate::tally::Tally;
 
 /// Runs it for each number of senders in turn.
 pub(crate) fn run(subject: &Subject, options: &SendOptions) -> Result<Outcome, Error> {
-    let mut setup = Setup::new(&subject.target, 1)?;
+    let mut setup = Setup::new(subject, 1)?;
     let mut tally = Tally::default();
     let (mut reports, mut all) = (Vec::new(), Vec::new());
     for count in &options.senders {

@@ -26,7 +26,7 @@ use crate::error::Error;
 const PAUSE: Duration = Duration::from_millis(2);
 /// The delay where nothing can be seen.
 const BLIND: Duration = Duration::from_millis(500);
-/// How long the server may leave bytes unread.
+/// How long the server may leave bytes unread, at least.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until the server has read all that `connections` connections wrote, and has taken a turn since.
@@ -36,7 +36,7 @@ pub(crate) fn settle(
     connections: u64,
     client: &mut Client,
 ) -> Result<Instant, Error> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + client.patience.max(PATIENCE);
     let (mut arrived, mut first_read) = (false, None);
     loop {
         let backlog = look(addr).map_err(Error::io("read /proc/net/tcp"))?;

@@ -9,6 +9,7 @@ use crate::http::Target;
 use crate::marker::Marker;
 use crate::plan::Plan;
 use crate::progress::Phase;
+use crate::subject::Subject;
 use crate::tally::Tally;
 
 /// Users of a run, at most: registering each costs the server a password hash.
@@ -34,7 +35,9 @@ pub(crate) struct Setup {
 
 impl Setup {
     /// Registers as many users as `polls` polls are worth, and logs them in.
-    pub(crate) fn new(target: &Target, polls: u64) -> Result<Self, Error> {
+    pub(crate) fn new(subject: &Subject, polls: u64) -> Result<Self, Error> {
+        let target = &subject.target;
+        let client = || Client::new(target.clone()).patient(subject.patience);
         let random = RandomState::new().build_hasher().finish();
         let run = format!("{random:016x}");
         let users = match target.dialect.has_users() {
@@ -44,7 +47,7 @@ impl Setup {
         let phase = Phase::start(format!("registering {users} users"), users);
         let mut setup = Self {
             target: target.clone(),
-            admin: Client::new(target.clone()),
+            admin: client(),
             sessions: Vec::new(),
             names: Vec::new(),
             sent: 0,
@@ -55,7 +58,7 @@ impl Setup {
         };
         for user in 0..users {
             let name = format!("load-{}-{user}", setup.run);
-            let mut other = Client::new(target.clone());
+            let mut other = client();
             let client = if user == 0 {
                 &mut setup.admin
             } else {

@@ -41,7 +41,7 @@ struct Busy {
 /// Runs it.
 pub(crate) fn run(subject: &Subject, options: &SpreadOptions) -> Result<Outcome, Error> {
     // Two users: each of very many chatrooms costs a durable call for every user but the first.
-    let mut setup = Setup::new(&subject.target, options.polls.min(2))?;
+    let mut setup = Setup::new(subject, options.polls.min(2))?;
     let chatrooms = setup.chatrooms(options.chatrooms)?;
     let plan = setup.plan(chatrooms.clone(), options.polls, true);
     let Parked { mut crew, .. } = park(subject, &mut setup, &plan, options.processes)?;

@@ -35,7 +35,7 @@ struct Storms {
 /// Runs it.
 pub(crate) fn run(subject: &Subject, options: &StormOptions) -> Result<Outcome, Error> {
     let polls = options.polls;
-    let mut setup = Setup::new(&subject.target, polls)?;
+    let mut setup = Setup::new(subject, polls)?;
     let chatrooms = setup.chatrooms(2)?;
     let (room, other) = (chatrooms[0], chatrooms[1]);
     let mut tally = Tally::default();

@@ -43,7 +43,8 @@ if [ "$files" != unlimited ] && [ "$files" -lt $((polls + 100)) ]; then
 fi
 
 mkdir -p "$folder"
-"$loiter" --listen 127.0.0.1:0 --database "$folder/loiter.db" --password-iterations 1000 --log warn \
+# Keepalive would ask a million peers 40,000 times a second, for which an emulated machine has no time.
+"$loiter" --listen 127.0.0.1:0 --database "$folder/loiter.db" --password-iterations 1000 --log warn --keepalive 2h \
     >"$folder/listening" 2>"$folder/loiter.log" &
 server=$!
 url=

@@ -113,6 +113,15 @@ pub(crate) struct Options {
     #[arg(default_value = "30s", value_parser = duration(SECOND..=HOUR))]
     send_timeout: Duration,
 
+    /// How long a silent connection is left alone before its client is asked whether it is still there.
+    ///
+    /// From 5s to 2h, in whole seconds. The question is the system's own (TCP keepalive). A client that has
+    /// vanished without a word is found within 2.3 times as long. With very many connections it is
+    /// worth more: each million costs 40000 such questions a second.
+    #[arg(long, value_name = "DUR", help_heading = CONNECTIONS, env = "LOITER_KEEPALIVE")]
+    #[arg(default_value = "25s", value_parser = duration(5 * SECOND..=2 * HOUR))]
+    keepalive: Duration,
+
     /// How long the end may take at SIGTERM or SIGINT.
     ///
     /// From 1s to 1h. loiter stops accepting, ends every parked poll with its list, finishes
@@ -270,6 +279,7 @@ impl Options {
             header_timeout: self.header_timeout,
             idle_timeout: self.idle_timeout,
             send_timeout: self.send_timeout,
+            keepalive: self.keepalive,
             drain_timeout: self.drain_timeout,
             session_lifetime: self.session_lifetime,
             password_iterations: self.password_iterations,

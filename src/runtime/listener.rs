@@ -11,28 +11,17 @@
 //! alone, and who comes then waits in its backlog: nobody is accepted before all listen.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
 use std::{error, fmt, io};
 
 use mio::net::{TcpListener, TcpStream};
-use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, SockRef, Socket, Type};
+
+use super::keepalive::Keepalive;
 
 const PORT: u16 = 8000;
 
 /// The kernel cuts this to what the system allows (`net.core.somaxconn`).
 const BACKLOG: i32 = i32::MAX;
-
-// A peer that vanished without a word is found within 60 s, whether or not anything was under way to it.
-// While nothing is, keepalive asks after 25 s of silence and then every 8 s; unanswered four
-// times it gives up at 25 + 4 × 8 = 57 s. While something is, keepalive is silent and the user timeout counts, from
-// the first byte not acknowledged, where retransmission alone would go on for a quarter of an hour.
-// But Linux lets a user timeout also overrule the number of probes: an idle connection ends at the first probe
-// due after it, however few went unanswered before. A short one would so end a parked poll for a single lost packet.
-// 55 s lies between the probes at 49 and 57 s: both rules end at 57 s, and only silence all along ends anything.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(25);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(8);
-const KEEPALIVE_PROBES: u32 = 4;
-const USER_TIMEOUT: Duration = Duration::from_secs(55);
 
 /// Why a loop could not be set up.
 #[derive(Debug)]
@@ -77,41 +66,48 @@ pub(super) struct Listener {
 pub(super) fn bind_all(
     addresses: &[SocketAddr],
     loops: usize,
+    keepalive: Keepalive,
 ) -> Result<Vec<Vec<Listener>>, BindError> {
-    let first = bind_first(addresses)?;
-    let others = (1..loops).map(|_| first.iter().map(join).collect());
+    let first = bind_first(addresses, keepalive)?;
+    let others = (1..loops).map(|_| first.iter().map(|first| join(first, keepalive)).collect());
     let others = others.collect::<Result<Vec<Vec<_>>, _>>()?;
     Ok(Vec::from_iter([first].into_iter().chain(others)))
 }
 
 /// A listener of each address, which nobody else has.
-fn bind_first(addresses: &[SocketAddr]) -> Result<Vec<Listener>, BindError> {
+fn bind_first(addresses: &[SocketAddr], keepalive: Keepalive) -> Result<Vec<Listener>, BindError> {
     if addresses.is_empty() {
-        let mut listeners = vec![bind((Ipv4Addr::LOCALHOST, PORT).into())?];
-        listeners.extend(bind_if_there((Ipv6Addr::LOCALHOST, PORT).into())?);
+        let mut listeners = vec![bind((Ipv4Addr::LOCALHOST, PORT).into(), keepalive)?];
+        listeners.extend(bind_if_there(
+            (Ipv6Addr::LOCALHOST, PORT).into(),
+            keepalive,
+        )?);
         return Ok(listeners);
     }
-    addresses.iter().map(|&address| bind(address)).collect()
+    addresses
+        .iter()
+        .map(|&address| bind(address, keepalive))
+        .collect()
 }
 
 fn failed_at(address: SocketAddr) -> impl FnOnce(io::Error) -> BindError {
     move |reason| BindError::Listen { address, reason }
 }
 
-fn bind(address: SocketAddr) -> Result<Listener, BindError> {
-    Listener::bind(address, Shared::No).map_err(failed_at(address))
+fn bind(address: SocketAddr, keepalive: Keepalive) -> Result<Listener, BindError> {
+    Listener::bind(address, Shared::No, keepalive).map_err(failed_at(address))
 }
 
 /// Another listener on the address of the first.
-fn join(first: &Listener) -> Result<Listener, BindError> {
+fn join(first: &Listener, keepalive: Keepalive) -> Result<Listener, BindError> {
     (SockRef::from(&first.socket).set_reuse_port(true))
-        .and_then(|()| Listener::bind(first.address, Shared::WithOurs))
+        .and_then(|()| Listener::bind(first.address, Shared::WithOurs, keepalive))
         .map_err(failed_at(first.address))
 }
 
 /// `None` where the machine has no such address or protocol.
-fn bind_if_there(address: SocketAddr) -> Result<Option<Listener>, BindError> {
-    match Listener::bind(address, Shared::No) {
+fn bind_if_there(address: SocketAddr, keepalive: Keepalive) -> Result<Option<Listener>, BindError> {
+    match Listener::bind(address, Shared::No, keepalive) {
         Ok(listener) => Ok(Some(listener)),
         Err(error)
             if matches!(
@@ -133,7 +129,7 @@ enum Shared {
 }
 
 impl Listener {
-    fn bind(address: SocketAddr, shared: Shared) -> io::Result<Self> {
+    fn bind(address: SocketAddr, shared: Shared, keepalive: Keepalive) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         // A restart need not wait for the last run's connections to fade.
         socket.set_reuse_address(true)?;
@@ -144,7 +140,9 @@ impl Listener {
             // Each address says what it listens on and no more: [::] beside 0.0.0.0 is two listeners.
             socket.set_only_v6(true)?;
         }
-        set_inherited(&socket)?;
+        // An answer is written whole: there is nothing that Nagle's algorithm could wait for.
+        socket.set_tcp_nodelay(true)?;
+        keepalive.set(&socket)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
@@ -166,22 +164,15 @@ impl Listener {
     }
 }
 
-/// What every accepted socket has from its first moment.
-fn set_inherited(socket: &Socket) -> io::Result<()> {
-    // An answer is written whole: there is nothing that Nagle's algorithm could wait for.
-    socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_keepalive(
-        &TcpKeepalive::new()
-            .with_time(KEEPALIVE_IDLE)
-            .with_interval(KEEPALIVE_INTERVAL)
-            .with_retries(KEEPALIVE_PROBES),
-    )?;
-    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    fn usual() -> Keepalive {
+        Keepalive::new(Duration::from_secs(25))
+    }
 
     fn any_port(address: &str) -> SocketAddr {
         SocketAddr::new(address.parse().unwrap(), 0)
@@ -189,7 +180,7 @@ mod tests {
 
     #[test]
     fn accepted_sockets_inherit_the_options() {
-        let mut listeners = bind_all(&[any_port("127.0.0.1")], 1).unwrap();
+        let mut listeners = bind_all(&[any_port("127.0.0.1")], 1, usual()).unwrap();
         let listener = listeners.remove(0).remove(0);
         let _client = std::net::TcpStream::connect(listener.address()).unwrap();
         // On loopback the handshake is over when `connect` returns.
@@ -197,28 +188,21 @@ mod tests {
         let accepted = SockRef::from(&accepted);
         assert!(accepted.tcp_nodelay().unwrap());
         assert!(accepted.keepalive().unwrap());
-        assert_eq!(accepted.tcp_keepalive_time().unwrap(), KEEPALIVE_IDLE);
-        assert_eq!(
-            accepted.tcp_keepalive_interval().unwrap(),
-            KEEPALIVE_INTERVAL
-        );
-        assert_eq!(accepted.tcp_keepalive_retries().unwrap(), KEEPALIVE_PROBES);
-        assert_eq!(accepted.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
+        assert_eq!(accepted.tcp_keepalive_time().unwrap().as_secs(), 25);
+        assert_eq!(accepted.tcp_keepalive_interval().unwrap().as_secs(), 8);
+        assert_eq!(accepted.tcp_keepalive_retries().unwrap(), 4);
+        let user_timeout = accepted.tcp_user_timeout().unwrap().unwrap();
+        assert_eq!(user_timeout.as_secs(), 55);
         assert!(accepted.nonblocking().unwrap());
     }
 
     #[test]
-    fn a_silent_peer_is_found_within_a_minute_and_for_all_probes_by_either_rule() {
-        let probe = |n| KEEPALIVE_IDLE + KEEPALIVE_INTERVAL * n;
-        let by_count = probe(KEEPALIVE_PROBES);
-        assert!(by_count <= Duration::from_secs(60));
-        assert!(probe(KEEPALIVE_PROBES - 1) < USER_TIMEOUT && USER_TIMEOUT <= by_count);
-    }
-
-    #[test]
     fn an_error_names_the_address() {
-        let taken = bind(any_port("127.0.0.1")).unwrap();
-        let error = bind_all(&[taken.address()], 1).err().unwrap().to_string();
+        let taken = bind(any_port("127.0.0.1"), usual()).unwrap();
+        let error = bind_all(&[taken.address()], 1, usual())
+            .err()
+            .unwrap()
+            .to_string();
         assert!(error.contains(&taken.address().to_string()), "{error}");
         assert!(error.contains("in use"), "{error}");
     }
@@ -227,14 +211,14 @@ mod tests {
     fn an_address_that_the_machine_lacks_is_tolerated_only_as_a_default() {
         // RFC 5737: documentation only, on no machine.
         let nowhere = any_port("192.0.2.1");
-        assert!(bind_if_there(nowhere).unwrap().is_none());
-        assert!(bind_all(&[nowhere], 1).is_err());
+        assert!(bind_if_there(nowhere, usual()).unwrap().is_none());
+        assert!(bind_all(&[nowhere], 1, usual()).is_err());
     }
 
     #[test]
     fn each_listener_picks_its_own_port() {
         let two = [any_port("127.0.0.1"), any_port("127.0.0.1")];
-        let listeners = bind_all(&two, 2).unwrap();
+        let listeners = bind_all(&two, 2, usual()).unwrap();
         let addresses =
             [0, 1].map(|at| Vec::from_iter(listeners[at].iter().map(Listener::address)));
         assert_ne!(addresses[0][0], addresses[0][1]);
@@ -243,7 +227,7 @@ mod tests {
 
     #[test]
     fn newcomers_come_to_every_loop() {
-        let listeners = bind_all(&[any_port("127.0.0.1")], 3).unwrap();
+        let listeners = bind_all(&[any_port("127.0.0.1")], 3, usual()).unwrap();
         let address = listeners[0][0].address();
         let mut accepted = [0; 3];
         let mut clients = Vec::new();
@@ -260,9 +244,11 @@ mod tests {
     #[test]
     fn nobody_else_can_listen_whatever_either_has_of_loops() {
         for (first, second) in [(1, 1), (1, 3), (3, 1), (3, 3)] {
-            let taken = bind_all(&[any_port("127.0.0.1")], first).unwrap();
+            let taken = bind_all(&[any_port("127.0.0.1")], first, usual()).unwrap();
             let address = taken[0][0].address();
-            let error = bind_all(&[address], second).err().expect("refused");
+            let error = bind_all(&[address], second, usual())
+                .err()
+                .expect("refused");
             assert!(error.to_string().contains("in use"), "{error}");
         }
     }
@@ -270,7 +256,7 @@ mod tests {
     #[test]
     fn an_ipv6_listener_leaves_the_port_to_ipv4() {
         // To bind both would need a port that nobody else on the machine has in use.
-        if let Some(six) = bind_if_there(any_port("::")).unwrap() {
+        if let Some(six) = bind_if_there(any_port("::"), usual()).unwrap() {
             assert!(SockRef::from(&six.socket).only_v6().unwrap());
         }
     }

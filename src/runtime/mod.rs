@@ -19,6 +19,7 @@ mod acceptor;
 mod connection;
 mod flags;
 mod held;
+mod keepalive;
 mod listener;
 mod mailbox;
 mod places;
@@ -44,6 +45,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use self::acceptor::Acceptor;
 use self::connection::{Connection, READ_MAX, Reader};
 use self::held::Held;
+use self::keepalive::Keepalive;
 use self::listener::Listener;
 use crate::arena::Arena;
 use crate::config::Config;
@@ -105,7 +107,8 @@ impl Reactor {
             None => connections_that_fit(config.loops).map_err(BindError::Reactor)?,
         };
         let places = Places::new(connections_max, config.loops);
-        let listeners = listener::bind_all(&config.listen, config.loops)?;
+        let keepalive = Keepalive::new(config.keepalive);
+        let listeners = listener::bind_all(&config.listen, config.loops, keepalive)?;
         let each = listeners.into_iter();
         each.map(|listeners| Self::new(config, listeners, places.clone(), refusal.to_vec()))
             .collect()

@@ -6,7 +6,7 @@ use std::process::Output;
 use super::{assert_holds, loiter, run, text};
 
 /// Every option: its group, and its default as `--help` shows it.
-const OPTIONS: [(&str, &str, &str); 22] = [
+const OPTIONS: [(&str, &str, &str); 23] = [
     (
         "Serving",
         "--listen",
@@ -25,6 +25,7 @@ const OPTIONS: [(&str, &str, &str); 22] = [
     ("Connections", "--header-timeout", "[default: 10s]"),
     ("Connections", "--idle-timeout", "[default: 75s]"),
     ("Connections", "--send-timeout", "[default: 30s]"),
+    ("Connections", "--keepalive", "[default: 25s]"),
     ("Connections", "--drain-timeout", "[default: 10s]"),
     ("Users and sessions", "--session-lifetime", "[default: 30d]"),
     (
@@ -48,7 +49,7 @@ const OPTIONS: [(&str, &str, &str); 22] = [
 ];
 
 /// A bad value of each kind: option, value, and a part of what is allowed.
-const BAD_VALUES: [(&str, &str, &str); 34] = [
+const BAD_VALUES: [(&str, &str, &str); 36] = [
     ("--listen", "localhost:8000", "127.0.0.1:8000"),
     ("--listen", "8000", "[::]:80"),
     ("--recent", "0", "from 1 to 200"),
@@ -66,6 +67,8 @@ const BAD_VALUES: [(&str, &str, &str); 34] = [
     ("--header-timeout", "10ms", "from 1s to 1h"),
     ("--idle-timeout", "2d", "from 1s to 1d"),
     ("--send-timeout", "1.5s", "from 1s to 1h"),
+    ("--keepalive", "4s", "from 5s to 2h"),
+    ("--keepalive", "3h", "from 5s to 2h"),
     ("--drain-timeout", "0s", "from 1s to 1h"),
     ("--session-lifetime", "3651d", "from 1s to 3650d"),
     (

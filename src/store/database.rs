@@ -36,8 +36,8 @@ const DATABASE_BYTES_MIN: u64 = 512;
 /// index, and a journal or a folder to sync.
 const WRITER_FILES: usize = 4;
 
-/// Files that a reading connection adds to that: the database and the log, whose index all share.
-const READER_FILES: usize = 2;
+/// Files that another connection adds to that: the database and the log, whose index all share.
+const OTHER_FILES: usize = 2;
 
 /// A database that nobody else serves.
 pub(super) struct Database {
@@ -56,13 +56,14 @@ impl Database {
         Ok(Self { path, lock })
     }
 
-    /// Makes sure that files can still be opened for a writer and so many readers.
+    /// Makes sure that files can still be opened for a writer, for checkpoints and for so many readers.
     ///
     /// SQLite does not say why it cannot open a file, and the pool tries for five seconds; the system
     /// says at once that there are too many.
     pub(super) fn check_descriptors(&self, readers: usize) -> Result<(), OpenError> {
         let wanted = readers
-            .saturating_mul(READER_FILES)
+            .saturating_add(1)
+            .saturating_mul(OTHER_FILES)
             .saturating_add(WRITER_FILES);
         let spare: io::Result<Vec<File>> = (0..wanted).map(|_| self.lock.try_clone()).collect();
         match spare {
@@ -86,6 +87,19 @@ impl Database {
         writer.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
         writer.busy_timeout(BUSY_STEP).map_err(of_sqlite)?;
         Ok(writer)
+    }
+
+    /// A connection for checkpoints beside the writer's, once that has set the database up.
+    pub(super) fn checkpointer(&self, durability: Durability) -> Result<Connection, OpenError> {
+        let open = || {
+            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let connection = Connection::open_with_flags(&self.path, flags)?;
+            connection.busy_timeout(BUSY_STEP)?;
+            connection.execute_batch(sql::SET_UP_READER)?;
+            connection.execute_batch(synchronous(durability))?;
+            Ok(connection)
+        };
+        open().map_err(|error| OpenError::of_sqlite(&self.path, error))
     }
 
     /// Reading connections, all of them open: a thread never waits for one, nor for a free file descriptor.
@@ -228,11 +242,15 @@ fn log_ahead(writer: &Connection, durability: Durability) -> rusqlite::Result<()
             "the database's file system allows no write-ahead log, only \"{mode}\": expect less speed"
         );
     }
-    writer.execute_batch(match durability {
+    writer.execute_batch(synchronous(durability))?;
+    writer.execute_batch(sql::LOG_AHEAD)
+}
+
+fn synchronous(durability: Durability) -> &'static str {
+    match durability {
         Durability::Full => sql::SYNCHRONOUS_FULL,
         Durability::Normal => sql::SYNCHRONOUS_NORMAL,
-    })?;
-    writer.execute_batch(sql::LOG_AHEAD)
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 //! Each queue is bounded, and gives a job back when it is full. What a call that has begun depends on finds a place
 //! beyond the reach of those that begin.
 
+mod checkpoint;
 mod clock;
 mod database;
 mod error;
@@ -37,6 +38,7 @@ pub use error::OpenError;
 
 use crate::config::Config;
 use crate::job::{Completion, Job};
+use checkpoint::{Checkpointer, Checkpoints, LogWatch};
 use database::Database;
 use hashing::HashingLane;
 use lane::{Outlet, Queue};
@@ -74,6 +76,7 @@ pub struct Store {
     writing: Arc<Queue<Write>>,
     reading: Arc<Queue<Job>>,
     passwords: Arc<Queue<Job>>,
+    checkpoints: Arc<Checkpoints>,
     /// Those that give to the writing lane, or whose connections it wants closed before its own.
     givers: Vec<JoinHandle<()>>,
     writer: Option<JoinHandle<()>>,
@@ -101,17 +104,24 @@ impl Store {
         let readers = threads.reading.saturating_add(threads.hashing);
         database.check_descriptors(readers)?;
         let writer = database.writer(config.durability)?;
+        let checkpointer = Checkpointer {
+            connection: database.checkpointer(config.durability)?,
+            checkpoints: Arc::default(),
+        };
         let pool = database.readers(readers)?;
         let passwords_max = threads.hashing.saturating_mul(PASSWORDS_WAITING_MAX);
         let mut store = Self {
             writing: Arc::new(Queue::new(config.queue, threads.hashing)),
             reading: Arc::new(Queue::new(config.queue, config.queue)),
             passwords: Arc::new(Queue::new(passwords_max, 0)),
+            checkpoints: Arc::clone(&checkpointer.checkpoints),
             givers: Vec::new(),
             writer: None,
             _database: database,
         };
         // Whatever fails from here on drops the store, which ends the threads that run.
+        let thread = spawn("loiter-checkpoint".to_owned(), || checkpointer.run())?;
+        store.givers.push(thread);
         store.start(config, threads, writer, &pool, &Outlet::new(post))?;
         Ok(store)
     }
@@ -125,7 +135,8 @@ impl Store {
         outlet: &Outlet,
     ) -> Result<(), OpenError> {
         let queue = Arc::clone(&self.writing);
-        let lane = WritingLane::new(writer, queue, outlet.clone(), config.session_lifetime);
+        let log = LogWatch::new(Arc::clone(&self.checkpoints));
+        let lane = WritingLane::new(writer, queue, outlet.clone(), log, config.session_lifetime);
         self.writer = Some(spawn("loiter-write".to_owned(), || lane.run())?);
         for number in 0..threads.reading {
             let lane = ReadingLane {
@@ -211,6 +222,7 @@ impl Drop for Store {
         self.finish_by(Instant::now());
         self.passwords.close();
         self.reading.close();
+        self.checkpoints.close();
         for giver in self.givers.drain(..) {
             join(giver);
         }

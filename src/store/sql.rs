@@ -78,10 +78,10 @@ PRAGMA cache_size = -16384;
 
 /// For the writer of a database that is known to be ours.
 ///
-/// A checkpoint every 1000 pages (4 MB) takes about ten milliseconds, in which nothing is
-/// committed. A log that long reads have let grow beyond 64 MiB is cut back when it starts over.
+/// When there are checkpoints is our own affair (see [`super::checkpoint`]). A log that long reads have let grow
+/// beyond 64 MiB is cut back when it starts over.
 pub(super) const LOG_AHEAD: &str = "
-PRAGMA wal_autocheckpoint = 1000;
+PRAGMA wal_autocheckpoint = 0;
 PRAGMA journal_size_limit = 67108864;
 ";
 
@@ -97,6 +97,9 @@ pub(super) const JOURNAL_MODE: &str = "PRAGMA journal_mode = WAL";
 pub(super) const SYNCHRONOUS_FULL: &str = "PRAGMA synchronous = FULL";
 pub(super) const SYNCHRONOUS_NORMAL: &str = "PRAGMA synchronous = NORMAL";
 pub(super) const EMPTY_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+pub(super) const MOVE_LOG: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+/// As a checkpoint that does nothing: busy, pages in the log, pages of them that are moved.
+pub(super) const LOOK_AT_LOG: &str = "PRAGMA wal_checkpoint(NOOP)";
 pub(super) const COUNT_TABLES: &str = "SELECT count(*) FROM sqlite_schema";
 
 pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";

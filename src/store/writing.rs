@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use log::Level;
 use rusqlite::Connection;
 
+use super::checkpoint::LogWatch;
 use super::clock::{Clock, expiry_unix_ms};
 use super::database::outwait;
 use super::error::JobError;
@@ -41,6 +42,7 @@ pub(super) struct WritingLane {
     connection: Connection,
     queue: Arc<Queue<Write>>,
     outlet: Outlet,
+    log: LogWatch,
     session_lifetime: Duration,
     clock: Clock,
     trouble: Trouble,
@@ -56,12 +58,14 @@ impl WritingLane {
         connection: Connection,
         queue: Arc<Queue<Write>>,
         outlet: Outlet,
+        log: LogWatch,
         session_lifetime: Duration,
     ) -> Self {
         Self {
             connection,
             queue,
             outlet,
+            log,
             session_lifetime,
             clock: Clock::default(),
             trouble: Trouble::new("writing"),
@@ -78,6 +82,11 @@ impl WritingLane {
                     let written = outlive(|| Ok(self.write(&mut batch)));
                     let completions = written.unwrap_or_else(|error| self.give_up(&batch, &error));
                     self.outlet.post(completions);
+                    // Behind the post: nobody waits for it.
+                    let writes = batch.len();
+                    if let Err(error) = outlive(|| self.log.committed(writes, &self.connection)) {
+                        self.trouble.report(&error);
+                    }
                     batch.clear();
                 }
                 Taken::Nothing => {}

@@ -296,3 +296,29 @@ fn touches_are_posted_to_nobody() {
     fixture.close();
     assert!(fixture.posts.try_recv().is_err());
 }
+
+#[test]
+fn what_is_saved_goes_from_the_log_into_the_database_while_more_is_saved() {
+    const BATCH: usize = 250;
+    const BATCHES_MAX: usize = 400;
+    let mut fixture = Fixture::new();
+    let ann = fixture.user("ann");
+    let chatroom = fixture.chatroom(&ann);
+    let database = fixture.config.database.clone();
+    let mib = |suffix: &str| {
+        let path = format!("{}{suffix}", database.display());
+        std::fs::metadata(path).expect("there").len() >> 20
+    };
+    let text = "x".repeat(1024);
+    let mut batches = 0;
+    while mib("") < 8 {
+        batches += 1;
+        assert!(batches <= BATCHES_MAX, "{} MiB in the log", mib("-wal"));
+        (0..BATCH).for_each(|_| fixture.submit(say(chatroom, &ann, &text)));
+        for _ in 0..BATCH {
+            let saved = field!(fixture.next(), MessageSaved, message);
+            saved.expect("saved");
+        }
+        assert!(mib("-wal") < 80, "{batches} batches");
+    }
+}

@@ -65,6 +65,7 @@ fn lane(triggers: &str) -> WritingLane {
         connection,
         Arc::new(Queue::new(1, 0)),
         Outlet::new(|_| ()),
+        LogWatch::new(Arc::default()),
         Duration::MAX,
     )
 }

@@ -1,0 +1,330 @@
+//! Checkpoints: what the write-ahead log holds is moved into the database beside the writing lane, not in its way.
+//!
+//! SQLite's own checkpoint runs in the commit that finds the log long: some ten milliseconds for a thousand pages on a fast
+//! disk, in which nobody's message is saved. Here a thread of its own moves them, while commits go on behind it. But the log
+//! starts over, and so stops growing, only when a writer finds all of it moved; under load it never would, since something
+//! is always committed meanwhile. So the last few pages are the writing lane's, between two batches.
+//!
+//! ```text
+//! Idle ── the lane finds the log long ──▶ Asked ── the thread has moved nearly all ──▶ Rest ── the lane moves it ──▶ Idle
+//! ```
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::Connection;
+
+use super::error::JobError;
+use super::lane::outlive;
+use super::sql;
+use super::trouble::Trouble;
+
+/// Pages of the log that are worth a checkpoint: 4 MB.
+const PAGES_MIN: i64 = 1000;
+
+/// Pages of the log beyond which the writing lane moves them itself, whatever the thread is about: 64 MB.
+const PAGES_MAX: i64 = 16 * PAGES_MIN;
+
+/// Pages that are few enough for the lane.
+const REST_MAX: i64 = 100;
+
+/// How often the thread tries to leave so few. Each time moves what was committed during the time before.
+const TRIES_MAX: usize = 4;
+
+/// Writes between two looks at the log's length. Each adds a few pages at most.
+const LOOK_EVERY: usize = 32;
+
+/// What the writing lane and the checkpoints' thread tell each other.
+#[derive(Debug, Default)]
+pub(super) struct Checkpoints {
+    stage: Mutex<Stage>,
+    changed: Condvar,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// There is nothing to do.
+    #[default]
+    Idle,
+    /// The thread is to move what it can.
+    Asked,
+    /// The lane is to move the rest.
+    Rest,
+    /// The thread is to end.
+    Closed,
+}
+
+impl Checkpoints {
+    /// Lets the thread end, after the checkpoint under way.
+    pub(super) fn close(&self) {
+        *self.lock() = Stage::Closed;
+        self.changed.notify_all();
+    }
+
+    fn stage(&self) -> Stage {
+        *self.lock()
+    }
+
+    /// Goes on from one stage to the next; not from any other, such as the end.
+    fn advance(&self, from: Stage, to: Stage) {
+        let mut stage = self.lock();
+        if *stage == from {
+            *stage = to;
+            drop(stage);
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits until a checkpoint is asked for; false when none will be.
+    fn wait(&self) -> bool {
+        let mut stage = self.lock();
+        while !matches!(*stage, Stage::Asked | Stage::Closed) {
+            let woken = self.changed.wait(stage);
+            stage = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+        *stage == Stage::Asked
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Stage> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The thread's all.
+pub(super) struct Checkpointer {
+    /// Not the one that writes: its checkpoints move what was committed before they began.
+    pub(super) connection: Connection,
+    pub(super) checkpoints: Arc<Checkpoints>,
+}
+
+impl Checkpointer {
+    /// Moves pages whenever it is asked to.
+    pub(super) fn run(self) {
+        let mut trouble = Trouble::new("checkpoint");
+        while self.checkpoints.wait() {
+            match outlive(|| self.move_most()) {
+                Ok(()) => trouble.over(),
+                Err(error) => trouble.report(&error),
+            }
+            self.checkpoints.advance(Stage::Asked, Stage::Rest);
+        }
+    }
+
+    fn move_most(&self) -> Result<(), JobError> {
+        for _ in 0..TRIES_MAX {
+            move_pages(&self.connection)?;
+            if Log::look(&self.connection)?.unmoved() <= REST_MAX {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The writing lane's part.
+pub(super) struct LogWatch {
+    checkpoints: Arc<Checkpoints>,
+    /// Writes since the last look.
+    unlooked: usize,
+}
+
+impl LogWatch {
+    pub(super) fn new(checkpoints: Arc<Checkpoints>) -> Self {
+        Self {
+            checkpoints,
+            unlooked: 0,
+        }
+    }
+
+    /// So many writes have been committed on this connection, which has no transaction open.
+    pub(super) fn committed(
+        &mut self,
+        writes: usize,
+        connection: &Connection,
+    ) -> Result<(), JobError> {
+        let stage = self.checkpoints.stage();
+        if stage == Stage::Rest {
+            self.checkpoints.advance(Stage::Rest, Stage::Idle);
+            move_pages(connection)?;
+        }
+        self.unlooked += writes;
+        if self.unlooked < LOOK_EVERY {
+            return Ok(());
+        }
+        self.unlooked = 0;
+        let unmoved = Log::look(connection)?.unmoved();
+        if unmoved > PAGES_MAX {
+            move_pages(connection)?;
+        } else if unmoved > PAGES_MIN {
+            self.checkpoints.advance(Stage::Idle, Stage::Asked);
+        }
+        Ok(())
+    }
+}
+
+/// The write-ahead log's state; all zero or less where there is none.
+#[derive(Clone, Copy, Debug)]
+struct Log {
+    pages: i64,
+    moved: i64,
+}
+
+impl Log {
+    fn look(connection: &Connection) -> rusqlite::Result<Self> {
+        checkpoint(connection, sql::LOOK_AT_LOG)
+    }
+
+    fn unmoved(self) -> i64 {
+        self.pages - self.moved
+    }
+}
+
+/// Moves what can be moved without making anybody wait, and syncs it. Not an error: that somebody else is at it.
+fn move_pages(connection: &Connection) -> rusqlite::Result<()> {
+    checkpoint(connection, sql::MOVE_LOG).map(drop)
+}
+
+fn checkpoint(connection: &Connection, statement: &str) -> rusqlite::Result<Log> {
+    let mut statement = connection.prepare_cached(statement)?;
+    statement.query_row((), |row| {
+        Ok(Log {
+            pages: row.get(1)?,
+            moved: row.get(2)?,
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::thread;
+
+    use super::*;
+
+    const TABLE: &str = "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0;
+        CREATE TABLE t (id INTEGER PRIMARY KEY, page BLOB);";
+    const FILL: &str =
+        "WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 1100)
+        INSERT INTO t (page) SELECT zeroblob(4000) FROM n";
+
+    struct Writing {
+        writer: Connection,
+        watch: LogWatch,
+        checkpointer: Checkpointer,
+        folder: tempfile::TempDir,
+    }
+
+    impl Writing {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().expect("a folder");
+            let open = || Connection::open(folder.path().join("x.db")).expect("a database");
+            let writer = open();
+            writer.execute_batch(TABLE).expect("a table");
+            let checkpoints = Arc::new(Checkpoints::default());
+            Self {
+                writer,
+                watch: LogWatch::new(Arc::clone(&checkpoints)),
+                checkpointer: Checkpointer {
+                    connection: open(),
+                    checkpoints,
+                },
+                folder,
+            }
+        }
+
+        /// More pages than are left to the log.
+        fn fill(&mut self) {
+            self.writer.execute(FILL, ()).expect("filled");
+            let watched = self.watch.committed(LOOK_EVERY, &self.writer);
+            watched.expect("looked");
+        }
+
+        fn commit(&mut self) {
+            let insert = "INSERT INTO t (page) VALUES ('x')";
+            self.writer.execute(insert, ()).expect("inserted");
+            self.watch.committed(1, &self.writer).expect("looked");
+        }
+
+        fn log(&self) -> Log {
+            Log::look(&self.writer).expect("a log")
+        }
+
+        fn stage(&self) -> Stage {
+            self.checkpointer.checkpoints.stage()
+        }
+
+        fn bytes(&self, name: &str) -> u64 {
+            fs::metadata(self.folder.path().join(name))
+                .expect("there")
+                .len()
+        }
+    }
+
+    #[test]
+    fn a_long_log_is_moved_beside_the_lane_and_starts_over() {
+        let mut writing = Writing::new();
+        writing.commit();
+        assert_eq!(writing.stage(), Stage::Idle, "a short one is not");
+        writing.fill();
+        assert_eq!(writing.stage(), Stage::Asked);
+        // While the thread is at it, something is committed; as if so: a read holds on to what was before.
+        let reader = Connection::open(writing.folder.path().join("x.db")).expect("a database");
+        reader
+            .execute_batch("BEGIN; SELECT id FROM t LIMIT 1")
+            .expect("begun");
+        writing.commit();
+        writing.checkpointer.move_most().expect("moved");
+        reader.execute_batch("COMMIT").expect("ended");
+        writing
+            .checkpointer
+            .checkpoints
+            .advance(Stage::Asked, Stage::Rest);
+        let log = writing.log();
+        assert!(log.moved > PAGES_MIN && log.unmoved() > 0, "{log:?}");
+        writing.commit();
+        assert_eq!(writing.stage(), Stage::Idle);
+        assert_eq!(writing.log().unmoved(), 0);
+        writing.commit();
+        assert!(writing.log().pages < REST_MAX, "{:?}", writing.log());
+        let moved = u64::try_from(4096 * PAGES_MIN).expect("positive");
+        assert!(writing.bytes("x.db") > moved);
+    }
+
+    #[test]
+    fn what_the_thread_does_not_move_the_lane_does() {
+        let mut writing = Writing::new();
+        let mut longest = 0;
+        for _ in 0..20 {
+            writing.fill();
+            longest = longest.max(writing.log().unmoved());
+        }
+        assert_eq!(writing.stage(), Stage::Asked, "nobody came");
+        assert!(longest > 10 * PAGES_MIN, "the thread had its time");
+        assert!(longest <= PAGES_MAX, "{longest}");
+    }
+
+    #[test]
+    fn the_thread_works_until_it_is_told_to_end() {
+        let mut writing = Writing::new();
+        let checkpointer = Checkpointer {
+            connection: Connection::open(writing.folder.path().join("x.db")).expect("a database"),
+            checkpoints: Arc::clone(&writing.checkpointer.checkpoints),
+        };
+        let thread = thread::spawn(|| checkpointer.run());
+        writing.fill();
+        while writing.stage() != Stage::Rest {
+            thread::yield_now();
+        }
+        assert!(writing.log().moved > PAGES_MIN);
+        writing.checkpointer.checkpoints.close();
+        thread.join().expect("it ends");
+        writing.fill();
+        assert_eq!(writing.stage(), Stage::Closed, "and stays ended");
+    }
+
+    #[test]
+    fn a_database_without_a_log_has_nothing_to_move() {
+        let connection = Connection::open_in_memory().expect("a database");
+        assert!(Log::look(&connection).expect("an answer").unmoved() <= 0);
+        move_pages(&connection).expect("nothing to do");
+    }
+}

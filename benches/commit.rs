@@ -15,7 +15,7 @@ use loiter::model::{ChatroomId, Secret, Ticket, User, Username};
 use loiter::store::Store;
 use rusqlite::Connection;
 
-const BATCHES: [u64; 4] = [1, 8, 64, 256];
+const BATCHES: [u64; 5] = [1, 8, 32, 64, 256];
 const TEXT: &str = "a message of a hundred bytes or so, which is what people say to one another most of the time, I think";
 
 struct Lane {

@@ -25,7 +25,9 @@ fn child(test: &str, folder: &TempDir) -> Command {
         .args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"])
         .arg(std::env::current_exe().expect("a test binary"))
         .args([test, "--exact", "--nocapture"])
-        .env(CHILD, folder.path());
+        .env(CHILD, folder.path())
+        // A child that is killed removes nothing.
+        .env("TMPDIR", folder.path());
     command
 }
 

@@ -6,7 +6,8 @@
 //! (`refused`). When descriptors run out nothing can be accepted at all, and a newcomer that stays
 //! in the backlog would keep the loop spinning; so one descriptor is held in reserve. It is given up to accept the
 //! newcomers one by one, refuse and close them, and taken back; then accepting pauses, and who comes
-//! meanwhile waits in the backlog until a connection is reaped or [`BACK_OFF`] is over.
+//! meanwhile waits in the backlog until a connection is reaped or [`BACK_OFF`] is over. Until it is taken back no other loop
+//! accepts: a newcomer there would have it for good, and those who come here would wait without an answer.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -16,6 +17,7 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
 use super::listener::{BindError, Listener};
+use super::places::Places;
 use super::refused::Refused;
 
 /// Newcomers in one turn: enough to take a storm in quickly, few enough that those already served do not feel it.
@@ -105,18 +107,21 @@ impl Acceptor {
         self.back_off.is_some_and(|until| Instant::now() < until)
     }
 
-    /// The next newcomer for whom there is `room`; the others are refused.
-    pub(super) fn accept(&mut self, mut room: impl FnMut() -> bool) -> Option<TcpStream> {
+    /// The next newcomer for whom there is a place; the others are refused.
+    pub(super) fn accept(&mut self, places: &Places) -> Option<TcpStream> {
         while self.accepts_left > 0 && self.back_off.is_none() {
             let index = self.next_pending()?;
             self.accepts_left -= 1;
-            match self.entrances[index].listener.accept() {
-                Ok((newcomer, _)) if room() => {
+            let door = places.door()?;
+            let accepted = self.entrances[index].listener.accept();
+            drop(door);
+            match accepted {
+                Ok((newcomer, _)) if places.take() => {
                     self.distressed = false;
                     return Some(newcomer);
                 }
                 Ok((socket, _)) => self.refused.refuse(socket),
-                Err(error) => self.accept_failed(index, &error),
+                Err(error) => self.accept_failed(index, &error, places),
             }
         }
         None
@@ -131,7 +136,7 @@ impl Acceptor {
         Some(index)
     }
 
-    fn accept_failed(&mut self, index: usize, error: &io::Error) {
+    fn accept_failed(&mut self, index: usize, error: &io::Error, places: &Places) {
         match error.kind() {
             ErrorKind::WouldBlock => self.entrances[index].pending = false,
             // That newcomer failed, not the listener: accept(2) passes on what its connection met.
@@ -145,7 +150,7 @@ impl Acceptor {
             _ if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
                 // The refused have had their answer; what they linger on is needed more elsewhere.
                 if !self.refused.close_all() {
-                    self.refuse_by_the_reserve(index);
+                    self.refuse_by_the_reserve(index, places);
                     self.back_off(error);
                 }
             }
@@ -154,7 +159,8 @@ impl Acceptor {
         }
     }
 
-    fn refuse_by_the_reserve(&mut self, index: usize) {
+    fn refuse_by_the_reserve(&mut self, index: usize, places: &Places) {
+        let _alone = places.door_alone();
         drop(self.reserve.take());
         while self.accepts_left > 0 {
             self.accepts_left -= 1;
@@ -166,7 +172,7 @@ impl Acceptor {
                 }
             }
         }
-        // Another thread may have been quicker. Then the next attempt is only to wait and to open it again.
+        // A thread that is no loop may have been quicker. Then the next attempt is only to wait and to open it again.
         self.reserve = open_reserve().ok();
     }
 

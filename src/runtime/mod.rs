@@ -249,7 +249,7 @@ impl Reactor {
     /// A newcomer, from each listener in turn; at most `ACCEPTS_MAX` a turn are accepted or refused.
     pub fn next_accepted(&mut self) -> Option<ConnectionKey> {
         loop {
-            let socket = self.acceptor.accept(|| self.places.take())?;
+            let socket = self.acceptor.accept(&self.places)?;
             let key = self.connections.insert(Connection::new(socket));
             match self.register(key) {
                 Ok(()) => return Some(key),

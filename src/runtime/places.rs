@@ -1,10 +1,10 @@
 //! Places for connections: so many for the whole process, whichever loop accepts them.
 //!
-//! This count, and the one of loops that still accept, is all that loops share beside their boxes. A place is taken
-//! once for each connection and given back once.
+//! This count, the one of loops that still accept, and who may accept just now are all that loops share beside their
+//! boxes. A place is taken once for each connection and given back once.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
 /// The places, and who may still take one. All clones are the same.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ struct Counts {
     taken: AtomicUsize,
     /// Loops that accept.
     accepting: AtomicUsize,
+    /// Read by who accepts, and written by who has given up a spare descriptor, which no other loop may take then.
+    door: RwLock<()>,
 }
 
 impl Places {
@@ -24,7 +26,22 @@ impl Places {
             max,
             taken: AtomicUsize::new(0),
             accepting: AtomicUsize::new(loops),
+            door: RwLock::new(()),
         }))
+    }
+
+    /// Lets its holder accept, beside others; `None` for the moment in which another loop is at the door alone.
+    pub(super) fn door(&self) -> Option<RwLockReadGuard<'_, ()>> {
+        match self.0.door.try_read() {
+            Ok(door) => Some(door),
+            Err(TryLockError::Poisoned(door)) => Some(door.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// Keeps all other loops from accepting while it is held: never for longer than one loop's share of a turn.
+    pub(super) fn door_alone(&self) -> RwLockWriteGuard<'_, ()> {
+        self.0.door.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a place, if there is one.

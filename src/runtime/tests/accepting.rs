@@ -45,6 +45,19 @@ fn beyond_the_limit_a_newcomer_is_told_and_nobody_else_is_touched() {
 }
 
 #[test]
+fn nobody_is_accepted_while_another_loop_has_given_up_its_spare() {
+    let mut reactor = reactor();
+    let _client = connect(&reactor);
+    let places = reactor.places().clone();
+    let alone = places.door_alone();
+    reactor.wait(Some(PATIENCE)).unwrap();
+    assert_eq!(reactor.next_accepted(), None);
+    assert!(reactor.has_work(), "the newcomer is remembered");
+    drop(alone);
+    until(&mut reactor, Reactor::next_accepted);
+}
+
+#[test]
 fn a_drain_closes_the_listeners_and_keeps_the_connections() {
     let mut reactor = reactor();
     let (mut client, key) = pair(&mut reactor);

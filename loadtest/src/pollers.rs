@@ -51,6 +51,8 @@ pub(crate) struct Round {
     began_ns: u64,
     /// How many.
     pub(crate) delivered: u64,
+    /// Those of them whose connections the server has closed since, for they asked nothing more.
+    retired: u64,
     /// Messages that stand in no list of a poll that was woken before and after them, summed over polls.
     pub(crate) passed: u64,
     /// How long each took.
@@ -85,7 +87,7 @@ impl Pollers {
 
     /// Whether every poll that still can be has been woken in this round.
     pub(crate) fn all_woken(&self) -> bool {
-        self.round.delivered > 0 && self.round.delivered >= self.live
+        self.round.delivered > 0 && self.round.delivered >= self.live + self.round.retired
     }
 
     /// Begins a new round; what the old one brought, and what went wrong in it.
@@ -194,7 +196,7 @@ impl Role for Pollers {
         self.live = self.live.saturating_sub(1);
         match why {
             // A connection at rest has had its message; to close it is the server's right.
-            Broken::Closed { resting: true } => {}
+            Broken::Closed { resting: true } => self.round.retired += 1,
             Broken::Uninvited => self.tally.doubled(1, || "a poll was answered twice".into()),
             Broken::Closed { resting: false } | Broken::Io(_) | Broken::Malformed(_) => {
                 self.tally.unexpected(|| format!("a poll broke: {why}"));
@@ -208,6 +210,7 @@ impl Round {
         Self {
             began_ns: now_ns(),
             delivered: 0,
+            retired: 0,
             passed: 0,
             latencies: latencies(),
             series: Series::default(),
@@ -309,12 +312,14 @@ mod tests {
         pollers.broken(1, Broken::Closed { resting: false });
         assert_eq!(pollers.live(), 2);
         for at in 2..4 {
+            assert!(!pollers.all_woken(), "{at} is waited for");
             let (room, _) = pollers.plan.place(at);
             let body = list(&pollers, (1, 1), room);
             wake(&mut pollers, at, 200, &body);
+            // Whoever was woken and asks nothing more may be closed before the last is.
+            pollers.broken(at, Broken::Closed { resting: true });
         }
         assert!(pollers.all_woken());
-        pollers.broken(2, Broken::Closed { resting: true });
         assert_eq!(pollers.end_round().1.unexpected, 2);
     }
 

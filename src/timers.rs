@@ -1,68 +1,97 @@
 //! A pure deadline queue: whoever owns it passes the time in.
 //!
-//! The queue never looks for an entry. An owner that moves a deadline later, or drops it,
-//! lets the old entry come due, compares it with what it holds itself, and schedules anew
-//! where needed. So a request on a warm connection touches no timer at all.
+//! It is of slots in a table of the owner's, such as that of the connections, each of which is in the queue once at most. An owner
+//! that moves a deadline later, or drops it, lets the old entry come up, compares it with what it holds itself,
+//! and schedules anew where needed. So a request on a warm connection touches no timer at all.
 //!
-//! Entries that come due at the same time share a bucket: an entry costs its key and no more, a bucket gives its
-//! memory back when it is over, and only the buckets are kept in order. Owners that round their deadlines
-//! keep those few.
+//! Slots that come up at the same time form a ring through the table of places, and only the rings are kept in order. So
+//! a slot costs its place and no more, however often it is scheduled; time goes in steps, so that there are few rings.
 
 use std::collections::BTreeMap;
-use std::vec;
 
-/// Keys by the time at which they come due; equal times come due in the order in which they were scheduled.
-#[derive(Debug)]
-pub struct Deadlines<K> {
-    buckets: BTreeMap<u64, Vec<K>>,
-    /// What is left of the bucket that comes due just now.
-    due: vec::IntoIter<K>,
+/// A deadline, in steps of the monotonic clock: 17 years of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Due(u32);
+
+impl Due {
+    /// No deadline.
+    pub const NEVER: Self = Self(u32::MAX);
+    /// Deadlines come due in steps of this length, so that many that lie close together cost one turn.
+    pub const STEP_MS: u64 = 128;
+
+    /// The first step that is not before this time.
+    pub fn at(ms: u64) -> Self {
+        u32::try_from(ms.div_ceil(Self::STEP_MS)).map_or(Self::NEVER, Self)
+    }
+
+    /// The step's time, in milliseconds of the monotonic clock.
+    pub fn ms(self) -> u64 {
+        u64::from(self.0) * Self::STEP_MS
+    }
+
+    /// Whether it is over.
+    pub fn is_past(self, now_ms: u64) -> bool {
+        self != Self::NEVER && self.ms() <= now_ms
+    }
+}
+
+/// Slots by the time at which they come up; those of the same step in the order in which they were scheduled.
+#[derive(Debug, Default)]
+pub struct Deadlines {
+    /// Of each step's ring the first.
+    rings: BTreeMap<Due, u32>,
+    /// By slot.
+    places: Vec<Place>,
     len: usize,
 }
 
-impl<K> Default for Deadlines<K> {
-    fn default() -> Self {
-        Self {
-            buckets: BTreeMap::new(),
-            due: Vec::new().into_iter(),
-            len: 0,
-        }
-    }
+/// A slot's place in its step's ring. There may be a million: a test pins its size.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// When the slot comes up; never for one that is in no ring.
+    due: Due,
+    before: u32,
+    behind: u32,
 }
 
-impl<K> Deadlines<K> {
-    /// Lets `key` come due at `at_ms` of the monotonic clock. O(log b) for b different times.
-    pub fn schedule(&mut self, at_ms: u64, key: K) {
-        self.buckets.entry(at_ms).or_default().push(key);
-        self.len += 1;
+impl Place {
+    const NONE: Self = Self {
+        due: Due::NEVER,
+        before: 0,
+        behind: 0,
+    };
+}
+
+impl Deadlines {
+    /// Makes sure that a slot comes up when it is due, or before. O(1) where it does already, O(log r) for r different
+    /// steps where it does not.
+    pub fn schedule(&mut self, due: Due, slot: u32) {
+        if self.places.len() <= slot as usize {
+            self.places.resize(slot as usize + 1, Place::NONE);
+        }
+        if due < self.at(slot).due {
+            self.take_out(slot);
+            self.put_in(due, slot);
+        }
     }
 
-    /// The earliest entry that is due at `now_ms`, taken out. O(1), and O(log b) where a bucket begins.
-    pub fn pop_due(&mut self, now_ms: u64) -> Option<K> {
-        if self.due.as_slice().is_empty() {
-            let first = self.buckets.first_entry()?;
-            if *first.key() > now_ms {
-                return None;
-            }
-            self.due = first.remove().into_iter();
+    /// The slot that came up first by `now_ms`, taken out. O(log r).
+    pub fn pop_due(&mut self, now_ms: u64) -> Option<u32> {
+        let (due, &slot) = self.rings.first_key_value()?;
+        if !due.is_past(now_ms) {
+            return None;
         }
-        self.len -= 1;
-        let key = self.due.next();
-        if self.due.as_slice().is_empty() {
-            self.due = Vec::new().into_iter();
-        }
-        key
+        self.take_out(slot);
+        Some(slot)
     }
 
-    /// When the earliest entry comes due, in milliseconds of the monotonic clock; 0 for one that has.
+    /// When the next slot comes up, in milliseconds of the monotonic clock.
     pub fn next_ms(&self) -> Option<u64> {
-        match self.due.as_slice() {
-            [] => self.buckets.first_key_value().map(|(&at_ms, _)| at_ms),
-            [..] => Some(0),
-        }
+        let (due, _) = self.rings.first_key_value()?;
+        Some(due.ms())
     }
 
-    /// How many entries wait, those that their owners have forgotten included.
+    /// How many slots wait, those that their owner has forgotten included.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -71,38 +100,116 @@ impl<K> Deadlines<K> {
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
+
+    fn at(&mut self, slot: u32) -> &mut Place {
+        &mut self.places[slot as usize]
+    }
+
+    fn put_in(&mut self, due: Due, slot: u32) {
+        let first = *self.rings.entry(due).or_insert(slot);
+        let last = if first == slot {
+            slot
+        } else {
+            self.at(first).before
+        };
+        *self.at(slot) = Place {
+            due,
+            before: last,
+            behind: first,
+        };
+        self.at(last).behind = slot;
+        self.at(first).before = slot;
+        self.len += 1;
+    }
+
+    fn take_out(&mut self, slot: u32) {
+        let Place {
+            due,
+            before,
+            behind,
+        } = std::mem::replace(self.at(slot), Place::NONE);
+        if due == Due::NEVER {
+            return;
+        }
+        self.len -= 1;
+        if behind == slot {
+            self.rings.remove(&due);
+            return;
+        }
+        self.at(before).behind = behind;
+        self.at(behind).before = before;
+        let first = self.rings.get_mut(&due).expect("it has others");
+        if *first == slot {
+            *first = behind;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn comes_due_in_order_and_not_before() {
-        let mut deadlines = Deadlines::default();
-        for (at_ms, key) in [(30, 'c'), (10, 'a'), (20, 'b'), (10, 'A')] {
-            deadlines.schedule(at_ms, key);
-        }
-        assert_eq!(deadlines.next_ms(), Some(10));
-        assert_eq!(deadlines.pop_due(9), None);
-        let due: String = std::iter::from_fn(|| deadlines.pop_due(20)).collect();
-        assert_eq!(due, "aAb");
-        assert_eq!(deadlines.len(), 1);
-        assert_eq!(deadlines.pop_due(u64::MAX), Some('c'));
-        assert!(deadlines.is_empty());
-        assert_eq!(deadlines.next_ms(), None);
+    fn up(deadlines: &mut Deadlines, now_ms: u64) -> Vec<u32> {
+        std::iter::from_fn(|| deadlines.pop_due(now_ms)).collect()
     }
 
     #[test]
-    fn what_is_scheduled_while_a_bucket_comes_due_is_behind_it() {
+    fn a_deadline_is_never_early_and_a_step_late_at_most() {
+        for ms in [0, 1, 127, 128, 129, 1_000_000] {
+            let due = Due::at(ms);
+            assert!((ms..ms + Due::STEP_MS).contains(&due.ms()), "{ms}");
+        }
+        assert_eq!(Due::at(u64::MAX), Due::NEVER);
+        assert!(!Due::NEVER.is_past(u64::MAX));
+    }
+
+    #[test]
+    fn slots_come_up_in_order_and_not_before() {
         let mut deadlines = Deadlines::default();
-        deadlines.schedule(10, 'a');
-        deadlines.schedule(10, 'b');
-        assert_eq!(deadlines.pop_due(10), Some('a'));
-        deadlines.schedule(5, 'c');
-        assert_eq!(deadlines.next_ms(), Some(0), "it is late already");
-        let due: String = std::iter::from_fn(|| deadlines.pop_due(10)).collect();
-        assert_eq!(due, "bc");
+        for (step, slot) in [(30, 3), (10, 7), (20, 0), (10, 5), (10, 6)] {
+            deadlines.schedule(Due(step), slot);
+        }
+        let at = |step: u64| step * Due::STEP_MS;
+        assert_eq!(deadlines.next_ms(), Some(at(10)));
+        assert_eq!(deadlines.pop_due(at(10) - 1), None);
+        assert_eq!(up(&mut deadlines, at(20)), [7, 5, 6, 0]);
+        assert_eq!(deadlines.len(), 1);
+        assert_eq!(up(&mut deadlines, u64::MAX), [3]);
         assert!(deadlines.is_empty());
+        assert_eq!(deadlines.next_ms(), None);
+        deadlines.schedule(Due::NEVER, 1);
+        assert!(deadlines.is_empty());
+    }
+
+    #[test]
+    fn a_slot_is_there_once_at_its_earliest_time() {
+        let mut deadlines = Deadlines::default();
+        for step in [75, 10, 80, 75, 10, 11] {
+            deadlines.schedule(Due(step), 2);
+            deadlines.schedule(Due(75), 9);
+        }
+        assert_eq!(deadlines.len(), 2);
+        assert_eq!(up(&mut deadlines, Due(10).ms()), [2]);
+        deadlines.schedule(Due(80), 2);
+        assert_eq!(up(&mut deadlines, u64::MAX), [9, 2]);
+    }
+
+    #[test]
+    fn whoever_leaves_a_ring_leaves_the_rest_of_it_whole() {
+        for leaver in 0..4 {
+            let mut deadlines = Deadlines::default();
+            (0..4).for_each(|slot| deadlines.schedule(Due(20), slot));
+            deadlines.schedule(Due(10), leaver);
+            assert_eq!(deadlines.len(), 4);
+            assert_eq!(up(&mut deadlines, Due(10).ms()), [leaver]);
+            let rest = Vec::from_iter((0..4).filter(|&slot| slot != leaver));
+            assert_eq!(up(&mut deadlines, Due(20).ms()), rest);
+            assert!(deadlines.rings.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_place_is_small() {
+        assert_eq!(size_of::<Place>(), 12);
     }
 }

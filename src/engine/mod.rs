@@ -24,7 +24,7 @@ use crate::http::{CONTINUE, Event, Exchange, Limits, Partial, Phase, Rejection};
 use crate::job::{Audience, Completion, Fault, Job};
 use crate::model::{Connection, ConnectionKey, Now};
 use crate::timers::Deadlines;
-use peer::{Due, Farewell, Flags, Peer};
+use peer::{Farewell, Flags, Peer};
 
 /// What the engine wants done.
 #[derive(Debug)]
@@ -74,9 +74,8 @@ pub struct Engine {
     peers: SideTable<Peer, Connection>,
     /// Requests whose bodies are still coming.
     partials: HashMap<ConnectionKey, Box<Partial>>,
-    /// Slots of `peers`, and for each the time of its earliest entry.
-    deadlines: Deadlines<u32>,
-    queued: Vec<Due>,
+    /// Slots of `peers`.
+    deadlines: Deadlines,
     /// A drain's place among the connections, while it goes through them.
     draining: Option<usize>,
     is_draining: bool,
@@ -113,7 +112,6 @@ impl Engine {
             peers: SideTable::large(),
             partials: HashMap::new(),
             deadlines: Deadlines::default(),
-            queued: Vec::new(),
             draining: None,
             is_draining: false,
             outputs: VecDeque::new(),

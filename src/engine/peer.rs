@@ -4,44 +4,18 @@
 //! (header), for the peer to take an answer (send), for its end (linger). While a call is being
 //! answered there is none: a parked poll costs no timer. Deadlines mostly move later, so the queue is
 //! lazy: an entry that comes due too early is queued again (see `timers`). Entries are of slots, not of connections: who
-//! comes into a slot finds the entry of who has left it. However many come and go, there are no more entries than
-//! slots, but for those of deadlines that were moved to an earlier time.
+//! comes into a slot finds the entry of who has left it.
 
 use super::{Engine, Output};
 use crate::api::{Outcome, Route};
 use crate::chat::HeldKey;
 use crate::http::{Exchange, Phase};
 use crate::model::{ConnectionKey, Now};
+use crate::timers::Due;
 
 /// How long a closed connection's input is thrown away, at most, while the peer has not ended: a reset
 /// would destroy the answer that it has not read yet (RFC 9112 §9.6).
 const LINGER_MS: u64 = 5_000;
-/// Deadlines come due in steps of this length, so that many that lie close together cost one turn and share a bucket.
-const STEP_MS: u64 = 128;
-
-/// A deadline, in steps of the monotonic clock: 17 years of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Due(u32);
-
-impl Due {
-    /// No deadline.
-    pub(super) const NEVER: Self = Self(u32::MAX);
-
-    /// The first step that is not before this time.
-    fn at(ms: u64) -> Self {
-        u32::try_from(ms.div_ceil(STEP_MS)).map_or(Self::NEVER, Self)
-    }
-
-    fn ms(self) -> u64 {
-        u64::from(self.0) * STEP_MS
-    }
-
-    /// Whether it is over.
-    pub(super) fn is_past(self, now: Now) -> bool {
-        self != Self::NEVER && self.ms() <= now.monotonic_ms
-    }
-}
-
 /// What HTTP and chat know of one connection. There may be a million: a test pins its size.
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -185,32 +159,18 @@ impl Engine {
 
     /// Makes sure that the connection comes up in the queue when it is due, or before.
     fn queue_deadline(&mut self, key: ConnectionKey) {
-        let Some(peer) = self.peers.get(key) else {
-            return;
-        };
-        if self.queued.len() <= key.index() {
-            self.queued.resize(key.index() + 1, Due::NEVER);
-        }
-        let queued = &mut self.queued[key.index()];
-        if peer.due < *queued {
-            *queued = peer.due;
-            self.deadlines.schedule(peer.due.ms(), key.slot());
+        if let Some(peer) = self.peers.get(key) {
+            self.deadlines.schedule(peer.due, key.slot());
         }
     }
 
-    /// A slot's entry in the queue has come up: ends the connection there if it is due, or else queues it anew.
+    /// A slot has come up in the queue: ends the connection there if it is due, or else queues it anew.
     pub(super) fn look_at(&mut self, now: Now, slot: u32) {
-        let queued = &mut self.queued[slot as usize];
-        if !queued.is_past(now) {
-            // Another entry of the same slot stands for an earlier time that was set meanwhile, and has come up.
-            return;
-        }
-        *queued = Due::NEVER;
         let Some(key) = self.peers.key_in(slot) else {
             return;
         };
         let peer = self.peers.get(key).expect("its key was found");
-        if peer.due.is_past(now) {
+        if peer.due.is_past(now.monotonic_ms) {
             self.time_out(now, key);
         } else {
             self.queue_deadline(key);
@@ -230,20 +190,6 @@ mod tests {
     #[test]
     fn what_is_known_of_a_parked_connection_is_small() {
         assert_eq!(SideTable::<Peer, Connection>::SLOT_BYTES, 32);
-    }
-
-    #[test]
-    fn a_deadline_is_never_early_and_a_step_late_at_most() {
-        for ms in [0, 1, 127, 128, 129, 1_000_000] {
-            let due = Due::at(ms);
-            assert!((ms..ms + STEP_MS).contains(&due.ms()), "{ms}");
-        }
-        assert_eq!(Due::at(u64::MAX), Due::NEVER);
-        let end_of_time = Now {
-            monotonic_ms: u64::MAX,
-            unix_ms: 0,
-        };
-        assert!(!Due::NEVER.is_past(end_of_time));
     }
 
     /// The beginnings of what is sent at a time of the monotonic clock, once `input` has come and what is due has ended.

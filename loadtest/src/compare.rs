@@ -17,6 +17,7 @@ use crate::machine;
 use crate::options::{CompareOptions, Options};
 use crate::page::Page;
 use crate::plot::{Line, Plot};
+use crate::progress::say;
 use crate::report::{self, Outcome};
 use crate::scenarios::{METRICS, Scenario, scenarios};
 use crate::server_stats::Process;
@@ -47,7 +48,9 @@ pub(crate) fn run(options: &CompareOptions) -> Result<Compared, Error> {
             Some(launch) => contenders.push((contender, launch)),
             None => {
                 let (name, how) = (contender.name(), contender.how_to_get());
-                eprintln!("{name} is not here, and left out; to get it: {how}");
+                say(format_args!(
+                    "{name} is not here, and left out; to get it: {how}"
+                ));
             }
         }
     }
@@ -86,7 +89,10 @@ impl Comparison<'_> {
                 continue;
             }
             let (name, of) = (contender.name(), self.options.repetitions);
-            eprintln!("-- {repetition} of {of}: {name}, {}", scenario.words);
+            say(format_args!(
+                "-- {repetition} of {of}: {name}, {}",
+                scenario.words
+            ));
             let outcome = measure(*contender, launch, scenario, self.options)?;
             self.take(at, scenario, outcome);
         }
@@ -146,7 +152,9 @@ impl Comparison<'_> {
         let at = self.contenders.len();
         for (batch, metric) in [(1, "send_1"), (8, "send_8"), (64, "send_64")] {
             let of = self.options.repetitions;
-            eprintln!("-- {repetition} of {of}: {BARE} in batches of {batch}");
+            say(format_args!(
+                "-- {repetition} of {of}: {BARE} in batches of {batch}"
+            ));
             let dir = tempfile::tempdir().map_err(Error::io("make a temporary folder"))?;
             let time = self.options.seconds;
             let rows = sqlite::rows_per_second(dir.path(), batch, time, self.pin)?;

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::http::Target;
 use crate::interrupt::{self, Ending};
 use crate::nchan::{self, Configuration};
+use crate::progress::say;
 
 /// How long the server may take to end after SIGTERM; its own drain is bounded to ten seconds.
 const ENDING_MAX: Duration = Duration::from_secs(20);
@@ -210,7 +211,7 @@ fn terminate(child: &mut Child) -> Result<ExitStatus, Error> {
 impl Ending for Running {
     fn end(&self) {
         if let Err(e) = self.stop() {
-            eprintln!("loiter-loadtest: {e}");
+            say(format_args!("loiter-loadtest: {e}"));
         }
     }
 }

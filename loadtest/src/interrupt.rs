@@ -12,6 +12,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::error::Error;
+use crate::progress::say;
 
 /// Something that has to be ended.
 pub(crate) trait Ending: Send + Sync {
@@ -49,7 +50,7 @@ fn wait(mut signals: Signals) {
         return;
     };
     INTERRUPTED.store(true, Ordering::SeqCst);
-    eprintln!("loiter-loadtest: interrupted, ending what was started");
+    say("loiter-loadtest: interrupted, ending what was started");
     // The lock is not held while something ends: it may be ending already, elsewhere.
     let endings = ENDINGS
         .lock()

@@ -60,7 +60,7 @@ mod told;
 mod worker;
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
@@ -73,6 +73,7 @@ use crate::error::Error;
 use crate::host::Launch;
 use crate::options::{Command, CompareOptions, Options, OutputOptions, ServerOptions};
 use crate::page::Page;
+use crate::progress::say;
 use crate::report::Outcome;
 use crate::server_stats::Process;
 use crate::subject::Subject;
@@ -105,7 +106,7 @@ fn ended(result: Result<(), Error>) -> ExitCode {
             thread::park();
         },
         Err(e) => {
-            eprintln!("loiter-loadtest: {e}");
+            say(format_args!("loiter-loadtest: {e}"));
             ExitCode::FAILURE
         }
     }
@@ -205,9 +206,7 @@ fn subject(server: &ServerOptions, process: Option<Process>) -> Result<Subject, 
         });
     }
     if machine::is_in_memory(&std::env::temp_dir()) {
-        eprintln!(
-            "the temporary folder is in memory: messages are not durable; TMPDIR names another"
-        );
+        say("the temporary folder is in memory: messages are not durable; TMPDIR names another");
     }
     let program = server.server.clone().unwrap_or_else(host::beside);
     let host = Launch::loiter(program, &server.server_args, server.pin).start()?;
@@ -237,7 +236,6 @@ fn measure(command: &Command, subject: &Subject) -> Result<Outcome, Error> {
 }
 
 fn finish(outcome: &Outcome, mut files: Files) -> ExitCode {
-    print!("{}", outcome.table());
     let clean = outcome.tally.is_clean();
     let options: Vec<String> = std::env::args().skip(1).collect();
     let figures = json!({
@@ -248,16 +246,24 @@ fn finish(outcome: &Outcome, mut files: Files) -> ExitCode {
         "plots": outcome.plots.iter().map(plot::Plot::to_json).collect::<Vec<_>>(),
     });
     let page = Page::of(&options, outcome).html();
-    concluded(
-        files.write(&format!("{figures:#}"), &page, ""),
-        &outcome.tally,
-    )
+    let written = files.write(&format!("{figures:#}"), &page, "");
+    concluded(written.and(shown(&outcome.table())), &outcome.tally)
+}
+
+/// Shows the table. To want no more of it, as `head` does, is no failure.
+fn shown(table: &str) -> Result<(), Error> {
+    let mut stdout = io::stdout();
+    let written = stdout.write_all(table.as_bytes());
+    match written.and_then(|()| stdout.flush()) {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(Error::io("show the figures")),
+    }
 }
 
 /// Says what went wrong, of which the exit status tells whether it was anything.
 fn concluded(written: Result<(), Error>, tally: &Tally) -> ExitCode {
     for example in &tally.examples {
-        eprintln!("loiter-loadtest: {example}");
+        say(format_args!("loiter-loadtest: {example}"));
     }
     match written {
         Err(e) => ended(Err(e)),
@@ -274,12 +280,12 @@ fn compare(options: &CompareOptions) -> ExitCode {
         Ok(compared) => compared,
         Err(e) => return ended(Err(e)),
     };
-    print!("{}", compared.table());
     let words: Vec<String> = std::env::args().skip(1).collect();
     let command = format!("loiter-loadtest {}", words.join(" "));
     let json = format!("{:#}", compared.to_json());
     let (html, markdown) = (compared.html(&command), compared.markdown(&command));
-    concluded(files.write(&json, &html, &markdown), &compared.tally)
+    let written = files.write(&json, &html, &markdown);
+    concluded(written.and(shown(&compared.table())), &compared.tally)
 }
 
 #[cfg(test)]

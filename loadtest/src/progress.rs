@@ -1,9 +1,15 @@
 //! What happens now, on standard error: a bar on a terminal, one line for each phase elsewhere.
 
-use std::io::{self, IsTerminal};
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write as _};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// A line on standard error. Where nobody reads it any more, a run goes on.
+pub(crate) fn say(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
 
 /// One phase of a run.
 pub(crate) struct Phase {
@@ -15,7 +21,7 @@ impl Phase {
     pub(crate) fn start(what: impl Into<String>, total: u64) -> Self {
         let what = what.into();
         if !io::stderr().is_terminal() {
-            eprintln!("{what} …");
+            say(format_args!("{what} …"));
             return Self {
                 bar: ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden()),
             };

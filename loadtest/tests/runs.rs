@@ -117,3 +117,22 @@ fn whoever_is_not_there_is_named() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("Connection refused"), "{said}");
 }
+
+#[test]
+fn figures_are_written_though_nobody_reads_the_table() {
+    let floor = Floor::start();
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("a.json");
+    let mut run = Command::new(env!("CARGO_BIN_EXE_loiter-loadtest"))
+        .args(["rps", "--connections", "1", "--seconds", "1"])
+        .args(["--dialect", "floor", "--url", &floor.url, "--json"])
+        .arg(&json)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop((run.stdout.take(), run.stderr.take()));
+    assert_eq!(run.wait().unwrap().code(), Some(0));
+    let figures: Value = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
+    assert_eq!(figures["clean"], true);
+}

@@ -32,6 +32,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::crew;
 use crate::error::Error;
+use crate::progress::say;
 use answers::Answers;
 use request::Call;
 use sockets::Sockets;
@@ -169,7 +170,7 @@ impl Floor {
             }
         };
         if ran_out && !self.newcomers_wait {
-            eprintln!("loiter-loadtest: no more files; newcomers wait until some are free");
+            say("loiter-loadtest: no more files; newcomers wait until some are free");
         }
         self.newcomers_wait = ran_out;
         Ok(())

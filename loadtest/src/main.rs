@@ -61,6 +61,7 @@ mod worker;
 
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
@@ -136,11 +137,32 @@ impl Files {
             });
             file.transpose()
         };
-        Ok(Self {
+        let files = Self {
             json: create("json", &output.json)?,
             html: create("html", &output.html)?,
             markdown: create("markdown", markdown)?,
-        })
+        };
+        match files.are_distinct() {
+            true => Ok(files),
+            false => {
+                Err("the results need files of their own, and two of them name the same".into())
+            }
+        }
+    }
+
+    /// Whether no two are the same. A device may take several: what matters is that none overwrites another.
+    fn are_distinct(&self) -> bool {
+        let files = [&self.json, &self.html, &self.markdown];
+        let files = files
+            .into_iter()
+            .flatten()
+            .filter_map(|file| file.metadata().ok());
+        let files = files.filter(|found| found.is_file());
+        let mut ids: Vec<(u64, u64)> = files.map(|found| (found.dev(), found.ino())).collect();
+        let all = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.len() == all
     }
 
     fn write(&mut self, json: &str, html: &str, markdown: &str) -> Result<(), Error> {
@@ -303,6 +325,8 @@ mod tests {
         assert!(prepare(&server).is_ok());
         server.output.json = Some(dir.path().to_owned());
         assert!(prepare(&server).err().unwrap().contains("--json"));
+        server.output.json = server.output.html.clone();
+        assert!(prepare(&server).err().unwrap().contains("the same"));
         server.output.json = None;
         server.strace = true;
         assert!(prepare(&server).err().unwrap().contains("--strace"));

@@ -120,6 +120,19 @@ impl<W: Work> Askers<W> {
         self.pace == Pace::Closed
     }
 
+    /// What has no answer at the end: what was asked, and what had its start on the schedule before `end_ns` and found no connection free. Who
+    /// did not hear of the latter would take the latencies of the rest for those of all.
+    fn count_missing(&mut self, end_ns: u64) {
+        let missing = self.waiting;
+        let what = || format!("{missing} requests are without an answer");
+        self.found.tally.missing(missing, what);
+        if let Pace::Open { period_ns } = self.pace {
+            let missing = end_ns.saturating_sub(self.next_ns).div_ceil(period_ns);
+            let what = || format!("{missing} requests of the schedule were never asked");
+            self.found.tally.missing(missing, what);
+        }
+    }
+
     fn no_longer_waiting(&mut self, at: usize) -> u64 {
         let start_ns = std::mem::take(&mut self.start_ns[at]);
         self.waiting -= u64::from(start_ns != 0);
@@ -226,9 +239,7 @@ pub(crate) fn drive<W: Work>(
         let overdue = now_ns > end_ns.saturating_add(nanos(patience));
         if overdue || (askers.over && wait.is_none() && askers.waiting == 0) {
             askers.found.took = took;
-            let missing = askers.waiting;
-            let what = || format!("{missing} requests are without an answer");
-            askers.found.tally.missing(missing, what);
+            askers.count_missing(end_ns);
             return Ok(());
         }
         turn(swarm, wait.unwrap_or(TURN).min(TURN))?;
@@ -327,6 +338,19 @@ mod tests {
         askers.request(0, &mut Vec::new());
         assert_eq!(askers.answered(0, &answer(200), 1_500), Next::Rest);
         assert_eq!(askers.found.latencies.max(), 1_000);
+    }
+
+    #[test]
+    fn what_the_schedule_had_and_nobody_asked_is_missing() {
+        let mut askers = Askers::new(Counting(0), Pace::of(Some(1000)), 1, false);
+        askers.next_ns = 5_000_000;
+        askers.request(0, &mut Vec::new());
+        askers.next_ns += 1_000_000;
+        askers.count_missing(9_000_001);
+        assert_eq!(askers.found.tally.missing, 1 + 4);
+        let mut askers = Askers::new(Counting(0), Pace::Closed, 1, false);
+        askers.count_missing(u64::MAX);
+        assert!(askers.found.tally.is_clean());
     }
 
     #[test]

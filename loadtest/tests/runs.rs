@@ -1,10 +1,11 @@
 //! The built program measuring its own floor: each subcommand runs, writes what it was told to, and ends as it has to.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::thread;
 
 use serde_json::Value;
 
@@ -135,4 +136,39 @@ fn figures_are_written_though_nobody_reads_the_table() {
     assert_eq!(run.wait().unwrap().code(), Some(0));
     let figures: Value = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
     assert_eq!(figures["clean"], true);
+}
+
+/// One that closes each connection behind its second answer: what the schedule had for it can no longer be asked.
+#[test]
+fn a_schedule_that_is_not_kept_fails_the_run() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            for _ in 0..2 {
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n[1]");
+            }
+        }
+    });
+    let output = Command::new(env!("CARGO_BIN_EXE_loiter-loadtest"))
+        .args([
+            "rps",
+            "--connections",
+            "1",
+            "--seconds",
+            "1",
+            "--rate",
+            "50",
+        ])
+        .args(["--dialect", "nchan", "--patience", "1", "--url", &url])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("49 requests of the schedule were never asked"),
+        "{said}"
+    );
+    assert_eq!(output.status.code(), Some(1));
 }

@@ -60,7 +60,8 @@ impl Launch {
             .map(str::to_owned)
             .to_vec();
         for (option, value) in [("--log", "warn"), ("--password-iterations", "1000")] {
-            if !args.iter().any(|arg| arg.starts_with(option)) {
+            let name = |arg: &str| arg.split('=').next() == Some(option);
+            if !args.iter().any(|arg| name(arg)) {
                 all.extend([option.to_owned(), value.to_owned()]);
             }
         }
@@ -280,5 +281,7 @@ mod tests {
             "{line}"
         );
         assert!(!line.contains("--log warn"));
+        let launch = Launch::loiter("x".into(), &["--login-attempts=0".to_owned()], false);
+        assert!(launch.args.join(" ").contains("--log warn"));
     }
 }

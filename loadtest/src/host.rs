@@ -3,7 +3,7 @@
 use std::env;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -77,13 +77,34 @@ impl Launch {
     /// Starts it and waits until it listens.
     pub(crate) fn start(&self) -> Result<Host, Error> {
         interrupt::listen()?;
-        let dir = tempfile::Builder::new()
-            .prefix("loiter-loadtest-")
-            .tempdir();
-        let dir = dir.map_err(Error::io("make a temporary folder"))?;
-        let configured = self.nginx.as_ref().map(|nginx| nginx.write(dir.path()));
-        let configured = configured.transpose()?;
-        let path = dir.path().to_string_lossy().into_owned();
+        let (mut pid, mut output, mut configured) = (0, None, None);
+        let inner = interrupt::started(|| {
+            let dir = tempfile::Builder::new()
+                .prefix("loiter-loadtest-")
+                .tempdir();
+            let dir = dir.map_err(Error::io("make a temporary folder"))?;
+            let nginx = self.nginx.as_ref().map(|nginx| nginx.write(dir.path()));
+            configured = nginx.transpose()?;
+            let mut child = self.spawn(dir.path())?;
+            (pid, output) = (child.id(), child.stdout.take());
+            Ok(Running(Mutex::new(Some((child, dir)))))
+        })?;
+        let found = match configured {
+            Some(address) => nchan::serving(pid, address, || inner.died().is_some()),
+            None => output.and_then(listening).map(|target| (target, pid)),
+        };
+        let Some((target, pid)) = found else {
+            let shown = self.program.display();
+            let ended = inner.stop()?;
+            let ended = ended.map_or(String::new(), |status| format!(" ({status})"));
+            let what = format!("{shown} did not begin to listen{ended}");
+            return Err(Error::Host(what));
+        };
+        Ok(Host { inner, target, pid })
+    }
+
+    fn spawn(&self, dir: &Path) -> Result<Child, Error> {
+        let path = dir.to_string_lossy();
         let args = self.args.iter().map(|arg| arg.replace("{dir}", &path));
         let mut command = Command::new(&self.program);
         command
@@ -95,26 +116,12 @@ impl Launch {
             // A child has its parent's CPU, from its first thread on.
             run_on(SERVER_CPU)?;
         }
-        let shown = self.program.display();
         let child = command.spawn();
         if self.pin {
             run_on(GENERATOR_CPU)?;
         }
-        let mut child = child.map_err(Error::io(format!("start {shown}")))?;
-        let (pid, output) = (child.id(), child.stdout.take());
-        let inner = Arc::new(Running(Mutex::new(Some((child, dir)))));
-        interrupt::ends(inner.clone());
-        let found = match configured {
-            Some(address) => nchan::serving(pid, address, || inner.died().is_some()),
-            None => output.and_then(listening).map(|target| (target, pid)),
-        };
-        let Some((target, pid)) = found else {
-            let ended = inner.stop()?;
-            let ended = ended.map_or(String::new(), |status| format!(" ({status})"));
-            let what = format!("{shown} did not begin to listen{ended}");
-            return Err(Error::Host(what));
-        };
-        Ok(Host { inner, target, pid })
+        let shown = self.program.display();
+        child.map_err(Error::io(format!("start {shown}")))
     }
 }
 

@@ -24,11 +24,20 @@ static STARTED: Once = Once::new();
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 static ENDINGS: Mutex<Vec<Weak<dyn Ending>>> = Mutex::new(Vec::new());
 
-/// Remembers what has to be ended when a signal comes.
-pub(crate) fn ends(what: Arc<dyn Ending>) {
+/// Starts something that has to be ended when a signal comes. One that comes meanwhile waits until it is remembered, and behind one
+/// nothing is started: else it would outlive this program.
+pub(crate) fn started<T: Ending + 'static>(
+    start: impl FnOnce() -> Result<T, Error>,
+) -> Result<Arc<T>, Error> {
     let mut endings = ENDINGS.lock().unwrap_or_else(PoisonError::into_inner);
+    if has_come() {
+        return Err(Error::Host("interrupted".into()));
+    }
+    let what = Arc::new(start()?);
+    let ending: Arc<dyn Ending> = what.clone();
     endings.retain(|ending| ending.strong_count() > 0);
-    endings.push(Arc::downgrade(&what));
+    endings.push(Arc::downgrade(&ending));
+    Ok(what)
 }
 
 /// Begins to listen for signals.
@@ -65,4 +74,32 @@ fn wait(mut signals: Signals) {
 /// Whether a signal has come. What fails then fails because of it.
 pub(crate) fn has_come() -> bool {
     INTERRUPTED.load(Ordering::SeqCst)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl Ending for Nothing {
+        fn end(&self) {}
+    }
+
+    #[test]
+    fn a_signal_waits_until_what_is_being_started_is_remembered() {
+        let nothing = started(|| {
+            assert!(ENDINGS.try_lock().is_err());
+            Ok(Nothing)
+        });
+        let nothing: Weak<dyn Ending> = Arc::downgrade(&nothing.unwrap()) as Weak<dyn Ending>;
+        let endings = ENDINGS.lock().unwrap_or_else(PoisonError::into_inner);
+        assert!(endings.iter().any(|ending| ending.ptr_eq(&nothing)));
+    }
+
+    #[test]
+    fn what_fails_to_start_is_not_remembered() {
+        let failed = started(|| Err::<Nothing, _>(Error::Host("no".into())));
+        assert_eq!(failed.err().unwrap().to_string(), "no");
+    }
 }

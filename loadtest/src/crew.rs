@@ -21,6 +21,8 @@ use crate::told::{self, Told};
 const SPARE_FILES: u64 = 32;
 /// How long the workers may be silent while they open connections.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// Processes, at most: each takes some megabytes, and this program three files for it.
+const WORKERS_MAX: u64 = 1024;
 /// Connections on their way at a time, of all workers together. A server's backlog is 4096 where the system allows it,
 /// and on a system that does not, 128 is what it may be: but there a drop costs a retry and nothing else.
 const IN_FLIGHT: u64 = 1024;
@@ -60,12 +62,18 @@ pub(crate) fn raise_file_limit() -> u64 {
 }
 
 /// `whole` cut into one plan for each of `processes` workers, or as many more as `files` open files each ask for.
-fn share(whole: &Plan, processes: u64, files: u64) -> Vec<Plan> {
+fn share(whole: &Plan, processes: u64, files: u64) -> Result<Vec<Plan>, Error> {
     let each_max = files.saturating_sub(SPARE_FILES).max(1);
     let workers = processes
         .max(whole.polls.div_ceil(each_max))
         .min(whole.polls.max(1));
-    (0..workers)
+    if workers > WORKERS_MAX {
+        let polls = whole.polls;
+        return Err(Error::Unavailable(format!(
+            "{polls} polls need {workers} processes with {files} open files each, and {WORKERS_MAX} is the most"
+        )));
+    }
+    let plans = (0..workers)
         .map(|worker| {
             let from = whole.polls * worker / workers;
             let to = whole.polls * (worker + 1) / workers;
@@ -82,7 +90,8 @@ fn share(whole: &Plan, processes: u64, files: u64) -> Vec<Plan> {
                 ..whole.clone()
             }
         })
-        .collect()
+        .collect();
+    Ok(plans)
 }
 
 impl Crew {
@@ -94,7 +103,7 @@ impl Crew {
             heard,
             greetings: latencies(),
         };
-        for plan in share(whole, processes, raise_file_limit()) {
+        for plan in share(whole, processes, raise_file_limit())? {
             crew.hire(&plan, send.clone())?;
         }
         Ok(crew)
@@ -297,7 +306,7 @@ mod tests {
     fn polls_are_shared_out_without_rest() {
         let mut whole = plan();
         (whole.first, whole.polls) = (0, 100_001);
-        let parts = share(&whole, 1, 20_000);
+        let parts = share(&whole, 1, 20_000).unwrap();
         assert_eq!(parts.len(), 6);
         let mut next = 0;
         for part in &parts {
@@ -306,9 +315,17 @@ mod tests {
             next += part.polls;
         }
         assert_eq!(next, whole.polls);
-        assert_eq!(share(&whole, 8, 1 << 20).len(), 8);
+        assert_eq!(share(&whole, 8, 1 << 20).unwrap().len(), 8);
         whole.polls = 2;
-        assert_eq!(share(&whole, 8, 1 << 20).len(), 2);
+        assert_eq!(share(&whole, 8, 1 << 20).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn more_polls_than_processes_can_hold_are_refused() {
+        let mut whole = plan();
+        whole.polls = 4_000_000_000;
+        let refused = share(&whole, 1, 20_000).unwrap_err().to_string();
+        assert!(refused.contains("need 200321 processes"), "{refused}");
     }
 
     #[test]

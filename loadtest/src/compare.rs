@@ -13,6 +13,7 @@ use crate::bars;
 use crate::contenders::{CONTENDERS, Contender};
 use crate::error::Error;
 use crate::host::{self, Launch};
+use crate::interrupt;
 use crate::machine;
 use crate::options::{CompareOptions, Options};
 use crate::page::Page;
@@ -66,19 +67,30 @@ pub(crate) fn run(options: &CompareOptions) -> Result<Compared, Error> {
     };
     let mut scenarios = scenarios(options);
     scenarios.retain(|scenario| scenario.is_named_in(&options.only));
-    let with_bare = scenarios.iter().any(|scenario| scenario.disk);
-    for repetition in 1..=options.repetitions {
-        for scenario in &scenarios {
-            comparison.go_around(scenario, repetition)?;
+    match comparison.all(&scenarios) {
+        // Minutes of measuring are not thrown away for one that failed.
+        Err(e) if !interrupt::has_come() && !comparison.standing.is_empty() => {
+            comparison.tally.unexpected(|| format!("ended early: {e}"));
         }
-        if with_bare {
-            comparison.bare(repetition)?;
-        }
+        other => other?,
     }
     Ok(comparison.compared(&scenarios))
 }
 
 impl Comparison<'_> {
+    fn all(&mut self, scenarios: &[Scenario]) -> Result<(), Error> {
+        let with_bare = scenarios.iter().any(|scenario| scenario.disk);
+        for repetition in 1..=self.options.repetitions {
+            for scenario in scenarios {
+                self.go_around(scenario, repetition)?;
+            }
+            if with_bare {
+                self.bare(repetition)?;
+            }
+        }
+        Ok(())
+    }
+
     /// One measurement of everybody.
     fn go_around(&mut self, scenario: &Scenario, repetition: u64) -> Result<(), Error> {
         let count = self.contenders.len();
@@ -93,7 +105,8 @@ impl Comparison<'_> {
                 "-- {repetition} of {of}: {name}, {}",
                 scenario.words
             ));
-            let outcome = measure(*contender, launch, scenario, self.options)?;
+            let outcome = measure(*contender, launch, scenario, self.options);
+            let outcome = outcome.map_err(|e| Error::Host(format!("{name}: {e}")))?;
             self.take(at, scenario, outcome);
         }
         Ok(())

@@ -50,6 +50,12 @@ impl Standing {
         }
     }
 
+    /// Whether there is no sample yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        let mut samples = self.rows.iter().flat_map(|(_, samples)| samples);
+        samples.all(Vec::is_empty)
+    }
+
     /// Adds a sample.
     pub(crate) fn add(&mut self, metric: &str, contender: usize, value: f64) {
         if let Some((_, samples)) = self.rows.iter_mut().find(|(m, _)| m.name == metric) {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
@@ -171,4 +172,51 @@ fn a_schedule_that_is_not_kept_fails_the_run() {
         "{said}"
     );
     assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_comparison_that_breaks_off_keeps_what_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, json) = (folder.path().join("server"), folder.path().join("a.json"));
+    let floor = env!("CARGO_BIN_EXE_loiter-loadtest");
+    let script =
+        format!("#!/bin/sh\n[ \"$1\" = --version ] || exec '{floor}' floor --listen 127.0.0.1:0\n");
+    fs::write(&server, script).unwrap();
+    fs::set_permissions(&server, fs::Permissions::from_mode(0o755)).unwrap();
+    let compare = |server: &Path| {
+        Command::new(floor)
+            .args([
+                "compare",
+                "--only",
+                "rps",
+                "--seconds",
+                "1",
+                "--repetitions",
+                "1",
+            ])
+            .args(["--axum", "/nowhere/axum", "--server"])
+            .arg(server)
+            .arg("--json")
+            .arg(&json)
+            .output()
+            .unwrap()
+    };
+    let output = compare(&server);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("ended early: axum: start /nowhere/axum"),
+        "{said}"
+    );
+    let figures: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    assert_eq!(figures["faults"]["unexpected"], 1);
+    let rate = figures["metrics"].as_array().unwrap().iter();
+    let mut rate = rate.filter(|metric| metric["name"] == "get_rate");
+    let samples = &rate.next().unwrap()["of"]["loiter"]["samples"];
+    assert_eq!(samples.as_array().map(Vec::len), Some(1), "{figures:#}");
+
+    // Where nothing was measured there is nothing to keep.
+    let output = compare(Path::new("/nowhere/loiter"));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty());
 }

@@ -62,7 +62,19 @@ impl Place {
     };
 }
 
+/// Slots that there is room for from the start in a queue for very many, 384 KiB: as with a large arena (see `arena`), so
+/// much comes from the system by pages, which cost nothing before they are used and leave no hole when it grows.
+const LARGE: usize = 1 << 15;
+
 impl Deadlines {
+    /// An empty queue for a table that may come to hold very many slots.
+    pub fn large() -> Self {
+        Self {
+            places: Vec::with_capacity(LARGE),
+            ..Self::default()
+        }
+    }
+
     /// Makes sure that a slot comes up when it is due, or before. O(1) where it does already, O(log r) for r different
     /// steps where it does not.
     pub fn schedule(&mut self, due: Due, slot: u32) {

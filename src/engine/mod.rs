@@ -111,7 +111,7 @@ impl Engine {
             renderer: Renderer::new(config),
             peers: SideTable::large(),
             partials: HashMap::new(),
-            deadlines: Deadlines::default(),
+            deadlines: Deadlines::large(),
             draining: None,
             is_draining: false,
             outputs: VecDeque::new(),

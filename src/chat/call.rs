@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::gathering::PollsToEnd;
 use crate::job::{Fault, Whom};
 use crate::model::{ChatroomId, Secret, User, UserId, Username};
 
@@ -51,6 +52,8 @@ pub enum SessionCall {
         /// Where.
         chatroom: ChatroomId,
     },
+    /// End this session's polls at this loop, for a caller at another.
+    EndForAnother(PollsToEnd),
     /// Say something.
     Send {
         /// Where.
@@ -74,6 +77,13 @@ pub enum SessionCall {
     },
     /// A call with a wrong parameter: refused, but not before its session is known to be good.
     Refused(BadParameter),
+}
+
+impl SessionCall {
+    /// Whether it must not pass by polls that came before it.
+    pub(super) fn ends_polls(&self) -> bool {
+        matches!(self, Self::EndPolls { .. } | Self::EndForAnother(_))
+    }
 }
 
 /// What was wrong with a parameter: a whole sentence that names it and what is allowed.

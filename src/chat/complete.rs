@@ -250,7 +250,7 @@ impl Chat {
                     self.wake(key);
                 }
                 for polls in loading.endings {
-                    self.end_for_another(polls);
+                    self.end_parked(polls);
                 }
             }
             Err(fault) => self.load_failed(key, *loading, fault),

@@ -1,8 +1,8 @@
 //! An endpoll where the session's polls may be parked at several event loops.
 //!
 //! The loop that is asked ends its own polls as ever (`serve`), and tells the others to end theirs; each tells back how
-//! many there were, and when all have told the caller is answered. So every poll that anybody can have known to be
-//! parked when they asked has ended by then.
+//! many there were, and when all have told the caller is answered. So every poll that a loop had read before it was told
+//! has ended by then, those too that were still waiting for what they needed to park.
 //!
 //! Each loop gives its polls its own list, not the caller's: a poll may have come after a message that the caller's
 //! loop had not taken in yet, and must not be taken back behind it. A loop whose list is not here loads it first. If
@@ -11,13 +11,14 @@
 use std::sync::Arc;
 
 use super::Chat;
-use super::call::Reply;
+use super::call::{Reply, SessionCall};
 use super::chatrooms::{Chatroom, ChatroomKey, Load};
+use super::held::Waiting;
 use super::notice::Notice;
 use super::serve::Ending;
 use super::sessions::SessionKey;
 use crate::job::{Audience, Fault};
-use crate::model::{ChatroomId, MessageId, SessionHash, Ticket};
+use crate::model::{ChatroomId, MessageId, Now, SessionHash, Ticket};
 
 /// Polls that another loop asks to end.
 #[derive(Clone, Copy, Debug)]
@@ -97,8 +98,33 @@ impl Chat {
         self.tell(Audience::All, Notice::EndPolls(polls));
     }
 
-    /// Ends polls because another loop asks for it.
-    pub(super) fn end_for_another(&mut self, polls: PollsToEnd) {
+    /// Another loop asks to end polls. Those that came before may still wait for their session or its user to be loaded:
+    /// then so does this, behind them.
+    pub(super) fn end_for_another(&mut self, now: Now, polls: PollsToEnd) {
+        if self.sessions.find(&polls.session).is_none() {
+            return self.tell_ended(polls.caller, Ok(0));
+        }
+        let waiting = Waiting {
+            ticket: polls.caller,
+            session: polls.session,
+            call: SessionCall::EndForAnother(polls),
+            watch: None,
+        };
+        // Nobody here can go away before it is done.
+        let _ = self.begin(now, waiting);
+    }
+
+    /// What another loop has asked for cannot be done.
+    pub(super) fn refuse_to_end(&mut self, polls: &PollsToEnd, fault: Fault) {
+        let ended = match fault {
+            Fault::NoSession => Ok(0),
+            _ => Err(fault),
+        };
+        self.tell_ended(polls.caller, ended);
+    }
+
+    /// Ends the polls that are parked here, once their list is here.
+    pub(super) fn end_parked(&mut self, polls: PollsToEnd) {
         let max = self.settings.recent;
         let Some((session, key)) = self.parked_here(&polls) else {
             return self.tell_ended(polls.caller, Ok(0));

@@ -35,7 +35,7 @@ impl Chat {
         match notice {
             Notice::LogIn(login) => self.log_in(now, login),
             Notice::Answer(ticket, reply) => self.answer(ticket, reply),
-            Notice::EndPolls(polls) => self.end_for_another(polls),
+            Notice::EndPolls(polls) => self.end_for_another(now, polls),
             Notice::PollsEnded { caller, ended } => self.gather(caller, ended),
         }
     }

@@ -27,6 +27,9 @@ const USE_TOLD_SHARE: u64 = 100;
 const USE_TOLD_MS_MIN: u64 = 1_000;
 /// … and at least so often.
 const USE_TOLD_MS_MAX: u64 = 3_600_000;
+/// … and in a short lifetime this share of it: another loop, which asks the store, must not take a session that is in use for
+/// one that has expired.
+const USE_TOLD_SHARE_MAX: u64 = 10;
 
 /// How far a call came.
 enum Step {
@@ -47,6 +50,13 @@ enum Step {
 impl Chat {
     /// Takes a new call as far as it goes.
     pub(super) fn begin(&mut self, now: Now, mut waiting: Waiting) -> Option<HeldKey> {
+        if waiting.call.ends_polls() && !self.again.is_empty() {
+            // Polls that came before it may be among them.
+            let waiting = self.waiting.insert(Box::new(waiting));
+            let key = self.held.insert(Held::Waiting(waiting));
+            self.again.push_back(key);
+            return Some(key);
+        }
         match self.proceed(now, &mut waiting) {
             Step::Done => None,
             Step::Park(session, chatroom) => {
@@ -99,7 +109,15 @@ impl Chat {
             self.held.remove(key);
             let waiting = self.waiting.remove(place).expect("it waits");
             self.unwatch(waiting.watch);
-            self.answer(waiting.ticket, fault.into());
+            self.refuse(&waiting, fault);
+        }
+    }
+
+    /// A call gets nothing but a fault.
+    fn refuse(&mut self, waiting: &Waiting, fault: Fault) {
+        match &waiting.call {
+            SessionCall::EndForAnother(polls) => self.refuse_to_end(polls, fault),
+            _ => self.answer(waiting.ticket, fault.into()),
         }
     }
 
@@ -108,13 +126,24 @@ impl Chat {
         let session = match self.good_session(now, &waiting.session) {
             Ok(session) => session,
             Err(Some(step)) => return step,
-            Err(None) => return self.fail(ticket, Fault::NoSession),
+            Err(None) => {
+                self.refuse(waiting, Fault::NoSession);
+                return Step::Done;
+            }
         };
         let watch = waiting.watch;
         match &mut waiting.call {
             SessionCall::Chatrooms => self.chatrooms_of(ticket, session),
             SessionCall::Poll { chatroom } => self.poll(ticket, session, *chatroom, watch),
             SessionCall::EndPolls { chatroom } => self.end_polls(ticket, session, *chatroom),
+            &mut SessionCall::EndForAnother(polls) => match &self.user_of(session).chatrooms {
+                // So are polls that came before.
+                Chatrooms::Known(_) => {
+                    self.end_parked(polls);
+                    Step::Done
+                }
+                _ => Step::AwaitUser(self.user_key(session)),
+            },
             SessionCall::Refused(refusal) => {
                 let failure = Failure::BadParameter(refusal.clone());
                 self.answer(ticket, Reply::Failed(failure));
@@ -159,8 +188,10 @@ impl Chat {
 
     fn note_use(&mut self, now: Now, key: SessionKey) {
         self.sessions.touch(key, now.unix_ms);
-        let every_ms = (self.settings.session_lifetime_ms / USE_TOLD_SHARE)
-            .clamp(USE_TOLD_MS_MIN, USE_TOLD_MS_MAX);
+        let lifetime_ms = self.settings.session_lifetime_ms;
+        let every_ms = (lifetime_ms / USE_TOLD_SHARE)
+            .clamp(USE_TOLD_MS_MIN, USE_TOLD_MS_MAX)
+            .min(lifetime_ms / USE_TOLD_SHARE_MAX);
         let session = self.sessions.session(key).expect("touched");
         if session.used_ms.saturating_sub(session.told_ms) >= every_ms {
             session.told_ms = session.used_ms;
@@ -398,6 +429,7 @@ fn job_of(ticket: Ticket, session: SessionHash, author: User, call: &mut Session
         SessionCall::Chatrooms
         | SessionCall::Poll { .. }
         | SessionCall::EndPolls { .. }
+        | SessionCall::EndForAnother(_)
         | SessionCall::Refused(_) => unreachable!("answered from the caches"),
     }
 }

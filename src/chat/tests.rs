@@ -57,6 +57,8 @@ struct Loops {
     /// Chatrooms that the store has been asked for, by loop.
     loads: Vec<u16>,
     logins: Vec<Ticket>,
+    /// What the store has yet to say of sessions and users, where it is slow.
+    slow: Option<VecDeque<(u16, Completion)>>,
 }
 
 impl Loops {
@@ -72,6 +74,7 @@ impl Loops {
             told: VecDeque::new(),
             loads: Vec::new(),
             logins: Vec::new(),
+            slow: None,
         }
     }
 
@@ -146,7 +149,24 @@ impl Loops {
         }
     }
 
-    /// Sessions and users are found at once, the rest waits for the test.
+    /// What the store knows of a session or a user.
+    fn found(&mut self, event_loop: u16, completion: Completion) {
+        match &mut self.slow {
+            Some(slow) => slow.push_back((event_loop, completion)),
+            None => self.complete(event_loop, completion),
+        }
+    }
+
+    /// The slow store says all that it has been asked, and what that makes it be asked.
+    fn catch_up(&mut self) {
+        while let Some((event_loop, completion)) =
+            self.slow.as_mut().expect("a slow one").pop_front()
+        {
+            self.complete(event_loop, completion);
+        }
+    }
+
+    /// Sessions and users are found at once, unless the store is slow; the rest waits for the test.
     fn submit(&mut self, event_loop: u16, job: Job) {
         match job {
             Job::FindSession {
@@ -163,7 +183,7 @@ impl Loops {
                     session,
                     found: Ok(Some(row)),
                 };
-                self.complete(event_loop, completion);
+                self.found(event_loop, completion);
             }
             Job::LoadUser { user, .. } => {
                 let completion = Completion::UserLoaded {
@@ -171,7 +191,7 @@ impl Loops {
                     user,
                     chatrooms: Ok(vec![room()]),
                 };
-                self.complete(event_loop, completion);
+                self.found(event_loop, completion);
             }
             Job::LoadChatroom { .. } => self.loads.push(event_loop),
             Job::LogIn { ticket, .. } => {
@@ -361,6 +381,122 @@ fn failed_logins_count_for_all_loops_together() {
         assert_eq!(loops.answered(), [refused]);
     }
     loops.assert_idle();
+}
+
+#[test]
+fn an_endpoll_waits_for_the_polls_that_came_before_it() {
+    for caller in [0, 1] {
+        let mut loops = Loops::new(2, 0);
+        // Warm there.
+        loops.end_polls(0, 1);
+        loops.loaded(0, Ok(1));
+        loops.deliver_all();
+        loops.answered();
+        // Cold here: two polls wait for their session, and then for its user.
+        loops.slow = Some(VecDeque::new());
+        loops.poll(1, 2);
+        loops.poll(1, 3);
+        loops.end_polls(caller, 4);
+        loops.deliver_all();
+        assert_eq!(loops.answered(), []);
+        loops.catch_up();
+        loops.loaded(1, Ok(1));
+        loops.deliver_all();
+        let answers = loops.answered();
+        assert!(answers.contains(&answer(1, 2, "1")), "{answers:?}");
+        assert!(answers.contains(&answer(1, 3, "1")), "{answers:?}");
+        assert_eq!(answers.last(), Some(&answer(caller, 4, "2 ended: 1")));
+        loops.assert_idle();
+    }
+}
+
+#[test]
+fn an_endpoll_passes_by_nobody_who_is_about_to_park() {
+    let mut loops = Loops::new(1, 0);
+    // The chatroom is warm, the session is not.
+    loops.end_polls(0, 1);
+    loops.loaded(0, Ok(1));
+    let forgotten = Completion::LoggedOut {
+        ticket: ticket(9, 0),
+        session: SESSION,
+        done: Ok(()),
+    };
+    loops.complete(0, forgotten);
+    loops.answered();
+    loops.slow = Some(VecDeque::new());
+    loops.poll(0, 2);
+    let asked = loops.slow.as_mut().and_then(VecDeque::pop_front);
+    let (_, session_found) = asked.expect("asked");
+    // Before the poll that waited for it is begun again, the endpoll comes.
+    loops.chats[0].complete(Now::default(), session_found);
+    loops.end_polls(0, 3);
+    loops.catch_up();
+    let wanted = [answer(0, 2, "1"), answer(0, 3, "1 ended: 1")];
+    assert_eq!(loops.answered(), wanted);
+    loops.assert_idle();
+}
+
+#[test]
+fn an_endpoll_of_a_session_that_is_gone_finds_nothing_to_end_elsewhere() {
+    let mut loops = Loops::new(2, 0);
+    loops.end_polls(0, 1);
+    loops.loaded(0, Ok(1));
+    loops.deliver_all();
+    loops.answered();
+    loops.slow = Some(VecDeque::new());
+    loops.poll(1, 2);
+    loops.end_polls(0, 3);
+    loops.deliver_all();
+    let gone = Completion::SessionFound {
+        event_loop: 1,
+        session: SESSION,
+        found: Ok(None),
+    };
+    loops.complete(1, gone);
+    loops.deliver_all();
+    let wanted = [answer(1, 2, "Fault(NoSession)"), answer(0, 3, "0 ended: 1")];
+    assert_eq!(loops.answered(), wanted);
+    loops.assert_idle();
+}
+
+#[test]
+fn the_store_hears_of_a_use_before_another_loop_could_take_the_session_for_expired() {
+    for lifetime_ms in [1_000, 5_000, 60_000] {
+        let config = Config {
+            session_lifetime: std::time::Duration::from_millis(lifetime_ms),
+            ..Config::default()
+        };
+        let mut chat = Chat::new(&config, 0);
+        let row = SessionRow {
+            user: user(),
+            used_unix_ms: 0,
+        };
+        let mut told = 0;
+        for unix_ms in (1..lifetime_ms * 3).step_by(50) {
+            let now = Now {
+                unix_ms,
+                ..Now::default()
+            };
+            let call = Call::InSession(SessionCall::CreateChatroom);
+            chat.call(now, ticket(0, 1), Some(SESSION), call);
+            let found = Completion::SessionFound {
+                event_loop: 0,
+                session: SESSION,
+                found: Ok(Some(row.clone())),
+            };
+            chat.complete(now, found);
+            chat.serve(now, 10);
+            while let Some(output) = chat.next_output() {
+                if let Output::Submit(Job::TouchSessions { used }) = output {
+                    told = used[0].1;
+                }
+            }
+            assert!(
+                unix_ms - told <= lifetime_ms / 5,
+                "{unix_ms}, {told} of {lifetime_ms}"
+            );
+        }
+    }
 }
 
 /// This loop may not know of the last use, which was another's.

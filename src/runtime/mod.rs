@@ -65,6 +65,9 @@ const DESCRIPTORS_RESERVED: u64 = 64;
 /// … and what each loop beyond the first takes: an epoll, a waker, a spare, listeners, and refused newcomers of its own.
 const DESCRIPTORS_EACH: u64 = 40;
 
+/// … and what each worker takes: the database and its log.
+const DESCRIPTORS_OF_WORKER: u64 = 2;
+
 /// Wakes the loop from other threads; listeners count up from 1.
 const WAKER: Token = Token(0);
 
@@ -104,7 +107,9 @@ impl Reactor {
     pub fn bind(config: &Config, refusal: &[u8]) -> Result<Vec<Self>, BindError> {
         let connections_max = match config.max_connections {
             Some(max) => max,
-            None => connections_that_fit(config.loops).map_err(BindError::Reactor)?,
+            None => {
+                connections_that_fit(config.loops, config.workers).map_err(BindError::Reactor)?
+            }
         };
         let places = Places::new(connections_max, config.loops);
         let keepalive = Keepalive::new(config.keepalive);
@@ -415,12 +420,13 @@ fn token(key: ConnectionKey) -> Token {
 
 /// One at least, however tight the limit: a server that takes nobody would be of no use, and running out
 /// of descriptors is survived.
-fn connections_that_fit(loops: usize) -> io::Result<usize> {
+fn connections_that_fit(loops: usize, workers: usize) -> io::Result<usize> {
     let descriptors = rlimit::Resource::NOFILE.get_soft()?;
-    let others = u64::try_from(loops).unwrap_or(u64::MAX).saturating_sub(1);
-    let reserved = others
-        .saturating_mul(DESCRIPTORS_EACH)
-        .saturating_add(DESCRIPTORS_RESERVED);
+    let each =
+        |count: usize, cost| u64::try_from(count).map_or(u64::MAX, |n| n.saturating_mul(cost));
+    let reserved = DESCRIPTORS_RESERVED
+        .saturating_add(each(loops.saturating_sub(1), DESCRIPTORS_EACH))
+        .saturating_add(each(workers, DESCRIPTORS_OF_WORKER));
     let left = descriptors.saturating_sub(reserved).max(1);
     Ok(usize::try_from(left).unwrap_or(usize::MAX))
 }

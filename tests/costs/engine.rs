@@ -82,8 +82,8 @@ const CALL_ALLOCATIONS_MAX: u64 = 3;
 
 #[test]
 fn a_parked_poll_keeps_what_its_slots_take_and_no_buffer() {
-    // Slabs double, so between two powers of two all that is new is in use.
-    const FEW: usize = 8192;
+    // Tables double, so between two powers of two, beyond what they begin with, all that is new is in use.
+    const FEW: usize = 1 << 15;
     const MANY: usize = 2 * FEW;
     let bytes = |polls: usize| {
         let mut warm = None;

@@ -241,8 +241,10 @@ mod tests {
         );
         assert_eq!(bad(|config| config.max_head = 0), Err("max_head"));
         for ms in [4_999, 5_001, 7_201_000] {
-            let mut config = Config::default();
-            config.keepalive = Duration::from_millis(ms);
+            let config = Config {
+                keepalive: Duration::from_millis(ms),
+                ..Config::default()
+            };
             assert_eq!(config.check().unwrap_err().field, "keepalive", "{ms}");
         }
         assert_eq!(

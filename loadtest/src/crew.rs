@@ -48,7 +48,7 @@ enum Word {
     Opening(u64),
     Open(u64, Box<Histogram<u64>>),
     Woken,
-    Count(u64),
+    Count(u64, u64),
     Told(Box<Told>),
 }
 
@@ -155,7 +155,7 @@ impl Crew {
                     live += count;
                 }
                 Word::Woken => self.workers[at].woken = true,
-                Word::Count(_) | Word::Told(_) => {}
+                Word::Count(..) | Word::Told(_) => {}
             }
             progress(self.workers.iter().map(|worker| worker.started).sum());
         }
@@ -176,23 +176,31 @@ impl Crew {
 
     /// Lets every poll that rests ask again; when it returns, all of them have.
     pub(crate) fn again(&mut self) -> Result<(), Error> {
-        self.count_after("again").map(drop)
+        self.counts_after("again").map(drop)
     }
 
     /// Deliveries in this round so far. Every answer that a worker had read when it was asked is followed by its re-poll when this returns.
     pub(crate) fn delivered(&mut self) -> Result<u64, Error> {
-        self.count_after("count")
+        let (delivered, _) = self.counts_after("count")?;
+        Ok(delivered)
     }
 
-    fn count_after(&mut self, word: &str) -> Result<u64, Error> {
+    /// Connections that are not broken, of those whose answers have been read.
+    pub(crate) fn live(&mut self) -> Result<u64, Error> {
+        let (_, live) = self.counts_after("count")?;
+        Ok(live)
+    }
+
+    /// Deliveries in this round, and connections that live.
+    fn counts_after(&mut self, word: &str) -> Result<(u64, u64), Error> {
         for at in 0..self.workers.len() {
             self.say(at, word)?;
         }
-        let (mut sum, mut waiting) = (0, self.workers.len());
+        let (mut sum, mut waiting) = ((0, 0), self.workers.len());
         while waiting > 0 {
             match self.hear(Instant::now() + SILENCE_MAX)? {
-                Some((_, Word::Count(count))) => {
-                    sum += count;
+                Some((_, Word::Count(delivered, live))) => {
+                    sum = (sum.0 + delivered, sum.1 + live);
                     waiting -= 1;
                 }
                 Some((at, Word::Woken)) => self.workers[at].woken = true,
@@ -290,7 +298,10 @@ fn word_of(line: &Value) -> Option<Word> {
             Some(Word::Open(line["live"].as_u64()?, Box::new(greetings)))
         }
         "woken" => Some(Word::Woken),
-        "count" => Some(Word::Count(line["delivered"].as_u64()?)),
+        "count" => Some(Word::Count(
+            line["delivered"].as_u64()?,
+            line["live"].as_u64()?,
+        )),
         "told" => Told::from_json(line).map(|told| Word::Told(Box::new(told))),
         _ => None,
     }
@@ -335,6 +346,8 @@ mod tests {
             panic!("not understood: {open}");
         };
         assert_eq!(greetings.len(), 2);
+        let count = json!({"say": "count", "delivered": 5, "live": 3});
+        assert!(matches!(word_of(&count), Some(Word::Count(5, 3))));
         let told = Told::nothing().to_json();
         assert!(matches!(word_of(&told), Some(Word::Told(_))));
         assert!(word_of(&json!({"say": "else"})).is_none());

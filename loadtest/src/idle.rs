@@ -47,7 +47,10 @@ pub(crate) fn run(subject: &Subject, options: &IdleOptions) -> Result<Outcome, E
     let parked = park(subject, &mut setup, &plan, options.processes)?;
     let parking = parked.ended - started;
     let Parked {
-        mut crew, memory, ..
+        mut crew,
+        live,
+        memory,
+        ..
     } = parked;
     let parked = subject.read()?;
 
@@ -64,7 +67,8 @@ pub(crate) fn run(subject: &Subject, options: &IdleOptions) -> Result<Outcome, E
     report.add("chatrooms", "chatrooms", Figure::Count(options.chatrooms));
     let processes = crew.processes() as u64;
     report.add("processes", "client processes", Figure::Count(processes));
-    let rate = options.polls as f64 / parking.as_secs_f64();
+    report.add("parked", "parked polls", Figure::Count(live));
+    let rate = live as f64 / parking.as_secs_f64();
     report.add("parks_per_second", "parked", Figure::PerSecond(rate));
     crew.leave()?;
     let gone = leaving(subject, &before)?;
@@ -76,7 +80,7 @@ pub(crate) fn run(subject: &Subject, options: &IdleOptions) -> Result<Outcome, E
             woken,
             gone,
         };
-        readings.report(options, &mut report);
+        readings.report(live, options.hold, &mut report);
     }
     report.add("woken", "woken", Figure::Count(told.delivered));
     report.add("waking_ns", "all messages, all wakes", nanos(waking));
@@ -144,13 +148,14 @@ pub(crate) fn leaving(subject: &Subject, before: &Reading) -> Result<Reading, Er
 }
 
 impl Readings {
-    fn report(&self, options: &IdleOptions, report: &mut Report) {
-        self.memory(options.polls, report);
-        self.idleness(options.hold, report);
-        let park_ns = self.parked.cpu_ns_since(&self.before) / options.polls.max(1);
+    /// What each of `polls` that were parked costs: one that was refused must not make the others look cheaper.
+    fn report(&self, polls: u64, hold: Duration, report: &mut Report) {
+        self.memory(polls, report);
+        self.idleness(hold, report);
+        let park_ns = self.parked.cpu_ns_since(&self.before) / polls.max(1);
         let label = "CPU to accept and park one";
         report.add("cpu_per_park_ns", label, Figure::Nanos(park_ns));
-        let wake_ns = self.woken.cpu_ns_since(&self.held) / options.polls.max(1);
+        let wake_ns = self.woken.cpu_ns_since(&self.held) / polls.max(1);
         report.add(
             "cpu_per_wake_ns",
             "CPU for each wake",
@@ -191,7 +196,7 @@ impl Readings {
                 dirty_before,
             ),
         ] {
-            let each = (later as f64 - earlier as f64) / polls as f64;
+            let each = (later as f64 - earlier as f64) / polls.max(1) as f64;
             report.add(key, label, Figure::BytesEach(each));
         }
     }
@@ -218,6 +223,37 @@ impl Readings {
             ),
         ] {
             report.add(key, label, Figure::Count(count));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server_stats::Memory;
+
+    #[test]
+    fn what_was_refused_makes_no_poll_cheaper() {
+        let reading = |bytes: u64| Reading {
+            memory: Memory {
+                pss: bytes,
+                rss: bytes,
+                private_dirty: bytes,
+            },
+            ..Reading::default()
+        };
+        let (before, parked) = (reading(1_000), reading(6_000));
+        let readings = Readings {
+            before,
+            parked,
+            held: parked,
+            woken: parked,
+            gone: before,
+        };
+        for (polls, each) in [(50, 100.0), (1, 5_000.0), (0, 5_000.0)] {
+            let mut report = Report::default();
+            readings.report(polls, Duration::from_secs(1), &mut report);
+            assert_eq!(report.value("private_dirty_per_poll"), Some(each));
         }
     }
 }

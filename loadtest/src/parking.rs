@@ -18,7 +18,7 @@ const SAMPLES: u64 = 50;
 pub(crate) struct Parked {
     /// Those who hold them.
     pub(crate) crew: Crew,
-    /// Connections that live.
+    /// Connections that live once the server has read all polls: those that it refused do not.
     pub(crate) live: u64,
     /// When the server had read all of them.
     pub(crate) ended: Instant,
@@ -44,14 +44,15 @@ pub(crate) fn park(
     sample(0, &mut memory);
     let mut next = 0;
     let mut crew = Crew::start(plan, processes)?;
-    let live = crew.open(|started| {
+    let written = crew.open(|started| {
         phase.at(started);
         if started > next && started < polls {
             next = started + polls / SAMPLES;
             sample(started, &mut memory);
         }
     })?;
-    let ended = settle(subject.target.addr, live, &mut setup.admin)?;
+    let ended = settle(subject.target.addr, written, &mut setup.admin)?;
+    let live = crew.live()?;
     sample(polls, &mut memory);
     Ok(Parked {
         crew,

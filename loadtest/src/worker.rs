@@ -88,8 +88,8 @@ fn work(swarm: &mut Swarm<Pollers>, polls: usize, asked: &Receiver<String>) -> R
                     if word == "again" {
                         again(swarm, polls);
                     }
-                    let delivered = swarm.role().delivered();
-                    say(&json!({"say": "count", "delivered": delivered}))?;
+                    let (delivered, live) = (swarm.role().delivered(), swarm.role().live());
+                    say(&json!({"say": "count", "delivered": delivered, "live": live}))?;
                 }
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => return Ok(()),

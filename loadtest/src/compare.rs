@@ -35,6 +35,7 @@ struct Comparison<'a> {
     options: &'a CompareOptions,
     pin: bool,
     contenders: Vec<(Contender, Launch)>,
+    versions: Vec<String>,
     standing: Standing,
     plots: Vec<Plot>,
     tally: Tally,
@@ -43,10 +44,14 @@ struct Comparison<'a> {
 /// Runs it.
 pub(crate) fn run(options: &CompareOptions) -> Result<Compared, Error> {
     let pin = host::can_pin();
-    let mut contenders = Vec::new();
+    let (mut contenders, mut versions) = (Vec::new(), Vec::new());
     for contender in CONTENDERS {
         match contender.launch(options, pin)? {
-            Some(launch) => contenders.push((contender, launch)),
+            Some(launch) => {
+                let version = contender.version(&launch)?;
+                versions.push(format!("{}: {version}", contender.name()));
+                contenders.push((contender, launch));
+            }
             None => {
                 let (name, how) = (contender.name(), contender.how_to_get());
                 say(format_args!(
@@ -61,6 +66,7 @@ pub(crate) fn run(options: &CompareOptions) -> Result<Compared, Error> {
         options,
         pin,
         contenders,
+        versions,
         standing: Standing::new(names, &METRICS),
         plots: Vec::new(),
         tally: Tally::default(),
@@ -177,10 +183,6 @@ impl Comparison<'_> {
     }
 
     fn compared(self, scenarios: &[Scenario]) -> Compared {
-        let versions = self.contenders.iter();
-        let versions = versions.map(|(contender, launch)| {
-            format!("{}: {}", contender.name(), contender.version(launch))
-        });
         let mut notes = vec![machine::described()];
         notes.push(match self.pin {
             true => "each server on CPU 0, the generator on CPU 1".to_owned(),
@@ -189,7 +191,7 @@ impl Comparison<'_> {
         if machine::is_in_memory(&std::env::temp_dir()) {
             notes.push("the temporary folder is in memory: nothing here was durable".to_owned());
         }
-        notes.extend(versions);
+        notes.extend(self.versions);
         notes.push(format!("SQLite {}", rusqlite::version()));
         Compared {
             repetitions: self.options.repetitions,

@@ -1,12 +1,16 @@
 //! Those who are compared: loiter, the floor, and each peer that is installed here.
 
 use std::env;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use crate::dialect::Dialect;
 use crate::error::Error;
-use crate::host::{self, Launch};
+use crate::host::{self, Launch, STARTING_MAX};
 use crate::nchan;
 use crate::options::CompareOptions;
 
@@ -114,23 +118,51 @@ impl Contender {
         }
     }
 
-    /// What it says its version is.
-    pub(crate) fn version(self, launch: &Launch) -> String {
+    /// What it says its version is. One that hangs over it is an error: as a server it would too.
+    pub(crate) fn version(self, launch: &Launch) -> Result<String, Error> {
         if self == Self::Floor {
-            return format!("loiter-loadtest {}", env!("CARGO_PKG_VERSION"));
+            return Ok(format!("loiter-loadtest {}", env!("CARGO_PKG_VERSION")));
         }
         let option = match self {
             Self::Nchan => "-v",
             _ => "--version",
         };
-        let Ok(output) = Command::new(&launch.program).arg(option).output() else {
-            return "unknown".to_owned();
-        };
-        // nginx says it to standard error.
-        let said = [output.stdout, output.stderr].concat();
-        let text = String::from_utf8_lossy(&said);
-        text.lines().next().unwrap_or("unknown").to_owned()
+        let said = first_line(&launch.program, option, STARTING_MAX)?;
+        Ok(said.unwrap_or_else(|| "unknown".to_owned()))
     }
+}
+
+/// What a program says first when it is asked with `option`; `None` where it cannot be asked or says nothing.
+fn first_line(program: &Path, option: &str, limit: Duration) -> Result<Option<String>, Error> {
+    let mut command = Command::new(program);
+    command
+        .arg(option)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let Ok(mut child) = command.spawn() else {
+        return Ok(None);
+    };
+    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
+    let (send, heard) = mpsc::channel();
+    thread::spawn(move || {
+        let mut said = Vec::new();
+        // What was said before a failure counts too. nginx says it to standard error.
+        let _ = stdout.as_mut().map(|output| output.read_to_end(&mut said));
+        let _ = stderr.as_mut().map(|output| output.read_to_end(&mut said));
+        let _ = send.send(said);
+    });
+    let said = heard.recv_timeout(limit);
+    // It has closed its output or hangs: in both cases it has nothing more to say.
+    let _ = child.kill();
+    child.wait().map_err(Error::io("wait for a version"))?;
+    let Ok(said) = said else {
+        let (shown, limit) = (program.display(), limit.as_secs());
+        let what = format!("{shown} {option} did not end within {limit} s");
+        return Err(Error::Host(what));
+    };
+    let text = String::from_utf8_lossy(&said);
+    Ok(text.lines().next().map(str::to_owned))
 }
 
 /// The one that was named, or the one beside this program, or the one that its own build has left.
@@ -150,6 +182,18 @@ fn axum(options: &CompareOptions) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_that_hangs_over_its_version_is_given_up() {
+        let sleep = Path::new("sleep");
+        let told = first_line(sleep, "1000", Duration::ZERO).unwrap_err();
+        let told = told.to_string();
+        assert_eq!(told, "sleep 1000 did not end within 0 s");
+        let said = first_line(Path::new("echo"), "one", STARTING_MAX);
+        assert_eq!(said.unwrap().as_deref(), Some("one"));
+        let absent = first_line(Path::new("/nowhere/loiter"), "one", STARTING_MAX);
+        assert_eq!(absent.unwrap(), None);
+    }
 
     #[test]
     fn only_what_keeps_messages_has_a_disk() {

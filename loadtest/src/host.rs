@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,8 @@ use crate::interrupt::{self, Ending};
 use crate::nchan::{self, Configuration};
 use crate::progress::say;
 
+/// How long a server may take until it listens, and a program until it has said its version.
+pub(crate) const STARTING_MAX: Duration = Duration::from_secs(30);
 /// How long the server may take to end after SIGTERM; its own drain is bounded to ten seconds.
 const ENDING_MAX: Duration = Duration::from_secs(20);
 const STEP: Duration = Duration::from_millis(10);
@@ -76,6 +78,10 @@ impl Launch {
 
     /// Starts it and waits until it listens.
     pub(crate) fn start(&self) -> Result<Host, Error> {
+        self.start_within(STARTING_MAX)
+    }
+
+    fn start_within(&self, limit: Duration) -> Result<Host, Error> {
         interrupt::listen()?;
         let (mut pid, mut output, mut configured) = (0, None, None);
         let inner = interrupt::started(|| {
@@ -89,15 +95,23 @@ impl Launch {
             (pid, output) = (child.id(), child.stdout.take());
             Ok(Running(Mutex::new(Some((child, dir)))))
         })?;
+        let until = Instant::now() + limit;
         let found = match configured {
-            Some(address) => nchan::serving(pid, address, || inner.died().is_some()),
-            None => output.and_then(listening).map(|target| (target, pid)),
+            Some(address) => nchan::serving(pid, address, until, || inner.died().is_some()),
+            None => output
+                .and_then(|output| listening(output, until))
+                .map(|target| (target, pid)),
         };
         let Some((target, pid)) = found else {
             let shown = self.program.display();
+            let is_late = Instant::now() >= until;
             let ended = inner.stop()?;
-            let ended = ended.map_or(String::new(), |status| format!(" ({status})"));
-            let what = format!("{shown} did not begin to listen{ended}");
+            let how = match ended {
+                _ if is_late => format!(" within {} s", limit.as_secs()),
+                Some(status) => format!(" ({status})"),
+                None => String::new(),
+            };
+            let what = format!("{shown} did not begin to listen{how}");
             return Err(Error::Host(what));
         };
         Ok(Host { inner, target, pid })
@@ -126,16 +140,21 @@ impl Launch {
 }
 
 /// Reads the line that says where the server listens; whatever comes behind it is read and dropped, so that a pipe never fills.
-fn listening(output: ChildStdout) -> Option<Target> {
-    let mut output = BufReader::new(output);
-    let mut line = String::new();
-    output.read_line(&mut line).ok()?;
-    let target = line.trim_end().strip_prefix(LISTENING)?.parse().ok()?;
+/// `None` where another line comes, or none until `until`.
+fn listening(output: ChildStdout, until: Instant) -> Option<Target> {
+    let (send, heard) = mpsc::channel();
     thread::spawn(move || {
+        let mut output = BufReader::new(output);
+        let mut line = String::new();
+        let read = output.read_line(&mut line);
+        // Who no longer waits for the line has given up the server.
+        let _ = read.map(|_| send.send(line));
         let mut chunk = [0; 512];
         while output.read(&mut chunk).is_ok_and(|len| len > 0) {}
     });
-    Some(target)
+    let left = until.saturating_duration_since(Instant::now());
+    let line = heard.recv_timeout(left).ok()?;
+    line.trim_end().strip_prefix(LISTENING)?.parse().ok()
 }
 
 /// Binds the calling thread, and what it starts from now on, to one CPU.
@@ -277,6 +296,17 @@ mod tests {
         let mut absent = launch("");
         absent.program = "/nowhere/loiter".into();
         assert!(absent.start().is_err());
+    }
+
+    #[test]
+    fn a_server_that_says_nothing_is_given_up() {
+        let silent = launch("exec sleep 1000");
+        let told = silent.start_within(Duration::ZERO).err().unwrap();
+        let told = told.to_string();
+        assert!(
+            told.ends_with("did not begin to listen within 0 s"),
+            "{told}"
+        );
     }
 
     #[test]

@@ -15,8 +15,6 @@ use crate::error::Error;
 use crate::host::Launch;
 use crate::http::Target;
 
-/// How long it may take until it listens.
-const STARTING_MAX: Duration = Duration::from_secs(20);
 const STEP: Duration = Duration::from_millis(10);
 const CONF: &str = include_str!("../peers/nginx/nginx.conf.in");
 const MODULE: &str = "ngx_nchan_module.so";
@@ -82,13 +80,13 @@ impl Configuration {
     }
 }
 
-/// Waits until nginx accepts; where, and its worker's process. `None` where it `has_ended` instead, or takes too long.
+/// Waits until nginx accepts; where, and its worker's process. `None` where it `has_ended` instead, or does not until `until`.
 pub(crate) fn serving(
     master: u32,
     address: SocketAddr,
+    until: Instant,
     has_ended: impl Fn() -> bool,
 ) -> Option<(Target, u32)> {
-    let until = Instant::now() + STARTING_MAX;
     while Instant::now() < until && !has_ended() {
         let worker = children(master).ok()?.first().copied();
         if let Some(worker) = worker.filter(|_| TcpStream::connect(address).is_ok()) {
@@ -116,6 +114,7 @@ mod tests {
     use std::io::{Read as _, Write as _};
 
     use super::*;
+    use crate::host::STARTING_MAX;
 
     #[test]
     fn the_template_is_filled_without_rest() {

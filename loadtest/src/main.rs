@@ -20,6 +20,7 @@ mod crew;
 mod dialect;
 mod error;
 mod fanout;
+mod files;
 mod floor;
 mod gets;
 mod host;
@@ -59,10 +60,7 @@ mod tally;
 mod told;
 mod worker;
 
-use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 
@@ -71,8 +69,9 @@ use clap::{CommandFactory as _, Parser as _};
 use serde_json::json;
 
 use crate::error::Error;
+use crate::files::Files;
 use crate::host::Launch;
-use crate::options::{Command, CompareOptions, Options, OutputOptions, ServerOptions};
+use crate::options::{Command, CompareOptions, Options, ServerOptions};
 use crate::page::Page;
 use crate::progress::say;
 use crate::report::Outcome;
@@ -119,69 +118,7 @@ fn refused(why: String) -> ! {
         .exit()
 }
 
-/// The files that the results go to.
-struct Files {
-    json: Option<File>,
-    html: Option<File>,
-    markdown: Option<File>,
-}
-
-impl Files {
-    /// Opens them, so that a mistake shows before the run and not after it.
-    fn create(output: &OutputOptions, markdown: &Option<PathBuf>) -> Result<Self, String> {
-        let create = |name: &str, path: &Option<PathBuf>| {
-            let file = path.as_ref().map(|path| {
-                let shown = path.display();
-                let file = File::create(path);
-                file.map_err(|e| format!("invalid value '{shown}' for '--{name} <FILE>': {e}"))
-            });
-            file.transpose()
-        };
-        let files = Self {
-            json: create("json", &output.json)?,
-            html: create("html", &output.html)?,
-            markdown: create("markdown", markdown)?,
-        };
-        match files.are_distinct() {
-            true => Ok(files),
-            false => {
-                Err("the results need files of their own, and two of them name the same".into())
-            }
-        }
-    }
-
-    /// Whether no two are the same. A device may take several: what matters is that none overwrites another.
-    fn are_distinct(&self) -> bool {
-        let files = [&self.json, &self.html, &self.markdown];
-        let files = files
-            .into_iter()
-            .flatten()
-            .filter_map(|file| file.metadata().ok());
-        let files = files.filter(|found| found.is_file());
-        let mut ids: Vec<(u64, u64)> = files.map(|found| (found.dev(), found.ino())).collect();
-        let all = ids.len();
-        ids.sort_unstable();
-        ids.dedup();
-        ids.len() == all
-    }
-
-    fn write(&mut self, json: &str, html: &str, markdown: &str) -> Result<(), Error> {
-        let files = [
-            (&mut self.json, json),
-            (&mut self.html, html),
-            (&mut self.markdown, markdown),
-        ];
-        for (file, text) in files {
-            if let Some(file) = file {
-                let written = writeln!(file, "{text}");
-                written.map_err(Error::io("write the figures"))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Opens what the options name.
+/// Checks what the options name.
 fn prepare(server: &ServerOptions) -> Result<(Option<Process>, Files), String> {
     let process = server.pid.map(|pid| {
         let process = Process::new(pid);
@@ -193,7 +130,7 @@ fn prepare(server: &ServerOptions) -> Result<(Option<Process>, Files), String> {
     if server.strace && server.url.is_some() && server.pid.is_none() {
         return Err("--strace needs --pid with --url".into());
     }
-    Ok((process.transpose()?, Files::create(&server.output, &None)?))
+    Ok((process.transpose()?, Files::check(&server.output, &None)?))
 }
 
 /// Measures the server that is given, or one that lives as long as the measurement.
@@ -257,7 +194,7 @@ fn measure(command: &Command, subject: &Subject) -> Result<Outcome, Error> {
     }
 }
 
-fn finish(outcome: &Outcome, mut files: Files) -> ExitCode {
+fn finish(outcome: &Outcome, files: Files) -> ExitCode {
     let clean = outcome.tally.is_clean();
     let options: Vec<String> = std::env::args().skip(1).collect();
     let figures = json!({
@@ -295,8 +232,8 @@ fn concluded(written: Result<(), Error>, tally: &Tally) -> ExitCode {
 }
 
 fn compare(options: &CompareOptions) -> ExitCode {
-    let files = Files::create(&options.output, &options.markdown);
-    let mut files = files.unwrap_or_else(|why| refused(why));
+    let files = Files::check(&options.output, &options.markdown);
+    let files = files.unwrap_or_else(|why| refused(why));
     let compared = interrupt::listen().and_then(|()| compare::run(options));
     let compared = match compared {
         Ok(compared) => compared,
@@ -315,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_opened_is_refused_before_the_run() {
+    fn what_cannot_be_written_is_refused_before_the_run() {
         let dir = tempfile::tempdir().unwrap();
         let words = ["x", "fanout", "--url", "http://127.0.0.1:1"];
         let options = Options::try_parse_from(words).unwrap();

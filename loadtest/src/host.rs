@@ -257,6 +257,15 @@ pub(crate) fn beside() -> PathBuf {
         .unwrap_or_else(|| PathBuf::from("loiter"))
 }
 
+/// Whether a program can be started: a path that leads to a file, or a bare name that `PATH` has.
+pub(crate) fn is_here(program: &Path) -> bool {
+    if program.components().count() > 1 {
+        return program.is_file();
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, value_parser};
 
 use crate::dialect::Dialect;
 use crate::floor;
+use crate::host;
 use crate::http::Target;
 
 /// Whole-server measurements for loiter
@@ -94,7 +95,7 @@ pub(crate) struct ServerOptions {
     )]
     pub(crate) dialect: Dialect,
     /// The loiter to start [default: the one beside this program, or else the one in PATH]
-    #[arg(long, value_name = "PATH", conflicts_with = "url")]
+    #[arg(long, value_name = "PATH", value_parser = program, conflicts_with = "url")]
     pub(crate) server: Option<PathBuf>,
     /// An option for the server that is started, as `--server-arg=--recent=1`; may be given several times
     #[arg(
@@ -283,13 +284,13 @@ pub(crate) struct CompareOptions {
     #[arg(long, value_name = "SECONDS", default_value = "4", value_parser = seconds)]
     pub(crate) seconds: Duration,
     /// The loiter to start [default: the one beside this program, or else the one in PATH]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = program)]
     pub(crate) server: Option<PathBuf>,
     /// An option for loiter, as `--server-arg=--loops=1`; may be given several times
     #[arg(long = "server-arg", value_name = "ARG", allow_hyphen_values = true)]
     pub(crate) server_args: Vec<String>,
     /// The axum peer [default: the one beside this program, or the one that its own build has left]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = program)]
     pub(crate) axum: Option<PathBuf>,
     /// How long a message may take to reach everybody before the rest counts as missing
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
@@ -308,6 +309,15 @@ fn many() -> RangedU64ValueParser {
 
 fn few(most: u64) -> RangedU64ValueParser {
     value_parser!(u64).range(1..=most)
+}
+
+/// A file, or a name that `PATH` has.
+fn program(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match host::is_here(&path) {
+        true => Ok(path),
+        false => Err("there is no such program".into()),
+    }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -378,6 +388,18 @@ mod tests {
     }
 
     #[test]
+    fn a_program_is_a_file_or_stands_in_the_path() {
+        for named in ["/bin/sh", "sh"] {
+            assert_eq!(program(named).unwrap(), PathBuf::from(named));
+        }
+        assert!(program("/bin").is_err());
+        let words = ["x", "compare", "--axum", "/nowhere/axum"];
+        let refused = Options::try_parse_from(words).unwrap_err();
+        assert_eq!(refused.exit_code(), 2);
+        assert!(refused.to_string().contains("--axum <PATH>"), "{refused}");
+    }
+
+    #[test]
     fn mistakes_are_refused() {
         for bad in [
             "idle --polls 0",
@@ -388,6 +410,9 @@ mod tests {
             "send --senders 1 --seconds 1.5",
             "rps --rate 0",
             "compare --only idle,swim",
+            "compare --axum /nowhere/axum",
+            "compare --server /nowhere/loiter",
+            "idle --server no-loiter-has-this-name",
         ] {
             let kind = parse(bad).unwrap_err();
             assert!(

@@ -322,7 +322,7 @@ fn program(text: &str) -> Result<PathBuf, String> {
 
 fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<u32>() {
-        Ok(0) | Err(_) => Err("a whole number of seconds, at least 1".into()),
+        Ok(0) | Err(_) => Err(format!("a whole number of seconds, from 1 to {}", u32::MAX)),
         Ok(seconds) => Ok(Duration::from_secs(seconds.into())),
     }
 }
@@ -397,6 +397,13 @@ mod tests {
         let refused = Options::try_parse_from(words).unwrap_err();
         assert_eq!(refused.exit_code(), 2);
         assert!(refused.to_string().contains("--axum <PATH>"), "{refused}");
+    }
+
+    #[test]
+    fn too_long_a_time_is_told_its_bounds() {
+        assert_eq!(seconds("4294967295").unwrap().as_secs(), 4_294_967_295);
+        let refused = seconds("4294967296").unwrap_err();
+        assert_eq!(refused, "a whole number of seconds, from 1 to 4294967295");
     }
 
     #[test]

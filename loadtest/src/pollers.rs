@@ -119,16 +119,17 @@ impl Pollers {
         let marker = match wake.marker {
             Some(marker) if wake.chatroomid == chatroomid && marker.room == chatroomid => marker,
             _ => {
-                let what = || format!("a poll in {chatroomid} was woken with {wake:?}");
+                let what = || format!("a poll in chatroom {chatroomid} was woken with {wake:?}");
                 return self.tally.unexpected(what);
             }
         };
         if marker.start_ns < self.round.began_ns {
-            let what = || format!("a poll in {chatroomid} was woken too late, with {wake:?}");
+            let what =
+                || format!("a poll in chatroom {chatroomid} was woken too late, with {wake:?}");
             self.tally.unexpected(what);
         }
         if !self.is_new(at, wake, marker) {
-            let again = || format!("a poll in {chatroomid} was woken again with {wake:?}");
+            let again = || format!("a poll in chatroom {chatroomid} was woken again with {wake:?}");
             return self.tally.doubled(1, again);
         }
         self.round.delivered += 1;

@@ -88,7 +88,12 @@ impl Sends {
         for room in &self.chatrooms {
             let newest = admin.newest(room.id)?.map_or(0, |last| last.id);
             let acknowledged = room.acknowledged + more;
-            let what = || format!("{} holds {newest} of {acknowledged} messages", room.id);
+            let what = || {
+                format!(
+                    "chatroom {} holds {newest} of {acknowledged} messages",
+                    room.id
+                )
+            };
             tally.missing(acknowledged.saturating_sub(newest), what);
             tally.doubled(newest.saturating_sub(acknowledged), what);
         }
@@ -131,7 +136,8 @@ impl Sends {
         };
         if last.chatroomid != chatroomid || last.text.as_bytes() != self.text {
             let text = String::from_utf8_lossy(&self.text);
-            return tally.unexpected(|| format!("{text} to {chatroomid} was answered {last:?}"));
+            return tally
+                .unexpected(|| format!("{text} to chatroom {chatroomid} was answered {last:?}"));
         }
         self.chatrooms[place].saw(last.id, tally);
     }
@@ -149,7 +155,7 @@ impl Chatroom {
             self.seen.resize(place + 1, false);
         }
         if std::mem::replace(&mut self.seen[place], true) {
-            let what = || format!("two messages of {} have the id {id}", self.id);
+            let what = || format!("two messages of chatroom {} have the id {id}", self.id);
             tally.doubled(1, what);
         }
     }
@@ -235,7 +241,9 @@ mod tests {
         sends.request(0, 5, &mut Vec::new());
         assert_eq!(answer(&mut sends, 0, 1, "ab.7.2.1.5").unexpected, 1);
         assert!(answer(&mut sends, 0, 1, "ab.7.1.1.5").is_clean());
-        assert_eq!(answer(&mut sends, 0, 1, "ab.7.1.1.5").doubled, 1);
+        let again = answer(&mut sends, 0, 1, "ab.7.1.1.5");
+        assert_eq!(again.doubled, 1);
+        assert_eq!(again.examples, ["two messages of chatroom 7 have the id 1"]);
         assert_eq!(answer(&mut sends, 0, 1 << 60, "ab.7.1.1.5").unexpected, 1);
     }
 

@@ -120,7 +120,7 @@ impl Setup {
         let newest = self.admin.send(room, &text)?;
         let other_id = self.target.dialect.has_lists() && id.is_some_and(|id| id != newest.id);
         if newest.text != text || other_id {
-            tally.unexpected(|| format!("{text} to {room} was answered {newest:?}"));
+            tally.unexpected(|| format!("{text} to chatroom {room} was answered {newest:?}"));
         }
         Ok(())
     }

@@ -50,6 +50,19 @@ pub enum Job {
         /// How many messages at most.
         recent: u32,
     },
+    /// Read some of a chatroom's messages; answered by [`Completion::MessagesRead`].
+    ReadMessages {
+        /// Whom the answer is for.
+        ticket: Ticket,
+        /// Which chatroom.
+        chatroom: ChatroomId,
+        /// Who asks, and must be in it.
+        user: UserId,
+        /// Which of its messages.
+        range: MessageRange,
+        /// How many messages at most.
+        limit: u32,
+    },
     /// Read the users whose folded name begins with a text; answered by [`Completion::UsersFound`].
     FindUsers {
         /// Whom the answer is for.
@@ -141,6 +154,15 @@ pub enum Whom {
     Nobody,
 }
 
+/// Messages on one side of another, which need not exist itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageRange {
+    /// The oldest of those that are newer; `None` is before the first.
+    After(Option<MessageId>),
+    /// The newest of those that are older; `None` is beyond the newest.
+    Before(Option<MessageId>),
+}
+
 /// What became of a [`Job`].
 #[derive(Clone, Debug)]
 pub enum Completion {
@@ -170,6 +192,17 @@ pub enum Completion {
         chatroom: ChatroomId,
         /// The newest messages; none for a chatroom that does not exist.
         loaded: Result<RecentRows, Fault>,
+    },
+    /// Of [`Job::ReadMessages`]; [`Fault::NotAParticipant`].
+    MessagesRead {
+        /// Whom the answer is for.
+        ticket: Ticket,
+        /// Which chatroom.
+        chatroom: ChatroomId,
+        /// What was asked for.
+        range: MessageRange,
+        /// What there is of it.
+        read: Result<MessageRows, Fault>,
     },
     /// Of [`Job::FindUsers`].
     UsersFound {
@@ -264,6 +297,17 @@ pub struct RecentRows {
     pub messages: Vec<Message>,
 }
 
+/// Some of a chatroom's messages as stored, and what there is beside them, all at one time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageRows {
+    /// Oldest first, without a gap.
+    pub messages: Vec<Message>,
+    /// The oldest message that is kept, or the next to come where none is.
+    pub first: MessageId,
+    /// The newest message ever saved, kept or not; `None` where nothing was ever said.
+    pub last: Option<MessageId>,
+}
+
 /// A chatroom after someone joined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddedRow {
@@ -321,6 +365,17 @@ impl Job {
                 event_loop,
                 chatroom,
                 loaded: Err(fault),
+            },
+            Self::ReadMessages {
+                ticket,
+                chatroom,
+                range,
+                ..
+            } => Completion::MessagesRead {
+                ticket,
+                chatroom,
+                range,
+                read: Err(fault),
             },
             Self::FindUsers { ticket, .. } => Completion::UsersFound {
                 ticket,
@@ -388,7 +443,8 @@ impl Completion {
             | Self::UserLoaded { event_loop, .. }
             | Self::ChatroomLoaded { event_loop, .. } => Audience::One(*event_loop),
             Self::LoggedIn { .. } => Audience::One(LOGINS_LOOP),
-            Self::UsersFound { ticket, .. }
+            Self::MessagesRead { ticket, .. }
+            | Self::UsersFound { ticket, .. }
             | Self::ParticipantsListed { ticket, .. }
             | Self::Registered { ticket, .. }
             | Self::LoggedOut { ticket, .. }
@@ -433,6 +489,14 @@ mod tests {
             session,
         };
         assert_eq!(failed(&find), Some(Audience::One(1)));
+        let read = Job::ReadMessages {
+            ticket: ticket(),
+            chatroom: ChatroomId::new(1).expect("positive"),
+            user: UserId::new(1).expect("positive"),
+            range: MessageRange::After(None),
+            limit: 1,
+        };
+        assert_eq!(failed(&read), Some(Audience::One(2)));
         let log_in = Job::LogIn {
             ticket: ticket(),
             folded: None,

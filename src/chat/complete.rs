@@ -49,6 +49,8 @@ impl Chat {
             Completion::Registered { ticket, user } => {
                 self.answer_own(ticket, user.map(Reply::Registered));
             }
+            // No call asks for them yet.
+            Completion::MessagesRead { .. } => {}
             Completion::UsersFound { ticket, users }
             | Completion::ParticipantsListed { ticket, users } => {
                 self.answer_own(ticket, users.map(Reply::Users));

@@ -71,6 +71,7 @@ impl HashingLane {
             Job::FindSession { .. }
             | Job::LoadUser { .. }
             | Job::LoadChatroom { .. }
+            | Job::ReadMessages { .. }
             | Job::FindUsers { .. }
             | Job::ListParticipants { .. }
             | Job::LogOut { .. }

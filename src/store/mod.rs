@@ -169,9 +169,10 @@ impl Store {
     /// Gives the job back, with nothing begun, when the lane's queue is full or the store is to end.
     pub fn submit(&self, job: Job) -> Result<(), Job> {
         match job {
-            Job::FindSession { .. } | Job::FindUsers { .. } | Job::ListParticipants { .. } => {
-                self.reading.push(job)
-            }
+            Job::FindSession { .. }
+            | Job::ReadMessages { .. }
+            | Job::FindUsers { .. }
+            | Job::ListParticipants { .. } => self.reading.push(job),
             // Another call's own work depends on them, which may be done and only waits to be told.
             Job::LoadUser { .. } | Job::LoadChatroom { .. } => self.reading.push_urgent(job),
             Job::Register { .. } | Job::LogIn { .. } => self.passwords.push(job),

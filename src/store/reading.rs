@@ -1,9 +1,9 @@
 //! The reading lanes: threads that answer from connections of their own, beside the one that writes.
 //!
-//! Each job is one statement, and so sees one state of the database: in WAL mode a statement's snapshot is taken
+//! Each job sees one state of the database. Most are one statement: in WAL mode its snapshot is taken
 //! as it starts and given up as it ends. That keeps the promise that a read submitted after a write's completion
-//! sees that write, and lets the write-ahead log start over. A job that ever needs two statements needs
-//! a read transaction around them.
+//! sees that write, and lets the write-ahead log start over. A job of several statements has
+//! a read transaction around them, which begins with the first and ends with the job.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +18,8 @@ use super::error::JobError;
 use super::lane::{Outlet, Queue, outlive};
 use super::trouble::Trouble;
 use super::{rows, sql};
-use crate::job::{Completion, Fault, Job, RecentRows, SessionRow};
-use crate::model::{ChatroomId, Message, SessionHash, User, UserId};
+use crate::job::{Completion, Fault, Job, MessageRange, MessageRows, RecentRows, SessionRow};
+use crate::model::{ChatroomId, MessageId, SessionHash, User, UserId};
 
 /// The reading connections.
 pub(super) type Pool = r2d2::Pool<SqliteConnectionManager>;
@@ -83,6 +83,22 @@ impl ReadingLane {
                 chatroom,
                 loaded: Ok(newest_messages(connection, chatroom, recent)?),
             },
+            Job::ReadMessages {
+                ticket,
+                chatroom,
+                user,
+                range,
+                limit,
+            } => {
+                let rows = read_messages(connection, chatroom, user, range, limit)?;
+                let rows = rows.ok_or(JobError::Refused(Fault::NotAParticipant))?;
+                Completion::MessagesRead {
+                    ticket,
+                    chatroom,
+                    range,
+                    read: Ok(rows),
+                }
+            }
             Job::FindUsers {
                 ticket,
                 ref prefix,
@@ -151,19 +167,53 @@ fn newest_messages(
     let mut messages = connection
         .prepare_cached(sql::NEWEST_MESSAGES)?
         .query_map((chatroom.get(), recent.max(1)), |row| {
-            Ok(Message {
-                id: rows::message_id(row, 0)?,
-                chatroom,
-                user: rows::user(row, 1)?,
-                text: row.get(3)?,
-                time_unix_ms: rows::unix_ms(row, 4)?,
-            })
+            rows::message(row, chatroom)
         })?
         .collect::<Result<Vec<_>>>()?;
     let last = messages.first().map(|message| message.id);
     messages.truncate(recent as usize);
     messages.reverse();
     Ok(RecentRows { last, messages })
+}
+
+/// Some of a chatroom's messages; none at all for one who is not in it.
+fn read_messages(
+    connection: &Connection,
+    chatroom: ChatroomId,
+    asker: UserId,
+    range: MessageRange,
+    limit: u32,
+) -> Result<Option<MessageRows>> {
+    // Given up as it is dropped, which changes nothing for who has only read.
+    let snapshot = connection.unchecked_transaction()?;
+    let bounds = snapshot
+        .prepare_cached(sql::MESSAGE_BOUNDS_FOR)?
+        .query_row((chatroom.get(), asker.get()), |row| {
+            Ok((rows::message_id(row, 0)?, rows::message_id_if_any(row, 1)?))
+        })
+        .optional()?;
+    let Some((first, last)) = bounds else {
+        return Ok(None);
+    };
+    let (statement, from) = match range {
+        MessageRange::After(id) => (sql::MESSAGES_AFTER, id.map_or(0, MessageId::get)),
+        MessageRange::Before(None) => (sql::MESSAGES_UNTIL, i64::MAX),
+        MessageRange::Before(Some(id)) => (sql::MESSAGES_UNTIL, id.get() - 1),
+    };
+    let mut messages = snapshot
+        .prepare_cached(statement)?
+        .query_map((chatroom.get(), from, limit), |row| {
+            rows::message(row, chatroom)
+        })?
+        .collect::<Result<Vec<_>>>()?;
+    if matches!(range, MessageRange::Before(_)) {
+        messages.reverse();
+    }
+    Ok(Some(MessageRows {
+        messages,
+        first,
+        last,
+    }))
 }
 
 /// The users whose folded names begin with `prefix`. A name that equals it is the least of them, and so the first.
@@ -215,6 +265,7 @@ mod tests {
         assert_eq!(beyond("\u{10ffff}"), None);
         assert_eq!(beyond(""), None);
     }
+
     #[test]
     fn a_panic_is_the_jobs_alone() {
         let lane = ReadingLane {

@@ -3,9 +3,10 @@
 //! A number that cannot be what its column says (a negative id) is an error of the read, never a panic:
 //! the file may have been damaged by someone else.
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Error, Result, Row};
 
-use crate::model::{ChatroomId, MessageId, User, UserId};
+use crate::model::{ChatroomId, Message, MessageId, User, UserId};
 
 /// The user whose id and name are in two columns, the first of which is `column`.
 pub(super) fn user(row: &Row<'_>, column: usize) -> Result<User> {
@@ -25,6 +26,25 @@ pub(super) fn chatroom_id(row: &Row<'_>, column: usize) -> Result<ChatroomId> {
 
 pub(super) fn message_id(row: &Row<'_>, column: usize) -> Result<MessageId> {
     id(row, column, MessageId::new)
+}
+
+/// As [`message_id`], of a column that may be null.
+pub(super) fn message_id_if_any(row: &Row<'_>, column: usize) -> Result<Option<MessageId>> {
+    match row.get_ref(column)? {
+        ValueRef::Null => Ok(None),
+        _ => message_id(row, column).map(Some),
+    }
+}
+
+/// A chatroom's message, whose id, user, user's name, text and time are the first columns.
+pub(super) fn message(row: &Row<'_>, chatroom: ChatroomId) -> Result<Message> {
+    Ok(Message {
+        id: message_id(row, 0)?,
+        chatroom,
+        user: user(row, 1)?,
+        text: row.get(3)?,
+        time_unix_ms: unix_ms(row, 4)?,
+    })
 }
 
 /// A time in milliseconds since 1970 (UTC).

@@ -126,6 +126,27 @@ FROM messages JOIN users ON users.id = messages.user
 WHERE messages.chatroom = ?1
 ORDER BY messages.id DESC LIMIT ?2";
 
+/// chatroom, who asks → the oldest message that is kept or the next to come, the newest ever; no row for one who is not
+/// in it
+pub(super) const MESSAGE_BOUNDS_FOR: &str = "
+SELECT coalesce((SELECT min(id) FROM messages WHERE chatroom = ?1), 1),
+       (SELECT max(id) FROM messages WHERE chatroom = ?1)
+FROM participants WHERE user = ?2 AND chatroom = ?1";
+
+/// chatroom, id, count → the oldest messages that are newer, oldest first
+pub(super) const MESSAGES_AFTER: &str = "
+SELECT messages.id, users.id, users.name, messages.text, messages.time
+FROM messages JOIN users ON users.id = messages.user
+WHERE messages.chatroom = ?1 AND messages.id > ?2
+ORDER BY messages.id LIMIT ?3";
+
+/// chatroom, id, count → the newest messages up to that one, newest first
+pub(super) const MESSAGES_UNTIL: &str = "
+SELECT messages.id, users.id, users.name, messages.text, messages.time
+FROM messages JOIN users ON users.id = messages.user
+WHERE messages.chatroom = ?1 AND messages.id <= ?2
+ORDER BY messages.id DESC LIMIT ?3";
+
 /// first folded name, first folded name beyond, count → users
 pub(super) const USERS_IN_RANGE: &str = "
 SELECT id, name FROM users

@@ -139,6 +139,7 @@ impl Open<'_> {
             Job::FindSession { .. }
             | Job::LoadUser { .. }
             | Job::LoadChatroom { .. }
+            | Job::ReadMessages { .. }
             | Job::FindUsers { .. }
             | Job::ListParticipants { .. }
             | Job::Register { .. }

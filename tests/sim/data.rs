@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use loiter::job::{AddedRow, Completion, Fault, Job, RecentRows, SessionRow, Whom};
+use loiter::job::{
+    AddedRow, Completion, Fault, Job, MessageRange, MessageRows, RecentRows, SessionRow, Whom,
+};
 use loiter::model::{ChatroomId, Message, MessageId, Now, Secret, SessionHash, User, UserId};
 
 /// All that is committed.
@@ -155,6 +157,18 @@ impl Data {
                 chatroom,
                 loaded: Ok(self.recent(chatroom, recent)),
             },
+            Job::ReadMessages {
+                ticket,
+                chatroom,
+                user,
+                range,
+                limit,
+            } => Completion::MessagesRead {
+                ticket,
+                chatroom,
+                range,
+                read: self.read_messages(chatroom, user, range, limit as usize),
+            },
             Job::FindUsers {
                 ticket,
                 prefix,
@@ -194,6 +208,34 @@ impl Data {
             last: MessageId::new(messages.len() as i64),
             messages: messages[from..].to_vec(),
         }
+    }
+
+    fn read_messages(
+        &self,
+        id: ChatroomId,
+        user: UserId,
+        range: MessageRange,
+        limit: usize,
+    ) -> Result<MessageRows, Fault> {
+        let chatroom = self.chatroom(id).filter(|_| self.has_joined(user, id));
+        let kept = &chatroom.ok_or(Fault::NotAParticipant)?.messages[..];
+        let place = |id: MessageId| kept.partition_point(|message| message.id < id);
+        let messages = match range {
+            MessageRange::After(id) => {
+                let older = id.map_or(0, |id| kept.partition_point(|message| message.id <= id));
+                &kept[older..][..limit.min(kept.len() - older)]
+            }
+            MessageRange::Before(id) => {
+                let until = id.map_or(kept.len(), place);
+                &kept[until.saturating_sub(limit)..until]
+            }
+        };
+        let last = kept.last().map(|message| message.id);
+        Ok(MessageRows {
+            messages: messages.to_vec(),
+            first: MessageId::new(1).expect("positive"),
+            last,
+        })
     }
 
     fn find_users(&self, prefix: &str, limit: u32) -> Vec<User> {

@@ -73,6 +73,7 @@ impl Store {
             Job::FindSession { .. }
             | Job::LoadUser { .. }
             | Job::LoadChatroom { .. }
+            | Job::ReadMessages { .. }
             | Job::FindUsers { .. }
             | Job::ListParticipants { .. } => self.reading.push(job),
             _ => self.writing.push_back(job),

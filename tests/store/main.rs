@@ -13,6 +13,7 @@ mod ending;
 mod failures;
 mod jobs;
 mod lanes;
+mod messages;
 mod opening;
 mod passwords;
 

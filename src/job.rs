@@ -16,6 +16,7 @@
 //! the caches of the chat core may spare a job, but never decide one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::model::{
     ChatroomId, Message, MessageId, Secret, SessionHash, Ticket, User, UserId, Username,
@@ -23,6 +24,9 @@ use crate::model::{
 
 /// The event loop that counts failed logins, and so the one that submits all logins.
 pub const LOGINS_LOOP: u16 = 0;
+
+/// How long a nonce is remembered, at least.
+pub const NONCE_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Something for the store to do.
 #[derive(Debug)]
@@ -125,7 +129,8 @@ pub enum Job {
         /// Who joins.
         whom: Whom,
     },
-    /// Write a message under the chatroom's next id; answered by [`Completion::MessageSaved`].
+    /// Write a message under the chatroom's next id, unless it was written before; answered by
+    /// [`Completion::MessageSaved`].
     SaveMessage {
         /// Whom the answer is for.
         ticket: Ticket,
@@ -135,6 +140,9 @@ pub enum Job {
         author: User,
         /// What is said.
         text: Box<str>,
+        /// 1 to 64 bytes that the author's client has made up for this message. What the author has sent to this chatroom
+        /// with the same ones in the last [`NONCE_LIFETIME`] is this message, sent once more.
+        nonce: Option<Box<str>>,
     },
     /// Write when sessions were last used, sometime. No completion; a failure loses only freshness.
     TouchSessions {
@@ -265,9 +273,18 @@ pub enum Completion {
         ticket: Ticket,
         /// Which chatroom.
         chatroom: ChatroomId,
-        /// The message with its id and time.
-        message: Result<Message, Fault>,
+        /// What is on disk now.
+        saved: Result<Saved, Fault>,
     },
+}
+
+/// How a message came to be on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Saved {
+    /// It was written now, with this id and time.
+    New(Message),
+    /// It had been written before, under this id. Nothing was written now, and nobody is to be woken.
+    Before(MessageId),
 }
 
 /// The event loops that are told of a completion.
@@ -415,7 +432,7 @@ impl Job {
             } => Completion::MessageSaved {
                 ticket,
                 chatroom,
-                message: Err(fault),
+                saved: Err(fault),
             },
             Self::TouchSessions { .. } => return None,
         })
@@ -430,7 +447,10 @@ impl Completion {
     /// For another it could bring back what is gone.
     pub fn audience(&self) -> Audience {
         match self {
-            Self::MessageSaved { message: Ok(_), .. }
+            Self::MessageSaved {
+                saved: Ok(Saved::New(_)),
+                ..
+            }
             | Self::ChatroomCreated {
                 chatroom: Ok(_), ..
             }
@@ -497,6 +517,12 @@ mod tests {
             limit: 1,
         };
         assert_eq!(failed(&read), Some(Audience::One(2)));
+        let again = Completion::MessageSaved {
+            ticket: ticket(),
+            chatroom: ChatroomId::new(1).expect("positive"),
+            saved: Ok(Saved::Before(MessageId::new(1).expect("positive"))),
+        };
+        assert_eq!(again.audience(), Audience::One(2));
         let log_in = Job::LogIn {
             ticket: ticket(),
             folded: None,

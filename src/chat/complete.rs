@@ -9,7 +9,7 @@ use super::proceed::AHEAD_MAX;
 use super::recent::Recent;
 use super::serve::Ending;
 use super::sessions::{SessionKey, Standing};
-use crate::job::{AddedRow, Completion, Fault, RecentRows, SessionRow};
+use crate::job::{AddedRow, Completion, Fault, RecentRows, Saved, SessionRow};
 use crate::model::{ChatroomId, Message, Now, SessionHash, Ticket, UserId};
 
 impl Chat {
@@ -28,8 +28,8 @@ impl Chat {
             Completion::MessageSaved {
                 ticket,
                 chatroom,
-                message,
-            } => self.message_saved(ticket, chatroom, message),
+                saved,
+            } => self.message_saved(ticket, chatroom, saved),
             Completion::LoggedOut {
                 ticket,
                 session,
@@ -171,11 +171,13 @@ impl Chat {
         self.answer_own(ticket, reply);
     }
 
-    fn message_saved(&mut self, ticket: Ticket, id: ChatroomId, message: Result<Message, Fault>) {
+    fn message_saved(&mut self, ticket: Ticket, id: ChatroomId, saved: Result<Saved, Fault>) {
         let sender = (ticket.event_loop == self.settings.event_loop).then_some(ticket);
         self.sends -= usize::from(sender.is_some());
-        let message = match message {
-            Ok(message) => message,
+        let message = match saved {
+            Ok(Saved::New(message)) => message,
+            // No call has a nonce yet.
+            Ok(Saved::Before(_)) => return,
             Err(fault) => return self.answer_own(ticket, Err(fault)),
         };
         let key = match sender {
@@ -347,7 +349,7 @@ mod tests {
         let completion = Completion::MessageSaved {
             ticket: ticket(),
             chatroom: message(id).chatroom,
-            message: Ok(message(id)),
+            saved: Ok(Saved::New(message(id))),
         };
         chat.complete(Now::default(), completion);
     }

@@ -410,6 +410,7 @@ fn job_of(ticket: Ticket, session: SessionHash, author: User, call: &mut Session
             chatroom: *chatroom,
             author,
             text: std::mem::take(text),
+            nonce: None,
         },
         SessionCall::CreateChatroom => Job::CreateChatroom {
             ticket,

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
-use crate::job::{Completion, RecentRows, SessionRow};
+use crate::job::{Completion, RecentRows, Saved, SessionRow};
 use crate::model::{
     ChatroomId, Connection, ConnectionKey, Message, MessageId, Secret, User, UserId,
 };
@@ -35,7 +35,7 @@ fn saved(id: i64) -> Completion {
     Completion::MessageSaved {
         ticket: ticket(9, 0),
         chatroom: room(),
-        message: Ok(message(id)),
+        saved: Ok(Saved::New(message(id))),
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) fn system_unix_ms() -> i64 {
     whole_ms(since.unwrap_or_default())
 }
 
-/// The last use before which a session has expired.
+/// The time before which what lasts for `lifetime` has expired, such as a session's last use.
 pub(super) fn expiry_unix_ms(now_unix_ms: i64, lifetime: Duration) -> i64 {
     now_unix_ms.saturating_sub(whole_ms(lifetime))
 }

@@ -145,7 +145,7 @@ mod tests {
         let keys: rusqlite::Result<Vec<(String, i64, i64)>> =
             statement.query_map((), row).and_then(Iterator::collect);
         let keys = keys.expect("columns");
-        assert_eq!(keys.len(), 5, "{keys:?}");
+        assert_eq!(keys.len(), 8, "{keys:?}");
         for (table, column, place) in keys {
             assert_eq!(place, column + 1, "{table}");
         }

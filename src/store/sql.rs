@@ -14,7 +14,7 @@
 /// The steps from an empty file to the newest schema. Step `n` (from 0) makes version `n + 1` of version `n`.
 ///
 /// A step that was ever released is never changed: the next version is one more constant here.
-pub(super) const MIGRATIONS: &[&str] = &[VERSION_1];
+pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// AUTOINCREMENT keeps ids of users and chatrooms from being used again.
 ///
@@ -62,6 +62,20 @@ CREATE TABLE messages (
     time     INTEGER NOT NULL,
     PRIMARY KEY (chatroom, id)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// A nonce is of one user in one chatroom.
+const VERSION_2: &str = "
+CREATE TABLE nonces (
+    chatroom INTEGER NOT NULL,
+    user     INTEGER NOT NULL,
+    nonce    TEXT    NOT NULL,
+    message  INTEGER NOT NULL,
+    time     INTEGER NOT NULL,
+    PRIMARY KEY (chatroom, user, nonce)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX nonces_by_time ON nonces (time);
 ";
 
 /// For a connection that writes, before it is known whose database it is: nothing in it changes the file.
@@ -217,3 +231,17 @@ FROM participants WHERE user = ?2 AND chatroom = ?1";
 /// chatroom, id, user, text, time
 pub(super) const ADD_MESSAGE: &str = "
 INSERT INTO messages (chatroom, id, user, text, time) VALUES (?1, ?2, ?3, ?4, ?5)";
+
+/// chatroom, user, nonce, the time before which it does not count → the message that was sent with it
+pub(super) const MESSAGE_OF_NONCE: &str = "
+SELECT message FROM nonces WHERE chatroom = ?1 AND user = ?2 AND nonce = ?3 AND time >= ?4";
+
+/// chatroom, user, nonce, message, time; takes the place of one that no longer counts
+pub(super) const ADD_NONCE: &str = "
+INSERT INTO nonces (chatroom, user, nonce, message, time) VALUES (?1, ?2, ?3, ?4, ?5)
+ON CONFLICT (chatroom, user, nonce) DO UPDATE SET message = excluded.message, time = excluded.time";
+
+/// the time before which a nonce does not count, count
+pub(super) const REMOVE_OLD_NONCES: &str = "
+DELETE FROM nonces WHERE (chatroom, user, nonce) IN
+    (SELECT chatroom, user, nonce FROM nonces WHERE time < ?1 ORDER BY time LIMIT ?2)";

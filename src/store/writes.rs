@@ -2,11 +2,12 @@
 //!
 //! A write checks its own conditions before it changes anything, in the transaction that it changes it in.
 
-use rusqlite::{Connection, ErrorCode, ffi, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, ffi, params};
 
+use super::clock::expiry_unix_ms;
 use super::error::JobError;
 use super::{rows, sql};
-use crate::job::{AddedRow, Completion, Fault, Job, Whom};
+use crate::job::{AddedRow, Completion, Fault, Job, NONCE_LIFETIME, Saved, Whom};
 use crate::model::{
     ChatroomId, Message, MessageId, Secret, SessionHash, Ticket, User, UserId, Username,
 };
@@ -67,7 +68,11 @@ impl Write {
     pub(super) fn needs_savepoint(&self) -> bool {
         matches!(
             self,
-            Self::Job(Job::CreateChatroom { .. } | Job::AddParticipant { .. })
+            Self::Job(
+                Job::CreateChatroom { .. }
+                    | Job::AddParticipant { .. }
+                    | Job::SaveMessage { nonce: Some(_), .. }
+            )
         )
     }
 
@@ -104,10 +109,11 @@ impl Open<'_> {
                 chatroom,
                 ref author,
                 ref mut text,
+                ref nonce,
             } => Completion::MessageSaved {
                 ticket,
                 chatroom,
-                message: Ok(self.add_message(chatroom, author, text)?),
+                saved: Ok(self.save_message(chatroom, author, text, nonce.as_deref())?),
             },
             Job::AddParticipant {
                 ticket,
@@ -147,20 +153,59 @@ impl Open<'_> {
         }))
     }
 
-    /// One statement finds the next id and whether the author may, one writes: cheaper than one that does both,
-    /// which SQLite runs through a temporary table.
-    fn add_message(
+    fn save_message(
         &self,
         chatroom: ChatroomId,
         author: &User,
         text: &mut Box<str>,
-    ) -> Result<Message, JobError> {
-        let key = (chatroom.get(), author.id.get());
-        let id: MessageId = self
+        nonce: Option<&str>,
+    ) -> Result<Saved, JobError> {
+        let id = self.next_message(chatroom, author.id)?;
+        let Some(nonce) = nonce else {
+            let message = self.add_message(id, chatroom, author, text)?;
+            return Ok(Saved::New(message));
+        };
+        let (of, by) = (chatroom.get(), author.id.get());
+        let oldest_unix_ms = expiry_unix_ms(self.now_unix_ms, NONCE_LIFETIME);
+        let before = self
             .connection
+            .prepare_cached(sql::MESSAGE_OF_NONCE)?
+            .query_row((of, by, nonce, oldest_unix_ms), |row| {
+                rows::message_id(row, 0)
+            })
+            .optional()?;
+        if let Some(before) = before {
+            return Ok(Saved::Before(before));
+        }
+        let message = self.add_message(id, chatroom, author, text)?;
+        self.connection.prepare_cached(sql::ADD_NONCE)?.execute((
+            of,
+            by,
+            nonce,
+            id.get(),
+            self.now_unix_ms,
+        ))?;
+        Ok(Saved::New(message))
+    }
+
+    /// One statement finds the next id and whether the author may, one writes: cheaper than one that does both,
+    /// which SQLite runs through a temporary table.
+    fn next_message(&self, chatroom: ChatroomId, author: UserId) -> Result<MessageId, JobError> {
+        self.connection
             .prepare_cached(sql::NEXT_MESSAGE)?
-            .query_row(key, |row| rows::message_id(row, 0))
-            .map_err(or_refused(Fault::NotAParticipant))?;
+            .query_row((chatroom.get(), author.get()), |row| {
+                rows::message_id(row, 0)
+            })
+            .map_err(or_refused(Fault::NotAParticipant))
+    }
+
+    fn add_message(
+        &self,
+        id: MessageId,
+        chatroom: ChatroomId,
+        author: &User,
+        text: &mut Box<str>,
+    ) -> rusqlite::Result<Message> {
         self.connection.prepare_cached(sql::ADD_MESSAGE)?.execute((
             chatroom.get(),
             id.get(),

@@ -10,7 +10,7 @@
 //! disk is full) every write of the batch has failed and is told so; only what had been refused on its own account
 //! keeps its refusal. The next batch begins anew, so the lane recovers when the disk does.
 //!
-//! Sessions that have expired are removed here too, a few at a time between two batches.
+//! Sessions that have expired and nonces that no longer count are removed here too, a few at a time between two batches.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,15 +26,16 @@ use super::lane::{Outlet, Queue, Taken, outlive};
 use super::sql;
 use super::trouble::{self, Trouble};
 use super::writes::Write;
-use crate::job::{Completion, Fault};
+use crate::job::{Completion, Fault, NONCE_LIFETIME};
 
 /// Writes of one transaction. Its messages of 4 KiB are a megabyte: tens of milliseconds, and little to lose.
 const BATCH_MAX: usize = 256;
 
-/// From the end of one removal of expired sessions to the next.
-const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
+/// From the end of one removal of what has expired to the next. Where there is nothing to remove it looks at
+/// the end of two indexes, and writes nothing.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
-/// Sessions that are removed in one transaction.
+/// Rows of each kind that are removed in one transaction.
 const SWEEP_MAX: usize = 256;
 
 /// The lane's thread's all.
@@ -207,17 +208,22 @@ impl WritingLane {
 
     fn sweep(&mut self) -> Result<(), JobError> {
         self.sweep_at = Instant::now() + SWEEP_EVERY;
-        let expiry_unix_ms = expiry_unix_ms(self.clock.now_unix_ms(), self.session_lifetime);
-        let remove = || {
-            let mut remove = self
-                .connection
-                .prepare_cached(sql::REMOVE_EXPIRED_SESSIONS)?;
-            Ok(remove.execute((expiry_unix_ms, SWEEP_MAX as i64))?)
-        };
-        let removed = outwait(|| self.queue.is_over(), remove)?;
-        // A full batch may not be all; what is written in between need not wait for the rest.
-        if removed == SWEEP_MAX {
-            self.sweep_at = Instant::now();
+        let now_unix_ms = self.clock.now_unix_ms();
+        let kinds = [
+            (sql::REMOVE_EXPIRED_SESSIONS, self.session_lifetime),
+            (sql::REMOVE_OLD_NONCES, NONCE_LIFETIME),
+        ];
+        for (statement, lifetime) in kinds {
+            let expiry_unix_ms = expiry_unix_ms(now_unix_ms, lifetime);
+            let remove = || {
+                let mut remove = self.connection.prepare_cached(statement)?;
+                Ok(remove.execute((expiry_unix_ms, SWEEP_MAX as i64))?)
+            };
+            let removed = outwait(|| self.queue.is_over(), remove)?;
+            // A full batch may not be all; what is written in between need not wait for the rest.
+            if removed == SWEEP_MAX {
+                self.sweep_at = Instant::now();
+            }
         }
         Ok(())
     }

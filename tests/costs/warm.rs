@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use loiter::arena::Arena;
 use loiter::config::Config;
 use loiter::engine::{Engine, Output};
-use loiter::job::{Completion, Job, RecentRows, SessionRow};
+use loiter::job::{Completion, Job, RecentRows, Saved, SessionRow};
 use loiter::model::{
     ChatroomId, Connection, ConnectionKey, Message, MessageId, Now, Ticket, User, UserId,
 };
@@ -85,7 +85,7 @@ impl Warm {
                 event_loop: 1,
             },
             chatroom: chatroom(),
-            message: Ok(message(self.saved)),
+            saved: Ok(Saved::New(message(self.saved))),
         };
         self.engine.complete(NOW, completion);
     }

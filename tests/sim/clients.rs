@@ -288,6 +288,7 @@ impl World {
                     chatroom,
                     author: self.rng.choice(participants).expect("an admin at least"),
                     text: format!("m{}", self.texts).into(),
+                    nonce: None,
                 }
             }
         };

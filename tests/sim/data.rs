@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use loiter::job::{
-    AddedRow, Completion, Fault, Job, MessageRange, MessageRows, RecentRows, SessionRow, Whom,
+    AddedRow, Completion, Fault, Job, MessageRange, MessageRows, NONCE_LIFETIME, RecentRows, Saved,
+    SessionRow, Whom,
 };
 use loiter::model::{ChatroomId, Message, MessageId, Now, Secret, SessionHash, User, UserId};
 
@@ -41,6 +42,8 @@ pub(crate) struct Chatroom {
     /// By the order in which they joined.
     pub(crate) participants: Vec<UserId>,
     pub(crate) messages: Vec<Message>,
+    /// The messages that were sent with a nonce, by their author and that.
+    pub(crate) nonces: BTreeMap<(UserId, Box<str>), MessageId>,
 }
 
 pub(crate) fn hash_of(token: &str) -> SessionHash {
@@ -84,6 +87,7 @@ impl Data {
             admin,
             participants: vec![admin],
             messages: Vec::new(),
+            nonces: BTreeMap::new(),
         });
         chatroom_id(self.chatrooms.len())
     }
@@ -290,10 +294,11 @@ impl Data {
                 chatroom,
                 author,
                 text,
+                nonce,
             } => Completion::MessageSaved {
                 ticket,
                 chatroom,
-                message: self.save(now, chatroom, author, text),
+                saved: self.save(now, chatroom, author, text, nonce),
             },
             Job::TouchSessions { used } => {
                 self.touch(used);
@@ -363,11 +368,21 @@ impl Data {
         id: ChatroomId,
         user: User,
         text: Box<str>,
-    ) -> Result<Message, Fault> {
+        nonce: Option<Box<str>>,
+    ) -> Result<Saved, Fault> {
         if !self.has_joined(user.id, id) {
             return Err(Fault::NotAParticipant);
         }
-        let messages = &mut self.chatroom_mut(id).expect("joined").messages;
+        let Chatroom {
+            messages, nonces, ..
+        } = self.chatroom_mut(id).expect("joined");
+        let nonce = nonce.map(|nonce| (user.id, nonce));
+        if let Some(before) = nonce.as_ref().and_then(|nonce| nonces.get(nonce)) {
+            let sent_ms = messages[before.get() as usize - 1].time_unix_ms;
+            if now.unix_ms.saturating_sub(sent_ms) <= NONCE_LIFETIME.as_millis() as u64 {
+                return Ok(Saved::Before(*before));
+            }
+        }
         let message = Message {
             id: MessageId::new(messages.len() as i64 + 1).expect("from 1"),
             chatroom: id,
@@ -376,6 +391,7 @@ impl Data {
             time_unix_ms: now.unix_ms,
         };
         messages.push(message.clone());
-        Ok(message)
+        nonces.extend(nonce.map(|nonce| (nonce, message.id)));
+        Ok(Saved::New(message))
     }
 }

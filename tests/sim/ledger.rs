@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use loiter::job::{Completion, Fault, Job};
+use loiter::job::{Completion, Fault, Job, Saved};
 use loiter::model::{ChatroomId, SessionHash, Ticket, UserId};
 
 use crate::data::Data;
@@ -89,7 +89,7 @@ impl Ledger {
         match completion {
             Completion::MessageSaved {
                 chatroom,
-                message: Ok(message),
+                saved: Ok(Saved::New(message)),
                 ..
             } => drop(self.heard.insert(chatroom.get(), message.id.get())),
             Completion::ChatroomCreated {

@@ -49,10 +49,10 @@ fn another_programs_lock_is_not_waited_for_after_the_end() {
     assert!(start.elapsed() < END_MAX, "{:?}", start.elapsed());
     // Nothing was saved, and nothing was said to be.
     let told: Vec<_> = fixture.posts.try_iter().flatten().collect();
-    let [Completion::MessageSaved { message, .. }] = &told[..] else {
+    let [Completion::MessageSaved { saved, .. }] = &told[..] else {
         panic!("{told:?}");
     };
-    assert_eq!(*message, Err(Fault::StorageFailed));
+    assert_eq!(*saved, Err(Fault::StorageFailed));
     drop(other);
     let count = "SELECT count(*) FROM messages";
     let count = fixture.sqlite().query_row(count, (), |row| row.get(0));
@@ -70,7 +70,7 @@ fn what_can_be_done_before_the_end_is_done() {
     assert!(fixture.store().submit(late).is_err());
     other.execute_batch("ROLLBACK").expect("unlocked");
     for id in [1, 2] {
-        let message = field!(fixture.next(), MessageSaved, message).expect("saved");
+        let message = new_message(fixture.next()).expect("saved");
         assert_eq!(message.id.get(), id);
     }
     fixture.close();

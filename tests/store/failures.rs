@@ -42,7 +42,7 @@ fn a_lock_that_is_not_given_up_fails_the_write_and_no_later_one() {
     fixture.submit(say(chatroom, &ann, "meanwhile"));
     // Reads go on while the writing lane waits.
     assert_eq!(fixture.recent(chatroom, 50).messages.len(), 1);
-    let message = field!(fixture.next(), MessageSaved, message);
+    let message = new_message(fixture.next());
     assert_eq!(message, Err(Fault::StorageFailed));
     other.execute_batch("ROLLBACK").expect("unlocked");
     let message = fixture.say(chatroom, &ann, "after").expect("saved");
@@ -93,7 +93,7 @@ fn fill_the_disk(folder: std::path::PathBuf) {
         fixture.submit(say(chatroom, &ann, &text));
     }
     for _ in 0..100 {
-        let message = field!(fixture.next(), MessageSaved, message);
+        let message = new_message(fixture.next());
         assert_eq!(message, Err(Fault::StorageFailed));
     }
     assert_eq!(
@@ -236,7 +236,7 @@ fn talk_for_ever(folder: std::path::PathBuf) {
         fixture.submit(say(chatroom, &ann, "x"));
     }
     loop {
-        let message = field!(fixture.next(), MessageSaved, message).expect("saved");
+        let message = new_message(fixture.next()).expect("saved");
         eprintln!("saved {}", message.id);
         fixture.submit(say(chatroom, &ann, "x"));
     }

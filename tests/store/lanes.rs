@@ -22,7 +22,7 @@ fn ids_have_no_gap_whoever_sends() {
         }
     });
     for expected in 1..=SENDERS * MESSAGES {
-        let message = field!(fixture.next(), MessageSaved, message).expect("saved");
+        let message = new_message(fixture.next()).expect("saved");
         assert_eq!(message.id.get(), expected as i64, "in the order of the ids");
     }
     assert!(fixture.posts_read < SENDERS * MESSAGES);
@@ -114,7 +114,7 @@ fn a_full_queue_gives_the_job_back() {
     }
     let saved = told
         .iter()
-        .filter(|told| matches!(told, Completion::MessageSaved { message: Ok(_), .. }));
+        .filter(|told| matches!(told, Completion::MessageSaved { saved: Ok(_), .. }));
     assert_eq!(saved.count(), 4);
 }
 
@@ -266,7 +266,7 @@ fn what_was_taken_is_finished_before_the_end() {
     let (mut saved, mut registered, mut loaded) = (0, 0, 0);
     for completion in told {
         match completion {
-            Completion::MessageSaved { message, .. } => saved += message.is_ok() as u32,
+            Completion::MessageSaved { saved: told, .. } => saved += told.is_ok() as u32,
             Completion::Registered { user, .. } => registered += user.is_ok() as u32,
             Completion::UserLoaded { chatrooms, .. } => loaded += chatrooms.is_ok() as u32,
             other => panic!("{other:?}"),
@@ -316,7 +316,7 @@ fn what_is_saved_goes_from_the_log_into_the_database_while_more_is_saved() {
         assert!(batches <= BATCHES_MAX, "{} MiB in the log", mib("-wal"));
         (0..BATCH).for_each(|_| fixture.submit(say(chatroom, &ann, &text)));
         for _ in 0..BATCH {
-            let saved = field!(fixture.next(), MessageSaved, message);
+            let saved = new_message(fixture.next());
             saved.expect("saved");
         }
         assert!(mib("-wal") < 80, "{batches} batches");

@@ -14,6 +14,7 @@ mod failures;
 mod jobs;
 mod lanes;
 mod messages;
+mod nonces;
 mod opening;
 mod passwords;
 
@@ -25,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use loiter::arena::Key;
 use loiter::config::{Config, Durability};
-use loiter::job::{AddedRow, Completion, Fault, Job, RecentRows, SessionRow, Whom};
+use loiter::job::{AddedRow, Completion, Fault, Job, RecentRows, Saved, SessionRow, Whom};
 use loiter::model::{
     ChatroomId, Message, Secret, SessionHash, Ticket, User, UserId, Username, fold,
 };
@@ -167,7 +168,7 @@ impl Fixture {
     }
 
     fn say(&mut self, chatroom: ChatroomId, author: &User, text: &str) -> Result<Message, Fault> {
-        field!(self.ask(say(chatroom, author, text)), MessageSaved, message)
+        new_message(self.ask(say(chatroom, author, text)))
     }
 
     fn recent(&mut self, chatroom: ChatroomId, recent: u32) -> RecentRows {
@@ -267,7 +268,16 @@ fn say(chatroom: ChatroomId, author: &User, text: &str) -> Job {
         chatroom,
         author: author.clone(),
         text: text.into(),
+        nonce: None,
     }
+}
+
+/// The message of a completion that can only tell of a new one.
+fn new_message(completion: Completion) -> Result<Message, Fault> {
+    field!(completion, MessageSaved, saved).map(|saved| match saved {
+        Saved::New(message) => message,
+        Saved::Before(id) => panic!("{id} was there before"),
+    })
 }
 
 fn hash_of(token: &Secret) -> SessionHash {

@@ -61,7 +61,7 @@ fn a_newer_schema_is_refused_with_both_versions() {
         .expect("a version");
     let line = refused(&fixture.config).to_string();
     assert!(
-        line.contains("version 99") && line.contains("up to 1"),
+        line.contains("version 99") && line.contains("up to 2"),
         "{line}"
     );
 }

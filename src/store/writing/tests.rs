@@ -1,7 +1,7 @@
 //! What a batch leaves behind when a part of it fails. Triggers stand in for a disk that fails at a chosen write.
 
 use super::*;
-use crate::job::Job;
+use crate::job::{Job, Saved};
 use crate::model::{ChatroomId, ConnectionKey, SessionHash, Ticket, User, UserId};
 use crate::store::schema;
 
@@ -25,20 +25,20 @@ fn user(number: i64) -> User {
 }
 
 fn say(text: &str) -> Write {
-    Write::Job(Job::SaveMessage {
-        ticket: ticket(1),
-        chatroom: chatroom(1),
-        author: user(1),
-        text: text.into(),
-    })
+    say_as(1, text, None)
 }
 
 fn say_as_stranger() -> Write {
+    say_as(2, "x", None)
+}
+
+fn say_as(author: i64, text: &str, nonce: Option<&str>) -> Write {
     Write::Job(Job::SaveMessage {
         ticket: ticket(1),
         chatroom: chatroom(1),
-        author: user(2),
-        text: "x".into(),
+        author: user(author),
+        text: text.into(),
+        nonce: nonce.map(Into::into),
     })
 }
 
@@ -70,11 +70,15 @@ fn lane(triggers: &str) -> WritingLane {
     )
 }
 
-/// What became of each write: its message's or chatroom's id, or why there is none.
+/// What became of each write: its message's or chatroom's id (negative for a message that was there before), or why
+/// there is none.
 fn write(lane: &mut WritingLane, mut batch: Vec<Write>) -> Vec<Result<i64, Fault>> {
     let told = lane.write(&mut batch).into_iter();
     let told = told.map(|completion| match completion {
-        Completion::MessageSaved { message, .. } => message.map(|message| message.id.get()),
+        Completion::MessageSaved { saved, .. } => saved.map(|saved| match saved {
+            Saved::New(message) => message.id.get(),
+            Saved::Before(id) => -id.get(),
+        }),
         Completion::ChatroomCreated { chatroom, .. } => chatroom.map(ChatroomId::get),
         Completion::SessionFound { found, .. } => Err(found.expect_err("never read")),
         other => panic!("{other:?}"),
@@ -117,6 +121,34 @@ fn a_failing_write_leaves_the_batch_alone() {
         ]
     );
     assert_eq!(count(&lane, "messages"), 2);
+}
+
+#[test]
+fn a_message_whose_nonce_cannot_be_kept_is_taken_back() {
+    let mut lane = lane(
+        "CREATE TRIGGER t BEFORE INSERT ON nonces WHEN new.nonce = 'bad'
+         BEGIN SELECT raise(ABORT, 'no'); END",
+    );
+    let told = write(
+        &mut lane,
+        vec![
+            say_as(1, "a", Some("good")),
+            say_as(1, "b", Some("bad")),
+            say_as(1, "c", Some("good")),
+            say("d"),
+        ],
+    );
+    assert_eq!(told, [Ok(1), Err(Fault::StorageFailed), Ok(-1), Ok(2)]);
+    assert_eq!(count(&lane, "messages"), 2);
+}
+
+#[test]
+fn a_nonce_of_a_batch_that_is_lost_does_not_count() {
+    let mut lane = lane(LOSES_ALL_AT_BAD);
+    let batch = vec![say_as(1, "a", Some("n")), say("bad")];
+    let failed = Err(Fault::StorageFailed);
+    assert_eq!(write(&mut lane, batch), [failed, failed]);
+    assert_eq!(write(&mut lane, vec![say_as(1, "a", Some("n"))]), [Ok(1)]);
 }
 
 #[test]

@@ -1,0 +1,138 @@
+//! Messages that are sent once more.
+
+use loiter::model::MessageId;
+
+use super::*;
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+fn say_with(chatroom: ChatroomId, author: &User, text: &str, nonce: &str) -> Job {
+    let mut job = say(chatroom, author, text);
+    if let Job::SaveMessage { nonce: empty, .. } = &mut job {
+        *empty = Some(nonce.into());
+    }
+    job
+}
+
+fn before(id: i64) -> Result<Saved, Fault> {
+    Ok(Saved::Before(MessageId::new(id).expect("positive")))
+}
+
+impl Fixture {
+    fn send(&mut self, chatroom: ChatroomId, author: &User, nonce: &str) -> Result<Saved, Fault> {
+        let job = say_with(chatroom, author, "x", nonce);
+        field!(self.ask(job), MessageSaved, saved)
+    }
+
+    /// The id of a message that is new.
+    fn send_new(&mut self, chatroom: ChatroomId, author: &User, nonce: &str) -> i64 {
+        match self.send(chatroom, author, nonce) {
+            Ok(Saved::New(message)) => message.id.get(),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_message_that_is_sent_again_is_saved_once() {
+    let mut fixture = Fixture::new();
+    let ann = fixture.user("ann");
+    let chatroom = fixture.chatroom(&ann);
+    assert_eq!(fixture.say(chatroom, &ann, "x").expect("saved").id.get(), 1);
+    assert_eq!(fixture.send_new(chatroom, &ann, "a\0' \u{1f511}"), 2);
+    assert_eq!(fixture.send_new(chatroom, &ann, "a\0"), 3);
+    assert_eq!(fixture.send(chatroom, &ann, "a\0' \u{1f511}"), before(2));
+    fixture.reopen();
+    assert_eq!(fixture.send(chatroom, &ann, "a\0"), before(3));
+    assert_eq!(fixture.recent(chatroom, 50).messages.len(), 3);
+    // Without a nonce the same text is another message.
+    assert_eq!(fixture.say(chatroom, &ann, "x").expect("saved").id.get(), 4);
+}
+
+#[test]
+fn a_nonce_is_of_one_user_in_one_chatroom() {
+    let mut fixture = Fixture::new();
+    let ann = fixture.user("ann");
+    let bob = fixture.user("bob");
+    let chatrooms = [1, 2].map(|_| fixture.chatroom(&ann));
+    for chatroom in chatrooms {
+        fixture.add(chatroom, &ann, "bob").expect("added");
+        assert_eq!(fixture.send_new(chatroom, &ann, "n"), 1);
+        assert_eq!(fixture.send_new(chatroom, &bob, "n"), 2);
+        assert_eq!(fixture.send_new(chatroom, &bob, "N"), 3);
+    }
+    for chatroom in chatrooms {
+        assert_eq!(fixture.send(chatroom, &ann, "n"), before(1));
+        assert_eq!(fixture.send(chatroom, &bob, "n"), before(2));
+    }
+}
+
+#[test]
+fn of_two_that_are_one_in_one_commit_the_second_is_the_repetition() {
+    let mut fixture = Fixture::new();
+    let ann = fixture.user("ann");
+    let chatroom = fixture.chatroom(&ann);
+    let turn = [("1", "n"), ("2", "m"), ("3", "n")];
+    let turn = turn.map(|(text, nonce)| say_with(chatroom, &ann, text, nonce));
+    assert!(fixture.store().submit_all(turn).is_empty());
+    for text in ["1", "2"] {
+        assert_eq!(&*new_message(fixture.next()).expect("saved").text, text);
+    }
+    assert_eq!(field!(fixture.next(), MessageSaved, saved), before(1));
+}
+
+#[test]
+fn who_is_not_in_a_chatroom_repeats_nothing_there() {
+    let mut fixture = Fixture::new();
+    let ann = fixture.user("ann");
+    let bob = fixture.user("bob");
+    let chatroom = fixture.chatroom(&ann);
+    fixture.add(chatroom, &ann, "bob").expect("added");
+    assert_eq!(fixture.send_new(chatroom, &bob, "n"), 1);
+    let leave = "DELETE FROM participants WHERE user = ?1";
+    assert_eq!(fixture.sqlite().execute(leave, (bob.id.get(),)), Ok(1));
+    let refused = Err(Fault::NotAParticipant);
+    assert_eq!(fixture.send(chatroom, &bob, "n"), refused);
+    assert_eq!(fixture.send(chatroom, &bob, "m"), refused);
+    assert_eq!(fixture.send(nowhere(), &ann, "n"), refused);
+    fixture.add(chatroom, &ann, "bob").expect("added");
+    assert_eq!(fixture.send_new(chatroom, &bob, "m"), 2);
+}
+
+#[test]
+fn a_nonce_counts_for_a_day() {
+    let mut fixture = Fixture::new();
+    let ann = fixture.user("ann");
+    let chatroom = fixture.chatroom(&ann);
+    assert_eq!(fixture.send_new(chatroom, &ann, "n"), 1);
+    assert_eq!(fixture.send_new(chatroom, &ann, "m"), 2);
+    let age = "UPDATE nonces SET time = time - ?2 WHERE nonce = ?1";
+    let sqlite = fixture.sqlite();
+    for (nonce, age_ms) in [("n", DAY_MS + 1), ("m", DAY_MS - 60_000)] {
+        assert_eq!(sqlite.execute(age, (nonce, age_ms)), Ok(1));
+    }
+    assert_eq!(fixture.send_new(chatroom, &ann, "n"), 3);
+    assert_eq!(fixture.send(chatroom, &ann, "n"), before(3));
+    assert_eq!(fixture.send(chatroom, &ann, "m"), before(2));
+}
+
+#[test]
+fn nonces_that_count_no_longer_are_removed_a_few_at_a_time() {
+    let mut fixture = Fixture::new();
+    let ann = fixture.user("ann");
+    let chatroom = fixture.chatroom(&ann);
+    assert_eq!(fixture.send_new(chatroom, &ann, "n"), 1);
+    let many = "WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 600)
+                INSERT INTO nonces SELECT 1, 1, 'old ' || i, i, 0 FROM n";
+    let sqlite = fixture.sqlite();
+    sqlite.execute(many, ()).expect("nonces");
+    fixture.reopen();
+    for _ in 0..5 {
+        fixture.chatroom(&ann);
+    }
+    let left = sqlite.query_row("SELECT nonce FROM nonces", (), |row| row.get(0));
+    assert_eq!(left, Ok("n".to_owned()));
+    let count = sqlite.query_row("SELECT count(*) FROM nonces", (), |row| row.get(0));
+    assert_eq!(count, Ok(1));
+    assert_eq!(fixture.send(chatroom, &ann, "n"), before(1));
+}

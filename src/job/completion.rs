@@ -1,0 +1,267 @@
+//! What comes back: completions, the rows in them, and the event loops that are told.
+//!
+//! A completion says whom it is for and what it is of, also where it tells of a fault: who takes it has kept nothing beside its question.
+
+#[cfg(doc)]
+use super::Job;
+use super::{Fault, LOGINS_LOOP, MessageRange};
+use crate::model::{ChatroomId, Message, MessageId, Secret, SessionHash, Ticket, User, UserId};
+
+/// What became of a [`Job`].
+#[derive(Clone, Debug)]
+pub enum Completion {
+    /// Of [`Job::FindSession`].
+    SessionFound {
+        /// The loop that asked.
+        event_loop: u16,
+        /// Which.
+        session: SessionHash,
+        /// Whose; `None` if there is no such session or it has expired.
+        found: Result<Option<SessionRow>, Fault>,
+    },
+    /// Of [`Job::LoadUser`].
+    UserLoaded {
+        /// The loop that asked.
+        event_loop: u16,
+        /// Who.
+        user: UserId,
+        /// The chatrooms that the user is in, ascending.
+        chatrooms: Result<Vec<ChatroomId>, Fault>,
+    },
+    /// Of [`Job::LoadChatroom`].
+    ChatroomLoaded {
+        /// The loop that asked.
+        event_loop: u16,
+        /// Which.
+        chatroom: ChatroomId,
+        /// The newest messages; none for a chatroom that does not exist.
+        loaded: Result<RecentRows, Fault>,
+    },
+    /// Of [`Job::ReadMessages`]; [`Fault::NotAParticipant`].
+    MessagesRead {
+        /// Whom the answer is for.
+        ticket: Ticket,
+        /// Which chatroom.
+        chatroom: ChatroomId,
+        /// What was asked for.
+        range: MessageRange,
+        /// What there is of it.
+        read: Result<MessageRows, Fault>,
+    },
+    /// Of [`Job::FindUsers`].
+    UsersFound {
+        /// Whom the answer is for.
+        ticket: Ticket,
+        /// The exact one first, then by folded name.
+        users: Result<Vec<User>, Fault>,
+    },
+    /// Of [`Job::ListParticipants`]; [`Fault::NotAParticipant`].
+    ParticipantsListed {
+        /// Whom the answer is for.
+        ticket: Ticket,
+        /// By the order in which they joined.
+        users: Result<Vec<User>, Fault>,
+    },
+    /// Of [`Job::Register`]; [`Fault::UsernameTaken`].
+    Registered {
+        /// Whom the answer is for.
+        ticket: Ticket,
+        /// The new user.
+        user: Result<User, Fault>,
+    },
+    /// Of [`Job::LogIn`]; [`Fault::BadCredentials`].
+    LoggedIn {
+        /// Whom the answer is for.
+        ticket: Ticket,
+        /// The user and the new session's token.
+        login: Result<(User, Secret), Fault>,
+    },
+    /// Of [`Job::LogOut`]; [`Fault::NoSession`] if there was none.
+    LoggedOut {
+        /// Whom the answer is for.
+        ticket: Ticket,
+        /// Which session.
+        session: SessionHash,
+        /// Whether it is gone for good.
+        done: Result<(), Fault>,
+    },
+    /// Of [`Job::CreateChatroom`].
+    ChatroomCreated {
+        /// Whom the answer is for.
+        ticket: Ticket,
+        /// Its admin and first participant.
+        admin: UserId,
+        /// The new chatroom.
+        chatroom: Result<ChatroomId, Fault>,
+    },
+    /// Of [`Job::AddParticipant`]; [`Fault::NotAdmin`], [`Fault::NoSuchUser`].
+    ParticipantAdded {
+        /// Whom the answer is for.
+        ticket: Ticket,
+        /// Which chatroom.
+        chatroom: ChatroomId,
+        /// The chatroom as it is now.
+        added: Result<AddedRow, Fault>,
+    },
+    /// Of [`Job::SaveMessage`]; [`Fault::NotAParticipant`].
+    MessageSaved {
+        /// Whom the answer is for.
+        ticket: Ticket,
+        /// Which chatroom.
+        chatroom: ChatroomId,
+        /// What is on disk now.
+        saved: Result<Saved, Fault>,
+    },
+}
+
+/// How a message came to be on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Saved {
+    /// It was written now, with this id and time.
+    New(Message),
+    /// It had been written before, under this id. Nothing was written now, and nobody is to be woken.
+    Before(MessageId),
+}
+
+/// The event loops that are told of a completion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// All of them.
+    All,
+    /// The one with this number.
+    One(u16),
+}
+
+/// A session as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRow {
+    /// Whose.
+    pub user: User,
+    /// When it was last used, in milliseconds since 1970 (UTC), as far as that has been written.
+    pub used_unix_ms: u64,
+}
+
+/// A chatroom's newest messages as stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecentRows {
+    /// The newest message's id; `None` where nothing was ever said.
+    pub last: Option<MessageId>,
+    /// Oldest first, without a gap, ending with `last`.
+    pub messages: Vec<Message>,
+}
+
+/// Some of a chatroom's messages as stored, and what there is beside them, all at one time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageRows {
+    /// Oldest first, without a gap.
+    pub messages: Vec<Message>,
+    /// The oldest message that is kept, or the next to come where none is.
+    pub first: MessageId,
+    /// The newest message ever saved, kept or not; `None` where nothing was ever said.
+    pub last: Option<MessageId>,
+}
+
+/// A chatroom after someone joined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddedRow {
+    /// Who joined, or was there already.
+    pub joined: UserId,
+    /// The chatroom's admin.
+    pub admin: UserId,
+    /// All participants, by the order in which they joined.
+    pub participants: Vec<User>,
+}
+
+impl Completion {
+    /// Which event loops are told.
+    ///
+    /// All of them where a cache of any may have to change. What was read goes to the loop that asked, and to no other:
+    /// it is as old as its question, and only the loop that asked has noted beside its question what has changed since.
+    /// For another it could bring back what is gone.
+    pub fn audience(&self) -> Audience {
+        match self {
+            Self::MessageSaved {
+                saved: Ok(Saved::New(_)),
+                ..
+            }
+            | Self::ChatroomCreated {
+                chatroom: Ok(_), ..
+            }
+            | Self::ParticipantAdded { added: Ok(_), .. }
+            | Self::LoggedOut {
+                done: Ok(()) | Err(Fault::NoSession),
+                ..
+            } => Audience::All,
+            Self::SessionFound { event_loop, .. }
+            | Self::UserLoaded { event_loop, .. }
+            | Self::ChatroomLoaded { event_loop, .. } => Audience::One(*event_loop),
+            Self::LoggedIn { .. } => Audience::One(LOGINS_LOOP),
+            Self::MessagesRead { ticket, .. }
+            | Self::UsersFound { ticket, .. }
+            | Self::ParticipantsListed { ticket, .. }
+            | Self::Registered { ticket, .. }
+            | Self::LoggedOut { ticket, .. }
+            | Self::ChatroomCreated { ticket, .. }
+            | Self::ParticipantAdded { ticket, .. }
+            | Self::MessageSaved { ticket, .. } => Audience::One(ticket.event_loop),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::Job;
+    use crate::model::ConnectionKey;
+
+    fn ticket() -> Ticket {
+        Ticket {
+            connection: ConnectionKey::from_bits(1 << 32).expect("a key"),
+            exchange: 1,
+            event_loop: 2,
+        }
+    }
+
+    #[test]
+    fn what_changes_caches_goes_to_all_and_what_was_read_to_the_asker() {
+        let session = SessionHash([0; 32]);
+        let log_out = Job::LogOut {
+            ticket: ticket(),
+            session,
+        };
+        let told = |done| Completion::LoggedOut {
+            ticket: ticket(),
+            session,
+            done,
+        };
+        assert_eq!(told(Ok(())).audience(), Audience::All);
+        assert_eq!(told(Err(Fault::NoSession)).audience(), Audience::All);
+        let failed = |job: &Job| job.failed(Fault::StorageFailed).map(|told| told.audience());
+        assert_eq!(failed(&log_out), Some(Audience::One(2)));
+        let find = Job::FindSession {
+            event_loop: 1,
+            session,
+        };
+        assert_eq!(failed(&find), Some(Audience::One(1)));
+        let read = Job::ReadMessages {
+            ticket: ticket(),
+            chatroom: ChatroomId::new(1).expect("positive"),
+            user: UserId::new(1).expect("positive"),
+            range: MessageRange::After(None),
+            limit: 1,
+        };
+        assert_eq!(failed(&read), Some(Audience::One(2)));
+        let again = Completion::MessageSaved {
+            ticket: ticket(),
+            chatroom: ChatroomId::new(1).expect("positive"),
+            saved: Ok(Saved::Before(MessageId::new(1).expect("positive"))),
+        };
+        assert_eq!(again.audience(), Audience::One(2));
+        let log_in = Job::LogIn {
+            ticket: ticket(),
+            folded: None,
+            password: Secret("x".into()),
+        };
+        assert_eq!(failed(&log_in), Some(Audience::One(LOGINS_LOOP)));
+    }
+}

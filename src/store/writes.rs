@@ -2,15 +2,15 @@
 //!
 //! A write checks its own conditions before it changes anything, in the transaction that it changes it in.
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, ffi, params};
+mod chatrooms;
+mod messages;
 
-use super::clock::expiry_unix_ms;
+use rusqlite::{Connection, ErrorCode, ffi, params};
+
 use super::error::JobError;
-use super::{rows, sql};
-use crate::job::{AddedRow, Completion, Fault, Job, NONCE_LIFETIME, Saved, Whom};
-use crate::model::{
-    ChatroomId, Message, MessageId, Secret, SessionHash, Ticket, User, UserId, Username,
-};
+use super::sql;
+use crate::job::{Completion, Fault, Job};
+use crate::model::{Secret, SessionHash, Ticket, User, UserId, Username};
 
 /// Something for the writing lane.
 #[derive(Debug)]
@@ -151,132 +151,6 @@ impl Open<'_> {
             | Job::Register { .. }
             | Job::LogIn { .. } => unreachable!("Store::submit sends only writes here"),
         }))
-    }
-
-    fn save_message(
-        &self,
-        chatroom: ChatroomId,
-        author: &User,
-        text: &mut Box<str>,
-        nonce: Option<&str>,
-    ) -> Result<Saved, JobError> {
-        let id = self.next_message(chatroom, author.id)?;
-        let Some(nonce) = nonce else {
-            let message = self.add_message(id, chatroom, author, text)?;
-            return Ok(Saved::New(message));
-        };
-        let (of, by) = (chatroom.get(), author.id.get());
-        let oldest_unix_ms = expiry_unix_ms(self.now_unix_ms, NONCE_LIFETIME);
-        let before = self
-            .connection
-            .prepare_cached(sql::MESSAGE_OF_NONCE)?
-            .query_row((of, by, nonce, oldest_unix_ms), |row| {
-                rows::message_id(row, 0)
-            })
-            .optional()?;
-        if let Some(before) = before {
-            return Ok(Saved::Before(before));
-        }
-        let message = self.add_message(id, chatroom, author, text)?;
-        self.connection.prepare_cached(sql::ADD_NONCE)?.execute((
-            of,
-            by,
-            nonce,
-            id.get(),
-            self.now_unix_ms,
-        ))?;
-        Ok(Saved::New(message))
-    }
-
-    /// One statement finds the next id and whether the author may, one writes: cheaper than one that does both,
-    /// which SQLite runs through a temporary table.
-    fn next_message(&self, chatroom: ChatroomId, author: UserId) -> Result<MessageId, JobError> {
-        self.connection
-            .prepare_cached(sql::NEXT_MESSAGE)?
-            .query_row((chatroom.get(), author.get()), |row| {
-                rows::message_id(row, 0)
-            })
-            .map_err(or_refused(Fault::NotAParticipant))
-    }
-
-    fn add_message(
-        &self,
-        id: MessageId,
-        chatroom: ChatroomId,
-        author: &User,
-        text: &mut Box<str>,
-    ) -> rusqlite::Result<Message> {
-        self.connection.prepare_cached(sql::ADD_MESSAGE)?.execute((
-            chatroom.get(),
-            id.get(),
-            author.id.get(),
-            &**text,
-            self.now_unix_ms,
-        ))?;
-        Ok(Message {
-            id,
-            chatroom,
-            user: author.clone(),
-            text: std::mem::take(text),
-            // The clock has no time before 1970.
-            time_unix_ms: self.now_unix_ms.unsigned_abs(),
-        })
-    }
-
-    fn add_participant(
-        &self,
-        chatroom: ChatroomId,
-        admin: UserId,
-        whom: &Whom,
-    ) -> Result<AddedRow, JobError> {
-        self.connection
-            .prepare_cached(sql::IS_ADMIN)?
-            .query_row((chatroom.get(), admin.get()), |_| Ok(()))
-            .map_err(or_refused(Fault::NotAdmin))?;
-        let joined = self.user(whom).map_err(or_refused(Fault::NoSuchUser))?;
-        self.participate(chatroom, joined)?;
-        let participants = self
-            .connection
-            .prepare_cached(sql::PARTICIPANTS)?
-            .query_map((chatroom.get(),), |row| rows::user(row, 0))?
-            .collect::<rusqlite::Result<_>>()?;
-        Ok(AddedRow {
-            joined,
-            admin,
-            participants,
-        })
-    }
-
-    fn user(&self, whom: &Whom) -> rusqlite::Result<UserId> {
-        let id = |row: &rusqlite::Row<'_>| rows::user_id(row, 0);
-        match whom {
-            Whom::Id(user) => {
-                let mut find = self.connection.prepare_cached(sql::USER_BY_ID)?;
-                find.query_row((user.get(),), id)
-            }
-            Whom::Name(folded) => {
-                let mut find = self.connection.prepare_cached(sql::USER_BY_NAME)?;
-                find.query_row((&**folded,), id)
-            }
-            Whom::Nobody => Err(rusqlite::Error::QueryReturnedNoRows),
-        }
-    }
-
-    fn add_chatroom(&self, admin: UserId) -> Result<ChatroomId, JobError> {
-        self.connection
-            .prepare_cached(sql::ADD_CHATROOM)?
-            .execute((admin.get(), self.now_unix_ms))?;
-        let chatroom = ChatroomId::new(self.connection.last_insert_rowid())
-            .expect("SQLite counts rows from 1");
-        self.participate(chatroom, admin)?;
-        Ok(chatroom)
-    }
-
-    fn participate(&self, chatroom: ChatroomId, user: UserId) -> rusqlite::Result<()> {
-        self.connection
-            .prepare_cached(sql::ADD_PARTICIPANT)?
-            .execute((chatroom.get(), user.get()))?;
-        Ok(())
     }
 
     fn add_user(&self, new: &NewUser) -> Result<Completion, JobError> {

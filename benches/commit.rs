@@ -59,6 +59,7 @@ impl Lane {
         let create = Job::CreateChatroom {
             ticket: ticket(),
             admin: author.id,
+            name: None,
         };
         store.submit(create).expect("room");
         let Completion::ChatroomCreated {

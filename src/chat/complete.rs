@@ -50,7 +50,7 @@ impl Chat {
                 self.answer_own(ticket, user.map(Reply::Registered));
             }
             // No call asks for them yet.
-            Completion::MessagesRead { .. } => {}
+            Completion::MessagesRead { .. } | Completion::ChatroomRenamed { .. } => {}
             Completion::UsersFound { ticket, users }
             | Completion::ParticipantsListed { ticket, users } => {
                 self.answer_own(ticket, users.map(Reply::Users));
@@ -165,8 +165,8 @@ impl Chat {
         }
         let reply = added.map(|row| Reply::Chatroom {
             id,
-            admin: row.admin,
-            participants: row.participants,
+            admin: row.chatroom.admin,
+            participants: row.chatroom.participants,
         });
         self.answer_own(ticket, reply);
     }

@@ -415,6 +415,7 @@ fn job_of(ticket: Ticket, session: SessionHash, author: User, call: &mut Session
         SessionCall::CreateChatroom => Job::CreateChatroom {
             ticket,
             admin: user,
+            name: None,
         },
         SessionCall::AddParticipant { chatroom, whom } => Job::AddParticipant {
             ticket,

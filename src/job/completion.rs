@@ -2,6 +2,8 @@
 //!
 //! A completion says whom it is for and what it is of, also where it tells of a fault: who takes it has kept nothing beside its question.
 
+use std::sync::Arc;
+
 #[cfg(doc)]
 use super::Job;
 use super::{Fault, LOGINS_LOOP, MessageRange};
@@ -94,6 +96,15 @@ pub enum Completion {
         /// The new chatroom.
         chatroom: Result<ChatroomId, Fault>,
     },
+    /// Of [`Job::RenameChatroom`]; [`Fault::NotAdmin`].
+    ChatroomRenamed {
+        /// Whom the answer is for.
+        ticket: Ticket,
+        /// Which chatroom.
+        chatroom: ChatroomId,
+        /// The chatroom as it is now.
+        renamed: Result<ChatroomRow, Fault>,
+    },
     /// Of [`Job::AddParticipant`]; [`Fault::NotAdmin`], [`Fault::NoSuchUser`].
     ParticipantAdded {
         /// Whom the answer is for.
@@ -166,8 +177,17 @@ pub struct MessageRows {
 pub struct AddedRow {
     /// Who joined, or was there already.
     pub joined: UserId,
-    /// The chatroom's admin.
+    /// The chatroom as it is now.
+    pub chatroom: ChatroomRow,
+}
+
+/// A chatroom as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChatroomRow {
+    /// Its admin.
     pub admin: UserId,
+    /// Its name, if it has one.
+    pub name: Option<Arc<str>>,
     /// All participants, by the order in which they joined.
     pub participants: Vec<User>,
 }
@@ -202,6 +222,7 @@ impl Completion {
             | Self::Registered { ticket, .. }
             | Self::LoggedOut { ticket, .. }
             | Self::ChatroomCreated { ticket, .. }
+            | Self::ChatroomRenamed { ticket, .. }
             | Self::ParticipantAdded { ticket, .. }
             | Self::MessageSaved { ticket, .. } => Audience::One(ticket.event_loop),
         }

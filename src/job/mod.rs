@@ -20,9 +20,13 @@ mod completion;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use completion::{AddedRow, Audience, Completion, MessageRows, RecentRows, Saved, SessionRow};
+pub use completion::{
+    AddedRow, Audience, ChatroomRow, Completion, MessageRows, RecentRows, Saved, SessionRow,
+};
 
-use crate::model::{ChatroomId, MessageId, Secret, SessionHash, Ticket, User, UserId, Username};
+use crate::model::{
+    ChatroomId, ChatroomName, MessageId, Secret, SessionHash, Ticket, User, UserId, Username,
+};
 
 /// The event loop that counts failed logins, and so the one that submits all logins.
 pub const LOGINS_LOOP: u16 = 0;
@@ -119,6 +123,19 @@ pub enum Job {
         ticket: Ticket,
         /// Its admin and first participant.
         admin: UserId,
+        /// Its name, if it is to have one.
+        name: Option<ChatroomName>,
+    },
+    /// Write another name of a chatroom; answered by [`Completion::ChatroomRenamed`].
+    RenameChatroom {
+        /// Whom the answer is for.
+        ticket: Ticket,
+        /// Which.
+        chatroom: ChatroomId,
+        /// Who asks, and must be its admin.
+        admin: UserId,
+        /// The name that it is to have.
+        name: ChatroomName,
     },
     /// Write a new participant, unless the user is one already; answered by [`Completion::ParticipantAdded`].
     AddParticipant {
@@ -252,10 +269,17 @@ impl Job {
                 session,
                 done: Err(fault),
             },
-            Self::CreateChatroom { ticket, admin } => Completion::ChatroomCreated {
+            Self::CreateChatroom { ticket, admin, .. } => Completion::ChatroomCreated {
                 ticket,
                 admin,
                 chatroom: Err(fault),
+            },
+            Self::RenameChatroom {
+                ticket, chatroom, ..
+            } => Completion::ChatroomRenamed {
+                ticket,
+                chatroom,
+                renamed: Err(fault),
             },
             Self::AddParticipant {
                 ticket, chatroom, ..

@@ -9,7 +9,7 @@ use std::fmt;
 use std::num::NonZeroI64;
 use std::sync::Arc;
 
-pub use name::{BadName, Username, fold};
+pub use name::{BadName, ChatroomName, Username, fold};
 
 use crate::arena::Key;
 

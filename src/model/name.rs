@@ -1,4 +1,4 @@
-//! The rules of usernames, and the folding that makes two spellings one name.
+//! The rules of names, of users and of chatrooms, and the folding that makes two spellings one name.
 //!
 //! A name is normalised (NFKC), shown in the case it was given in, and compared in
 //! lower case. Lower case is taken character by character, and a final sigma is a sigma: the whole-string
@@ -10,8 +10,8 @@ use std::sync::Arc;
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
-/// Characters that a username may have.
-pub(super) const USERNAME_CHARS_MAX: usize = 64;
+/// Characters that a name may have.
+pub(super) const NAME_CHARS_MAX: usize = 64;
 
 /// A username that keeps the rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,11 @@ pub struct Username {
     folded: Arc<str>,
 }
 
-/// Why a text is no username. Its `Display` is a sentence's end: "must …".
+/// A chatroom's name that keeps the rules of usernames. Several chatrooms may have the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChatroomName(Arc<str>);
+
+/// Why a text is no name. Its `Display` is a sentence's end: "must …".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadName {
     /// No characters, or more than 64.
@@ -37,20 +41,7 @@ impl Username {
     /// # Errors
     /// [`BadName`] says which rule `given` breaks after NFKC normalisation.
     pub fn parse(given: &str) -> Result<Self, BadName> {
-        // NFKC lengthens one character to at most 18; what is longer than this cannot pass.
-        if given.len() > USERNAME_CHARS_MAX * 4 * 4 {
-            return Err(BadName::Length);
-        }
-        let shown: String = given.nfkc().collect();
-        if !(1..=USERNAME_CHARS_MAX).contains(&shown.chars().count()) {
-            return Err(BadName::Length);
-        }
-        if let Some(refused) = shown.chars().find(|&c| is_refused(c)) {
-            return Err(BadName::Character(refused));
-        }
-        if shown.trim() != shown {
-            return Err(BadName::OuterSpace);
-        }
+        let shown = normalise(given)?;
         let folded = lower(&shown);
         Ok(Self {
             shown: shown.into(),
@@ -67,6 +58,40 @@ impl Username {
     pub fn folded(&self) -> &Arc<str> {
         &self.folded
     }
+}
+
+impl ChatroomName {
+    /// Normalises and checks a name.
+    ///
+    /// # Errors
+    /// [`BadName`] says which rule `given` breaks after NFKC normalisation.
+    pub fn parse(given: &str) -> Result<Self, BadName> {
+        normalise(given).map(|shown| Self(shown.into()))
+    }
+
+    /// The name in the case it was given in.
+    pub fn shown(&self) -> &Arc<str> {
+        &self.0
+    }
+}
+
+/// What is shown of a name that keeps the rules.
+fn normalise(given: &str) -> Result<String, BadName> {
+    // NFKC lengthens one character to at most 18; what is longer than this cannot pass.
+    if given.len() > NAME_CHARS_MAX * 4 * 4 {
+        return Err(BadName::Length);
+    }
+    let shown: String = given.nfkc().collect();
+    if !(1..=NAME_CHARS_MAX).contains(&shown.chars().count()) {
+        return Err(BadName::Length);
+    }
+    if let Some(refused) = shown.chars().find(|&c| is_refused(c)) {
+        return Err(BadName::Character(refused));
+    }
+    if shown.trim() != shown {
+        return Err(BadName::OuterSpace);
+    }
+    Ok(shown)
 }
 
 /// Folds any text as [`Username::folded`] is folded, for searching by a name's beginning.
@@ -96,7 +121,7 @@ fn is_refused(c: char) -> bool {
 impl fmt::Display for BadName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Length => write!(f, "must have 1 to {USERNAME_CHARS_MAX} characters"),
+            Self::Length => write!(f, "must have 1 to {NAME_CHARS_MAX} characters"),
             Self::Character(c) => write!(f, "must not hold the character U+{:04X}", u32::from(*c)),
             Self::OuterSpace => f.write_str("must not begin or end with white space"),
         }
@@ -182,5 +207,19 @@ mod tests {
             assert_eq!(Username::parse(name), Err(BadName::OuterSpace), "{name:?}");
         }
         assert!(Username::parse("a b").is_ok());
+    }
+
+    #[test]
+    fn chatrooms_keep_the_rules_of_usernames() {
+        let name = ChatroomName::parse("Ｔea\u{a0}& Ö").expect("a good name");
+        assert_eq!(&**name.shown(), "Tea & Ö");
+        for (given, bad) in [
+            ("", BadName::Length),
+            (&"x".repeat(65), BadName::Length),
+            ("a\nb", BadName::Character('\n')),
+            (" a", BadName::OuterSpace),
+        ] {
+            assert_eq!(ChatroomName::parse(given), Err(bad), "{given:?}");
+        }
     }
 }

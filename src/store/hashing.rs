@@ -76,6 +76,7 @@ impl HashingLane {
             | Job::ListParticipants { .. }
             | Job::LogOut { .. }
             | Job::CreateChatroom { .. }
+            | Job::RenameChatroom { .. }
             | Job::AddParticipant { .. }
             | Job::SaveMessage { .. }
             | Job::TouchSessions { .. } => unreachable!("Store::submit sends only passwords here"),

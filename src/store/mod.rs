@@ -245,6 +245,7 @@ fn is_write(job: &Job) -> bool {
         job,
         Job::LogOut { .. }
             | Job::CreateChatroom { .. }
+            | Job::RenameChatroom { .. }
             | Job::AddParticipant { .. }
             | Job::SaveMessage { .. }
             | Job::TouchSessions { .. }

@@ -125,6 +125,7 @@ impl ReadingLane {
             | Job::LogIn { .. }
             | Job::LogOut { .. }
             | Job::CreateChatroom { .. }
+            | Job::RenameChatroom { .. }
             | Job::AddParticipant { .. }
             | Job::SaveMessage { .. }
             | Job::TouchSessions { .. } => unreachable!("Store::submit sends only reads here"),

@@ -64,8 +64,10 @@ CREATE TABLE messages (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// A nonce is of one user in one chatroom.
+/// A chatroom's name is null where it has none; a nonce is of one user in one chatroom.
 const VERSION_2: &str = "
+ALTER TABLE chatrooms ADD COLUMN name TEXT;
+
 CREATE TABLE nonces (
     chatroom INTEGER NOT NULL,
     user     INTEGER NOT NULL,
@@ -211,8 +213,16 @@ pub(super) const REMOVE_EXPIRED_SESSIONS: &str = "
 DELETE FROM sessions WHERE token IN
     (SELECT token FROM sessions WHERE last_used < ?1 ORDER BY last_used LIMIT ?2)";
 
-/// admin, now
-pub(super) const ADD_CHATROOM: &str = "INSERT INTO chatrooms (admin, created) VALUES (?1, ?2)";
+/// admin, name, now
+pub(super) const ADD_CHATROOM: &str = "
+INSERT INTO chatrooms (admin, name, created) VALUES (?1, ?2, ?3)";
+
+/// chatroom, admin, name; changes nothing if the user is not the chatroom's admin
+pub(super) const RENAME_CHATROOM: &str = "
+UPDATE chatrooms SET name = ?3 WHERE id = ?1 AND admin = ?2";
+
+/// chatroom → admin, name
+pub(super) const CHATROOM: &str = "SELECT admin, name FROM chatrooms WHERE id = ?1";
 
 /// chatroom, user → a row if the user is the chatroom's admin
 pub(super) const IS_ADMIN: &str = "SELECT 1 FROM chatrooms WHERE id = ?1 AND admin = ?2";

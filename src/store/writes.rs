@@ -63,13 +63,14 @@ impl Write {
         }
     }
 
-    /// Whether it changes the database by more than one statement, so that half of it could be left. SQLite
+    /// Whether it is more than one statement of which not only the last changes the database, so that half of it could be left. SQLite
     /// itself takes back what a single failing statement has done.
     pub(super) fn needs_savepoint(&self) -> bool {
         matches!(
             self,
             Self::Job(
                 Job::CreateChatroom { .. }
+                    | Job::RenameChatroom { .. }
                     | Job::AddParticipant { .. }
                     | Job::SaveMessage { nonce: Some(_), .. }
             )
@@ -125,10 +126,24 @@ impl Open<'_> {
                 chatroom,
                 added: Ok(self.add_participant(chatroom, admin, whom)?),
             },
-            Job::CreateChatroom { ticket, admin } => Completion::ChatroomCreated {
+            Job::CreateChatroom {
                 ticket,
                 admin,
-                chatroom: Ok(self.add_chatroom(admin)?),
+                ref name,
+            } => Completion::ChatroomCreated {
+                ticket,
+                admin,
+                chatroom: Ok(self.add_chatroom(admin, name.as_ref())?),
+            },
+            Job::RenameChatroom {
+                ticket,
+                chatroom,
+                admin,
+                ref name,
+            } => Completion::ChatroomRenamed {
+                ticket,
+                chatroom,
+                renamed: Ok(self.rename_chatroom(chatroom, admin, name)?),
             },
             Job::LogOut { ticket, session } => {
                 self.remove_session(session)?;

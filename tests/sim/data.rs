@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use loiter::job::{
-    AddedRow, Completion, Fault, Job, MessageRange, MessageRows, NONCE_LIFETIME, RecentRows, Saved,
-    SessionRow, Whom,
+    AddedRow, ChatroomRow, Completion, Fault, Job, MessageRange, MessageRows, NONCE_LIFETIME,
+    RecentRows, Saved, SessionRow, Whom,
 };
-use loiter::model::{ChatroomId, Message, MessageId, Now, Secret, SessionHash, User, UserId};
+use loiter::model::{
+    ChatroomId, ChatroomName, Message, MessageId, Now, Secret, SessionHash, User, UserId,
+};
 
 /// All that is committed.
 #[derive(Debug, Default)]
@@ -39,6 +41,7 @@ pub(crate) struct Session {
 #[derive(Debug)]
 pub(crate) struct Chatroom {
     pub(crate) admin: UserId,
+    pub(crate) name: Option<Arc<str>>,
     /// By the order in which they joined.
     pub(crate) participants: Vec<UserId>,
     pub(crate) messages: Vec<Message>,
@@ -85,6 +88,7 @@ impl Data {
     pub(crate) fn add_chatroom(&mut self, admin: UserId) -> ChatroomId {
         self.chatrooms.push(Chatroom {
             admin,
+            name: None,
             participants: vec![admin],
             messages: Vec::new(),
             nonces: BTreeMap::new(),
@@ -274,10 +278,24 @@ impl Data {
                 session,
                 done: self.log_out(session),
             },
-            Job::CreateChatroom { ticket, admin } => Completion::ChatroomCreated {
+            Job::CreateChatroom {
                 ticket,
                 admin,
-                chatroom: Ok(self.add_chatroom(admin)),
+                name,
+            } => Completion::ChatroomCreated {
+                ticket,
+                admin,
+                chatroom: Ok(self.create_chatroom(admin, name)),
+            },
+            Job::RenameChatroom {
+                ticket,
+                chatroom,
+                admin,
+                name,
+            } => Completion::ChatroomRenamed {
+                ticket,
+                chatroom,
+                renamed: self.rename_chatroom(chatroom, admin, name),
             },
             Job::AddParticipant {
                 ticket,
@@ -333,18 +351,46 @@ impl Data {
         }
     }
 
+    fn create_chatroom(&mut self, admin: UserId, name: Option<ChatroomName>) -> ChatroomId {
+        let id = self.add_chatroom(admin);
+        let chatroom = self.chatroom_mut(id).expect("just made");
+        chatroom.name = name.map(|name| name.shown().clone());
+        id
+    }
+
+    fn rename_chatroom(
+        &mut self,
+        id: ChatroomId,
+        admin: UserId,
+        name: ChatroomName,
+    ) -> Result<ChatroomRow, Fault> {
+        self.administered(id, admin)?.name = Some(name.shown().clone());
+        Ok(self.chatroom_row(id))
+    }
+
+    /// A chatroom, for its admin.
+    fn administered(&mut self, id: ChatroomId, admin: UserId) -> Result<&mut Chatroom, Fault> {
+        let chatroom = self.chatroom_mut(id);
+        let chatroom = chatroom.filter(|chatroom| chatroom.admin == admin);
+        chatroom.ok_or(Fault::NotAdmin)
+    }
+
+    fn chatroom_row(&self, id: ChatroomId) -> ChatroomRow {
+        let chatroom = self.chatroom(id).expect("exists");
+        ChatroomRow {
+            admin: chatroom.admin,
+            name: chatroom.name.clone(),
+            participants: self.participants(id),
+        }
+    }
+
     fn add_participant(
         &mut self,
         id: ChatroomId,
         admin: UserId,
         whom: &Whom,
     ) -> Result<AddedRow, Fault> {
-        if self
-            .chatroom(id)
-            .is_none_or(|chatroom| chatroom.admin != admin)
-        {
-            return Err(Fault::NotAdmin);
-        }
+        self.administered(id, admin)?;
         let account = match whom {
             Whom::Id(id) => self.users.iter().find(|account| account.user.id == *id),
             Whom::Name(folded) => self.named(folded),
@@ -357,8 +403,7 @@ impl Data {
         }
         Ok(AddedRow {
             joined,
-            admin,
-            participants: self.participants(id),
+            chatroom: self.chatroom_row(id),
         })
     }
 

@@ -142,6 +142,7 @@ fn a_chatroom_of_nobody_is_not_made() {
     let job = Job::CreateChatroom {
         ticket: ticket(1),
         admin: nobody().id,
+        name: None,
     };
     let chatroom = field!(fixture.ask(job), ChatroomCreated, chatroom);
     assert_eq!(chatroom, Err(Fault::StorageFailed));
@@ -154,14 +155,14 @@ fn participants_are_listed_by_the_order_in_which_they_joined() {
     let chatroom = fixture.chatroom(&bob);
     let added = fixture.add(chatroom, &bob, "CLEO").expect("added");
     assert_eq!(added.joined, cleo.id);
-    assert_eq!(added.admin, bob.id);
-    assert_eq!(added.participants, [bob.clone(), cleo.clone()]);
+    assert_eq!(added.chatroom.admin, bob.id);
+    assert_eq!(added.chatroom.participants, [bob.clone(), cleo.clone()]);
     let added = fixture.add(chatroom, &bob, "ann").expect("added");
-    assert_eq!(names(&added.participants), ["bob", "cleo", "ann"]);
+    assert_eq!(names(&added.chatroom.participants), ["bob", "cleo", "ann"]);
 
     let again = fixture.add(chatroom, &bob, "cleo").expect("nothing to do");
     assert_eq!(again.joined, cleo.id);
-    assert_eq!(names(&again.participants), ["bob", "cleo", "ann"]);
+    assert_eq!(names(&again.chatroom.participants), ["bob", "cleo", "ann"]);
 
     let list = |user: &User, chatroom| Job::ListParticipants {
         ticket: ticket(1),
@@ -202,7 +203,7 @@ fn a_participant_is_added_by_id_too() {
     fixture.user(&bob.id.to_string());
     let chatroom = fixture.chatroom(&ann);
     let added = fixture.add_whom(chatroom, &ann, Whom::Id(bob.id));
-    assert_eq!(added.expect("added").participants, [ann, bob]);
+    assert_eq!(added.expect("added").chatroom.participants, [ann, bob]);
 }
 
 #[test]

@@ -9,6 +9,7 @@ macro_rules! field {
         }
     };
 }
+mod chatrooms;
 mod ending;
 mod failures;
 mod jobs;
@@ -26,9 +27,11 @@ use std::time::{Duration, Instant};
 
 use loiter::arena::Key;
 use loiter::config::{Config, Durability};
-use loiter::job::{AddedRow, Completion, Fault, Job, RecentRows, Saved, SessionRow, Whom};
+use loiter::job::{
+    AddedRow, ChatroomRow, Completion, Fault, Job, RecentRows, Saved, SessionRow, Whom,
+};
 use loiter::model::{
-    ChatroomId, Message, Secret, SessionHash, Ticket, User, UserId, Username, fold,
+    ChatroomId, ChatroomName, Message, Secret, SessionHash, Ticket, User, UserId, Username, fold,
 };
 use loiter::store::Store;
 use rusqlite::Connection;
@@ -144,6 +147,7 @@ impl Fixture {
         let job = Job::CreateChatroom {
             ticket: ticket(1),
             admin: admin.id,
+            name: None,
         };
         field!(self.ask(job), ChatroomCreated, chatroom).expect("a chatroom")
     }

@@ -1,8 +1,8 @@
 //! Writes of chatrooms and of who is in them.
 
 use super::{Open, or_refused};
-use crate::job::{AddedRow, Fault, Whom};
-use crate::model::{ChatroomId, UserId};
+use crate::job::{AddedRow, ChatroomRow, Fault, Whom};
+use crate::model::{ChatroomId, ChatroomName, UserId};
 use crate::store::error::JobError;
 use crate::store::{rows, sql};
 
@@ -19,16 +19,42 @@ impl Open<'_> {
             .map_err(or_refused(Fault::NotAdmin))?;
         let joined = self.user(whom).map_err(or_refused(Fault::NoSuchUser))?;
         self.participate(chatroom, joined)?;
+        Ok(AddedRow {
+            joined,
+            chatroom: self.chatroom(chatroom)?,
+        })
+    }
+
+    pub(super) fn rename_chatroom(
+        &self,
+        chatroom: ChatroomId,
+        admin: UserId,
+        name: &ChatroomName,
+    ) -> Result<ChatroomRow, JobError> {
+        let key = (chatroom.get(), admin.get(), &**name.shown());
+        let mut rename = self.connection.prepare_cached(sql::RENAME_CHATROOM)?;
+        match rename.execute(key)? {
+            0 => Err(JobError::Refused(Fault::NotAdmin)),
+            _ => Ok(self.chatroom(chatroom)?),
+        }
+    }
+
+    /// A chatroom that exists, as it is now.
+    fn chatroom(&self, chatroom: ChatroomId) -> rusqlite::Result<ChatroomRow> {
         let participants = self
             .connection
             .prepare_cached(sql::PARTICIPANTS)?
             .query_map((chatroom.get(),), |row| rows::user(row, 0))?
             .collect::<rusqlite::Result<_>>()?;
-        Ok(AddedRow {
-            joined,
-            admin,
-            participants,
-        })
+        self.connection
+            .prepare_cached(sql::CHATROOM)?
+            .query_row((chatroom.get(),), |row| {
+                Ok(ChatroomRow {
+                    admin: rows::user_id(row, 0)?,
+                    name: row.get(1)?,
+                    participants,
+                })
+            })
     }
 
     fn user(&self, whom: &Whom) -> rusqlite::Result<UserId> {
@@ -46,10 +72,15 @@ impl Open<'_> {
         }
     }
 
-    pub(super) fn add_chatroom(&self, admin: UserId) -> Result<ChatroomId, JobError> {
+    pub(super) fn add_chatroom(
+        &self,
+        admin: UserId,
+        name: Option<&ChatroomName>,
+    ) -> Result<ChatroomId, JobError> {
+        let name = name.map(|name| &**name.shown());
         self.connection
             .prepare_cached(sql::ADD_CHATROOM)?
-            .execute((admin.get(), self.now_unix_ms))?;
+            .execute((admin.get(), name, self.now_unix_ms))?;
         let chatroom = ChatroomId::new(self.connection.last_insert_rowid())
             .expect("SQLite counts rows from 1");
         self.participate(chatroom, admin)?;

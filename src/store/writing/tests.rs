@@ -46,6 +46,7 @@ fn found_chatroom() -> Write {
     Write::Job(Job::CreateChatroom {
         ticket: ticket(1),
         admin: user(1).id,
+        name: None,
     })
 }
 
@@ -56,7 +57,7 @@ fn lane(triggers: &str) -> WritingLane {
     connection
         .execute_batch(
             "INSERT INTO users VALUES (1, 'ann', 'ann', '', 0);
-             INSERT INTO chatrooms VALUES (1, 1, 0);
+             INSERT INTO chatrooms (id, admin, created) VALUES (1, 1, 0);
              INSERT INTO participants VALUES (1, 1, 1);",
         )
         .expect("rows");

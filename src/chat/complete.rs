@@ -50,7 +50,9 @@ impl Chat {
                 self.answer_own(ticket, user.map(Reply::Registered));
             }
             // No call asks for them yet.
-            Completion::MessagesRead { .. } | Completion::ChatroomRenamed { .. } => {}
+            Completion::MessagesRead { .. }
+            | Completion::ChatroomRenamed { .. }
+            | Completion::OverviewListed { .. } => {}
             Completion::UsersFound { ticket, users }
             | Completion::ParticipantsListed { ticket, users } => {
                 self.answer_own(ticket, users.map(Reply::Users));

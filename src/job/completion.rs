@@ -64,6 +64,14 @@ pub enum Completion {
         /// By the order in which they joined.
         users: Result<Vec<User>, Fault>,
     },
+    /// Of [`Job::ListOverview`].
+    OverviewListed {
+        /// Whom the answer is for.
+        ticket: Ticket,
+        /// By the time of their newest message, the latest first; those in which nothing was ever said last. Of those at
+        /// the same time the newest chatroom first.
+        chatrooms: Result<Vec<OverviewRow>, Fault>,
+    },
     /// Of [`Job::Register`]; [`Fault::UsernameTaken`].
     Registered {
         /// Whom the answer is for.
@@ -123,6 +131,21 @@ pub enum Completion {
         /// What is on disk now.
         saved: Result<Saved, Fault>,
     },
+}
+
+/// A chatroom as one line of many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OverviewRow {
+    /// Which.
+    pub chatroom: ChatroomId,
+    /// Its name, if it has one.
+    pub name: Option<Arc<str>>,
+    /// Its admin.
+    pub admin: UserId,
+    /// How many are in it.
+    pub participants: u64,
+    /// The newest message ever saved, kept or not; `None` where nothing was ever said.
+    pub last: Option<MessageId>,
 }
 
 /// How a message came to be on disk.
@@ -219,6 +242,7 @@ impl Completion {
             Self::MessagesRead { ticket, .. }
             | Self::UsersFound { ticket, .. }
             | Self::ParticipantsListed { ticket, .. }
+            | Self::OverviewListed { ticket, .. }
             | Self::Registered { ticket, .. }
             | Self::LoggedOut { ticket, .. }
             | Self::ChatroomCreated { ticket, .. }

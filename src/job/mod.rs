@@ -21,7 +21,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use completion::{
-    AddedRow, Audience, ChatroomRow, Completion, MessageRows, RecentRows, Saved, SessionRow,
+    AddedRow, Audience, ChatroomRow, Completion, MessageRows, OverviewRow, RecentRows, Saved,
+    SessionRow,
 };
 
 use crate::model::{
@@ -89,6 +90,13 @@ pub enum Job {
         /// Which chatroom.
         chatroom: ChatroomId,
         /// Who asks, and must be in it.
+        user: UserId,
+    },
+    /// Read what a user's chatrooms are and when they were last spoken in; answered by [`Completion::OverviewListed`].
+    ListOverview {
+        /// Whom the answer is for.
+        ticket: Ticket,
+        /// Who.
         user: UserId,
     },
     /// Hash a password and write a new user; answered by [`Completion::Registered`].
@@ -255,6 +263,10 @@ impl Job {
             Self::ListParticipants { ticket, .. } => Completion::ParticipantsListed {
                 ticket,
                 users: Err(fault),
+            },
+            Self::ListOverview { ticket, .. } => Completion::OverviewListed {
+                ticket,
+                chatrooms: Err(fault),
             },
             Self::Register { ticket, .. } => Completion::Registered {
                 ticket,

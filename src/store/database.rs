@@ -27,7 +27,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const BUSY_STEP: Duration = Duration::from_millis(100);
 
 /// Prepared statements kept with each connection: more than there are.
-const STATEMENTS_MAX: usize = 32;
+const STATEMENTS_MAX: usize = 64;
 
 /// The least that a SQLite database has, unless it is empty: one page, of the smallest size that there is.
 const DATABASE_BYTES_MIN: u64 = 512;

@@ -74,6 +74,7 @@ impl HashingLane {
             | Job::ReadMessages { .. }
             | Job::FindUsers { .. }
             | Job::ListParticipants { .. }
+            | Job::ListOverview { .. }
             | Job::LogOut { .. }
             | Job::CreateChatroom { .. }
             | Job::RenameChatroom { .. }

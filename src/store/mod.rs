@@ -172,7 +172,8 @@ impl Store {
             Job::FindSession { .. }
             | Job::ReadMessages { .. }
             | Job::FindUsers { .. }
-            | Job::ListParticipants { .. } => self.reading.push(job),
+            | Job::ListParticipants { .. }
+            | Job::ListOverview { .. } => self.reading.push(job),
             // Another call's own work depends on them, which may be done and only waits to be told.
             Job::LoadUser { .. } | Job::LoadChatroom { .. } => self.reading.push_urgent(job),
             Job::Register { .. } | Job::LogIn { .. } => self.passwords.push(job),

@@ -18,7 +18,9 @@ use super::error::JobError;
 use super::lane::{Outlet, Queue, outlive};
 use super::trouble::Trouble;
 use super::{rows, sql};
-use crate::job::{Completion, Fault, Job, MessageRange, MessageRows, RecentRows, SessionRow};
+use crate::job::{
+    Completion, Fault, Job, MessageRange, MessageRows, OverviewRow, RecentRows, SessionRow,
+};
 use crate::model::{ChatroomId, MessageId, SessionHash, User, UserId};
 
 /// The reading connections.
@@ -121,6 +123,10 @@ impl ReadingLane {
                     users: Ok(users),
                 }
             }
+            Job::ListOverview { ticket, user } => Completion::OverviewListed {
+                ticket,
+                chatrooms: Ok(overview(connection, user)?),
+            },
             Job::Register { .. }
             | Job::LogIn { .. }
             | Job::LogOut { .. }
@@ -249,6 +255,13 @@ fn participants_for(
     connection
         .prepare_cached(sql::PARTICIPANTS_FOR)?
         .query_map((chatroom.get(), asker.get()), |row| rows::user(row, 0))?
+        .collect()
+}
+
+fn overview(connection: &Connection, user: UserId) -> Result<Vec<OverviewRow>> {
+    connection
+        .prepare_cached(sql::OVERVIEW)?
+        .query_map((user.get(),), rows::overview)?
         .collect()
 }
 

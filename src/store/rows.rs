@@ -6,6 +6,7 @@
 use rusqlite::types::ValueRef;
 use rusqlite::{Error, Result, Row};
 
+use crate::job::OverviewRow;
 use crate::model::{ChatroomId, Message, MessageId, User, UserId};
 
 /// The user whose id and name are in two columns, the first of which is `column`.
@@ -47,8 +48,23 @@ pub(super) fn message(row: &Row<'_>, chatroom: ChatroomId) -> Result<Message> {
     })
 }
 
+/// A chatroom as one line of many: id, name, admin, participants and newest message are the first columns.
+pub(super) fn overview(row: &Row<'_>) -> Result<OverviewRow> {
+    Ok(OverviewRow {
+        chatroom: chatroom_id(row, 0)?,
+        name: row.get(1)?,
+        admin: user_id(row, 2)?,
+        participants: natural(row, 3)?,
+        last: message_id_if_any(row, 4)?,
+    })
+}
+
 /// A time in milliseconds since 1970 (UTC).
 pub(super) fn unix_ms(row: &Row<'_>, column: usize) -> Result<u64> {
+    natural(row, column)
+}
+
+fn natural(row: &Row<'_>, column: usize) -> Result<u64> {
     let number: i64 = row.get(column)?;
     u64::try_from(number).map_err(|_| Error::IntegralValueOutOfRange(column, number))
 }

@@ -133,6 +133,29 @@ mod tests {
     }
 
     #[test]
+    fn what_a_database_of_the_first_version_holds_is_still_there() {
+        let mut connection = memory();
+        upgrade_by(&mut connection, &sql::MIGRATIONS[..1]).expect("version 1");
+        let rows = "
+            INSERT INTO users VALUES (1, 'Ann', 'ann', 'hash', 5), (2, 'bob', 'bob', 'hash', 5);
+            INSERT INTO chatrooms VALUES (1, 1, 6), (2, 2, 6);
+            INSERT INTO participants VALUES (1, 1, 1), (1, 2, 2), (2, 1, 2);
+            INSERT INTO messages VALUES (1, 1, 1, 'a', 7), (1, 2, 1, 'b', 8);";
+        connection.execute_batch(rows).expect("rows");
+        upgrade(&mut connection).expect("the newest");
+        let chatrooms = "SELECT id, admin, name, participants FROM chatrooms ORDER BY id";
+        let mut statement = connection.prepare(chatrooms).expect("columns");
+        let row =
+            |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+        let found: rusqlite::Result<Vec<(i64, i64, Option<String>, i64)>> =
+            statement.query_map((), row).and_then(Iterator::collect);
+        assert_eq!(found.expect("rows"), [(1, 1, None, 2), (2, 2, None, 1)]);
+        let texts = "SELECT group_concat(text) FROM messages";
+        let texts = connection.query_row(texts, (), |row| row.get(0));
+        assert_eq!(texts, Ok("a,b".to_owned()));
+    }
+
+    #[test]
     fn a_table_without_rowid_begins_with_its_key() {
         let mut connection = memory();
         upgrade(&mut connection).expect("the schema");

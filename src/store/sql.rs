@@ -64,9 +64,13 @@ CREATE TABLE messages (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// A chatroom's name is null where it has none; a nonce is of one user in one chatroom.
+/// A chatroom's name is null where it has none, and `participants` says how many are in it; a nonce is of one user in one chatroom.
 const VERSION_2: &str = "
 ALTER TABLE chatrooms ADD COLUMN name TEXT;
+ALTER TABLE chatrooms ADD COLUMN participants INTEGER NOT NULL DEFAULT 0;
+
+UPDATE chatrooms SET participants =
+    (SELECT count(*) FROM participants WHERE participants.chatroom = chatrooms.id);
 
 CREATE TABLE nonces (
     chatroom INTEGER NOT NULL,
@@ -184,6 +188,19 @@ WHERE participants.chatroom = ?1
   AND EXISTS (SELECT 1 FROM participants WHERE user = ?2 AND chatroom = ?1)
 ORDER BY participants.place";
 
+/// user → chatroom, its name, admin, count of participants and newest message
+///
+/// The newest message of each is two steps down the tree of `messages`: as dear as a column of `chatrooms` would be to
+/// each message that is written, and far fewer overviews are read.
+pub(super) const OVERVIEW: &str = "
+SELECT chatrooms.id, chatrooms.name, chatrooms.admin, chatrooms.participants, newest.id
+FROM participants AS place
+JOIN chatrooms ON chatrooms.id = place.chatroom
+LEFT JOIN messages AS newest ON newest.chatroom = place.chatroom
+    AND newest.id = (SELECT max(id) FROM messages WHERE chatroom = place.chatroom)
+WHERE place.user = ?1
+ORDER BY newest.time DESC, chatrooms.id DESC";
+
 /// folded name → user
 pub(super) const USER_BY_NAME: &str = "SELECT id FROM users WHERE folded = ?1";
 
@@ -232,6 +249,10 @@ pub(super) const ADD_PARTICIPANT: &str = "
 INSERT INTO participants (chatroom, user, place)
 VALUES (?1, ?2, 1 + (SELECT coalesce(max(place), 0) FROM participants WHERE chatroom = ?1))
 ON CONFLICT (user, chatroom) DO NOTHING";
+
+/// chatroom, how many have joined
+pub(super) const COUNT_PARTICIPANTS: &str = "
+UPDATE chatrooms SET participants = participants + ?2 WHERE id = ?1";
 
 /// chatroom, user → the chatroom's next message id; no row if the user is not in it
 pub(super) const NEXT_MESSAGE: &str = "

@@ -163,6 +163,7 @@ impl Open<'_> {
             | Job::ReadMessages { .. }
             | Job::FindUsers { .. }
             | Job::ListParticipants { .. }
+            | Job::ListOverview { .. }
             | Job::Register { .. }
             | Job::LogIn { .. } => unreachable!("Store::submit sends only writes here"),
         }))

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use loiter::job::{
     AddedRow, ChatroomRow, Completion, Fault, Job, MessageRange, MessageRows, NONCE_LIFETIME,
-    RecentRows, Saved, SessionRow, Whom,
+    OverviewRow, RecentRows, Saved, SessionRow, Whom,
 };
 use loiter::model::{
     ChatroomId, ChatroomName, Message, MessageId, Now, Secret, SessionHash, User, UserId,
@@ -196,6 +196,10 @@ impl Data {
                     false => Err(Fault::NotAParticipant),
                 },
             },
+            Job::ListOverview { ticket, user } => Completion::OverviewListed {
+                ticket,
+                chatrooms: Ok(self.overview(user)),
+            },
             job => unreachable!("{job:?} does not read"),
         }
     }
@@ -244,6 +248,26 @@ impl Data {
             first: MessageId::new(1).expect("positive"),
             last,
         })
+    }
+
+    fn overview(&self, user: UserId) -> Vec<OverviewRow> {
+        let spoken_ms = |chatroom: ChatroomId| {
+            let newest = self.chatroom(chatroom).expect("exists").messages.last();
+            newest.map(|message| message.time_unix_ms)
+        };
+        let mut ids = self.chatrooms_of(user);
+        ids.sort_by_key(|&id| std::cmp::Reverse((spoken_ms(id), id)));
+        let row = |id| {
+            let chatroom = self.chatroom(id).expect("exists");
+            OverviewRow {
+                chatroom: id,
+                name: chatroom.name.clone(),
+                admin: chatroom.admin,
+                participants: chatroom.participants.len() as u64,
+                last: chatroom.messages.last().map(|message| message.id),
+            }
+        };
+        ids.into_iter().map(row).collect()
     }
 
     fn find_users(&self, prefix: &str, limit: u32) -> Vec<User> {

@@ -75,7 +75,8 @@ impl Store {
             | Job::LoadChatroom { .. }
             | Job::ReadMessages { .. }
             | Job::FindUsers { .. }
-            | Job::ListParticipants { .. } => self.reading.push(job),
+            | Job::ListParticipants { .. }
+            | Job::ListOverview { .. } => self.reading.push(job),
             _ => self.writing.push_back(job),
         }
         Ok(())

@@ -1,4 +1,6 @@
-//! What chatrooms are called.
+//! What chatrooms are called, and the overview of them.
+
+use loiter::job::OverviewRow;
 
 use super::*;
 
@@ -52,6 +54,71 @@ fn a_chatroom_has_the_name_that_it_was_given() {
         let added = fixture.add(chatroom, &ann, "bob").expect("added");
         assert_eq!(added.chatroom.name.as_deref(), called);
     }
+}
+
+impl Fixture {
+    fn overview(&mut self, user: &User) -> Vec<OverviewRow> {
+        let job = Job::ListOverview {
+            ticket: ticket(1),
+            user: user.id,
+        };
+        let listed = field!(self.ask(job), OverviewListed, chatrooms);
+        listed.expect("a read")
+    }
+
+    /// When a chatroom was last spoken in, as if it were so.
+    fn date(&self, chatroom: ChatroomId, unix_ms: i64) {
+        let date = "UPDATE messages SET time = ?2 + id WHERE chatroom = ?1";
+        let dated = self.sqlite().execute(date, (chatroom.get(), unix_ms));
+        dated.expect("messages");
+    }
+}
+
+#[test]
+fn an_overview_has_the_chatrooms_by_when_they_were_last_spoken_in() {
+    let mut fixture = Fixture::new();
+    let ann = fixture.user("ann");
+    let bob = fixture.user("bob");
+    assert_eq!(fixture.overview(&ann), []);
+    let [quiet, early, tea, late, silent] = ["", "", "tea", "", ""].map(|called| match called {
+        "" => fixture.chatroom(&ann),
+        called => fixture.chatroom_called(&ann, called),
+    });
+    let elsewhere = fixture.chatroom(&bob);
+    fixture.say(elsewhere, &bob, "x").expect("saved");
+    fixture.add(tea, &ann, "bob").expect("added");
+    fixture.add(tea, &ann, "bob").expect("there already");
+    for (chatroom, messages, unix_ms) in [(late, 1, 300), (tea, 3, 200), (early, 2, 100)] {
+        for _ in 0..messages {
+            fixture.say(chatroom, &ann, "x").expect("saved");
+        }
+        fixture.date(chatroom, unix_ms);
+    }
+    let row = |chatroom, name: Option<&str>, participants, last| OverviewRow {
+        chatroom,
+        name: name.map(Into::into),
+        admin: ann.id,
+        participants,
+        last: loiter::model::MessageId::new(last),
+    };
+    let rows = [
+        row(late, None, 1, 1),
+        row(tea, Some("tea"), 2, 3),
+        row(early, None, 1, 2),
+        row(silent, None, 1, 0),
+        row(quiet, None, 1, 0),
+    ];
+    assert_eq!(fixture.overview(&ann), rows);
+    let of_bob: Vec<_> = fixture
+        .overview(&bob)
+        .into_iter()
+        .map(|row| row.chatroom)
+        .collect();
+    assert_eq!(of_bob, [elsewhere, tea]);
+    // Whoever speaks puts their chatroom first.
+    fixture.say(early, &ann, "x").expect("saved");
+    let first = fixture.overview(&ann).remove(0);
+    assert_eq!(first, row(early, None, 1, 3));
 }
 
 #[test]

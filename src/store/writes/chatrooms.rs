@@ -88,9 +88,20 @@ impl Open<'_> {
     }
 
     fn participate(&self, chatroom: ChatroomId, user: UserId) -> rusqlite::Result<()> {
-        self.connection
+        let joined = self
+            .connection
             .prepare_cached(sql::ADD_PARTICIPANT)?
             .execute((chatroom.get(), user.get()))?;
+        if joined > 0 {
+            self.count_participants(chatroom, 1)?;
+        }
+        Ok(())
+    }
+
+    fn count_participants(&self, chatroom: ChatroomId, joined: i64) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached(sql::COUNT_PARTICIPANTS)?
+            .execute((chatroom.get(), joined))?;
         Ok(())
     }
 }

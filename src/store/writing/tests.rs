@@ -57,7 +57,7 @@ fn lane(triggers: &str) -> WritingLane {
     connection
         .execute_batch(
             "INSERT INTO users VALUES (1, 'ann', 'ann', '', 0);
-             INSERT INTO chatrooms (id, admin, created) VALUES (1, 1, 0);
+             INSERT INTO chatrooms (id, admin, created, participants) VALUES (1, 1, 0, 1);
              INSERT INTO participants VALUES (1, 1, 1);",
         )
         .expect("rows");

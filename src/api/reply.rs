@@ -278,6 +278,11 @@ fn faulted<'a>(route: Option<Route>, fault: Fault) -> Draft<'a> {
             "There is no such chatroom, or you are not its admin.",
         ),
         Fault::NoSuchUser => (404, "no_such_user", "There is no such user."),
+        Fault::AdminMustStay => (
+            403,
+            "admin_must_stay",
+            "You are the chatroom's admin, and others are still in it.",
+        ),
     };
     let draft = Draft::error(status, code, message);
     match fault {

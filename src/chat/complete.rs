@@ -9,7 +9,7 @@ use super::proceed::AHEAD_MAX;
 use super::recent::Recent;
 use super::serve::Ending;
 use super::sessions::{SessionKey, Standing};
-use crate::job::{AddedRow, Completion, Fault, RecentRows, Saved, SessionRow};
+use crate::job::{AddedRow, Completion, Fault, RecentRows, RemovedRow, Saved, SessionRow};
 use crate::model::{ChatroomId, Message, Now, SessionHash, Ticket, UserId};
 
 impl Chat {
@@ -46,13 +46,21 @@ impl Chat {
                 chatroom,
                 added,
             } => self.participant_added(ticket, chatroom, added),
+            Completion::ParticipantRemoved {
+                chatroom,
+                removed: Ok(row),
+                ..
+            } => self.participant_removed(chatroom, &row),
             Completion::Registered { ticket, user } => {
                 self.answer_own(ticket, user.map(Reply::Registered));
             }
             // No call asks for them yet.
             Completion::MessagesRead { .. }
             | Completion::ChatroomRenamed { .. }
-            | Completion::OverviewListed { .. } => {}
+            | Completion::OverviewListed { .. }
+            | Completion::ParticipantRemoved {
+                removed: Err(_), ..
+            } => {}
             Completion::UsersFound { ticket, users }
             | Completion::ParticipantsListed { ticket, users } => {
                 self.answer_own(ticket, users.map(Reply::Users));
@@ -171,6 +179,17 @@ impl Chat {
             participants: row.chatroom.participants,
         });
         self.answer_own(ticket, reply);
+    }
+
+    /// From here on who left is refused what only participants may.
+    fn participant_removed(&mut self, id: ChatroomId, row: &RemovedRow) {
+        let Some(left) = row.left else {
+            return;
+        };
+        if let Some(user) = self.sessions.user_by_id(left) {
+            user.left(id);
+            // Here is the place to end the polls that the user's sessions have parked in that chatroom.
+        }
     }
 
     fn message_saved(&mut self, ticket: Ticket, id: ChatroomId, saved: Result<Saved, Fault>) {

@@ -348,7 +348,7 @@ impl Chat {
             unknown @ Chatrooms::Unknown => {
                 *unknown = Chatrooms::Loading {
                     waiters: vec![waiter],
-                    joined: Vec::new(),
+                    changes: Vec::new(),
                 };
                 let user = user.user.id;
                 self.submit(Job::LoadUser {

@@ -52,13 +52,22 @@ pub(super) struct CachedUser {
 pub(super) enum Chatrooms {
     /// Nobody has asked yet.
     Unknown,
-    /// The store has been asked; those joined meanwhile stand beside.
+    /// The store has been asked; what has changed meanwhile stands beside, in the order in which it was told.
     Loading {
         waiters: Vec<HeldKey>,
-        joined: Vec<ChatroomId>,
+        changes: Vec<Change>,
     },
     /// Ascending.
     Known(Vec<ChatroomId>),
+}
+
+/// What has changed in the chatrooms that a user is in.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Change {
+    /// One more.
+    Joined(ChatroomId),
+    /// One less.
+    Left(ChatroomId),
 }
 
 /// All remembered sessions and users.
@@ -252,19 +261,30 @@ impl Session {
 impl CachedUser {
     /// The user is in one more chatroom.
     pub(super) fn joined(&mut self, chatroom: ChatroomId) {
+        self.change(Change::Joined(chatroom));
+    }
+
+    /// The user is in one chatroom less.
+    pub(super) fn left(&mut self, chatroom: ChatroomId) {
+        self.change(Change::Left(chatroom));
+    }
+
+    /// While the store is asked what was told last of a chatroom holds, whether or not the read was done before. What the read saw and is
+    /// yet to be told comes after it.
+    fn change(&mut self, change: Change) {
         match &mut self.chatrooms {
             Chatrooms::Unknown => {}
-            Chatrooms::Loading { joined, .. } => joined.push(chatroom),
-            Chatrooms::Known(known) => insert_sorted(known, chatroom),
+            Chatrooms::Loading { changes, .. } => changes.push(change),
+            Chatrooms::Known(known) => apply(known, change),
         }
     }
 
     /// The store has said which chatrooms the user is in. Returns who waited for it.
     pub(super) fn settle(&mut self, mut known: Vec<ChatroomId>) -> Vec<HeldKey> {
         match std::mem::replace(&mut self.chatrooms, Chatrooms::Unknown) {
-            Chatrooms::Loading { waiters, joined } => {
-                for chatroom in joined {
-                    insert_sorted(&mut known, chatroom);
+            Chatrooms::Loading { waiters, changes } => {
+                for change in changes {
+                    apply(&mut known, change);
                 }
                 self.chatrooms = Chatrooms::Known(known);
                 waiters
@@ -288,9 +308,18 @@ impl CachedUser {
     }
 }
 
-fn insert_sorted(known: &mut Vec<ChatroomId>, chatroom: ChatroomId) {
-    if let Err(place) = known.binary_search(&chatroom) {
-        known.insert(place, chatroom);
+fn apply(known: &mut Vec<ChatroomId>, change: Change) {
+    match change {
+        Change::Joined(chatroom) => {
+            if let Err(place) = known.binary_search(&chatroom) {
+                known.insert(place, chatroom);
+            }
+        }
+        Change::Left(chatroom) => {
+            if let Ok(place) = known.binary_search(&chatroom) {
+                known.remove(place);
+            }
+        }
     }
 }
 
@@ -346,7 +375,7 @@ mod tests {
         let ann = sessions.user_by_id(user(1).id).expect("entered");
         ann.chatrooms = Chatrooms::Loading {
             waiters: vec![waiter()],
-            joined: Vec::new(),
+            changes: Vec::new(),
         };
         ann.joined(room(5));
         assert_eq!(ann.settle(vec![room(2), room(9)]), [waiter()]);
@@ -355,6 +384,39 @@ mod tests {
             panic!("settled")
         };
         assert_eq!(*known, [room(2), room(5), room(9)]);
+    }
+
+    #[test]
+    fn what_was_told_last_while_loading_holds() {
+        let mut ann = CachedUser {
+            user: user(1),
+            chatrooms: Chatrooms::Loading {
+                waiters: Vec::new(),
+                changes: Vec::new(),
+            },
+            sessions: 1,
+        };
+        // The read may have been done before any of it, or after: it has some of them and not others.
+        for chatroom in [2, 5] {
+            ann.joined(room(chatroom));
+            ann.left(room(chatroom));
+        }
+        for chatroom in [3, 6] {
+            ann.left(room(chatroom));
+            ann.joined(room(chatroom));
+        }
+        ann.settle(vec![room(1), room(2), room(3)]);
+        let Chatrooms::Known(known) = &ann.chatrooms else {
+            panic!("settled")
+        };
+        assert_eq!(*known, [room(1), room(3), room(6)]);
+        // The read had seen what is told only now.
+        ann.left(room(1));
+        ann.left(room(1));
+        let Chatrooms::Known(known) = &ann.chatrooms else {
+            panic!("settled")
+        };
+        assert_eq!(*known, [room(3), room(6)]);
     }
 
     #[test]

@@ -122,6 +122,16 @@ pub enum Completion {
         /// The chatroom as it is now.
         added: Result<AddedRow, Fault>,
     },
+    /// Of [`Job::RemoveParticipant`]; [`Fault::NotAParticipant`] for who would leave and is not in it, [`Fault::NotAdmin`],
+    /// [`Fault::NoSuchUser`], [`Fault::AdminMustStay`].
+    ParticipantRemoved {
+        /// Whom the answer is for.
+        ticket: Ticket,
+        /// Which chatroom.
+        chatroom: ChatroomId,
+        /// The chatroom as it is now.
+        removed: Result<RemovedRow, Fault>,
+    },
     /// Of [`Job::SaveMessage`]; [`Fault::NotAParticipant`].
     MessageSaved {
         /// Whom the answer is for.
@@ -204,6 +214,15 @@ pub struct AddedRow {
     pub chatroom: ChatroomRow,
 }
 
+/// A chatroom after someone left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemovedRow {
+    /// Who left; `None` where the user was not in it.
+    pub left: Option<UserId>,
+    /// The chatroom as it is now.
+    pub chatroom: ChatroomRow,
+}
+
 /// A chatroom as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChatroomRow {
@@ -231,6 +250,10 @@ impl Completion {
                 chatroom: Ok(_), ..
             }
             | Self::ParticipantAdded { added: Ok(_), .. }
+            | Self::ParticipantRemoved {
+                removed: Ok(RemovedRow { left: Some(_), .. }),
+                ..
+            }
             | Self::LoggedOut {
                 done: Ok(()) | Err(Fault::NoSession),
                 ..
@@ -248,6 +271,7 @@ impl Completion {
             | Self::ChatroomCreated { ticket, .. }
             | Self::ChatroomRenamed { ticket, .. }
             | Self::ParticipantAdded { ticket, .. }
+            | Self::ParticipantRemoved { ticket, .. }
             | Self::MessageSaved { ticket, .. } => Audience::One(ticket.event_loop),
         }
     }
@@ -302,6 +326,20 @@ mod tests {
             saved: Ok(Saved::Before(MessageId::new(1).expect("positive"))),
         };
         assert_eq!(again.audience(), Audience::One(2));
+        let removed = |left| Completion::ParticipantRemoved {
+            ticket: ticket(),
+            chatroom: ChatroomId::new(1).expect("positive"),
+            removed: Ok(RemovedRow {
+                left,
+                chatroom: ChatroomRow {
+                    admin: UserId::new(1).expect("positive"),
+                    name: None,
+                    participants: Vec::new(),
+                },
+            }),
+        };
+        assert_eq!(removed(UserId::new(2)).audience(), Audience::All);
+        assert_eq!(removed(None).audience(), Audience::One(2));
         let log_in = Job::LogIn {
             ticket: ticket(),
             folded: None,

@@ -21,8 +21,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use completion::{
-    AddedRow, Audience, ChatroomRow, Completion, MessageRows, OverviewRow, RecentRows, Saved,
-    SessionRow,
+    AddedRow, Audience, ChatroomRow, Completion, MessageRows, OverviewRow, RecentRows, RemovedRow,
+    Saved, SessionRow,
 };
 
 use crate::model::{
@@ -156,6 +156,17 @@ pub enum Job {
         /// Who joins.
         whom: Whom,
     },
+    /// Remove a participant, if the user is one; answered by [`Completion::ParticipantRemoved`].
+    RemoveParticipant {
+        /// Whom the answer is for.
+        ticket: Ticket,
+        /// Which chatroom.
+        chatroom: ChatroomId,
+        /// Who asks, and must be its admin to remove another, or a participant to leave.
+        by: UserId,
+        /// Who leaves.
+        whom: Whom,
+    },
     /// Write a message under the chatroom's next id, unless it was written before; answered by
     /// [`Completion::MessageSaved`].
     SaveMessage {
@@ -217,6 +228,8 @@ pub enum Fault {
     NotAdmin,
     /// No user has this name.
     NoSuchUser,
+    /// The admin cannot leave a chatroom in which others are.
+    AdminMustStay,
 }
 
 impl Job {
@@ -299,6 +312,13 @@ impl Job {
                 ticket,
                 chatroom,
                 added: Err(fault),
+            },
+            Self::RemoveParticipant {
+                ticket, chatroom, ..
+            } => Completion::ParticipantRemoved {
+                ticket,
+                chatroom,
+                removed: Err(fault),
             },
             Self::SaveMessage {
                 ticket, chatroom, ..

@@ -79,6 +79,7 @@ impl HashingLane {
             | Job::CreateChatroom { .. }
             | Job::RenameChatroom { .. }
             | Job::AddParticipant { .. }
+            | Job::RemoveParticipant { .. }
             | Job::SaveMessage { .. }
             | Job::TouchSessions { .. } => unreachable!("Store::submit sends only passwords here"),
         }

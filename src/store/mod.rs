@@ -248,6 +248,7 @@ fn is_write(job: &Job) -> bool {
             | Job::CreateChatroom { .. }
             | Job::RenameChatroom { .. }
             | Job::AddParticipant { .. }
+            | Job::RemoveParticipant { .. }
             | Job::SaveMessage { .. }
             | Job::TouchSessions { .. }
     )

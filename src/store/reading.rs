@@ -133,6 +133,7 @@ impl ReadingLane {
             | Job::CreateChatroom { .. }
             | Job::RenameChatroom { .. }
             | Job::AddParticipant { .. }
+            | Job::RemoveParticipant { .. }
             | Job::SaveMessage { .. }
             | Job::TouchSessions { .. } => unreachable!("Store::submit sends only reads here"),
         })

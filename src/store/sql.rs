@@ -250,7 +250,17 @@ INSERT INTO participants (chatroom, user, place)
 VALUES (?1, ?2, 1 + (SELECT coalesce(max(place), 0) FROM participants WHERE chatroom = ?1))
 ON CONFLICT (user, chatroom) DO NOTHING";
 
-/// chatroom, how many have joined
+/// chatroom, user
+pub(super) const REMOVE_PARTICIPANT: &str = "
+DELETE FROM participants WHERE user = ?2 AND chatroom = ?1";
+
+/// chatroom, user → whether the user is its admin, how many are in it; no row if the user is not
+pub(super) const STANDING_OF_PARTICIPANT: &str = "
+SELECT chatrooms.admin = ?2, chatrooms.participants
+FROM participants JOIN chatrooms ON chatrooms.id = participants.chatroom
+WHERE participants.user = ?2 AND participants.chatroom = ?1";
+
+/// chatroom, how many have joined, less those who have left
 pub(super) const COUNT_PARTICIPANTS: &str = "
 UPDATE chatrooms SET participants = participants + ?2 WHERE id = ?1";
 

@@ -72,6 +72,7 @@ impl Write {
                 Job::CreateChatroom { .. }
                     | Job::RenameChatroom { .. }
                     | Job::AddParticipant { .. }
+                    | Job::RemoveParticipant { .. }
                     | Job::SaveMessage { nonce: Some(_), .. }
             )
         )
@@ -125,6 +126,16 @@ impl Open<'_> {
                 ticket,
                 chatroom,
                 added: Ok(self.add_participant(chatroom, admin, whom)?),
+            },
+            Job::RemoveParticipant {
+                ticket,
+                chatroom,
+                by,
+                ref whom,
+            } => Completion::ParticipantRemoved {
+                ticket,
+                chatroom,
+                removed: Ok(self.remove_participant(chatroom, by, whom)?),
             },
             Job::CreateChatroom {
                 ticket,

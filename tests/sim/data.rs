@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use loiter::job::{
     AddedRow, ChatroomRow, Completion, Fault, Job, MessageRange, MessageRows, NONCE_LIFETIME,
-    OverviewRow, RecentRows, Saved, SessionRow, Whom,
+    OverviewRow, RecentRows, RemovedRow, Saved, SessionRow, Whom,
 };
 use loiter::model::{
     ChatroomId, ChatroomName, Message, MessageId, Now, Secret, SessionHash, User, UserId,
@@ -331,6 +331,16 @@ impl Data {
                 chatroom,
                 added: self.add_participant(chatroom, admin, &whom),
             },
+            Job::RemoveParticipant {
+                ticket,
+                chatroom,
+                by,
+                whom,
+            } => Completion::ParticipantRemoved {
+                ticket,
+                chatroom,
+                removed: self.remove_participant(chatroom, by, &whom),
+            },
             Job::SaveMessage {
                 ticket,
                 chatroom,
@@ -415,18 +425,49 @@ impl Data {
         whom: &Whom,
     ) -> Result<AddedRow, Fault> {
         self.administered(id, admin)?;
-        let account = match whom {
-            Whom::Id(id) => self.users.iter().find(|account| account.user.id == *id),
-            Whom::Name(folded) => self.named(folded),
-            Whom::Nobody => None,
-        };
-        let joined = account.ok_or(Fault::NoSuchUser)?.user.id;
+        let joined = self.whom(whom).ok_or(Fault::NoSuchUser)?;
         let chatroom = self.chatroom_mut(id).expect("it has an admin");
         if !chatroom.participants.contains(&joined) {
             chatroom.participants.push(joined);
         }
         Ok(AddedRow {
             joined,
+            chatroom: self.chatroom_row(id),
+        })
+    }
+
+    fn whom(&self, whom: &Whom) -> Option<UserId> {
+        let account = match whom {
+            Whom::Id(id) => self.users.iter().find(|account| account.user.id == *id),
+            Whom::Name(folded) => self.named(folded),
+            Whom::Nobody => None,
+        };
+        account.map(|account| account.user.id)
+    }
+
+    fn remove_participant(
+        &mut self,
+        id: ChatroomId,
+        by: UserId,
+        whom: &Whom,
+    ) -> Result<RemovedRow, Fault> {
+        let whom = self.whom(whom);
+        let user = if whom == Some(by) {
+            let chatroom = self.chatroom(id).filter(|_| self.has_joined(by, id));
+            let chatroom = chatroom.ok_or(Fault::NotAParticipant)?;
+            if chatroom.admin == by && chatroom.participants.len() > 1 {
+                return Err(Fault::AdminMustStay);
+            }
+            by
+        } else {
+            self.administered(id, by)?;
+            whom.ok_or(Fault::NoSuchUser)?
+        };
+        let was_in_it = self.has_joined(user, id);
+        let chatroom = self.chatroom_mut(id).expect("it was found");
+        chatroom.participants.retain(|other| *other != user);
+        Ok(RemovedRow {
+            left: was_in_it.then_some(user),
             chatroom: self.chatroom_row(id),
         })
     }

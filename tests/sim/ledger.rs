@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use loiter::job::{Completion, Fault, Job, Saved};
+use loiter::job::{Completion, Fault, Job, RemovedRow, Saved};
 use loiter::model::{ChatroomId, SessionHash, Ticket, UserId};
 
 use crate::data::Data;
@@ -102,6 +102,13 @@ impl Ledger {
                 added: Ok(row),
                 ..
             } => drop(self.joined.insert((row.joined.get(), chatroom.get()))),
+            Completion::ParticipantRemoved {
+                chatroom,
+                removed: Ok(RemovedRow {
+                    left: Some(left), ..
+                }),
+                ..
+            } => drop(self.joined.remove(&(left.get(), chatroom.get()))),
             Completion::LoggedOut {
                 session,
                 done: Ok(()) | Err(Fault::NoSession),

@@ -14,6 +14,7 @@ mod ending;
 mod failures;
 mod jobs;
 mod lanes;
+mod leaving;
 mod messages;
 mod nonces;
 mod opening;
@@ -28,7 +29,7 @@ use std::time::{Duration, Instant};
 use loiter::arena::Key;
 use loiter::config::{Config, Durability};
 use loiter::job::{
-    AddedRow, ChatroomRow, Completion, Fault, Job, RecentRows, Saved, SessionRow, Whom,
+    AddedRow, ChatroomRow, Completion, Fault, Job, RecentRows, RemovedRow, Saved, SessionRow, Whom,
 };
 use loiter::model::{
     ChatroomId, ChatroomName, Message, Secret, SessionHash, Ticket, User, UserId, Username, fold,
@@ -169,6 +170,16 @@ impl Fixture {
             whom,
         };
         field!(self.ask(job), ParticipantAdded, added)
+    }
+
+    fn remove(&mut self, chatroom: ChatroomId, by: &User, whom: Whom) -> Result<RemovedRow, Fault> {
+        let job = Job::RemoveParticipant {
+            ticket: ticket(1),
+            chatroom,
+            by: by.id,
+            whom,
+        };
+        field!(self.ask(job), ParticipantRemoved, removed)
     }
 
     fn say(&mut self, chatroom: ChatroomId, author: &User, text: &str) -> Result<Message, Fault> {

@@ -89,8 +89,8 @@ fn who_is_not_in_a_chatroom_repeats_nothing_there() {
     let chatroom = fixture.chatroom(&ann);
     fixture.add(chatroom, &ann, "bob").expect("added");
     assert_eq!(fixture.send_new(chatroom, &bob, "n"), 1);
-    let leave = "DELETE FROM participants WHERE user = ?1";
-    assert_eq!(fixture.sqlite().execute(leave, (bob.id.get(),)), Ok(1));
+    let left = fixture.remove(chatroom, &bob, Whom::Id(bob.id));
+    left.expect("gone");
     let refused = Err(Fault::NotAParticipant);
     assert_eq!(fixture.send(chatroom, &bob, "n"), refused);
     assert_eq!(fixture.send(chatroom, &bob, "m"), refused);

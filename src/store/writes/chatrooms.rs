@@ -1,7 +1,9 @@
 //! Writes of chatrooms and of who is in them.
 
+use rusqlite::OptionalExtension;
+
 use super::{Open, or_refused};
-use crate::job::{AddedRow, ChatroomRow, Fault, Whom};
+use crate::job::{AddedRow, ChatroomRow, Fault, RemovedRow, Whom};
 use crate::model::{ChatroomId, ChatroomName, UserId};
 use crate::store::error::JobError;
 use crate::store::{rows, sql};
@@ -13,16 +15,62 @@ impl Open<'_> {
         admin: UserId,
         whom: &Whom,
     ) -> Result<AddedRow, JobError> {
-        self.connection
-            .prepare_cached(sql::IS_ADMIN)?
-            .query_row((chatroom.get(), admin.get()), |_| Ok(()))
-            .map_err(or_refused(Fault::NotAdmin))?;
+        self.check_admin(chatroom, admin)?;
         let joined = self.user(whom).map_err(or_refused(Fault::NoSuchUser))?;
         self.participate(chatroom, joined)?;
         Ok(AddedRow {
             joined,
             chatroom: self.chatroom(chatroom)?,
         })
+    }
+
+    /// Who names themselves leaves; who names another must be the admin.
+    pub(super) fn remove_participant(
+        &self,
+        chatroom: ChatroomId,
+        by: UserId,
+        whom: &Whom,
+    ) -> Result<RemovedRow, JobError> {
+        let whom = self.user(whom).optional()?;
+        let user = if whom == Some(by) {
+            self.check_leave(chatroom, by)?;
+            by
+        } else {
+            self.check_admin(chatroom, by)?;
+            whom.ok_or(JobError::Refused(Fault::NoSuchUser))?
+        };
+        let left = self
+            .connection
+            .prepare_cached(sql::REMOVE_PARTICIPANT)?
+            .execute((chatroom.get(), user.get()))?;
+        if left > 0 {
+            self.count_participants(chatroom, -1)?;
+        }
+        Ok(RemovedRow {
+            left: (left > 0).then_some(user),
+            chatroom: self.chatroom(chatroom)?,
+        })
+    }
+
+    fn check_admin(&self, chatroom: ChatroomId, user: UserId) -> Result<(), JobError> {
+        self.connection
+            .prepare_cached(sql::IS_ADMIN)?
+            .query_row((chatroom.get(), user.get()), |_| Ok(()))
+            .map_err(or_refused(Fault::NotAdmin))
+    }
+
+    fn check_leave(&self, chatroom: ChatroomId, user: UserId) -> Result<(), JobError> {
+        let (is_admin, participants): (bool, i64) = self
+            .connection
+            .prepare_cached(sql::STANDING_OF_PARTICIPANT)?
+            .query_row((chatroom.get(), user.get()), |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .map_err(or_refused(Fault::NotAParticipant))?;
+        match is_admin && participants > 1 {
+            true => Err(JobError::Refused(Fault::AdminMustStay)),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn rename_chatroom(

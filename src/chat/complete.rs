@@ -58,6 +58,7 @@ impl Chat {
             Completion::MessagesRead { .. }
             | Completion::ChatroomRenamed { .. }
             | Completion::OverviewListed { .. }
+            | Completion::PasswordChanged { .. }
             | Completion::ParticipantRemoved {
                 removed: Err(_), ..
             } => {}

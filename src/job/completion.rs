@@ -86,6 +86,17 @@ pub enum Completion {
         /// The user and the new session's token.
         login: Result<(User, Secret), Fault>,
     },
+    /// Of [`Job::ChangePassword`]; [`Fault::BadCredentials`].
+    PasswordChanged {
+        /// Whom the answer is for.
+        ticket: Ticket,
+        /// Whose password.
+        user: UserId,
+        /// The session that stays.
+        session: SessionHash,
+        /// Whether the password is the new one, and all other sessions of the user are gone for good.
+        done: Result<(), Fault>,
+    },
     /// Of [`Job::LogOut`]; [`Fault::NoSession`] if there was none.
     LoggedOut {
         /// Whom the answer is for.
@@ -254,6 +265,7 @@ impl Completion {
                 removed: Ok(RemovedRow { left: Some(_), .. }),
                 ..
             }
+            | Self::PasswordChanged { done: Ok(()), .. }
             | Self::LoggedOut {
                 done: Ok(()) | Err(Fault::NoSession),
                 ..
@@ -267,6 +279,7 @@ impl Completion {
             | Self::ParticipantsListed { ticket, .. }
             | Self::OverviewListed { ticket, .. }
             | Self::Registered { ticket, .. }
+            | Self::PasswordChanged { ticket, .. }
             | Self::LoggedOut { ticket, .. }
             | Self::ChatroomCreated { ticket, .. }
             | Self::ChatroomRenamed { ticket, .. }
@@ -340,6 +353,15 @@ mod tests {
         };
         assert_eq!(removed(UserId::new(2)).audience(), Audience::All);
         assert_eq!(removed(None).audience(), Audience::One(2));
+        let changed = |done| Completion::PasswordChanged {
+            ticket: ticket(),
+            user: UserId::new(1).expect("positive"),
+            session,
+            done,
+        };
+        assert_eq!(changed(Ok(())).audience(), Audience::All);
+        let wrong = changed(Err(Fault::BadCredentials));
+        assert_eq!(wrong.audience(), Audience::One(2));
         let log_in = Job::LogIn {
             ticket: ticket(),
             folded: None,

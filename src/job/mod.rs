@@ -118,6 +118,20 @@ pub enum Job {
         /// The password to verify.
         password: Secret,
     },
+    /// Verify a password, hash another, write it, and remove all other sessions of the user; answered by
+    /// [`Completion::PasswordChanged`].
+    ChangePassword {
+        /// Whom the answer is for.
+        ticket: Ticket,
+        /// The session that stays.
+        session: SessionHash,
+        /// Whose it is.
+        user: UserId,
+        /// The password to verify.
+        password: Secret,
+        /// The new password.
+        new: Secret,
+    },
     /// Remove a session; answered by [`Completion::LoggedOut`].
     LogOut {
         /// Whom the answer is for.
@@ -288,6 +302,17 @@ impl Job {
             Self::LogIn { ticket, .. } => Completion::LoggedIn {
                 ticket,
                 login: Err(fault),
+            },
+            Self::ChangePassword {
+                ticket,
+                session,
+                user,
+                ..
+            } => Completion::PasswordChanged {
+                ticket,
+                user,
+                session,
+                done: Err(fault),
             },
             Self::LogOut { ticket, session } => Completion::LoggedOut {
                 ticket,

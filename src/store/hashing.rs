@@ -1,7 +1,8 @@
 //! The password lane: threads that do nothing but hash, so that a storm of logins delays no message.
 //!
 //! A job comes in, costs a hash, and goes on to the writing lane as a [`Write`] whose completion is posted after
-//! its commit; one that is refused is answered from here.
+//! its commit; one that is refused is answered from here. What was verified goes along, and is compared once more in the transaction: a password
+//! that has been changed meanwhile opens nothing.
 //!
 //! A session's token is 32 random bytes as hexadecimal text. The database has the SHA-256 of that *text*:
 //! what the client sends back in its cookie is hashed as it stands, and never decoded.
@@ -19,10 +20,10 @@ use super::lane::{Outlet, Queue, outlive};
 use super::password::{PasswordHash, to_hex, verify};
 use super::reading::Pool;
 use super::trouble::Trouble;
-use super::writes::{NewSession, NewUser, Write};
+use super::writes::{NewPassword, NewSession, NewUser, Write};
 use super::{rows, sql};
 use crate::job::{Fault, Job};
-use crate::model::{Secret, SessionHash, Ticket, User, Username};
+use crate::model::{Secret, SessionHash, Ticket, User, UserId, Username};
 
 const TOKEN_BYTES: usize = 32;
 
@@ -68,6 +69,13 @@ impl HashingLane {
                 folded,
                 password,
             } => self.log_in(*ticket, folded.as_deref(), password),
+            Job::ChangePassword {
+                ticket,
+                session,
+                user,
+                password,
+                new,
+            } => self.change_password(*ticket, *session, *user, password, new),
             Job::FindSession { .. }
             | Job::LoadUser { .. }
             | Job::LoadChatroom { .. }
@@ -99,12 +107,10 @@ impl HashingLane {
         {
             return Err(JobError::Refused(Fault::UsernameTaken));
         }
-        let hash = PasswordHash::new(&password.0, self.iterations, &self.random)
-            .map_err(|_| JobError::NoRandomness)?;
         Ok(Write::User(NewUser {
             ticket,
             name: name.clone(),
-            password: hash.to_text(),
+            password: self.hash(password)?,
         }))
     }
 
@@ -118,24 +124,57 @@ impl HashingLane {
             Some(folded) => self.read(|connection| credentials(connection, folded))?,
             None => None,
         };
-        let (user, hash) = match stored {
-            Some((user, text)) => {
-                let hash = PasswordHash::parse(&text).ok_or(JobError::BadHash)?;
-                (Some(user), Some(hash))
-            }
-            None => (None, None),
-        };
-        let verdict = verify(hash.as_ref(), &password.0, self.iterations);
-        let user = user
-            .filter(|_| verdict.equal)
-            .ok_or(JobError::Refused(Fault::BadCredentials))?;
+        let (user, verified) = stored.unzip();
+        self.verify(verified.as_deref(), password)?;
+        let refused = JobError::Refused(Fault::BadCredentials);
+        let (user, verified) = user.zip(verified).ok_or(refused)?;
         let (token, session) = self.new_token()?;
         Ok(Write::Session(NewSession {
             ticket,
             user,
             token,
             session,
+            verified,
         }))
+    }
+
+    fn change_password(
+        &self,
+        ticket: Ticket,
+        session: SessionHash,
+        user: UserId,
+        password: &Secret,
+        new: &Secret,
+    ) -> Result<Write, JobError> {
+        let verified = self.read(|connection| password_of(connection, user))?;
+        self.verify(verified.as_deref(), password)?;
+        Ok(Write::Password(NewPassword {
+            ticket,
+            session,
+            user,
+            verified: verified.ok_or(JobError::Refused(Fault::BadCredentials))?,
+            password: self.hash(new)?,
+        }))
+    }
+
+    /// Refuses a password that is not the one of this hash as it is stored; costs as much where there is none.
+    fn verify(&self, stored: Option<&str>, password: &Secret) -> Result<(), JobError> {
+        let hash = match stored {
+            Some(text) => Some(PasswordHash::parse(text).ok_or(JobError::BadHash)?),
+            None => None,
+        };
+        let verdict = verify(hash.as_ref(), &password.0, self.iterations);
+        match verdict.equal {
+            true => Ok(()),
+            false => Err(JobError::Refused(Fault::BadCredentials)),
+        }
+    }
+
+    /// A new password's hash, as it is stored.
+    fn hash(&self, password: &Secret) -> Result<String, JobError> {
+        PasswordHash::new(&password.0, self.iterations, &self.random)
+            .map(|hash| hash.to_text())
+            .map_err(|_| JobError::NoRandomness)
     }
 
     fn new_token(&self) -> Result<(Secret, SessionHash), JobError> {
@@ -160,5 +199,12 @@ fn credentials(connection: &Connection, folded: &str) -> rusqlite::Result<Option
     connection
         .prepare_cached(sql::CREDENTIALS)?
         .query_row((folded,), |row| Ok((rows::user(row, 0)?, row.get(2)?)))
+        .optional()
+}
+
+fn password_of(connection: &Connection, user: UserId) -> rusqlite::Result<Option<String>> {
+    connection
+        .prepare_cached(sql::PASSWORD_OF_USER)?
+        .query_row((user.get(),), |row| row.get(0))
         .optional()
 }

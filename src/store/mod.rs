@@ -176,7 +176,9 @@ impl Store {
             | Job::ListOverview { .. } => self.reading.push(job),
             // Another call's own work depends on them, which may be done and only waits to be told.
             Job::LoadUser { .. } | Job::LoadChatroom { .. } => self.reading.push_urgent(job),
-            Job::Register { .. } | Job::LogIn { .. } => self.passwords.push(job),
+            Job::Register { .. } | Job::LogIn { .. } | Job::ChangePassword { .. } => {
+                self.passwords.push(job)
+            }
             write => self.writing.push(write),
         }
     }

@@ -129,6 +129,7 @@ impl ReadingLane {
             },
             Job::Register { .. }
             | Job::LogIn { .. }
+            | Job::ChangePassword { .. }
             | Job::LogOut { .. }
             | Job::CreateChatroom { .. }
             | Job::RenameChatroom { .. }

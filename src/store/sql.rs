@@ -82,6 +82,8 @@ CREATE TABLE nonces (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX nonces_by_time ON nonces (time);
+
+CREATE INDEX sessions_by_user ON sessions (user);
 ";
 
 /// For a connection that writes, before it is known whose database it is: nothing in it changes the file.
@@ -214,9 +216,21 @@ pub(super) const CREDENTIALS: &str = "SELECT id, name, password FROM users WHERE
 pub(super) const ADD_USER: &str = "
 INSERT INTO users (name, folded, password, created) VALUES (?1, ?2, ?3, ?4)";
 
-/// token, user, now
+/// user → password
+pub(super) const PASSWORD_OF_USER: &str = "SELECT password FROM users WHERE id = ?1";
+
+/// user, password, the password before; changes nothing if that is another by now
+pub(super) const CHANGE_PASSWORD: &str = "
+UPDATE users SET password = ?2 WHERE id = ?1 AND password = ?3";
+
+/// user, token
+pub(super) const REMOVE_OTHER_SESSIONS: &str = "
+DELETE FROM sessions WHERE user = ?1 AND token <> ?2";
+
+/// token, user, now, the password that was verified; adds nothing if that is another by now
 pub(super) const ADD_SESSION: &str = "
-INSERT INTO sessions (token, user, created, last_used) VALUES (?1, ?2, ?3, ?3)";
+INSERT INTO sessions (token, user, created, last_used)
+SELECT ?1, id, ?3, ?3 FROM users WHERE id = ?2 AND password = ?4";
 
 /// token
 pub(super) const REMOVE_SESSION: &str = "DELETE FROM sessions WHERE token = ?1";

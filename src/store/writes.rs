@@ -21,6 +21,8 @@ pub(super) enum Write {
     User(NewUser),
     /// A login whose password was right.
     Session(NewSession),
+    /// A change of a password that was right.
+    Password(NewPassword),
 }
 
 /// A registration whose password is hashed.
@@ -39,6 +41,21 @@ pub(super) struct NewSession {
     pub(super) user: User,
     pub(super) token: Secret,
     pub(super) session: SessionHash,
+    /// The hash of the password that was right, as it was stored.
+    pub(super) verified: String,
+}
+
+/// A change of a password that was right.
+#[derive(Debug)]
+pub(super) struct NewPassword {
+    pub(super) ticket: Ticket,
+    /// The session that stays.
+    pub(super) session: SessionHash,
+    pub(super) user: UserId,
+    /// The hash of the password that was right, as it was stored.
+    pub(super) verified: String,
+    /// The new one's.
+    pub(super) password: String,
 }
 
 impl From<Job> for Write {
@@ -60,6 +77,7 @@ impl Write {
                 ticket: *ticket,
                 login: Err(fault),
             }),
+            Self::Password(new) => Some(new.completion(Err(fault))),
         }
     }
 
@@ -68,13 +86,14 @@ impl Write {
     pub(super) fn needs_savepoint(&self) -> bool {
         matches!(
             self,
-            Self::Job(
-                Job::CreateChatroom { .. }
-                    | Job::RenameChatroom { .. }
-                    | Job::AddParticipant { .. }
-                    | Job::RemoveParticipant { .. }
-                    | Job::SaveMessage { nonce: Some(_), .. }
-            )
+            Self::Password(_)
+                | Self::Job(
+                    Job::CreateChatroom { .. }
+                        | Job::RenameChatroom { .. }
+                        | Job::AddParticipant { .. }
+                        | Job::RemoveParticipant { .. }
+                        | Job::SaveMessage { nonce: Some(_), .. }
+                )
         )
     }
 
@@ -93,6 +112,18 @@ impl Write {
             Self::Job(job) => on.job(job),
             Self::User(new) => on.add_user(new).map(Some),
             Self::Session(new) => on.add_session(new).map(Some),
+            Self::Password(new) => on.change_password(new).map(Some),
+        }
+    }
+}
+
+impl NewPassword {
+    fn completion(&self, done: Result<(), Fault>) -> Completion {
+        Completion::PasswordChanged {
+            ticket: self.ticket,
+            user: self.user,
+            session: self.session,
+            done,
         }
     }
 }
@@ -176,7 +207,8 @@ impl Open<'_> {
             | Job::ListParticipants { .. }
             | Job::ListOverview { .. }
             | Job::Register { .. }
-            | Job::LogIn { .. } => unreachable!("Store::submit sends only writes here"),
+            | Job::LogIn { .. }
+            | Job::ChangePassword { .. } => unreachable!("Store::submit sends only writes here"),
         }))
     }
 
@@ -207,15 +239,34 @@ impl Open<'_> {
     }
 
     fn add_session(&self, new: &NewSession) -> Result<Completion, JobError> {
-        self.connection.prepare_cached(sql::ADD_SESSION)?.execute((
+        let added = self.connection.prepare_cached(sql::ADD_SESSION)?.execute((
             new.session.0,
             new.user.id.get(),
             self.now_unix_ms,
+            &new.verified,
         ))?;
+        if added == 0 {
+            return Err(JobError::Refused(Fault::BadCredentials));
+        }
         Ok(Completion::LoggedIn {
             ticket: new.ticket,
             login: Ok((new.user.clone(), new.token.clone())),
         })
+    }
+
+    fn change_password(&self, new: &NewPassword) -> Result<Completion, JobError> {
+        let user = new.user.get();
+        let changed = self
+            .connection
+            .prepare_cached(sql::CHANGE_PASSWORD)?
+            .execute((user, &new.password, &new.verified))?;
+        if changed == 0 {
+            return Err(JobError::Refused(Fault::BadCredentials));
+        }
+        self.connection
+            .prepare_cached(sql::REMOVE_OTHER_SESSIONS)?
+            .execute((user, new.session.0))?;
+        Ok(new.completion(Ok(())))
     }
 
     fn remove_session(&self, session: SessionHash) -> Result<(), JobError> {

@@ -134,9 +134,20 @@ impl Data {
             .collect()
     }
 
-    /// Whether a login's password is right.
-    pub(crate) fn verifies(&self, folded: Option<&str>, password: &Secret) -> bool {
-        let account = folded.and_then(|folded| self.named(folded));
+    /// Whether the password that a job is to verify, if any, is right.
+    pub(crate) fn has_right_password(&self, job: &Job) -> bool {
+        let (account, password) = match job {
+            Job::LogIn {
+                folded, password, ..
+            } => (
+                folded.as_deref().and_then(|folded| self.named(folded)),
+                password,
+            ),
+            Job::ChangePassword { user, password, .. } => {
+                (self.users.get(user.get() as usize - 1), password)
+            }
+            _ => return true,
+        };
         account.is_some_and(|account| account.password == *password.0)
     }
 
@@ -281,6 +292,10 @@ impl Data {
 
     /// What a writing job comes to; `token` is the new session's.
     pub(crate) fn write(&mut self, now: Now, token: &str, job: Job) -> Option<Completion> {
+        if !self.has_right_password(&job) {
+            // It was right when it was verified.
+            return job.failed(Fault::BadCredentials);
+        }
         Some(match job {
             Job::Register {
                 ticket,
@@ -296,6 +311,18 @@ impl Data {
             Job::LogIn { ticket, folded, .. } => Completion::LoggedIn {
                 ticket,
                 login: Ok(self.log_in(now, token, folded.as_deref())),
+            },
+            Job::ChangePassword {
+                ticket,
+                session,
+                user,
+                new,
+                ..
+            } => Completion::PasswordChanged {
+                ticket,
+                user,
+                session,
+                done: Ok(self.change_password(session, user, &new)),
             },
             Job::LogOut { ticket, session } => Completion::LoggedOut {
                 ticket,
@@ -365,6 +392,14 @@ impl Data {
         let user = account.expect("it was verified").user.clone();
         self.add_session(user.id, now, token);
         (user, Secret(token.into()))
+    }
+
+    fn change_password(&mut self, kept: SessionHash, user: UserId, new: &Secret) {
+        self.users[user.get() as usize - 1].password = new.0.to_string();
+        let sessions = self.sessions.iter_mut();
+        for (_, session) in sessions.filter(|(hash, _)| **hash != kept.0) {
+            session.is_gone |= session.user == user;
+        }
     }
 
     fn log_out(&mut self, session: SessionHash) -> Result<(), Fault> {

@@ -69,7 +69,9 @@ impl Store {
             return Err(job);
         }
         match job {
-            Job::Register { .. } | Job::LogIn { .. } => self.hashing.push(job),
+            Job::Register { .. } | Job::LogIn { .. } | Job::ChangePassword { .. } => {
+                self.hashing.push(job);
+            }
             Job::FindSession { .. }
             | Job::LoadUser { .. }
             | Job::LoadChatroom { .. }
@@ -116,13 +118,9 @@ impl Store {
     }
 
     fn hash(&mut self, job: Job) {
-        if let Job::LogIn {
-            folded, password, ..
-        } = &job
-            && !self.data.verifies(folded.as_deref(), password)
-        {
+        if !self.data.has_right_password(&job) {
             let wrong = job.failed(Fault::BadCredentials);
-            return self.others.push(wrong.expect("a login wants an answer"));
+            return self.others.push(wrong.expect("it wants an answer"));
         }
         self.writing.push_back(job);
     }

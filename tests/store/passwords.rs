@@ -71,12 +71,97 @@ fn a_damaged_hash_lets_nobody_in() {
     }
 }
 
+fn change(user: &User, session: SessionHash, password: &str, new: &str) -> Job {
+    Job::ChangePassword {
+        ticket: ticket(1),
+        session,
+        user: user.id,
+        password: Secret(password.into()),
+        new: Secret(new.into()),
+    }
+}
+
+impl Fixture {
+    fn change(
+        &mut self,
+        user: &User,
+        session: SessionHash,
+        password: &str,
+        new: &str,
+    ) -> Result<(), Fault> {
+        match self.ask(change(user, session, password, new)) {
+            Completion::PasswordChanged {
+                user: of,
+                session: kept,
+                done,
+                ..
+            } => {
+                assert_eq!((of, kept), (user.id, session));
+                done
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_changed_password_ends_every_other_session_of_the_user() {
+    let mut fixture = Fixture::new();
+    let ann = fixture.user("ann");
+    fixture.user("bob");
+    let [kept, other, third] =
+        [1, 2, 3].map(|_| hash_of(&fixture.log_in("ann", "password").expect("in").1));
+    let of_bob = hash_of(&fixture.log_in("bob", "password").expect("in").1);
+    let changed = fixture.change(&ann, kept, "password", "e\u{301}t\u{e9} \0");
+    assert_eq!(changed, Ok(()));
+    for (session, is_left) in [(kept, true), (other, false), (third, false), (of_bob, true)] {
+        assert_eq!(fixture.session(session).is_some(), is_left);
+    }
+    let refused = Err(Fault::BadCredentials);
+    assert_eq!(fixture.log_in("ann", "password"), refused);
+    fixture.log_in("ann", "e\u{301}t\u{e9} \0").expect("in");
+    fixture.log_in("bob", "password").expect("in");
+}
+
+#[test]
+fn a_wrong_password_changes_nothing() {
+    let mut fixture = Fixture::new();
+    let ann = fixture.user("ann");
+    let [kept, other] = [1, 2].map(|_| hash_of(&fixture.log_in("ann", "password").expect("in").1));
+    for (user, password) in [(&ann, "Password"), (&ann, ""), (&nobody(), "password")] {
+        let refused = fixture.change(user, kept, password, "new");
+        assert_eq!(refused, Err(Fault::BadCredentials));
+    }
+    assert!(fixture.session(other).is_some());
+    fixture.log_in("ann", "password").expect("as before");
+}
+
+#[test]
+fn of_two_who_change_a_password_at_once_one_does() {
+    let mut fixture = Fixture::with(|config| config.workers = 8);
+    let ann = fixture.user("ann");
+    let sessions = [1, 2, 3, 4].map(|_| hash_of(&fixture.log_in("ann", "password").expect("in").1));
+    for session in sessions {
+        fixture.submit(change(&ann, session, "password", "new"));
+    }
+    let done = sessions.map(|_| field!(fixture.next(), PasswordChanged, done));
+    assert_eq!(
+        done.iter().filter(|done| done.is_ok()).count(),
+        1,
+        "{done:?}"
+    );
+    let left = sessions.map(|session| fixture.session(session).is_some());
+    assert_eq!(left.iter().filter(|left| **left).count(), 1);
+}
+
 #[test]
 fn no_file_has_a_secret() {
     let mut fixture = Fixture::new();
-    fixture
-        .register("ann", "correct horse")
-        .expect("registered");
+    let ann = fixture.register("ann", "old tired mule");
+    let ann = ann.expect("registered");
+    let (_, token) = fixture.log_in("ann", "old tired mule").expect("in");
+    let changed = fixture.change(&ann, hash_of(&token), "old tired mule", "correct horse");
+    assert_eq!(changed, Ok(()));
     let (_, token) = fixture.log_in("ann", "correct horse").expect("in");
     let session = hash_of(&token);
     fixture.ask(Job::LogOut {
@@ -88,7 +173,12 @@ fn no_file_has_a_secret() {
         .expect("the folder")
         .map(|file| std::fs::read(file.expect("a file").path()).expect("bytes"))
         .collect();
-    for secret in [b"correct horse".as_slice(), token.0.as_bytes(), &session.0] {
+    for secret in [
+        b"old tired mule".as_slice(),
+        b"correct horse",
+        token.0.as_bytes(),
+        &session.0,
+    ] {
         let holds = |bytes: &Vec<u8>| bytes.windows(secret.len()).any(|part| part == secret);
         assert!(!files.iter().any(holds));
     }

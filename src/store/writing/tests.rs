@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::job::{Job, Saved};
-use crate::model::{ChatroomId, ConnectionKey, SessionHash, Ticket, User, UserId};
+use crate::model::{ChatroomId, ConnectionKey, Secret, SessionHash, Ticket, User, UserId};
 use crate::store::schema;
+use crate::store::writes::{NewPassword, NewSession};
 
 fn ticket(exchange: u32) -> Ticket {
     Ticket {
@@ -80,6 +81,8 @@ fn write(lane: &mut WritingLane, mut batch: Vec<Write>) -> Vec<Result<i64, Fault
             Saved::New(message) => message.id.get(),
             Saved::Before(id) => -id.get(),
         }),
+        Completion::LoggedIn { login, .. } => login.map(|_| 0),
+        Completion::PasswordChanged { done, .. } => done.map(|()| 0),
         Completion::ChatroomCreated { chatroom, .. } => chatroom.map(ChatroomId::get),
         Completion::SessionFound { found, .. } => Err(found.expect_err("never read")),
         other => panic!("{other:?}"),
@@ -150,6 +153,57 @@ fn a_nonce_of_a_batch_that_is_lost_does_not_count() {
     let failed = Err(Fault::StorageFailed);
     assert_eq!(write(&mut lane, batch), [failed, failed]);
     assert_eq!(write(&mut lane, vec![say_as(1, "a", Some("n"))]), [Ok(1)]);
+}
+
+/// User 1's hash is empty, and so is what was verified; session 1 stays.
+fn change_password(verified: &str) -> Write {
+    Write::Password(NewPassword {
+        ticket: ticket(1),
+        session: SessionHash([1; 32]),
+        user: user(1).id,
+        verified: verified.to_owned(),
+        password: "new".to_owned(),
+    })
+}
+
+fn log_in(verified: &str) -> Write {
+    Write::Session(NewSession {
+        ticket: ticket(1),
+        user: user(1),
+        token: Secret("token".into()),
+        session: SessionHash([9; 32]),
+        verified: verified.to_owned(),
+    })
+}
+
+#[test]
+fn a_password_that_was_changed_after_it_was_verified_opens_nothing() {
+    let mut lane = lane("");
+    let stale = [change_password("other"), log_in("other")];
+    let refused = Err(Fault::BadCredentials);
+    assert_eq!(write(&mut lane, stale.into()), [refused, refused]);
+    assert_eq!(count(&lane, "sessions"), 0);
+    let batch = vec![
+        log_in(""),
+        change_password(""),
+        log_in(""),
+        change_password(""),
+    ];
+    assert_eq!(write(&mut lane, batch), [Ok(0), Ok(0), refused, refused]);
+    assert_eq!(count(&lane, "sessions"), 0, "the login before has ended");
+}
+
+#[test]
+fn a_password_is_not_changed_where_sessions_cannot_be_ended() {
+    let mut lane = lane(
+        "INSERT INTO sessions VALUES (x'02', 1, 0, 0);
+         CREATE TRIGGER t BEFORE DELETE ON sessions BEGIN SELECT raise(ABORT, 'no'); END",
+    );
+    let told = write(&mut lane, vec![change_password(""), say("a")]);
+    assert_eq!(told, [Err(Fault::StorageFailed), Ok(1)]);
+    let password = "SELECT password FROM users";
+    let password = lane.connection.query_row(password, (), |row| row.get(0));
+    assert_eq!(password, Ok(String::new()));
 }
 
 #[test]

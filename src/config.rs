@@ -59,6 +59,9 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// How long a session lasts after its last use.
     pub session_lifetime: Duration,
+    /// How long messages are kept, at least; they are gone a minute later at most, or as soon as there is time for it. `None` keeps
+    /// them for ever.
+    pub retention: Option<Duration>,
     /// Rounds of PBKDF2-HMAC-SHA256 for a new hash. OWASP's recommendation of 2023.
     pub password_iterations: NonZeroU32,
     /// Characters of a new password, at least.
@@ -108,6 +111,7 @@ impl Default for Config {
             keepalive: Duration::from_secs(25),
             drain_timeout: Duration::from_secs(10),
             session_lifetime: Duration::from_secs(30 * 24 * 60 * 60),
+            retention: None,
             password_iterations: NonZeroU32::new(600_000).expect("not zero"),
             min_password_length: 1,
             login_attempts: 10,
@@ -179,6 +183,7 @@ impl Config {
                 "must be whole seconds, from 5 s to 2 h",
             ),
             (positive(self.session_lifetime), "session_lifetime", MS_RULE),
+            (self.retention.is_none_or(positive), "retention", MS_RULE),
             (
                 self.password_iterations.get() >= 1000,
                 "password_iterations",
@@ -250,6 +255,10 @@ mod tests {
         assert_eq!(
             bad(|config| config.idle_timeout = Duration::ZERO),
             Err("idle_timeout")
+        );
+        assert_eq!(
+            bad(|config| config.retention = Some(Duration::ZERO)),
+            Err("retention")
         );
         assert_eq!(bad(|config| config.workers = 0), Err("workers"));
         assert_eq!(bad(|config| config.workers = 257), Err("workers"));

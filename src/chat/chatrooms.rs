@@ -7,7 +7,7 @@ use crate::arena::{Arena, Key, Link, List, Pinned};
 use crate::chat::gathering::PollsToEnd;
 use crate::chat::held::{Held, HeldKey};
 use crate::chat::recent::Recent;
-use crate::model::{ChatroomId, Message, Ticket};
+use crate::model::{ChatroomId, Message, MessageId, Ticket};
 
 pub(super) type ChatroomKey = Key<Chatroom>;
 
@@ -48,6 +48,8 @@ pub(super) struct Loading {
     pub(super) waiters: Vec<HeldKey>,
     /// Messages saved meanwhile, each with the sender who waits for the list that it ends.
     pub(super) saved: Vec<(Message, Option<Ticket>)>,
+    /// The oldest message that is kept, where others have expired meanwhile.
+    pub(super) first: Option<MessageId>,
     /// Polls that other loops have asked to end meanwhile.
     pub(super) endings: Vec<PollsToEnd>,
 }
@@ -149,11 +151,18 @@ impl Chatrooms {
         &mut self,
         key: ChatroomKey,
         messages: impl Iterator<Item = &'a Message>,
+        last: Option<MessageId>,
     ) {
         self.change(key, |recent| {
             *recent = Recent::default();
             messages.for_each(|message| recent.push(message, u32::MAX));
+            recent.go_on_behind(last);
         });
+    }
+
+    /// Lets go of messages that are gone.
+    pub(super) fn forget_before(&mut self, key: ChatroomKey, first: MessageId) {
+        self.change(key, |recent| recent.forget_before(first));
     }
 
     /// Appends a message to the recent ones.

@@ -10,7 +10,7 @@ use super::recent::Recent;
 use super::serve::Ending;
 use super::sessions::{SessionKey, Standing};
 use crate::job::{AddedRow, Completion, Fault, RecentRows, RemovedRow, Saved, SessionRow};
-use crate::model::{ChatroomId, Message, Now, SessionHash, Ticket, UserId};
+use crate::model::{ChatroomId, Message, MessageId, Now, SessionHash, Ticket, UserId};
 
 impl Chat {
     /// Takes in what became of a job.
@@ -30,6 +30,9 @@ impl Chat {
                 chatroom,
                 saved,
             } => self.message_saved(ticket, chatroom, saved),
+            Completion::MessagesExpired { chatroom, first } => {
+                self.messages_expired(chatroom, first);
+            }
             Completion::LoggedOut {
                 ticket,
                 session,
@@ -217,6 +220,18 @@ impl Chat {
         self.take_in(key, message, sender);
     }
 
+    fn messages_expired(&mut self, id: ChatroomId, first: MessageId) {
+        let Some(key) = self.chatrooms.find(id) else {
+            return;
+        };
+        match &mut self.chatrooms.chatroom(key).expect("found").load {
+            Load::Unknown => {}
+            // The read may have been done before.
+            Load::Loading(loading) => loading.first = Some(first),
+            Load::Known => self.chatrooms.forget_before(key, first),
+        }
+    }
+
     /// Takes in a saved message, in the order of ids, and wakes whoever waits for it.
     fn take_in(&mut self, key: ChatroomKey, message: Message, sender: Option<Ticket>) {
         let max = self.settings.recent;
@@ -289,7 +304,11 @@ impl Chat {
         let first = rows.messages.first().map(|message| message.id);
         let told = loading.saved.iter().map(|(message, _)| message);
         let older = told.take_while(|told| first.is_some_and(|first| told.id < first));
-        self.chatrooms.fill(key, older.chain(&rows.messages));
+        self.chatrooms
+            .fill(key, older.chain(&rows.messages), rows.last);
+        if let Some(first) = loading.first {
+            self.chatrooms.forget_before(key, first);
+        }
     }
 
     /// The recent messages cannot be had. What was saved meanwhile is told all the same, as a
@@ -334,7 +353,7 @@ mod tests {
     use crate::chat::Output;
     use crate::config::Config;
     use crate::job::Job;
-    use crate::model::{Connection, MessageId, User};
+    use crate::model::{Connection, User};
 
     fn message(id: i64) -> Message {
         Message {
@@ -430,6 +449,53 @@ mod tests {
         saved(&mut chat, 2);
         let lists: [&[i64]; 2] = [&[1], &[2]];
         assert_eq!(answered(&mut chat), lists);
+    }
+
+    fn expired(chat: &mut Chat, first: i64) {
+        let completion = Completion::MessagesExpired {
+            chatroom: message(1).chatroom,
+            first: message(first).id,
+        };
+        chat.complete(Now::default(), completion);
+    }
+
+    #[test]
+    fn what_has_expired_is_in_no_list() {
+        let mut chat = chat(5);
+        saved(&mut chat, 4);
+        // The store has read before it removed, and tells of it in the other order.
+        expired(&mut chat, 3);
+        loaded(&mut chat, 1..=4);
+        saved(&mut chat, 5);
+        expired(&mut chat, 5);
+        saved(&mut chat, 6);
+        // All are gone, and the next one follows all the same.
+        expired(&mut chat, 7);
+        saved(&mut chat, 7);
+        let lists: [&[i64]; 4] = [&[3, 4], &[3, 4, 5], &[5, 6], &[7]];
+        assert_eq!(answered(&mut chat), lists);
+    }
+
+    #[test]
+    fn a_chatroom_whose_messages_are_all_gone_goes_on_where_it_was() {
+        let mut chat = chat(5);
+        saved(&mut chat, 8);
+        while chat.next_output().is_some() {}
+        let completion = Completion::ChatroomLoaded {
+            event_loop: 0,
+            chatroom: message(1).chatroom,
+            loaded: Ok(RecentRows {
+                last: MessageId::new(7),
+                messages: Vec::new(),
+            }),
+        };
+        chat.complete(Now::default(), completion);
+        let list = chat.next_output();
+        assert!(
+            matches!(list, Some(Output::Answer(_, Reply::Messages(_)))),
+            "{list:?}"
+        );
+        assert!(chat.next_output().is_none(), "nothing is loaded anew");
     }
 
     #[test]

@@ -62,6 +62,19 @@ impl Recent {
         self.json.drain(..bytes);
     }
 
+    /// Where no message is here, the next is the one behind `last`.
+    pub(super) fn go_on_behind(&mut self, last: Option<MessageId>) {
+        if self.sizes.is_empty() {
+            self.last = last;
+        }
+    }
+
+    /// Lets go of the messages older than `first`.
+    pub(super) fn forget_before(&mut self, first: MessageId) {
+        let kept = self.newer_than(first).map_or(0, |newer| newer + 1);
+        self.trim(u32::try_from(kept).unwrap_or(u32::MAX));
+    }
+
     /// Whether this message is here.
     pub(super) fn holds(&self, id: MessageId) -> bool {
         self.newer_than(id)

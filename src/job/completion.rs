@@ -152,6 +152,13 @@ pub enum Completion {
         /// What is on disk now.
         saved: Result<Saved, Fault>,
     },
+    /// Of no job: a chatroom's oldest messages are gone for good, and their ids are not used again.
+    MessagesExpired {
+        /// Which chatroom.
+        chatroom: ChatroomId,
+        /// The oldest message that is kept, or the next to come where none is.
+        first: MessageId,
+    },
 }
 
 /// A chatroom as one line of many.
@@ -199,9 +206,9 @@ pub struct SessionRow {
 /// A chatroom's newest messages as stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecentRows {
-    /// The newest message's id; `None` where nothing was ever said.
+    /// The newest message ever saved, kept or not; `None` where nothing was ever said.
     pub last: Option<MessageId>,
-    /// Oldest first, without a gap, ending with `last`.
+    /// Oldest first, without a gap, ending with `last`; none where none is kept.
     pub messages: Vec<Message>,
 }
 
@@ -265,6 +272,7 @@ impl Completion {
                 removed: Ok(RemovedRow { left: Some(_), .. }),
                 ..
             }
+            | Self::MessagesExpired { .. }
             | Self::PasswordChanged { done: Ok(()), .. }
             | Self::LoggedOut {
                 done: Ok(()) | Err(Fault::NoSession),
@@ -360,6 +368,11 @@ mod tests {
             done,
         };
         assert_eq!(changed(Ok(())).audience(), Audience::All);
+        let expired = Completion::MessagesExpired {
+            chatroom: ChatroomId::new(1).expect("positive"),
+            first: MessageId::new(2).expect("positive"),
+        };
+        assert_eq!(expired.audience(), Audience::All);
         let wrong = changed(Err(Fault::BadCredentials));
         assert_eq!(wrong.audience(), Audience::One(2));
         let log_in = Job::LogIn {

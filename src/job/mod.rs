@@ -1,7 +1,8 @@
 //! The storage contract: what the chat core asks of a store, and what comes back.
 //!
 //! A [`Job`] is submitted once and answered by exactly one [`Completion`], whatever happens
-//! (jobs that want none say so). Nothing in it smells of SQLite: other stores come behind it.
+//! (jobs that want none say so). One kind of completion is of no job: a store that removes old messages says so to all
+//! ([`Completion::MessagesExpired`]). Nothing in it smells of SQLite: other stores come behind it.
 //!
 //! Two promises hold the whole server up, and every store keeps them:
 //!

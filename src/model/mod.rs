@@ -58,6 +58,13 @@ id! {
     MessageId
 }
 
+impl MessageId {
+    /// The one that comes next.
+    pub fn next(self) -> Self {
+        Self(NonZeroI64::new(self.get().saturating_add(1)).expect("beyond a positive one"))
+    }
+}
+
 /// A registered user as others see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {

@@ -23,6 +23,7 @@ mod reading;
 mod rows;
 mod schema;
 mod sql;
+mod sweeping;
 mod trouble;
 mod writes;
 mod writing;
@@ -43,6 +44,7 @@ use database::Database;
 use hashing::HashingLane;
 use lane::{Outlet, Queue};
 use reading::{Pool, ReadingLane};
+use sweeping::Sweeper;
 use writes::Write;
 use writing::WritingLane;
 
@@ -136,7 +138,11 @@ impl Store {
     ) -> Result<(), OpenError> {
         let queue = Arc::clone(&self.writing);
         let log = LogWatch::new(Arc::clone(&self.checkpoints));
-        let lane = WritingLane::new(writer, queue, outlet.clone(), log, config.session_lifetime);
+        let sweeper = Sweeper {
+            session_lifetime: config.session_lifetime,
+            retention: config.retention,
+        };
+        let lane = WritingLane::new(writer, queue, outlet.clone(), log, sweeper);
         self.writer = Some(spawn("loiter-write".to_owned(), || lane.run())?);
         for number in 0..threads.reading {
             let lane = ReadingLane {

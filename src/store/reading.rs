@@ -172,14 +172,22 @@ fn newest_messages(
     chatroom: ChatroomId,
     recent: u32,
 ) -> Result<RecentRows> {
+    let snapshot = connection.unchecked_transaction()?;
     // One at least is read, since `last` is wanted also where no message is.
-    let mut messages = connection
+    let mut messages = snapshot
         .prepare_cached(sql::NEWEST_MESSAGES)?
         .query_map((chatroom.get(), recent.max(1)), |row| {
             rows::message(row, chatroom)
         })?
         .collect::<Result<Vec<_>>>()?;
-    let last = messages.first().map(|message| message.id);
+    let last = match messages.first() {
+        Some(newest) => Some(newest.id),
+        None => snapshot
+            .prepare_cached(sql::LAST_MESSAGE)?
+            .query_row((chatroom.get(),), |row| rows::message_id_if_any(row, 0))
+            .optional()?
+            .flatten(),
+    };
     messages.truncate(recent as usize);
     messages.reverse();
     Ok(RecentRows { last, messages })

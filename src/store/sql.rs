@@ -7,7 +7,7 @@
 //!
 //! - `messages` is clustered by `(chatroom, id)`: the newest of a chatroom are one range, and its highest id
 //!   is one step down the tree. It refers to no other table, since a foreign key would look up what
-//!   [`NEXT_MESSAGE`] has just checked, once more for each message.
+//!   [`NEWEST_MESSAGE_FOR`] has just checked, once more for each message.
 //! - `participants` is clustered by `(chatroom, place)`, the order in which it is listed; the other way round,
 //!   `(user, chatroom)` is unique, and answers both "which chatrooms" and "is he in it".
 
@@ -65,12 +65,24 @@ CREATE TABLE messages (
 ";
 
 /// A chatroom's name is null where it has none, and `participants` says how many are in it; a nonce is of one user in one chatroom.
+///
+/// None of a chatroom's messages is older than `oldest_time`, which is null where it has none. `last_message` and `last_time` are of the newest that it
+/// had when it was emptied.
 const VERSION_2: &str = "
 ALTER TABLE chatrooms ADD COLUMN name TEXT;
 ALTER TABLE chatrooms ADD COLUMN participants INTEGER NOT NULL DEFAULT 0;
 
 UPDATE chatrooms SET participants =
     (SELECT count(*) FROM participants WHERE participants.chatroom = chatrooms.id);
+
+ALTER TABLE chatrooms ADD COLUMN oldest_time INTEGER;
+ALTER TABLE chatrooms ADD COLUMN last_message INTEGER;
+ALTER TABLE chatrooms ADD COLUMN last_time INTEGER;
+
+UPDATE chatrooms SET oldest_time =
+    (SELECT time FROM messages WHERE chatroom = chatrooms.id ORDER BY messages.id LIMIT 1);
+
+CREATE INDEX chatrooms_by_oldest_time ON chatrooms (oldest_time) WHERE oldest_time IS NOT NULL;
 
 CREATE TABLE nonces (
     chatroom INTEGER NOT NULL,
@@ -151,9 +163,13 @@ ORDER BY messages.id DESC LIMIT ?2";
 /// chatroom, who asks → the oldest message that is kept or the next to come, the newest ever; no row for one who is not
 /// in it
 pub(super) const MESSAGE_BOUNDS_FOR: &str = "
-SELECT coalesce((SELECT min(id) FROM messages WHERE chatroom = ?1), 1),
-       (SELECT max(id) FROM messages WHERE chatroom = ?1)
-FROM participants WHERE user = ?2 AND chatroom = ?1";
+SELECT coalesce((SELECT min(id) FROM messages WHERE chatroom = ?1), chatrooms.last_message + 1, 1),
+       coalesce((SELECT max(id) FROM messages WHERE chatroom = ?1), chatrooms.last_message)
+FROM participants JOIN chatrooms ON chatrooms.id = participants.chatroom
+WHERE participants.user = ?2 AND participants.chatroom = ?1";
+
+/// chatroom → the newest message that it had when it was emptied
+pub(super) const LAST_MESSAGE: &str = "SELECT last_message FROM chatrooms WHERE id = ?1";
 
 /// chatroom, id, count → the oldest messages that are newer, oldest first
 pub(super) const MESSAGES_AFTER: &str = "
@@ -195,13 +211,14 @@ ORDER BY participants.place";
 /// The newest message of each is two steps down the tree of `messages`: as dear as a column of `chatrooms` would be to
 /// each message that is written, and far fewer overviews are read.
 pub(super) const OVERVIEW: &str = "
-SELECT chatrooms.id, chatrooms.name, chatrooms.admin, chatrooms.participants, newest.id
+SELECT chatrooms.id, chatrooms.name, chatrooms.admin, chatrooms.participants,
+       coalesce(newest.id, chatrooms.last_message)
 FROM participants AS place
 JOIN chatrooms ON chatrooms.id = place.chatroom
 LEFT JOIN messages AS newest ON newest.chatroom = place.chatroom
     AND newest.id = (SELECT max(id) FROM messages WHERE chatroom = place.chatroom)
 WHERE place.user = ?1
-ORDER BY newest.time DESC, chatrooms.id DESC";
+ORDER BY coalesce(newest.time, chatrooms.last_time) DESC, chatrooms.id DESC";
 
 /// folded name → user
 pub(super) const USER_BY_NAME: &str = "SELECT id FROM users WHERE folded = ?1";
@@ -278,10 +295,16 @@ WHERE participants.user = ?2 AND participants.chatroom = ?1";
 pub(super) const COUNT_PARTICIPANTS: &str = "
 UPDATE chatrooms SET participants = participants + ?2 WHERE id = ?1";
 
-/// chatroom, user → the chatroom's next message id; no row if the user is not in it
-pub(super) const NEXT_MESSAGE: &str = "
-SELECT 1 + (SELECT coalesce(max(id), 0) FROM messages WHERE chatroom = ?1)
+/// chatroom, user → the chatroom's newest message, null where it has none; no row if the user is not in it
+pub(super) const NEWEST_MESSAGE_FOR: &str = "
+SELECT (SELECT max(id) FROM messages WHERE chatroom = ?1)
 FROM participants WHERE user = ?2 AND chatroom = ?1";
+
+/// chatroom, now → the next message id of a chatroom that has no messages. To be run before its first: should that not
+/// be written after all, it costs the sweep a look.
+pub(super) const BEGIN_MESSAGES: &str = "
+UPDATE chatrooms SET oldest_time = ?2 WHERE id = ?1
+RETURNING 1 + coalesce(last_message, 0)";
 
 /// chatroom, id, user, text, time
 pub(super) const ADD_MESSAGE: &str = "
@@ -300,3 +323,22 @@ ON CONFLICT (chatroom, user, nonce) DO UPDATE SET message = excluded.message, ti
 pub(super) const REMOVE_OLD_NONCES: &str = "
 DELETE FROM nonces WHERE (chatroom, user, nonce) IN
     (SELECT chatroom, user, nonce FROM nonces WHERE time < ?1 ORDER BY time LIMIT ?2)";
+
+/// time → the chatroom whose messages may be the oldest, if they may be older than that
+pub(super) const CHATROOM_WITH_OLD_MESSAGES: &str = "
+SELECT id FROM chatrooms WHERE oldest_time < ?1 ORDER BY oldest_time LIMIT 1";
+
+/// chatroom, count → the oldest messages and their times, oldest first
+pub(super) const OLDEST_MESSAGES: &str = "
+SELECT id, time FROM messages WHERE chatroom = ?1 ORDER BY id LIMIT ?2";
+
+/// chatroom, message; removes it and those before it
+pub(super) const REMOVE_MESSAGES_UNTIL: &str = "
+DELETE FROM messages WHERE chatroom = ?1 AND id <= ?2";
+
+/// chatroom, time
+pub(super) const NOTE_OLDEST: &str = "UPDATE chatrooms SET oldest_time = ?2 WHERE id = ?1";
+
+/// chatroom, message, time
+pub(super) const NOTE_LAST: &str = "
+UPDATE chatrooms SET last_message = ?2, last_time = ?3 WHERE id = ?1";

@@ -10,7 +10,7 @@
 //! disk is full) every write of the batch has failed and is told so; only what had been refused on its own account
 //! keeps its refusal. The next batch begins anew, so the lane recovers when the disk does.
 //!
-//! Sessions that have expired and nonces that no longer count are removed here too, a few at a time between two batches.
+//! What is old is removed here too, a few rows at a time between two batches (see [`super::sweeping`]).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,14 +19,15 @@ use log::Level;
 use rusqlite::Connection;
 
 use super::checkpoint::LogWatch;
-use super::clock::{Clock, expiry_unix_ms};
+use super::clock::Clock;
 use super::database::outwait;
 use super::error::JobError;
 use super::lane::{Outlet, Queue, Taken, outlive};
 use super::sql;
+use super::sweeping::Sweeper;
 use super::trouble::{self, Trouble};
 use super::writes::Write;
-use crate::job::{Completion, Fault, NONCE_LIFETIME};
+use crate::job::{Completion, Fault};
 
 /// Writes of one transaction. Its messages of 4 KiB are a megabyte: tens of milliseconds, and little to lose.
 const BATCH_MAX: usize = 256;
@@ -35,16 +36,13 @@ const BATCH_MAX: usize = 256;
 /// the end of two indexes, and writes nothing.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
-/// Rows of each kind that are removed in one transaction.
-const SWEEP_MAX: usize = 256;
-
 /// The lane's thread's all.
 pub(super) struct WritingLane {
     connection: Connection,
     queue: Arc<Queue<Write>>,
     outlet: Outlet,
     log: LogWatch,
-    session_lifetime: Duration,
+    sweeper: Sweeper,
     clock: Clock,
     trouble: Trouble,
     sweep_at: Instant,
@@ -60,14 +58,14 @@ impl WritingLane {
         queue: Arc<Queue<Write>>,
         outlet: Outlet,
         log: LogWatch,
-        session_lifetime: Duration,
+        sweeper: Sweeper,
     ) -> Self {
         Self {
             connection,
             queue,
             outlet,
             log,
-            session_lifetime,
+            sweeper,
             clock: Clock::default(),
             trouble: Trouble::new("writing"),
             sweep_at: Instant::now(),
@@ -97,6 +95,7 @@ impl WritingLane {
                 && let Err(error) = outlive(|| self.sweep())
             {
                 self.trouble.report(&error);
+                self.roll_back();
             }
         }
         self.close();
@@ -208,24 +207,16 @@ impl WritingLane {
 
     fn sweep(&mut self) -> Result<(), JobError> {
         self.sweep_at = Instant::now() + SWEEP_EVERY;
+        self.execute_patiently(sql::BEGIN)?;
         let now_unix_ms = self.clock.now_unix_ms();
-        let kinds = [
-            (sql::REMOVE_EXPIRED_SESSIONS, self.session_lifetime),
-            (sql::REMOVE_OLD_NONCES, NONCE_LIFETIME),
-        ];
-        for (statement, lifetime) in kinds {
-            let expiry_unix_ms = expiry_unix_ms(now_unix_ms, lifetime);
-            let remove = || {
-                let mut remove = self.connection.prepare_cached(statement)?;
-                Ok(remove.execute((expiry_unix_ms, SWEEP_MAX as i64))?)
-            };
-            let removed = outwait(|| self.queue.is_over(), remove)?;
-            // A full batch may not be all; what is written in between need not wait for the rest.
-            if removed == SWEEP_MAX {
-                self.sweep_at = Instant::now();
-            }
+        let swept = self.sweeper.sweep(&self.connection, now_unix_ms)?;
+        self.execute_patiently(sql::COMMIT)?;
+        self.outlet.post(swept.told);
+        // What is written in between need not wait for the rest.
+        if swept.is_partial {
+            self.sweep_at = Instant::now();
         }
-        Ok(())
+        self.log.committed(swept.rows, &self.connection)
     }
 
     fn execute(&self, statement: &str) -> rusqlite::Result<()> {

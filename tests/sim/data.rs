@@ -21,6 +21,8 @@ pub(crate) struct Data {
     pub(crate) sessions: BTreeMap<[u8; 32], Session>,
     pub(crate) chatrooms: Vec<Chatroom>,
     pub(crate) session_lifetime_ms: u64,
+    /// How long messages are kept, if not for ever.
+    pub(crate) retention_ms: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -44,9 +46,23 @@ pub(crate) struct Chatroom {
     pub(crate) name: Option<Arc<str>>,
     /// By the order in which they joined.
     pub(crate) participants: Vec<UserId>,
+    /// All that were ever saved.
     pub(crate) messages: Vec<Message>,
+    /// How many of them, the oldest, are no longer kept.
+    pub(crate) expired: usize,
     /// The messages that were sent with a nonce, by their author and that.
     pub(crate) nonces: BTreeMap<(UserId, Box<str>), MessageId>,
+}
+
+impl Chatroom {
+    fn kept(&self) -> &[Message] {
+        &self.messages[self.expired..]
+    }
+
+    /// The newest message ever saved.
+    fn last(&self) -> Option<MessageId> {
+        self.messages.last().map(|message| message.id)
+    }
 }
 
 pub(crate) fn hash_of(token: &str) -> SessionHash {
@@ -91,6 +107,7 @@ impl Data {
             name: None,
             participants: vec![admin],
             messages: Vec::new(),
+            expired: 0,
             nonces: BTreeMap::new(),
         });
         chatroom_id(self.chatrooms.len())
@@ -225,11 +242,11 @@ impl Data {
     }
 
     fn recent(&self, chatroom: ChatroomId, recent: u32) -> RecentRows {
-        let messages = self.chatroom(chatroom).map_or(&[][..], |c| &c.messages);
-        let from = messages.len().saturating_sub(recent as usize);
+        let chatroom = self.chatroom(chatroom);
+        let kept = chatroom.map_or(&[][..], Chatroom::kept);
         RecentRows {
-            last: MessageId::new(messages.len() as i64),
-            messages: messages[from..].to_vec(),
+            last: chatroom.and_then(Chatroom::last),
+            messages: kept[kept.len().saturating_sub(recent as usize)..].to_vec(),
         }
     }
 
@@ -241,7 +258,8 @@ impl Data {
         limit: usize,
     ) -> Result<MessageRows, Fault> {
         let chatroom = self.chatroom(id).filter(|_| self.has_joined(user, id));
-        let kept = &chatroom.ok_or(Fault::NotAParticipant)?.messages[..];
+        let chatroom = chatroom.ok_or(Fault::NotAParticipant)?;
+        let kept = chatroom.kept();
         let place = |id: MessageId| kept.partition_point(|message| message.id < id);
         let messages = match range {
             MessageRange::After(id) => {
@@ -253,11 +271,10 @@ impl Data {
                 &kept[until.saturating_sub(limit)..until]
             }
         };
-        let last = kept.last().map(|message| message.id);
         Ok(MessageRows {
             messages: messages.to_vec(),
-            first: MessageId::new(1).expect("positive"),
-            last,
+            first: MessageId::new(chatroom.expired as i64 + 1).expect("from 1"),
+            last: chatroom.last(),
         })
     }
 
@@ -275,10 +292,31 @@ impl Data {
                 name: chatroom.name.clone(),
                 admin: chatroom.admin,
                 participants: chatroom.participants.len() as u64,
-                last: chatroom.messages.last().map(|message| message.id),
+                last: chatroom.last(),
             }
         };
         ids.into_iter().map(row).collect()
+    }
+
+    /// Removes old messages, if any are to be removed.
+    pub(crate) fn expire(&mut self, now: Now) -> Vec<Completion> {
+        let Some(retention_ms) = self.retention_ms else {
+            return Vec::new();
+        };
+        let mut told = Vec::new();
+        for (n, chatroom) in (1..).zip(&mut self.chatrooms) {
+            let is_old = |message: &&Message| message.time_unix_ms + retention_ms < now.unix_ms;
+            let old = chatroom.kept().iter().take_while(is_old).count();
+            chatroom.expired += old;
+            if old > 0 {
+                let first = MessageId::new(chatroom.expired as i64 + 1);
+                told.push(Completion::MessagesExpired {
+                    chatroom: chatroom_id(n),
+                    first: first.expect("from 1"),
+                });
+            }
+        }
+        told
     }
 
     fn find_users(&self, prefix: &str, limit: u32) -> Vec<User> {

@@ -146,6 +146,9 @@ impl Store {
             };
             self.written.extend(completion);
         }
+        if !fails {
+            self.written.extend(self.data.expire(now));
+        }
     }
 
     /// The next thing to tell the engine.

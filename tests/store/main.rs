@@ -19,6 +19,7 @@ mod messages;
 mod nonces;
 mod opening;
 mod passwords;
+mod retention;
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;

@@ -48,12 +48,26 @@ impl Open<'_> {
     /// One statement finds the next id and whether the author may, one writes: cheaper than one that does both,
     /// which SQLite runs through a temporary table.
     fn next_message(&self, chatroom: ChatroomId, author: UserId) -> Result<MessageId, JobError> {
-        self.connection
-            .prepare_cached(sql::NEXT_MESSAGE)?
+        let newest = self
+            .connection
+            .prepare_cached(sql::NEWEST_MESSAGE_FOR)?
             .query_row((chatroom.get(), author.get()), |row| {
+                rows::message_id_if_any(row, 0)
+            })
+            .map_err(or_refused(Fault::NotAParticipant))?;
+        match newest {
+            Some(newest) => Ok(newest.next()),
+            None => Ok(self.begin_messages(chatroom)?),
+        }
+    }
+
+    /// The next id of a chatroom that has no messages, whose oldest will be this one.
+    fn begin_messages(&self, chatroom: ChatroomId) -> rusqlite::Result<MessageId> {
+        self.connection
+            .prepare_cached(sql::BEGIN_MESSAGES)?
+            .query_row((chatroom.get(), self.now_unix_ms), |row| {
                 rows::message_id(row, 0)
             })
-            .map_err(or_refused(Fault::NotAParticipant))
     }
 
     fn add_message(

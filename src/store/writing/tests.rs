@@ -68,7 +68,10 @@ fn lane(triggers: &str) -> WritingLane {
         Arc::new(Queue::new(1, 0)),
         Outlet::new(|_| ()),
         LogWatch::new(Arc::default()),
-        Duration::MAX,
+        Sweeper {
+            session_lifetime: Duration::MAX,
+            retention: None,
+        },
     )
 }
 

@@ -62,6 +62,7 @@ impl Chat {
             | Completion::ChatroomRenamed { .. }
             | Completion::OverviewListed { .. }
             | Completion::PasswordChanged { .. }
+            | Completion::Probed { .. }
             | Completion::ParticipantRemoved {
                 removed: Err(_), ..
             } => {}

@@ -152,6 +152,13 @@ pub enum Completion {
         /// What is on disk now.
         saved: Result<Saved, Fault>,
     },
+    /// Of [`Job::Probe`].
+    Probed {
+        /// Whom the answer is for.
+        ticket: Ticket,
+        /// Whether the store can write.
+        done: Result<(), Fault>,
+    },
     /// Of no job: a chatroom's oldest messages are gone for good, and their ids are not used again.
     MessagesExpired {
         /// Which chatroom.
@@ -293,6 +300,7 @@ impl Completion {
             | Self::ChatroomRenamed { ticket, .. }
             | Self::ParticipantAdded { ticket, .. }
             | Self::ParticipantRemoved { ticket, .. }
+            | Self::Probed { ticket, .. }
             | Self::MessageSaved { ticket, .. } => Audience::One(ticket.event_loop),
         }
     }

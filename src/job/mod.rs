@@ -197,6 +197,11 @@ pub enum Job {
         /// with the same ones in the last [`NONCE_LIFETIME`] is this message, sent once more.
         nonce: Option<Box<str>>,
     },
+    /// Write something small; answered by [`Completion::Probed`].
+    Probe {
+        /// Whom the answer is for.
+        ticket: Ticket,
+    },
     /// Write when sessions were last used, sometime. No completion; a failure loses only freshness.
     TouchSessions {
         /// Each with the time of its last use, in milliseconds since 1970 (UTC).
@@ -352,6 +357,10 @@ impl Job {
                 ticket,
                 chatroom,
                 saved: Err(fault),
+            },
+            Self::Probe { ticket } => Completion::Probed {
+                ticket,
+                done: Err(fault),
             },
             Self::TouchSessions { .. } => return None,
         })

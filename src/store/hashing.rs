@@ -89,6 +89,7 @@ impl HashingLane {
             | Job::AddParticipant { .. }
             | Job::RemoveParticipant { .. }
             | Job::SaveMessage { .. }
+            | Job::Probe { .. }
             | Job::TouchSessions { .. } => unreachable!("Store::submit sends only passwords here"),
         }
     }

@@ -258,6 +258,7 @@ fn is_write(job: &Job) -> bool {
             | Job::AddParticipant { .. }
             | Job::RemoveParticipant { .. }
             | Job::SaveMessage { .. }
+            | Job::Probe { .. }
             | Job::TouchSessions { .. }
     )
 }

@@ -136,6 +136,7 @@ impl ReadingLane {
             | Job::AddParticipant { .. }
             | Job::RemoveParticipant { .. }
             | Job::SaveMessage { .. }
+            | Job::Probe { .. }
             | Job::TouchSessions { .. } => unreachable!("Store::submit sends only reads here"),
         })
     }

@@ -68,6 +68,8 @@ CREATE TABLE messages (
 ///
 /// None of a chatroom's messages is older than `oldest_time`, which is null where it has none. `last_message` and `last_time` are of the newest that it
 /// had when it was emptied.
+///
+/// `probes` has one row: what is written where it only matters that something is.
 const VERSION_2: &str = "
 ALTER TABLE chatrooms ADD COLUMN name TEXT;
 ALTER TABLE chatrooms ADD COLUMN participants INTEGER NOT NULL DEFAULT 0;
@@ -96,6 +98,12 @@ CREATE TABLE nonces (
 CREATE INDEX nonces_by_time ON nonces (time);
 
 CREATE INDEX sessions_by_user ON sessions (user);
+
+CREATE TABLE probes (
+    count INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO probes (count) VALUES (0);
 ";
 
 /// For a connection that writes, before it is known whose database it is: nothing in it changes the file.
@@ -342,3 +350,5 @@ pub(super) const NOTE_OLDEST: &str = "UPDATE chatrooms SET oldest_time = ?2 WHER
 /// chatroom, message, time
 pub(super) const NOTE_LAST: &str = "
 UPDATE chatrooms SET last_message = ?2, last_time = ?3 WHERE id = ?1";
+
+pub(super) const PROBE: &str = "UPDATE probes SET count = count + 1";

@@ -195,6 +195,13 @@ impl Open<'_> {
                     done: Ok(()),
                 }
             }
+            Job::Probe { ticket } => {
+                self.connection.prepare_cached(sql::PROBE)?.execute(())?;
+                Completion::Probed {
+                    ticket,
+                    done: Ok(()),
+                }
+            }
             Job::TouchSessions { ref used } => {
                 self.touch_sessions(used)?;
                 return Ok(None);

@@ -417,6 +417,10 @@ impl Data {
                 chatroom,
                 saved: self.save(now, chatroom, author, text, nonce),
             },
+            Job::Probe { ticket } => Completion::Probed {
+                ticket,
+                done: Ok(()),
+            },
             Job::TouchSessions { used } => {
                 self.touch(used);
                 return None;

@@ -37,6 +37,7 @@ fn a_lock_that_is_not_given_up_fails_the_write_and_no_later_one() {
     let ann = fixture.user("ann");
     let chatroom = fixture.chatroom(&ann);
     fixture.say(chatroom, &ann, "before").expect("saved");
+    assert_eq!(fixture.probe(), Ok(()));
     let other = fixture.sqlite();
     other.execute_batch("BEGIN IMMEDIATE").expect("a lock");
     fixture.submit(say(chatroom, &ann, "meanwhile"));
@@ -44,7 +45,9 @@ fn a_lock_that_is_not_given_up_fails_the_write_and_no_later_one() {
     assert_eq!(fixture.recent(chatroom, 50).messages.len(), 1);
     let message = new_message(fixture.next());
     assert_eq!(message, Err(Fault::StorageFailed));
+    assert_eq!(fixture.probe(), Err(Fault::StorageFailed));
     other.execute_batch("ROLLBACK").expect("unlocked");
+    assert_eq!(fixture.probe(), Ok(()));
     let message = fixture.say(chatroom, &ann, "after").expect("saved");
     assert_eq!(message.id.get(), 2);
     assert_eq!(fixture.recent(chatroom, 50).messages.len(), 2);
@@ -101,7 +104,12 @@ fn fill_the_disk(folder: std::path::PathBuf) {
         Some(saved)
     );
 
+    // What is small has no room either, where it is a page of the log.
+    while fixture.probe().is_ok() {}
+    assert_eq!(fixture.probe(), Err(Fault::StorageFailed));
+
     limit(INFINITY);
+    assert_eq!(fixture.probe(), Ok(()));
     let message = fixture.say(chatroom, &ann, &text).expect("saved");
     assert_eq!(message.id.get(), saved + 1);
     fixture.close();

@@ -122,6 +122,17 @@ fn a_session_expires_after_its_last_use() {
 }
 
 #[test]
+fn a_probe_is_a_commit_of_its_own() {
+    let mut fixture = Fixture::new();
+    for probes in 1..=2 {
+        assert_eq!(fixture.probe(), Ok(()));
+        let sqlite = fixture.sqlite();
+        let count = sqlite.query_row("SELECT count FROM probes", (), |row| row.get(0));
+        assert_eq!(count, Ok(probes));
+    }
+}
+
+#[test]
 fn a_chatroom_has_its_admin_in_it() {
     let mut fixture = Fixture::new();
     let ann = fixture.user("ann");

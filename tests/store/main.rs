@@ -183,6 +183,11 @@ impl Fixture {
         field!(self.ask(job), ParticipantRemoved, removed)
     }
 
+    fn probe(&mut self) -> Result<(), Fault> {
+        let job = Job::Probe { ticket: ticket(1) };
+        field!(self.ask(job), Probed, done)
+    }
+
     fn say(&mut self, chatroom: ChatroomId, author: &User, text: &str) -> Result<Message, Fault> {
         new_message(self.ask(say(chatroom, author, text)))
     }

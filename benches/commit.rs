@@ -86,6 +86,9 @@ impl Lane {
             text: TEXT.into(),
             nonce: None,
         };
+        // As an event loop does with what came in one turn.
+        let refused = self.store.submit_all((0..messages).map(|_| job()));
+        assert!(refused.is_empty(), "there is room");
         let mut told = 0;
         while told < messages {
             told += black_box(self.posts.recv().expect("a post")).len() as u64;

@@ -50,6 +50,9 @@ pub struct Config {
     /// How long a client may take no byte of an answer. What the system's buffer took counts as taken; a peer that
     /// vanished behind it is found within a minute, as one that is parked.
     pub send_timeout: Duration,
+    /// The longest that a poll stays parked, less up to a tenth at random, so that polls that were parked together do
+    /// not all come back together. `None` is for ever.
+    pub poll_timeout: Option<Duration>,
     /// How long a silent connection is left alone before its peer is asked whether it is still there (TCP keepalive).
     /// One that has vanished without a word is found within 2.3 times as long: 57 s for the default, which the API promises to
     /// be less than a minute. With very many connections it is worth more: each million costs 40,000 such questions a
@@ -108,6 +111,7 @@ impl Default for Config {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             send_timeout: Duration::from_secs(30),
+            poll_timeout: None,
             keepalive: Duration::from_secs(25),
             drain_timeout: Duration::from_secs(10),
             session_lifetime: Duration::from_secs(30 * 24 * 60 * 60),
@@ -181,6 +185,11 @@ impl Config {
                     && self.keepalive.subsec_nanos() == 0,
                 "keepalive",
                 "must be whole seconds, from 5 s to 2 h",
+            ),
+            (
+                self.poll_timeout.is_none_or(positive),
+                "poll_timeout",
+                MS_RULE,
             ),
             (positive(self.session_lifetime), "session_lifetime", MS_RULE),
             (self.retention.is_none_or(positive), "retention", MS_RULE),

@@ -1,17 +1,22 @@
 //! A request's parameters, checked, as a call.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::route::Route;
-use crate::chat::{BadParameter, Call, SessionCall};
+use crate::chat::{BadParameter, Call, Limit, PollCall, SessionCall, Since, Wanted};
 use crate::config::Config;
 use crate::http::{Form, Method, Request};
 use crate::job::Whom;
-use crate::model::{ChatroomId, Secret, SessionHash, UserId, Username, fold};
+use crate::model::{ChatroomId, MessageId, Secret, SessionHash, UserId, Username, fold};
 
 /// Bytes of a password.
 const PASSWORD_MAX: usize = 1024;
+/// Bytes of a nonce.
+const NONCE_MAX: usize = 64;
+/// How long a poll may ask to wait.
+const TIMEOUT_S: RangeInclusive<u16> = 1..=3600;
 /// Bytes of a session's token, beyond which nobody needs to hash it to know that it is none of ours.
 const TOKEN_MAX: usize = 128;
 
@@ -59,6 +64,10 @@ pub fn parse(
     match route {
         Route::Register => register(&parameters?, rules),
         Route::Login => log_in(&parameters?, origin()),
+        Route::Healthz => Ok(Call::Health),
+        Route::WhoAmI => Ok(Call::InSession(SessionCall::WhoAmI {
+            token: Secret(request.cookie("session").unwrap_or_default().into()),
+        })),
         _ => {
             let call = parameters.and_then(|parameters| in_session(route, &parameters, rules));
             Ok(Call::InSession(call.unwrap_or_else(SessionCall::Refused)))
@@ -98,21 +107,32 @@ fn log_in(parameters: &Parameters<'_>, address: IpAddr) -> Checked<Call> {
 
 fn in_session(route: Route, parameters: &Parameters<'_>, rules: &Rules) -> Checked<SessionCall> {
     Ok(match route {
-        Route::Register | Route::Login => unreachable!("need no session"),
+        Route::Register | Route::Login | Route::Healthz | Route::WhoAmI => {
+            unreachable!("no call with parameters and a session")
+        }
         Route::Logout => SessionCall::LogOut,
         Route::Chatrooms => SessionCall::Chatrooms,
         Route::GetUser => SessionCall::FindUsers {
             prefix: prefix(parameters.required("name")?)?,
         },
-        Route::Longpoll => SessionCall::Poll {
+        Route::Longpoll => SessionCall::Poll(PollCall {
             chatroom: parameters.chatroom()?,
-        },
+            wanted: Wanted {
+                since: parameters.since()?,
+                limit: parameters.limit()?,
+            },
+            timeout_s: parameters.timeout_s()?,
+            is_over: false,
+        }),
         Route::Endpoll => SessionCall::EndPolls {
             chatroom: parameters.chatroom()?,
+            limit: parameters.limit()?,
         },
         Route::SendMessage => SessionCall::Send {
             chatroom: parameters.chatroom()?,
             text: message(parameters.required("message")?, rules)?,
+            limit: parameters.limit()?,
+            nonce: parameters.nonce()?,
         },
         Route::NewChatroom => SessionCall::CreateChatroom,
         Route::AddToChatroom => SessionCall::AddParticipant {
@@ -121,6 +141,11 @@ fn in_session(route: Route, parameters: &Parameters<'_>, rules: &Rules) -> Check
         },
         Route::ChatroomParticipants => SessionCall::Participants {
             chatroom: parameters.chatroom()?,
+        },
+        Route::History => SessionCall::History {
+            chatroom: parameters.chatroom()?,
+            before: parameters.before()?,
+            limit: parameters.limit()?,
         },
     })
 }
@@ -196,11 +221,57 @@ impl<'a> Parameters<'a> {
         Ok(Self { query, body })
     }
 
-    fn required(&self, name: &str) -> Checked<&str> {
+    fn optional(&self, name: &str) -> Option<&str> {
         let in_body = self.body.as_ref().and_then(|body| body.value(name));
-        in_body
-            .or_else(|| self.query.value(name))
-            .ok_or_else(|| bad(name, "is missing"))
+        in_body.or_else(|| self.query.value(name))
+    }
+
+    fn required(&self, name: &str) -> Checked<&str> {
+        self.optional(name).ok_or_else(|| bad(name, "is missing"))
+    }
+
+    fn since(&self) -> Checked<Option<Since>> {
+        let rule = "must be a message's id, or 0 for all: an integer from 0 to 9223372036854775807 in decimal digits";
+        self.number("since", Since::new, rule)
+    }
+
+    fn before(&self) -> Checked<Option<MessageId>> {
+        let rule =
+            "must be a message's id: an integer from 1 to 9223372036854775807 in decimal digits";
+        self.number("before", MessageId::new, rule)
+    }
+
+    fn limit(&self) -> Checked<Option<Limit>> {
+        let rule = "must be an integer from 1 to 200 in decimal digits";
+        self.number("limit", Limit::new, rule)
+    }
+
+    fn timeout_s(&self) -> Checked<Option<u16>> {
+        let within = |seconds| {
+            u16::try_from(seconds)
+                .ok()
+                .filter(|s| TIMEOUT_S.contains(s))
+        };
+        let rule = "must be a number of seconds from 1 to 3600 in decimal digits";
+        self.number("timeout", within, rule)
+    }
+
+    fn nonce(&self) -> Checked<Option<Box<str>>> {
+        let read = |given: &str| match (1..=NONCE_MAX).contains(&given.len()) {
+            true => Ok(given.into()),
+            false => Err(bad("nonce", "must have 1 to 64 bytes")),
+        };
+        self.optional("nonce").map(read).transpose()
+    }
+
+    fn number<T>(
+        &self,
+        name: &str,
+        within: impl Fn(i64) -> Option<T>,
+        rule: &str,
+    ) -> Checked<Option<T>> {
+        let read = |given| id(given).and_then(&within).ok_or_else(|| bad(name, rule));
+        self.optional(name).map(read).transpose()
     }
 
     fn chatroom(&self) -> Checked<ChatroomId> {

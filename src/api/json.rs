@@ -42,6 +42,12 @@ pub(super) fn error(code: &str, message: &str) -> String {
     format!(r#"{{"error":"{code}","message":{}}}"#, text(message))
 }
 
+/// A failure that tells a number too, by its name.
+pub(super) fn error_with(code: &str, message: &str, (name, number): (&str, i64)) -> String {
+    let message = text(message);
+    format!(r#"{{"error":"{code}","message":{message},"{name}":{number}}}"#)
+}
+
 fn push_user(json: &mut String, user: &User) {
     let name = text(&user.name);
     put(

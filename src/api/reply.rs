@@ -179,6 +179,7 @@ impl Renderer {
                 let cookie = self.cookie(&token.0, self.session_max_age_s);
                 Draft::ok(json::user(user).into_bytes()).with("Set-Cookie", cookie)
             }
+            Reply::Healthy => Draft::ok(&br#"{"status":"ok"}"#[..]),
             Reply::LoggedOut => {
                 Draft::ok(&br#"{"status":"ok"}"#[..]).with("Set-Cookie", self.cookie("", 0))
             }
@@ -189,6 +190,9 @@ impl Renderer {
             }
             Reply::Users(users) => Draft::ok(json::users(users).into_bytes()),
             Reply::Messages(list) => Draft::ok(&list[..]),
+            Reply::Sent { id, messages } => {
+                Draft::ok(&messages[..]).with("Loiter-Message-Id", id.to_string())
+            }
             Reply::Ended { polls, messages } => {
                 let mut body =
                     format!(r#"{{"status":"ok","ended":{polls},"messages":"#).into_bytes();
@@ -229,6 +233,15 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// A failure that tells a number too.
+    fn error_with(status: u16, code: &str, message: &str, more: (&str, i64)) -> Self {
+        Self {
+            status,
+            fields: SmallVec::new(),
+            body: Cow::Owned(json::error_with(code, message, more).into_bytes()),
+        }
+    }
+
     fn with(mut self, name: &'static str, value: impl Into<Cow<'a, str>>) -> Self {
         self.fields.push((name, value.into()));
         self
@@ -238,6 +251,15 @@ impl<'a> Draft<'a> {
 fn failed<'a>(route: Option<Route>, failure: &Failure) -> Draft<'a> {
     match failure {
         Failure::BadParameter(what) => Draft::error(400, "bad_parameter", &what.0),
+        Failure::SinceAhead { last } => {
+            let message =
+                "There is no such message yet: since is ahead of the newest, whose id is last.";
+            Draft::error_with(409, "since_ahead", message, ("last", *last))
+        }
+        Failure::SinceExpired { first } => {
+            let message = "What came right after since is no longer kept: the oldest message that is has the id first.";
+            Draft::error_with(410, "since_expired", message, ("first", first.get()))
+        }
         Failure::TooManyAttempts { retry_after_s } => Draft::error(
             429,
             "too_many_attempts",

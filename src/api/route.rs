@@ -27,6 +27,12 @@ pub enum Route {
     AddToChatroom,
     /// `GET /message/chatroomParticipants`
     ChatroomParticipants,
+    /// `GET /message/history`
+    History,
+    /// `GET /whoami`
+    WhoAmI,
+    /// `GET /healthz`
+    Healthz,
 }
 
 /// The methods that a route has.
@@ -40,7 +46,7 @@ enum Methods {
 }
 
 /// Every path, without its trailing slash.
-const ROUTES: [(&str, Methods, Route); 11] = [
+const ROUTES: [(&str, Methods, Route); 14] = [
     ("/register", Methods::Post, Route::Register),
     ("/login", Methods::Post, Route::Login),
     ("/logout", Methods::Post, Route::Logout),
@@ -60,6 +66,9 @@ const ROUTES: [(&str, Methods, Route); 11] = [
         Methods::Get,
         Route::ChatroomParticipants,
     ),
+    ("/message/history", Methods::Get, Route::History),
+    ("/whoami", Methods::Get, Route::WhoAmI),
+    ("/healthz", Methods::Get, Route::Healthz),
 ];
 
 /// What a path and a method come to.

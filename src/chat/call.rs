@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::gathering::PollsToEnd;
+use super::wanted::{Limit, Wanted};
 use crate::job::{Fault, Whom};
-use crate::model::{ChatroomId, Secret, User, UserId, Username};
+use crate::model::{ChatroomId, MessageId, Secret, User, UserId, Username};
 
 /// A request's meaning, its parameters checked.
 #[derive(Debug)]
@@ -26,8 +27,20 @@ pub enum Call {
         /// Whose failures are counted.
         address: IpAddr,
     },
+    /// Whether anybody is here at all.
+    Health,
     /// A call that only a session's user may make.
     InSession(SessionCall),
+}
+
+impl Call {
+    /// How long a poll asks to wait at most, in seconds.
+    pub fn timeout_s(&self) -> Option<u16> {
+        match self {
+            Self::InSession(SessionCall::Poll(poll)) => poll.timeout_s,
+            _ => None,
+        }
+    }
 }
 
 /// A call that only a session's user may make.
@@ -43,14 +56,13 @@ pub enum SessionCall {
         prefix: String,
     },
     /// Wait for a message.
-    Poll {
-        /// Where.
-        chatroom: ChatroomId,
-    },
+    Poll(PollCall),
     /// End this session's polls.
     EndPolls {
         /// Where.
         chatroom: ChatroomId,
+        /// Of the list that the caller gets.
+        limit: Option<Limit>,
     },
     /// End this session's polls at this loop, for a caller at another.
     EndForAnother(PollsToEnd),
@@ -60,6 +72,10 @@ pub enum SessionCall {
         chatroom: ChatroomId,
         /// What: the rules of messages hold for it.
         text: Box<str>,
+        /// Of the list that the sender gets.
+        limit: Option<Limit>,
+        /// What the sender's client has made up for this message, so that it can be sent once more.
+        nonce: Option<Box<str>>,
     },
     /// A new chatroom.
     CreateChatroom,
@@ -75,8 +91,35 @@ pub enum SessionCall {
         /// Where.
         chatroom: ChatroomId,
     },
+    /// What was said.
+    History {
+        /// Where.
+        chatroom: ChatroomId,
+        /// Before which message; `None` is up to the newest.
+        before: Option<MessageId>,
+        /// How much of it.
+        limit: Option<Limit>,
+    },
+    /// Whose session this is.
+    WhoAmI {
+        /// The session's token, to be given anew.
+        token: Secret,
+    },
     /// A call with a wrong parameter: refused, but not before its session is known to be good.
     Refused(BadParameter),
+}
+
+/// A wait for a message.
+#[derive(Clone, Copy, Debug)]
+pub struct PollCall {
+    /// Where.
+    pub chatroom: ChatroomId,
+    /// Which messages.
+    pub wanted: Wanted,
+    /// How long at most, in seconds.
+    pub timeout_s: Option<u16>,
+    /// Whether its time is over: it is answered as soon as it can be, and not parked.
+    pub is_over: bool,
 }
 
 impl SessionCall {
@@ -95,16 +138,25 @@ pub struct BadParameter(pub String);
 pub enum Reply {
     /// A user was registered.
     Registered(User),
-    /// A session began.
+    /// A session began, or goes on.
     LoggedIn(User, Secret),
     /// The session is gone for good.
     LoggedOut,
+    /// Somebody is here.
+    Healthy,
     /// Chatrooms, ascending.
     Chatrooms(Vec<ChatroomId>),
     /// Users found, or participants in the order in which they joined.
     Users(Vec<User>),
     /// A list of most recent messages, as a JSON array that all who get it share.
     Messages(Arc<[u8]>),
+    /// A message is saved.
+    Sent {
+        /// The message's id.
+        id: MessageId,
+        /// The list that ends with it; of one that was sent once more, the list as it is now.
+        messages: Arc<[u8]>,
+    },
     /// Polls were ended.
     Ended {
         /// How many.
@@ -132,6 +184,16 @@ pub enum Reply {
 pub enum Failure {
     /// A parameter is wrong.
     BadParameter(BadParameter),
+    /// A poll is since a message that nobody has written yet.
+    SinceAhead {
+        /// The newest message's id; 0 where there is none.
+        last: i64,
+    },
+    /// What came right after the poll's `since` is no longer kept.
+    SinceExpired {
+        /// The oldest message that is kept, or the next to come.
+        first: MessageId,
+    },
     /// Too many failed logins for this name or from this address.
     TooManyAttempts {
         /// When it is worth trying again, in seconds.

@@ -25,6 +25,12 @@ impl Chat {
             } => {
                 self.chatroom_loaded(chatroom, loaded);
             }
+            Completion::MessagesRead {
+                ticket,
+                range,
+                read,
+                ..
+            } => self.messages_read(ticket, range, read),
             Completion::MessageSaved {
                 ticket,
                 chatroom,
@@ -58,8 +64,7 @@ impl Chat {
                 self.answer_own(ticket, user.map(Reply::Registered));
             }
             // No call asks for them yet.
-            Completion::MessagesRead { .. }
-            | Completion::ChatroomRenamed { .. }
+            Completion::ChatroomRenamed { .. }
             | Completion::OverviewListed { .. }
             | Completion::PasswordChanged { .. }
             | Completion::Probed { .. }
@@ -202,9 +207,11 @@ impl Chat {
         self.sends -= usize::from(sender.is_some());
         let message = match saved {
             Ok(Saved::New(message)) => message,
-            // No call has a nonce yet.
-            Ok(Saved::Before(_)) => return,
-            Err(fault) => return self.answer_own(ticket, Err(fault)),
+            Ok(Saved::Before(first)) => return self.said_before(ticket, id, first),
+            Err(fault) => {
+                self.limit_of(ticket);
+                return self.answer_own(ticket, Err(fault));
+            }
         };
         let key = match sender {
             Some(_) => self.chatrooms.enter(id),
@@ -219,6 +226,27 @@ impl Chat {
             self.load_chatroom(key);
         }
         self.take_in(key, message, sender);
+    }
+
+    /// A message was sent once more: nothing was saved, and nobody is woken. The sender gets the list as it is now.
+    fn said_before(&mut self, sender: Ticket, id: ChatroomId, first: MessageId) {
+        let key = self.chatrooms.enter(id);
+        self.load_chatroom(key);
+        let limit = self.limit_of(sender);
+        let room = self.chatrooms.chatroom(key).expect("entered");
+        match &mut room.load {
+            Load::Loading(loading) => loading.said_before.push((sender, first, limit)),
+            Load::Unknown | Load::Known => {
+                let messages = room.recent.list(limit);
+                self.answer(
+                    sender,
+                    Reply::Sent {
+                        id: first,
+                        messages,
+                    },
+                );
+            }
+        }
     }
 
     fn messages_expired(&mut self, id: ChatroomId, first: MessageId) {
@@ -255,14 +283,16 @@ impl Chat {
         if !is_known {
             self.chatrooms.push(key, &message, max);
         }
-        let room = self.chatrooms.chatroom(key).expect("the newest stays");
         if let Some(sender) = sender {
+            let limit = self.limit_of(sender);
+            let room = self.chatrooms.chatroom(key).expect("the newest stays");
             let list = match room.recent.holds(id) {
-                true => room.recent.list_until(id, max),
+                true => room.recent.list_until(id, limit),
                 // So many were saved behind it while the list was loaded that it is no longer here.
                 false => list_of_one(&message),
             };
-            self.answer(sender, Reply::Messages(list));
+            let sent = Reply::Sent { id, messages: list };
+            self.answer(sender, sent);
         }
         self.wake(key);
     }
@@ -288,6 +318,11 @@ impl Chat {
                 let kept_max = self.settings.recent.saturating_add(ahead_max);
                 self.chatrooms.trim(key, kept_max);
                 self.again.extend(loading.waiters);
+                for (sender, id, limit) in loading.said_before {
+                    let room = self.chatrooms.chatroom(key).expect("the newest stays");
+                    let messages = room.recent.list(limit);
+                    self.answer(sender, Reply::Sent { id, messages });
+                }
                 if self.is_draining {
                     self.wake(key);
                 }
@@ -321,10 +356,11 @@ impl Chat {
         let mut newest: Option<Arc<[u8]>> = None;
         for (message, sender) in loading.saved {
             short.push(&message, self.settings.recent);
-            let list = short.list(self.settings.recent);
-            newest = Some(list.clone());
+            newest = Some(short.list(self.settings.recent));
             if let Some(sender) = sender {
-                self.answer(sender, Reply::Messages(list));
+                let messages = short.list(self.limit_of(sender));
+                let id = message.id;
+                self.answer(sender, Reply::Sent { id, messages });
             }
         }
         match newest {
@@ -334,6 +370,9 @@ impl Chat {
         }
         for waiter in loading.waiters {
             self.give_up(waiter, fault);
+        }
+        for (sender, ..) in loading.said_before {
+            self.answer(sender, fault.into());
         }
         for polls in loading.endings {
             self.tell_ended(polls.caller(), Err(fault));
@@ -414,7 +453,7 @@ mod tests {
     fn answered(chat: &mut Chat) -> Vec<Vec<i64>> {
         std::iter::from_fn(|| chat.next_output())
             .filter_map(|output| match output {
-                Output::Answer(_, Reply::Messages(list)) => {
+                Output::Answer(_, Reply::Sent { messages: list, .. }) => {
                     let list: serde_json::Value = serde_json::from_slice(&list).expect("JSON");
                     let ids = list.as_array().expect("an array").iter();
                     Some(ids.map(|m| m["id"].as_i64().expect("an id")).collect())
@@ -493,7 +532,7 @@ mod tests {
         chat.complete(Now::default(), completion);
         let list = chat.next_output();
         assert!(
-            matches!(list, Some(Output::Answer(_, Reply::Messages(_)))),
+            matches!(list, Some(Output::Answer(_, Reply::Sent { .. }))),
             "{list:?}"
         );
         assert!(chat.next_output().is_none(), "nothing is loaded anew");

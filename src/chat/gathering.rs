@@ -179,7 +179,10 @@ impl Chat {
         }
         let gathering = self.gatherings.remove(&caller).expect("just seen");
         match gathering.fault {
-            Some(fault) => self.answer(caller, fault.into()),
+            Some(fault) => {
+                self.limit_of(caller);
+                self.answer(caller, fault.into());
+            }
             None => {
                 let newest = gathering.newest.expect("this loop's own share came too");
                 self.answer_ended(caller, gathering.ended, newest);
@@ -191,10 +194,14 @@ impl Chat {
         if let Some(room) = self.chatrooms.chatroom(newest.chatroom) {
             newest.renew(room, self.settings.recent);
         }
-        let reply = Reply::Ended {
-            polls,
-            messages: newest.list,
+        let limit = self.limit_of(caller);
+        let messages = match self.chatrooms.chatroom(newest.chatroom) {
+            Some(room) if limit != self.settings.recent && matches!(room.load, Load::Known) => {
+                room.recent.list(limit)
+            }
+            _ => newest.list,
         };
+        let reply = Reply::Ended { polls, messages };
         self.answer(caller, reply);
     }
 }

@@ -20,26 +20,30 @@ mod chatrooms;
 mod complete;
 mod gathering;
 mod held;
+mod lists;
 mod logins;
 mod notice;
 mod proceed;
 mod recent;
 mod serve;
 mod sessions;
+mod wanted;
 
 use std::collections::{HashMap, VecDeque};
 
-pub use call::{BadParameter, Call, Failure, Reply, SessionCall};
+pub use call::{BadParameter, Call, Failure, PollCall, Reply, SessionCall};
 pub use held::HeldKey;
 pub use notice::Notice;
+pub use wanted::{Limit, Since, Wanted};
 
-use crate::arena::Arena;
+use crate::arena::{Arena, SideTable};
 use crate::config::Config;
 use crate::job::{Audience, Fault, Job, LOGINS_LOOP};
 use crate::model::{Now, SessionHash, Ticket};
 use chatrooms::{ChatroomKey, Chatrooms};
 use gathering::Gathering;
 use held::{Held, Waiting};
+use lists::TailoredList;
 use logins::{Login, Logins};
 use sessions::{SessionKey, Sessions};
 
@@ -61,6 +65,12 @@ pub struct Chat {
     sessions: Sessions,
     chatrooms: Chatrooms,
     held: Arena<Held>,
+    /// What those polls of `held` want that want anything special.
+    wanted: SideTable<Wanted, Held>,
+    /// The last list that was made for one of them, for the next, who mostly wants the same.
+    last_list: Option<TailoredList>,
+    /// What senders want of their lists.
+    limits: HashMap<Ticket, Limit>,
     /// Those of `held` that wait for something to be loaded. Boxed: after a start all may wait at once, and later none.
     waiting: Arena<Box<Waiting>, Waiting>,
     /// Held calls whose wait is over.
@@ -116,6 +126,9 @@ impl Chat {
             sessions: Sessions::new(config.cache_sessions),
             chatrooms: Chatrooms::new(config.cache_messages),
             held: Arena::large(),
+            wanted: SideTable::default(),
+            last_list: None,
+            limits: HashMap::new(),
             waiting: Arena::default(),
             again: VecDeque::new(),
             waking: VecDeque::new(),
@@ -166,6 +179,10 @@ impl Chat {
                 }
                 None
             }
+            Call::Health => {
+                self.answer(ticket, Reply::Healthy);
+                None
+            }
             Call::InSession(call) => match session {
                 None => {
                     self.answer(ticket, Fault::NoSession.into());
@@ -193,6 +210,23 @@ impl Chat {
                 self.held.remove(key);
                 let waiting = self.waiting.remove(waiting).expect("it waits");
                 self.unwatch(waiting.watch);
+            }
+        }
+    }
+
+    /// A poll has waited long enough: it gets what it would get if it were ended. Stale keys are ignored.
+    pub fn time_out(&mut self, key: HeldKey) {
+        match self.held.get(key) {
+            None => {}
+            Some(Held::Parked(_)) => {
+                let poll = self.unpark(key);
+                self.give(&poll);
+            }
+            Some(&Held::Waiting(waiting)) => {
+                let waiting = self.waiting.get_mut(waiting).expect("it waits");
+                if let SessionCall::Poll(poll) = &mut waiting.call {
+                    poll.is_over = true;
+                }
             }
         }
     }

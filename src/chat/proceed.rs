@@ -3,17 +3,16 @@
 //! A call that needs something from the store is held, and begun again from the start when
 //! that is there: [`Chat::proceed`] has no memory of how far it came before.
 
-use std::sync::Arc;
-
 use super::Chat;
-use super::call::{Failure, Reply, SessionCall};
+use super::call::{Failure, PollCall, Reply, SessionCall};
 use super::chatrooms::{ChatroomKey, Load};
 use super::gathering::Newest;
 use super::held::{self, Held, HeldKey, Poll, Waiting, Watch};
 use super::serve::Ending;
 use super::sessions::{Chatrooms, SessionKey, Standing, UserKey};
-use crate::job::{Fault, Job};
-use crate::model::{ChatroomId, Now, SessionHash, Ticket, User, UserId};
+use super::wanted::{Limit, Wanted};
+use crate::job::{Fault, Job, MessageRange};
+use crate::model::{ChatroomId, MessageId, Now, SessionHash, Ticket, User, UserId};
 
 /// Users that a search finds at most.
 const FOUND_MAX: u32 = 50;
@@ -32,7 +31,7 @@ const USE_TOLD_MS_MAX: u64 = 3_600_000;
 const USE_TOLD_SHARE_MAX: u64 = 10;
 
 /// How far a call came.
-enum Step {
+pub(super) enum Step {
     /// It is answered, or the store will answer its ticket.
     Done,
     /// The session is being loaded.
@@ -44,7 +43,7 @@ enum Step {
     /// The chatroom's recent messages must be loaded.
     AwaitChatroom(ChatroomKey),
     /// A poll may take its place.
-    Park(SessionKey, ChatroomKey),
+    Park(SessionKey, ChatroomKey, Wanted),
 }
 
 impl Chat {
@@ -59,10 +58,10 @@ impl Chat {
         }
         match self.proceed(now, &mut waiting) {
             Step::Done => None,
-            Step::Park(session, chatroom) => {
+            Step::Park(session, chatroom, wanted) => {
                 let poll = Poll::new(waiting.ticket, session, chatroom);
                 let key = self.held.insert(Held::Parked(poll));
-                self.park(key, session, chatroom);
+                self.park(key, session, chatroom, wanted);
                 Some(key)
             }
             step => {
@@ -88,10 +87,10 @@ impl Chat {
                 self.held.remove(key);
                 self.unwatch(watch);
             }
-            Step::Park(session, chatroom) => {
+            Step::Park(session, chatroom, wanted) => {
                 let poll = Poll::new(waiting.ticket, session, chatroom);
                 *self.held.get_mut(key).expect("held") = Held::Parked(poll);
-                self.park(key, session, chatroom);
+                self.park(key, session, chatroom, wanted);
                 self.unwatch(watch);
             }
             step => {
@@ -134,8 +133,10 @@ impl Chat {
         let watch = waiting.watch;
         match &mut waiting.call {
             SessionCall::Chatrooms => self.chatrooms_of(ticket, session),
-            SessionCall::Poll { chatroom } => self.poll(ticket, session, *chatroom, watch),
-            SessionCall::EndPolls { chatroom } => self.end_polls(ticket, session, *chatroom),
+            SessionCall::Poll(poll) => self.poll(ticket, session, *poll, watch),
+            &mut SessionCall::EndPolls { chatroom, limit } => {
+                self.end_polls(ticket, session, chatroom, limit)
+            }
             &mut SessionCall::EndForAnother(polls) => match &self.user_of(session).chatrooms {
                 // So are polls that came before.
                 Chatrooms::Known(_) => {
@@ -149,9 +150,33 @@ impl Chat {
                 self.answer(ticket, Reply::Failed(failure));
                 Step::Done
             }
+            SessionCall::WhoAmI { token } => {
+                let token = token.clone();
+                let user = self.user_of(session).user.clone();
+                self.answer(ticket, Reply::LoggedIn(user, token));
+                Step::Done
+            }
+            &mut SessionCall::History {
+                chatroom,
+                before,
+                limit,
+            } => {
+                let user = self.user_of(session).user.id;
+                self.submit(Job::ReadMessages {
+                    ticket,
+                    chatroom,
+                    user,
+                    range: MessageRange::Before(before),
+                    limit: limit.map_or(self.settings.recent, Limit::get),
+                });
+                Step::Done
+            }
             call => {
                 let user = self.user_of(session).user.clone();
-                self.sends += usize::from(matches!(call, SessionCall::Send { .. }));
+                if let SessionCall::Send { limit, .. } = *call {
+                    self.sends += 1;
+                    self.note_limit(ticket, limit);
+                }
                 let job = job_of(ticket, waiting.session, user, call);
                 self.submit(job);
                 Step::Done
@@ -215,28 +240,42 @@ impl Chat {
         &mut self,
         ticket: Ticket,
         session: SessionKey,
-        chatroom: ChatroomId,
+        poll: PollCall,
         watch: Option<Watch>,
     ) -> Step {
-        let key = match self.enter(ticket, session, chatroom) {
+        let key = match self.enter(ticket, session, poll.chatroom) {
             Ok(key) => key,
             Err(step) => return step,
         };
         let room = self.chatrooms.chatroom(key).expect("entered");
-        let missed = watch.is_some_and(|watch| watch.chatroom == key && watch.saves != room.saves);
-        if !missed && !self.is_draining {
-            return Step::Park(session, key);
-        }
-        match self.list_of(key) {
-            Ok(list) => {
-                self.answer(ticket, Reply::Messages(list));
-                Step::Done
+        let missed = match poll.wanted.since {
+            None => watch.is_some_and(|watch| watch.chatroom == key && watch.saves != room.saves),
+            Some(since) => {
+                let Load::Known = room.load else {
+                    return Step::AwaitChatroom(key);
+                };
+                let last = room.recent.last().map_or(0, MessageId::get);
+                if since.get() > last {
+                    let ahead = Failure::SinceAhead { last };
+                    self.answer(ticket, Reply::Failed(ahead));
+                    return Step::Done;
+                }
+                since.get() < last
             }
-            Err(step) => step,
+        };
+        if missed || poll.is_over || self.is_draining {
+            return self.list_for(ticket, session, key, poll.wanted);
         }
+        Step::Park(session, key, poll.wanted)
     }
 
-    fn end_polls(&mut self, ticket: Ticket, session: SessionKey, chatroom: ChatroomId) -> Step {
+    fn end_polls(
+        &mut self,
+        ticket: Ticket,
+        session: SessionKey,
+        chatroom: ChatroomId,
+        limit: Option<Limit>,
+    ) -> Step {
         let key = match self.enter(ticket, session, chatroom) {
             Ok(key) => key,
             Err(step) => return step,
@@ -246,6 +285,7 @@ impl Chat {
             return Step::AwaitChatroom(key);
         };
         let newest = Newest::of(key, room, self.settings.recent);
+        self.note_limit(ticket, limit);
         self.end(session, Ending::polls_in(ticket, newest));
         let hash = self.sessions.session(session).expect("good").hash;
         self.end_elsewhere(ticket, hash, chatroom);
@@ -262,15 +302,6 @@ impl Chat {
         match self.is_participant(session, chatroom)? {
             true => Ok(self.chatrooms.enter(chatroom)),
             false => Err(self.fail(ticket, Fault::NotAParticipant)),
-        }
-    }
-
-    /// A chatroom's list of most recent messages, if it is here.
-    fn list_of(&mut self, key: ChatroomKey) -> Result<Arc<[u8]>, Step> {
-        let room = self.chatrooms.chatroom(key).expect("entered");
-        match room.load {
-            Load::Known => Ok(room.recent.list(self.settings.recent)),
-            Load::Unknown | Load::Loading(_) => Err(Step::AwaitChatroom(key)),
         }
     }
 
@@ -300,7 +331,10 @@ impl Chat {
     }
 
     /// Puts a poll into the lists of its chatroom and its session.
-    fn park(&mut self, key: HeldKey, session: SessionKey, chatroom: ChatroomKey) {
+    fn park(&mut self, key: HeldKey, session: SessionKey, chatroom: ChatroomKey, wanted: Wanted) {
+        if !wanted.is_usual() {
+            self.wanted.insert(key, wanted);
+        }
         let room = self.chatrooms.chatroom(chatroom).expect("entered");
         room.polls.push_back(&mut self.held, key, held::in_chatroom);
         let session = self.sessions.session(session).expect("good");
@@ -312,7 +346,7 @@ impl Chat {
     }
 
     /// Lets a call of this session wait for what `step` says.
-    fn wait(&mut self, step: Step, key: HeldKey, hash: SessionHash) {
+    pub(super) fn wait(&mut self, step: Step, key: HeldKey, hash: SessionHash) {
         match step {
             Step::Done | Step::Park(..) => unreachable!("nothing to wait for"),
             Step::AwaitUnknownSession => {
@@ -376,8 +410,8 @@ impl Chat {
 
     /// A poll that has to wait notes how many messages its chatroom has heard of.
     fn watch(&mut self, waiting: &mut Waiting) {
-        if let SessionCall::Poll { chatroom } = waiting.call {
-            let key = self.chatrooms.enter(chatroom);
+        if let SessionCall::Poll(poll) = waiting.call {
+            let key = self.chatrooms.enter(poll.chatroom);
             let room = self.chatrooms.chatroom(key).expect("entered");
             room.watchers += 1;
             waiting.watch = Some(Watch {
@@ -405,12 +439,17 @@ fn job_of(ticket: Ticket, session: SessionHash, author: User, call: &mut Session
             prefix: std::mem::take(prefix),
             limit: FOUND_MAX,
         },
-        SessionCall::Send { chatroom, text } => Job::SaveMessage {
+        SessionCall::Send {
+            chatroom,
+            text,
+            nonce,
+            ..
+        } => Job::SaveMessage {
             ticket,
             chatroom: *chatroom,
             author,
             text: std::mem::take(text),
-            nonce: None,
+            nonce: nonce.take(),
         },
         SessionCall::CreateChatroom => Job::CreateChatroom {
             ticket,
@@ -429,9 +468,11 @@ fn job_of(ticket: Ticket, session: SessionHash, author: User, call: &mut Session
             user,
         },
         SessionCall::Chatrooms
-        | SessionCall::Poll { .. }
+        | SessionCall::Poll(_)
         | SessionCall::EndPolls { .. }
         | SessionCall::EndForAnother(_)
-        | SessionCall::Refused(_) => unreachable!("answered from the caches"),
+        | SessionCall::History { .. }
+        | SessionCall::WhoAmI { .. }
+        | SessionCall::Refused(_) => unreachable!("more than a job, or none"),
     }
 }

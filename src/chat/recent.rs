@@ -86,6 +86,36 @@ impl Recent {
         usize::try_from(self.last?.get() - id.get()).ok()
     }
 
+    /// The JSON array of the oldest `max` messages that are newer than `since`, unless some of them are not here.
+    pub(super) fn newer(&self, since: i64, max: u32) -> Option<Arc<[u8]>> {
+        let last = self.last.map_or(0, MessageId::get);
+        let newer = usize::try_from(last.saturating_sub(since)).unwrap_or(0);
+        if newer > self.sizes.len() {
+            return None;
+        }
+        let skipped = newer.saturating_sub(max as usize);
+        let wanted = u32::try_from(newer - skipped).expect("at most `max`");
+        Some(self.list_behind(skipped, wanted))
+    }
+
+    /// The JSON array of the newest `max` messages, unless some of them are not here.
+    pub(super) fn newest(&self, max: u32) -> Option<Arc<[u8]>> {
+        let last = self.last.map_or(0, MessageId::get);
+        let wanted = usize::try_from(last)
+            .unwrap_or(usize::MAX)
+            .min(max as usize);
+        (wanted <= self.sizes.len()).then(|| self.list_behind(0, max))
+    }
+
+    /// The JSON array of these messages.
+    pub(super) fn render(messages: &[Message]) -> Arc<[u8]> {
+        let mut rendered = Self::default();
+        for message in messages {
+            rendered.push(message, u32::MAX);
+        }
+        rendered.list(u32::MAX)
+    }
+
     /// The JSON array of at most `max` messages, oldest first, that ends with `newest`, which must be here.
     pub(super) fn list_until(&self, newest: MessageId, max: u32) -> Arc<[u8]> {
         debug_assert!(self.holds(newest), "a list ends with what it is asked for");
@@ -194,6 +224,34 @@ mod tests {
         assert_eq!(until(2, 2), [2]);
         let holds = |id| recent.holds(MessageId::new(id).expect("positive"));
         assert_eq!([1, 2, 5, 6].map(holds), [false, true, true, false]);
+    }
+
+    #[test]
+    fn what_is_newer_comes_oldest_first_and_whole() {
+        let mut recent = Recent::default();
+        assert_eq!(&*recent.newer(0, 5).expect("all of nothing"), b"[]");
+        (1..=9).for_each(|id| recent.push(&message(id, "x"), 4));
+        let newer = |since, max| recent.newer(since, max).map(|list| ids(&list));
+        assert_eq!(newer(9, 5), Some(vec![]));
+        assert_eq!(newer(7, 5), Some(vec![8, 9]));
+        assert_eq!(newer(5, 2), Some(vec![6, 7]));
+        assert_eq!(newer(5, 4), Some(vec![6, 7, 8, 9]));
+        assert_eq!(newer(4, 1), None, "5 is not here");
+        let newest = |max| recent.newest(max).map(|list| ids(&list));
+        assert_eq!(newest(2), Some(vec![8, 9]));
+        assert_eq!(newest(4), Some(vec![6, 7, 8, 9]));
+        assert_eq!(newest(5), None);
+    }
+
+    #[test]
+    fn a_short_history_is_here_whole() {
+        let mut recent = Recent::default();
+        (1..=2).for_each(|id| recent.push(&message(id, "x"), 50));
+        assert_eq!(recent.newest(200).map(|list| ids(&list)), Some(vec![1, 2]));
+        assert_eq!(
+            recent.newer(0, 200).map(|list| ids(&list)),
+            Some(vec![1, 2])
+        );
     }
 
     #[test]

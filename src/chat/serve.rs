@@ -18,6 +18,7 @@ use super::call::Reply;
 use super::chatrooms::{ChatroomKey, Load};
 use super::gathering::Newest;
 use super::held::{self, Held, HeldKey};
+use super::lists::Unparked;
 use super::sessions::{SessionKey, Standing};
 use crate::arena::{Arena, List};
 use crate::job::{Fault, Job};
@@ -180,8 +181,11 @@ impl Chat {
                 room.wake_through = None;
             }
             cost += cost_of(&list);
-            let ticket = self.unpark(first);
-            self.answer(ticket, Reply::Messages(list));
+            let poll = self.unpark(first);
+            match poll.wanted.is_usual() {
+                true => self.answer(poll.ticket, Reply::Messages(list)),
+                false => self.give(&poll),
+            }
         }
     }
 
@@ -225,19 +229,25 @@ impl Chat {
         let poll = poll.expect("the cursor stands in the list");
         let polled = self.chatrooms.key_of(poll.chatroom);
         let mut cost = 1;
-        let reply = match &mut ending.why {
+        let list = match &mut ending.why {
             Why::Asked { newest, .. } if newest.chatroom != polled => return 0,
             Why::Asked { newest, .. } => {
                 let room = self.chatrooms.chatroom(polled);
                 newest.renew(room.expect("its polls keep it"), max);
                 cost = cost_of(&newest.list);
-                Reply::Messages(newest.list.clone())
+                Some(newest.list.clone())
             }
-            Why::Ended => Fault::NoSession.into(),
+            Why::Ended => None,
         };
         ending.ended += 1;
-        let ticket = self.unpark(at);
-        self.answer(ticket, reply);
+        let poll = self.unpark(at);
+        match list {
+            None => self.answer(poll.ticket, Fault::NoSession.into()),
+            Some(list) if poll.wanted.is_usual() => {
+                self.answer(poll.ticket, Reply::Messages(list));
+            }
+            Some(_) => self.give(&poll),
+        }
         cost
     }
 
@@ -259,21 +269,25 @@ impl Chat {
         }
     }
 
-    /// Takes a parked poll off its lists, and every mark off it. Returns whom its answer is for.
-    pub(super) fn unpark(&mut self, key: HeldKey) -> Ticket {
+    /// Takes a parked poll off its lists, and every mark off it.
+    pub(super) fn unpark(&mut self, key: HeldKey) -> Unparked {
         let poll = self.held.get(key).and_then(Held::as_poll).expect("parked");
         let ticket = poll.ticket(self.settings.event_loop);
-        let session = self.sessions.key_of(poll.session);
-        let chatroom = self.chatrooms.key_of(poll.chatroom);
+        let unparked = Unparked {
+            ticket,
+            session: self.sessions.key_of(poll.session),
+            chatroom: self.chatrooms.key_of(poll.chatroom),
+            wanted: self.wanted.remove(key).unwrap_or_default(),
+        };
         let room = self
             .chatrooms
-            .chatroom(chatroom)
+            .chatroom(unparked.chatroom)
             .expect("its polls keep it");
         if room.wake_through == Some(key) {
             room.wake_through = room.polls.before(&self.held, key, held::chatroom_link);
         }
         room.polls.remove(&mut self.held, key, held::in_chatroom);
-        let session = self.sessions.session(session).expect("its polls keep it");
+        let session = (self.sessions.session(unparked.session)).expect("its polls keep it");
         if let Some(endings) = &mut session.endings
             && let Walk::At { at, through } = endings.walk
         {
@@ -287,7 +301,7 @@ impl Chat {
         }
         session.polls.remove(&mut self.held, key, held::in_session);
         self.held.remove(key);
-        ticket
+        unparked
     }
 }
 

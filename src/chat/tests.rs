@@ -86,12 +86,20 @@ impl Loops {
     }
 
     fn poll(&mut self, event_loop: u16, exchange: u32) {
-        let poll = SessionCall::Poll { chatroom: room() };
+        let poll = SessionCall::Poll(PollCall {
+            chatroom: room(),
+            wanted: Wanted::default(),
+            timeout_s: None,
+            is_over: false,
+        });
         self.call(event_loop, exchange, Call::InSession(poll));
     }
 
     fn end_polls(&mut self, event_loop: u16, exchange: u32) {
-        let end = SessionCall::EndPolls { chatroom: room() };
+        let end = SessionCall::EndPolls {
+            chatroom: room(),
+            limit: None,
+        };
         self.call(event_loop, exchange, Call::InSession(end));
     }
 

@@ -18,7 +18,7 @@ use log::LevelFilter;
 use loiter::Config;
 use loiter::config::{Durability, LOOPS_MAX, QUEUE_MAX, WORKERS_MAX, body_for};
 
-use super::values::{DAY, HOUR, SECOND, address, duration, number};
+use super::values::{DAY, HOUR, SECOND, address, duration, duration_or_none, number};
 
 /// A long-poll chat server.
 ///
@@ -112,6 +112,14 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DUR", help_heading = CONNECTIONS, env = "LOITER_SEND_TIMEOUT")]
     #[arg(default_value = "30s", value_parser = duration(SECOND..=HOUR))]
     send_timeout: Duration,
+
+    /// The longest that a poll stays parked.
+    ///
+    /// Less up to a tenth at random, so that polls that were parked together do not all come back together.
+    /// From 1s to 1d, or 0 for ever. A poll that asks for less gets less.
+    #[arg(long, value_name = "DUR", help_heading = CONNECTIONS, env = "LOITER_POLL_TIMEOUT")]
+    #[arg(default_value = "0", value_parser = duration_or_none(SECOND..=DAY))]
+    poll_timeout: Duration,
 
     /// How long a silent connection is left alone before its client is asked whether it is still there.
     ///
@@ -279,6 +287,7 @@ impl Options {
             header_timeout: self.header_timeout,
             idle_timeout: self.idle_timeout,
             send_timeout: self.send_timeout,
+            poll_timeout: Some(self.poll_timeout).filter(|timeout| !timeout.is_zero()),
             keepalive: self.keepalive,
             drain_timeout: self.drain_timeout,
             session_lifetime: self.session_lifetime,

@@ -48,6 +48,17 @@ pub(super) fn duration(
     }
 }
 
+/// As [`duration`], or `0` for none.
+pub(super) fn duration_or_none(
+    allowed: RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<Duration, String> + Clone + Send + Sync + 'static {
+    let duration = duration(allowed);
+    move |given| match seconds(given) {
+        Some(0) => Ok(Duration::ZERO),
+        _ => duration(given).map_err(|rule| format!("{rule}, or 0 for none")),
+    }
+}
+
 /// Reads an IP address and a port.
 ///
 /// A name is refused, not resolved: it may stand for several addresses, for others tomorrow,

@@ -1,5 +1,6 @@
 //! From a whole request to its answer: where HTTP and the chat core meet, as far as a connection is concerned.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
 use super::peer::{Farewell, Flags};
@@ -40,7 +41,7 @@ impl Engine {
     fn call(&mut self, now: Now, key: ConnectionKey, request: &Request<'_>, call: Call) {
         let session = match call {
             Call::InSession(_) => api::session_of(request),
-            Call::Register { .. } | Call::LogIn { .. } => None,
+            Call::Register { .. } | Call::LogIn { .. } | Call::Health => None,
         };
         let peer = self.peers.get_mut(key).expect("it was received from");
         let ticket = Ticket {
@@ -48,8 +49,32 @@ impl Engine {
             exchange: peer.number,
             event_loop: self.settings.event_loop,
         };
+        let asked_s = call.timeout_s();
         peer.held = self.chat.call(now, ticket, session, call);
+        if let Some(wait_ms) = self.poll_wait_ms(now, ticket, asked_s) {
+            let peer = self.peers.get_mut(key).expect("it was received from");
+            peer.flags.set(Flags::TIMED);
+            self.set_due(now, key, wait_ms);
+        }
         self.carry_out(now);
+    }
+
+    /// How long the poll that has just come may wait, in milliseconds; `None` for ever, and for what is no poll that waits.
+    ///
+    /// The server's own limit is less up to a tenth, so that polls that were parked together do not come back
+    /// together. Nobody gains anything by guessing how much: a hash of who and when will do.
+    fn poll_wait_ms(&self, now: Now, ticket: Ticket, asked_s: Option<u16>) -> Option<u64> {
+        let peer = self.peers.get(ticket.connection)?;
+        if peer.held.is_none() || peer.route != Some(Route::Longpoll) {
+            return None;
+        }
+        let asked_ms = asked_s.map(|seconds| u64::from(seconds) * 1000);
+        let server_ms = self.settings.poll_ms.map(|ms| {
+            let mut hasher = DefaultHasher::new();
+            (ticket, now.monotonic_ms).hash(&mut hasher);
+            ms - hasher.finish() % (ms / 10 + 1)
+        });
+        asked_ms.into_iter().chain(server_ms).min()
     }
 
     /// Carries out what the chat core wants.
@@ -88,6 +113,7 @@ impl Engine {
         let after = peer.exchange.answered();
         peer.held = None;
         peer.route = None;
+        peer.flags.clear(Flags::TIMED);
         self.outputs.push_back(Output::Send(key, bytes));
         if after == After::Close {
             peer.farewell = Farewell::Finishing { and_close: false };

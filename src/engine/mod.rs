@@ -62,6 +62,8 @@ const REQUESTS_PER_OFFER: usize = 16;
 const SERVED_PER_TURN: usize = 128;
 /// Deadlines that are looked at in one turn.
 const EXPIRED_PER_TURN: usize = 1024;
+/// … of which a poll that is answered counts as so many: an answer is a system call.
+const ANSWERED_EACH: usize = 8;
 /// Connections that a drain looks at in one turn.
 const DRAINED_PER_TURN: usize = 4096;
 
@@ -90,6 +92,7 @@ struct Settings {
     header_ms: u64,
     idle_ms: u64,
     send_ms: u64,
+    poll_ms: Option<u64>,
 }
 
 impl Engine {
@@ -106,6 +109,7 @@ impl Engine {
                 header_ms: ms(config.header_timeout),
                 idle_ms: ms(config.idle_timeout),
                 send_ms: ms(config.send_timeout),
+                poll_ms: config.poll_timeout.map(ms),
             },
             chat: Chat::new(config, event_loop),
             renderer: Renderer::new(config),
@@ -314,11 +318,12 @@ impl Engine {
 
     /// Ends what has come due, so many at a time: while more has, [`Engine::deadline_ms`] is past.
     pub fn expire(&mut self, now: Now) {
-        for _ in 0..EXPIRED_PER_TURN {
-            match self.deadlines.pop_due(now.monotonic_ms) {
-                Some(slot) => self.look_at(now, slot),
-                None => return,
-            }
+        let mut looked_at = 0;
+        while looked_at < EXPIRED_PER_TURN
+            && let Some(slot) = self.deadlines.pop_due(now.monotonic_ms)
+        {
+            let is_over = self.look_at(now, slot);
+            looked_at += if is_over { ANSWERED_EACH } else { 1 };
         }
     }
 

@@ -1,8 +1,8 @@
 //! What the engine knows of one connection: what it waits for, when that is over, and how it ends.
 //!
 //! The deadline depends on what the connection waits for: for a request's first byte (idle), for its rest
-//! (header), for the peer to take an answer (send), for its end (linger). While a call is being
-//! answered there is none: a parked poll costs no timer. Deadlines mostly move later, so the queue is
+//! (header), for the peer to take an answer (send), for its end (linger), for a poll's own end (poll). While another call is being
+//! answered there is none: a poll that is parked without an end costs no timer. Deadlines mostly move later, so the queue is
 //! lazy: an entry that comes due too early is queued again (see `timers`). Entries are of slots, not of connections: who
 //! comes into a slot finds the entry of who has left it.
 
@@ -44,6 +44,8 @@ impl Flags {
     pub(super) const ENDED: Self = Self(1 << 2);
     /// Some of what was sent is still queued.
     pub(super) const STALLED: Self = Self(1 << 3);
+    /// A poll is held whose wait has an end.
+    pub(super) const TIMED: Self = Self(1 << 4);
 
     pub(super) fn has(self, flag: Self) -> bool {
         self.0 & flag.0 != 0
@@ -125,6 +127,12 @@ impl Engine {
         if peer.flags.has(Flags::STALLED) || peer.farewell != Farewell::None {
             return self.close(key);
         }
+        if peer.flags.clear(Flags::TIMED) {
+            peer.due = Due::NEVER;
+            let held = peer.held.expect("its wait has an end");
+            self.chat.time_out(held);
+            return self.carry_out(now);
+        }
         match peer.exchange.timed_out(self.partials.remove(&key)) {
             Some(rejection) => self.answer(now, key, &Outcome::Rejected(rejection)),
             None => self.leave(now, key),
@@ -144,6 +152,7 @@ impl Engine {
             Phase::Idle => settings.idle_ms,
             Phase::Receiving => settings.header_ms,
             Phase::Lingering => LINGER_MS,
+            Phase::Answering if peer.flags.has(Flags::TIMED) => return,
             Phase::Answering => u64::MAX,
         };
         self.set_due(now, key, wait_ms);
@@ -164,17 +173,19 @@ impl Engine {
         }
     }
 
-    /// A slot has come up in the queue: ends the connection there if it is due, or else queues it anew.
-    pub(super) fn look_at(&mut self, now: Now, slot: u32) {
+    /// A slot has come up in the queue: ends what the connection there waits for if it is due, or else queues it anew.
+    /// Whether it was due.
+    pub(super) fn look_at(&mut self, now: Now, slot: u32) -> bool {
         let Some(key) = self.peers.key_in(slot) else {
-            return;
+            return false;
         };
         let peer = self.peers.get(key).expect("its key was found");
-        if peer.due.is_past(now.monotonic_ms) {
-            self.time_out(now, key);
-        } else {
-            self.queue_deadline(key);
+        let is_due = peer.due.is_past(now.monotonic_ms);
+        match is_due {
+            true => self.time_out(now, key),
+            false => self.queue_deadline(key),
         }
+        is_due
     }
 }
 

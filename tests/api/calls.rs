@@ -5,7 +5,7 @@
 //! - `parameters`: where they may stand and how; ids.
 //! - `accounts`, `names`, `attempts`, `sessions`: who is who.
 //! - `chatrooms`, `search`: who is where.
-//! - `messages`, `polls`, `crowd`: what is said, and who hears of it.
+//! - `messages`, `polls`, `since`, `crowd`: what is said, and who hears of it.
 //! - `storage`: what happens when the database cannot be written, or not fast enough.
 //! - `order`: what one connection was told holds for every other.
 //! - `drain`, `embedding`: how a server ends, and how it lives in a host's loop.
@@ -24,4 +24,5 @@ mod parameters;
 mod polls;
 mod search;
 mod sessions;
+mod since;
 mod storage;

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use crate::client::{Serving, post, saying};
+use crate::client::{Serving, Session, post, saying};
 
 fn numbers(list: &Value) -> Vec<i64> {
     let messages = list.as_array().expect("a list");
@@ -232,5 +232,43 @@ fn what_is_forgotten_is_loaded_again() {
                     .all(|message| message["username"] == *user.username)
             );
         }
+    }
+}
+
+#[test]
+fn a_message_that_is_sent_again_with_its_nonce_is_saved_once() {
+    let serving = Serving::start();
+    let (ann, bob) = (serving.user("ann"), serving.user("bob"));
+    let [id, other] = [(); 2].map(|()| serving.chatroom(&ann));
+    serving.add(&ann, id, &bob);
+    let send = |session: &Session, id, text: &str, nonce: &str| {
+        let answer = serving.ask(&saying(session, id, text).with("nonce", nonce));
+        let list = answer.ok();
+        let told = answer.field("loiter-message-id").expect("told").to_owned();
+        let last = list.as_array().and_then(|list| list.last()).cloned();
+        (told, last.map(|last| last["id"].to_string()))
+    };
+    let sent = |id: &str, last: &str| (id.to_owned(), Some(last.to_owned()));
+    assert_eq!(send(&ann, id, "one", "a"), sent("1", "1"));
+    let answer = serving.ask(&saying(&ann, id, "two"));
+    assert_eq!(answer.field("loiter-message-id"), Some("2"));
+    let mut poll = serving.poll(&bob, id);
+    assert_eq!(send(&ann, id, "one", "a"), sent("1", "2"), "as it is now");
+    poll.assert_silent();
+    // Another's is another, and so is one elsewhere.
+    assert_eq!(send(&bob, id, "one", "a"), sent("3", "3"));
+    assert_eq!(send(&ann, other, "one", "a"), sent("1", "1"));
+    poll.answer().ok();
+    // After a restart nothing is remembered but what is on disk.
+    let serving = serving.restart(|_| {});
+    let again = saying(&ann, id, "one").with("nonce", "a").with("limit", 1);
+    let answer = serving.ask(&again);
+    assert_eq!(answer.field("loiter-message-id"), Some("1"));
+    let list = answer.ok();
+    assert_eq!(list.as_array().expect("a list").len(), 1);
+    assert_eq!(list[0]["id"], 3);
+    for nonce in ["", &"x".repeat(65)] {
+        let bad = saying(&ann, id, "x").with("nonce", nonce);
+        serving.ask(&bad).assert_failed(400, "bad_parameter");
     }
 }

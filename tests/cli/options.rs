@@ -6,7 +6,7 @@ use std::process::Output;
 use super::{assert_holds, loiter, run, text};
 
 /// Every option: its group, and its default as `--help` shows it.
-const OPTIONS: [(&str, &str, &str); 23] = [
+const OPTIONS: [(&str, &str, &str); 24] = [
     (
         "Serving",
         "--listen",
@@ -25,6 +25,7 @@ const OPTIONS: [(&str, &str, &str); 23] = [
     ("Connections", "--header-timeout", "[default: 10s]"),
     ("Connections", "--idle-timeout", "[default: 75s]"),
     ("Connections", "--send-timeout", "[default: 30s]"),
+    ("Connections", "--poll-timeout", "[default: 0]"),
     ("Connections", "--keepalive", "[default: 25s]"),
     ("Connections", "--drain-timeout", "[default: 10s]"),
     ("Users and sessions", "--session-lifetime", "[default: 30d]"),
@@ -49,7 +50,7 @@ const OPTIONS: [(&str, &str, &str); 23] = [
 ];
 
 /// A bad value of each kind: option, value, and a part of what is allowed.
-const BAD_VALUES: [(&str, &str, &str); 36] = [
+const BAD_VALUES: [(&str, &str, &str); 37] = [
     ("--listen", "localhost:8000", "127.0.0.1:8000"),
     ("--listen", "8000", "[::]:80"),
     ("--recent", "0", "from 1 to 200"),
@@ -67,6 +68,11 @@ const BAD_VALUES: [(&str, &str, &str); 36] = [
     ("--header-timeout", "10ms", "from 1s to 1h"),
     ("--idle-timeout", "2d", "from 1s to 1d"),
     ("--send-timeout", "1.5s", "from 1s to 1h"),
+    (
+        "--poll-timeout",
+        "2d",
+        "from 1s to 1d, such as 10s, 5m, 2h or 30d, or 0 for none",
+    ),
     ("--keepalive", "4s", "from 5s to 2h"),
     ("--keepalive", "3h", "from 5s to 2h"),
     ("--drain-timeout", "0s", "from 1s to 1h"),
@@ -93,11 +99,10 @@ const BAD_VALUES: [(&str, &str, &str); 36] = [
 ];
 
 /// What a later version may bring must not be taken for something today.
-const NOT_YET: [&[&str]; 11] = [
+const NOT_YET: [&[&str]; 10] = [
     &["--metrics-addr", "127.0.0.1:0"],
     &["--trusted-proxy", "10.0.0.0/8"],
     &["--allow-origin", "https://chat.example"],
-    &["--poll-timeout", "60s"],
     &["--max-polls-per-session", "1"],
     &["--retention", "30d"],
     &["--send-rate", "1"],

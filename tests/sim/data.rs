@@ -356,12 +356,15 @@ impl Data {
                 user,
                 new,
                 ..
-            } => Completion::PasswordChanged {
-                ticket,
-                user,
-                session,
-                done: Ok(self.change_password(session, user, &new)),
-            },
+            } => {
+                self.change_password(session, user, &new);
+                Completion::PasswordChanged {
+                    ticket,
+                    user,
+                    session,
+                    done: Ok(()),
+                }
+            }
             Job::LogOut { ticket, session } => Completion::LoggedOut {
                 ticket,
                 session,

@@ -1,0 +1,182 @@
+//! Which list a poll gets: ready-made where it is here, else from the store.
+//!
+//! A poll that asks for nothing special gets the list that all get. One with a `since` or a `limit` gets its own,
+//! which mostly is the next one's too, so the last is kept. What the chatroom no longer remembers the store reads,
+//! and answers by itself: a wake never waits for that.
+
+use std::sync::Arc;
+
+use super::Chat;
+use super::call::{Failure, PollCall, Reply, SessionCall};
+use super::chatrooms::{ChatroomKey, Load};
+use super::held::{Held, Waiting};
+use super::proceed::Step;
+use super::recent::Recent;
+use super::sessions::{SessionKey, Standing};
+use super::wanted::{Limit, Wanted};
+use crate::job::{Fault, Job, MessageRange, MessageRows};
+use crate::model::{MessageId, Ticket};
+
+/// A list that somebody with special wishes got.
+#[derive(Debug)]
+pub(super) struct TailoredList {
+    chatroom: ChatroomKey,
+    /// The chatroom's newest message then.
+    last: Option<MessageId>,
+    wanted: Wanted,
+    list: Arc<[u8]>,
+}
+
+/// Where a list is to be had.
+pub(super) enum Listed {
+    Here(Arc<[u8]>),
+    /// In the store alone.
+    Stored(MessageRange, u32),
+    /// The chatroom has to be loaded first.
+    Unknown,
+}
+
+/// A poll that was parked.
+pub(super) struct Unparked {
+    pub(super) ticket: Ticket,
+    pub(super) session: SessionKey,
+    pub(super) chatroom: ChatroomKey,
+    pub(super) wanted: Wanted,
+}
+
+impl Chat {
+    /// The list that somebody wants of a chatroom.
+    pub(super) fn listed(&mut self, key: ChatroomKey, wanted: Wanted) -> Listed {
+        let usual = self.settings.recent;
+        let room = self.chatrooms.chatroom(key).expect("entered");
+        let Load::Known = room.load else {
+            return Listed::Unknown;
+        };
+        if wanted.is_usual() {
+            return Listed::Here(room.recent.list(usual));
+        }
+        let last = room.recent.last();
+        if let Some(same) = &self.last_list
+            && (same.chatroom, same.last, same.wanted) == (key, last, wanted)
+        {
+            return Listed::Here(same.list.clone());
+        }
+        let limit = wanted.limit.map_or(usual, |limit| limit.get());
+        let (list, range) = match wanted.since {
+            Some(since) => (
+                room.recent.newer(since.get(), limit),
+                MessageRange::After(since.message()),
+            ),
+            None => (room.recent.newest(limit), MessageRange::Before(None)),
+        };
+        let Some(list) = list else {
+            return Listed::Stored(range, limit);
+        };
+        self.last_list = Some(TailoredList {
+            chatroom: key,
+            last,
+            wanted,
+            list: list.clone(),
+        });
+        Listed::Here(list)
+    }
+
+    /// Answers a call with the list that it wants, as soon as that is here.
+    pub(super) fn list_for(
+        &mut self,
+        ticket: Ticket,
+        session: SessionKey,
+        key: ChatroomKey,
+        wanted: Wanted,
+    ) -> Step {
+        match self.listed(key, wanted) {
+            Listed::Here(list) => self.answer(ticket, Reply::Messages(list)),
+            Listed::Unknown => return Step::AwaitChatroom(key),
+            Listed::Stored(range, limit) => {
+                let session = self.sessions.session(session).expect("its call keeps it");
+                let Standing::Good(user) = session.standing else {
+                    self.answer(ticket, Fault::NoSession.into());
+                    return Step::Done;
+                };
+                let user = self.sessions.user(user).expect("its sessions keep it");
+                let user = user.user.id;
+                let room = self.chatrooms.chatroom(key).expect("entered");
+                let chatroom = room.id;
+                self.submit(Job::ReadMessages {
+                    ticket,
+                    chatroom,
+                    user,
+                    range,
+                    limit,
+                });
+            }
+        }
+        Step::Done
+    }
+
+    /// Gives a poll that is over what it wants.
+    pub(super) fn give(&mut self, poll: &Unparked) {
+        let step = self.list_for(poll.ticket, poll.session, poll.chatroom, poll.wanted);
+        if matches!(step, Step::Done) {
+            return;
+        }
+        let session = (self.sessions.session(poll.session)).expect("its polls keep it");
+        let hash = session.hash;
+        let room = (self.chatrooms.chatroom(poll.chatroom)).expect("its polls keep it");
+        let waiting = Waiting {
+            ticket: poll.ticket,
+            session: hash,
+            call: SessionCall::Poll(PollCall {
+                chatroom: room.id,
+                wanted: poll.wanted,
+                timeout_s: None,
+                is_over: true,
+            }),
+            watch: None,
+        };
+        let waiting = self.waiting.insert(Box::new(waiting));
+        let key = self.held.insert(Held::Waiting(waiting));
+        self.wait(step, key, hash);
+    }
+
+    /// Remembers how long a list a caller wants, until [`Chat::limit_of`] is asked with the answer.
+    pub(super) fn note_limit(&mut self, ticket: Ticket, limit: Option<Limit>) {
+        if let Some(limit) = limit {
+            self.limits.insert(ticket, limit);
+        }
+    }
+
+    /// How long a list a caller wants who is being answered.
+    pub(super) fn limit_of(&mut self, ticket: Ticket) -> u32 {
+        match self.limits.is_empty() {
+            true => self.settings.recent,
+            false => (self.limits.remove(&ticket)).map_or(self.settings.recent, Limit::get),
+        }
+    }
+
+    /// The store has read messages for somebody.
+    pub(super) fn messages_read(
+        &mut self,
+        ticket: Ticket,
+        range: MessageRange,
+        read: Result<MessageRows, Fault>,
+    ) {
+        let reply = read.map(|rows| match range {
+            MessageRange::After(since) if is_gap(since, &rows) => {
+                let first = rows.first;
+                Reply::Failed(Failure::SinceExpired { first })
+            }
+            MessageRange::After(_) | MessageRange::Before(_) => {
+                Reply::Messages(Recent::render(&rows.messages))
+            }
+        });
+        self.answer_own(ticket, reply);
+    }
+}
+
+/// Whether what came right after `since` is no longer kept.
+fn is_gap(since: Option<MessageId>, rows: &MessageRows) -> bool {
+    let since = since.map_or(0, MessageId::get);
+    let last = rows.last.map_or(0, MessageId::get);
+    since < last && rows.first.get() > since + 1
+}

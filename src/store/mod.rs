@@ -18,6 +18,7 @@ mod database;
 mod error;
 mod hashing;
 mod lane;
+mod memory;
 mod password;
 mod reading;
 mod rows;

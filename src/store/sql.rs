@@ -144,6 +144,9 @@ pub(super) const MOVE_LOG: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 pub(super) const LOOK_AT_LOG: &str = "PRAGMA wal_checkpoint(NOOP)";
 pub(super) const COUNT_TABLES: &str = "SELECT count(*) FROM sqlite_schema";
 
+/// Another number whenever somebody else has written, with another connection.
+pub(super) const DATA_VERSION: &str = "PRAGMA data_version";
+
 pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
 pub(super) const COMMIT: &str = "COMMIT";
 pub(super) const ROLLBACK: &str = "ROLLBACK";

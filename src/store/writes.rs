@@ -8,6 +8,7 @@ mod messages;
 use rusqlite::{Connection, ErrorCode, ffi, params};
 
 use super::error::JobError;
+use super::memory::Memory;
 use super::sql;
 use crate::job::{Completion, Fault, Job};
 use crate::model::{Secret, SessionHash, Ticket, User, UserId, Username};
@@ -102,6 +103,7 @@ impl Write {
     pub(super) fn apply(
         &mut self,
         connection: &Connection,
+        memory: &mut Memory,
         now_unix_ms: i64,
     ) -> Result<Option<Completion>, JobError> {
         let on = Open {
@@ -109,7 +111,7 @@ impl Write {
             now_unix_ms,
         };
         match self {
-            Self::Job(job) => on.job(job),
+            Self::Job(job) => on.job(job, memory),
             Self::User(new) => on.add_user(new).map(Some),
             Self::Session(new) => on.add_session(new).map(Some),
             Self::Password(new) => on.change_password(new).map(Some),
@@ -135,7 +137,7 @@ struct Open<'a> {
 }
 
 impl Open<'_> {
-    fn job(&self, job: &mut Job) -> Result<Option<Completion>, JobError> {
+    fn job(&self, job: &mut Job, memory: &mut Memory) -> Result<Option<Completion>, JobError> {
         Ok(Some(match *job {
             Job::SaveMessage {
                 ticket,
@@ -146,7 +148,7 @@ impl Open<'_> {
             } => Completion::MessageSaved {
                 ticket,
                 chatroom,
-                saved: Ok(self.save_message(chatroom, author, text, nonce.as_deref())?),
+                saved: Ok(self.save_message(memory, chatroom, author, text, nonce.as_deref())?),
             },
             Job::AddParticipant {
                 ticket,
@@ -163,11 +165,14 @@ impl Open<'_> {
                 chatroom,
                 by,
                 ref whom,
-            } => Completion::ParticipantRemoved {
-                ticket,
-                chatroom,
-                removed: Ok(self.remove_participant(chatroom, by, whom)?),
-            },
+            } => {
+                memory.forget();
+                Completion::ParticipantRemoved {
+                    ticket,
+                    chatroom,
+                    removed: Ok(self.remove_participant(chatroom, by, whom)?),
+                }
+            }
             Job::CreateChatroom {
                 ticket,
                 admin,

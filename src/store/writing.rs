@@ -23,6 +23,7 @@ use super::clock::Clock;
 use super::database::outwait;
 use super::error::JobError;
 use super::lane::{Outlet, Queue, Taken, outlive};
+use super::memory::Memory;
 use super::sql;
 use super::sweeping::Sweeper;
 use super::trouble::{self, Trouble};
@@ -44,6 +45,7 @@ pub(super) struct WritingLane {
     log: LogWatch,
     sweeper: Sweeper,
     clock: Clock,
+    memory: Memory,
     trouble: Trouble,
     sweep_at: Instant,
 }
@@ -67,6 +69,7 @@ impl WritingLane {
             log,
             sweeper,
             clock: Clock::default(),
+            memory: Memory::default(),
             trouble: Trouble::new("writing"),
             sweep_at: Instant::now(),
         }
@@ -146,6 +149,7 @@ impl WritingLane {
         outcomes: &mut Vec<Outcome>,
     ) -> Result<(), JobError> {
         self.execute_patiently(sql::BEGIN)?;
+        self.memory.begin(&self.connection)?;
         let now_unix_ms = self.clock.now_unix_ms();
         for write in batch {
             match self.apply(write, now_unix_ms) {
@@ -163,13 +167,17 @@ impl WritingLane {
     }
 
     /// Does one write. When it fails, nothing of it is left in the transaction, or there is no transaction left.
-    fn apply(&self, write: &mut Write, now_unix_ms: i64) -> Result<Option<Completion>, JobError> {
+    fn apply(
+        &mut self,
+        write: &mut Write,
+        now_unix_ms: i64,
+    ) -> Result<Option<Completion>, JobError> {
         let savepoint = write.needs_savepoint();
         if savepoint {
             self.execute(sql::SAVEPOINT)?;
         }
         let changes_before = self.connection.total_changes();
-        let outcome = outlive(|| write.apply(&self.connection, now_unix_ms));
+        let outcome = outlive(|| write.apply(&self.connection, &mut self.memory, now_unix_ms));
         if savepoint {
             self.end_savepoint(outcome.is_ok())?;
         } else if matches!(outcome, Err(JobError::Panicked))
@@ -181,7 +189,7 @@ impl WritingLane {
         outcome
     }
 
-    fn end_savepoint(&self, keep: bool) -> rusqlite::Result<()> {
+    fn end_savepoint(&mut self, keep: bool) -> rusqlite::Result<()> {
         let ended = if keep || self.connection.is_autocommit() {
             Ok(())
         } else {
@@ -196,7 +204,8 @@ impl WritingLane {
     }
 
     /// Leaves no transaction open. SQLite has rolled back by itself after some failures, not after others.
-    fn roll_back(&self) {
+    fn roll_back(&mut self) {
+        self.memory.forget();
         if !self.connection.is_autocommit()
             && let Err(error) = self.execute(sql::ROLLBACK)
         {
@@ -207,6 +216,7 @@ impl WritingLane {
 
     fn sweep(&mut self) -> Result<(), JobError> {
         self.sweep_at = Instant::now() + SWEEP_EVERY;
+        self.memory.forget();
         self.execute_patiently(sql::BEGIN)?;
         let now_unix_ms = self.clock.now_unix_ms();
         let swept = self.sweeper.sweep(&self.connection, now_unix_ms)?;

@@ -322,3 +322,25 @@ fn what_is_saved_goes_from_the_log_into_the_database_while_more_is_saved() {
         assert!(mib("-wal") < 80, "{batches} batches");
     }
 }
+
+/// The lane remembers each chatroom's newest message and who is in it, as long as nobody else writes.
+#[test]
+fn what_another_program_has_written_counts_at_once() {
+    let mut fixture = Fixture::new();
+    let ann = fixture.user("ann");
+    let chatroom = fixture.chatroom(&ann);
+    let id = |message: Result<Message, Fault>| message.map(|message| message.id.get());
+    assert_eq!(id(fixture.say(chatroom, &ann, "x")), Ok(1));
+    assert_eq!(id(fixture.say(chatroom, &ann, "x")), Ok(2));
+    let other = fixture.sqlite();
+    let insert = "INSERT INTO messages (chatroom, id, user, text, time) VALUES (1, 3, 1, 'x', 0)";
+    other.execute_batch(insert).expect("inserted");
+    assert_eq!(id(fixture.say(chatroom, &ann, "x")), Ok(4));
+    other
+        .execute_batch("DELETE FROM participants")
+        .expect("removed");
+    assert_eq!(
+        id(fixture.say(chatroom, &ann, "x")),
+        Err(Fault::NotAParticipant)
+    );
+}

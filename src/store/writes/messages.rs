@@ -7,19 +7,25 @@ use crate::job::{Fault, NONCE_LIFETIME, Saved};
 use crate::model::{ChatroomId, Message, MessageId, User, UserId};
 use crate::store::clock::expiry_unix_ms;
 use crate::store::error::JobError;
+use crate::store::memory::Memory;
 use crate::store::{rows, sql};
 
 impl Open<'_> {
     pub(super) fn save_message(
         &self,
+        memory: &mut Memory,
         chatroom: ChatroomId,
         author: &User,
         text: &mut Box<str>,
         nonce: Option<&str>,
     ) -> Result<Saved, JobError> {
-        let id = self.next_message(chatroom, author.id)?;
+        let id = match memory.newest_for(chatroom, author.id) {
+            Some(newest) => newest.next(),
+            None => self.next_message(chatroom, author.id)?,
+        };
         let Some(nonce) = nonce else {
             let message = self.add_message(id, chatroom, author, text)?;
+            memory.note(chatroom, author.id, id);
             return Ok(Saved::New(message));
         };
         let (of, by) = (chatroom.get(), author.id.get());
@@ -42,6 +48,7 @@ impl Open<'_> {
             id.get(),
             self.now_unix_ms,
         ))?;
+        memory.note(chatroom, author.id, id);
         Ok(Saved::New(message))
     }
 

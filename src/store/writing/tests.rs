@@ -269,3 +269,39 @@ fn a_panic_is_the_jobs_alone() {
     let told = write(&mut lane, vec![say("a"), stray, say("b")]);
     assert_eq!(told, [Ok(1), Err(Fault::StorageFailed), Ok(2)]);
 }
+
+#[test]
+fn what_was_taken_back_is_not_remembered() {
+    let failed = Err(Fault::StorageFailed);
+    let mut lane = lane(LOSES_ALL_AT_BAD);
+    assert_eq!(write(&mut lane, vec![say("a"), say("b")]), [Ok(1), Ok(2)]);
+    assert_eq!(
+        write(&mut lane, vec![say("c"), say("bad")]),
+        [failed, failed]
+    );
+    assert_eq!(write(&mut lane, vec![say("c"), say("d")]), [Ok(3), Ok(4)]);
+}
+
+#[test]
+fn who_is_removed_is_not_remembered() {
+    let mut lane = lane(
+        "INSERT INTO users VALUES (2, 'bob', 'bob', '', 0); INSERT INTO participants VALUES (1, 2, 2)",
+    );
+    let from_bob = || say_as(2, "x", None);
+    assert_eq!(
+        write(&mut lane, vec![from_bob(), from_bob()]),
+        [Ok(1), Ok(2)]
+    );
+    let remove = Job::RemoveParticipant {
+        ticket: ticket(1),
+        chatroom: chatroom(1),
+        by: user(2).id,
+        whom: crate::job::Whom::Id(user(2).id),
+    };
+    lane.write(&mut [from_bob(), Write::Job(remove)]);
+    assert_eq!(
+        write(&mut lane, vec![from_bob()]),
+        [Err(Fault::NotAParticipant)]
+    );
+    assert_eq!(write(&mut lane, vec![say("x")]), [Ok(4)]);
+}

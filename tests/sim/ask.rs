@@ -8,6 +8,12 @@ pub(crate) enum Ask {
     Poll {
         chatroom: usize,
     },
+    /// A poll for what is newer than `since`.
+    Follow {
+        chatroom: usize,
+        since: i64,
+        limit: Option<u8>,
+    },
     EndPolls {
         chatroom: usize,
     },
@@ -141,6 +147,16 @@ impl Ask {
         let room = |chatroom: &usize| ("chatroomid", chatroom.to_string());
         match self {
             Self::Poll { chatroom } => ("GET", "/message/longpoll", vec![room(chatroom)]),
+            Self::Follow {
+                chatroom,
+                since,
+                limit,
+            } => {
+                let limit = limit.map(|limit| ("limit", limit.to_string()));
+                let mut parameters = vec![room(chatroom), ("since", since.to_string())];
+                parameters.extend(limit);
+                ("GET", "/message/longpoll", parameters)
+            }
             Self::EndPolls { chatroom } => ("GET", "/message/endpoll", vec![room(chatroom)]),
             Self::Send { chatroom, text } => (
                 "POST",
@@ -203,6 +219,7 @@ impl Ask {
     pub(crate) fn chatroom(&self) -> Option<usize> {
         match self {
             Self::Poll { chatroom }
+            | Self::Follow { chatroom, .. }
             | Self::EndPolls { chatroom }
             | Self::Send { chatroom, .. }
             | Self::Add { chatroom, .. }

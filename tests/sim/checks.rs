@@ -197,6 +197,9 @@ impl World {
             Ask::Participants { .. } if answer.body.is_null() => Ok(()),
             Ask::Participants { .. } => self.judge_participants(&answer.body, chatroom, begun),
             Ask::Poll { .. } => self.judge_poll(asked, begun, chatroom, answer),
+            &Ask::Follow { since, limit, .. } => {
+                self.judge_follow(asked, begun, (chatroom, since, limit), answer)
+            }
             Ask::EndPolls { .. } => self.judge_end_polls(asked, begun, chatroom, answer),
             Ask::Send { text, .. } => {
                 self.judge_list(&answer.body, chatroom, begun)?;
@@ -282,6 +285,45 @@ impl World {
         Ok(())
     }
 
+    /// The oldest of all that is newer, or nothing where nothing is and somebody has ended it.
+    fn judge_follow(
+        &mut self,
+        asked: &Asked,
+        begun: Begun,
+        (chatroom, since, limit): (usize, i64, Option<u8>),
+        answer: &Answer,
+    ) -> Verdict {
+        let list = answer.body.as_array().ok_or("no array")?;
+        let first = list
+            .first()
+            .map_or(since + 1, |m| m["id"].as_i64().unwrap_or(0));
+        demand(first == since + 1, "what is right behind since is left out")?;
+        let last = self.judge_slice(list, chatroom, first)?.max(since);
+        let length_max = limit.map_or(i64::from(self.config.recent), i64::from);
+        let length = last - since;
+        demand(length <= length_max, "the list is too long")?;
+        demand(
+            last >= begun.heard || length == length_max,
+            "what was known is left out",
+        )?;
+        if self.ledger.is_draining {
+            return Ok(());
+        }
+        let token = asked.token.clone().unwrap_or_default();
+        let ended = EndedPoll {
+            turn: self.trace.turns(),
+            is_by_endpoll: list.is_empty(),
+        };
+        if ended.is_by_endpoll {
+            let is_asked = self.is_endpoll_under_way(&token, chatroom);
+            demand(is_asked, "a poll ended with nothing new")?;
+        }
+        let ended_polls = &mut self.ledger.ended_polls;
+        let ended_polls = ended_polls.entry((token, chatroom)).or_default();
+        ended_polls.polls.push(ended);
+        Ok(())
+    }
+
     fn is_endpoll_under_way(&self, token: &str, chatroom: usize) -> bool {
         self.is_endpoll_asked(token, chatroom)
             // Its connection may have gone, and its line with it.
@@ -354,13 +396,21 @@ impl World {
     /// A list of most recent messages must be the store's; returns the last one's id, 0 for none.
     fn judge_list(&self, list: &Value, chatroom: usize, begun: Begun) -> Result<i64, String> {
         let list = list.as_array().ok_or("no array")?;
-        let room = self
-            .store
-            .data
-            .chatroom(chatroom_id(chatroom))
-            .ok_or("no chatroom")?;
         let first = list.first().map_or(1, |m| m["id"].as_i64().unwrap_or(0));
         let length = list.len() as i64;
+        let last = self.judge_slice(list, chatroom, first)?;
+        let recent = i64::from(self.config.recent);
+        demand(length <= recent, "the list is too long")?;
+        let is_full = length == recent.min(last) && (length > 0 || begun.heard == 0);
+        let may_be_short = self.ledger.unloaded(chatroom) > begun.unloaded;
+        demand(is_full || may_be_short, "the list is too short")?;
+        Ok(last)
+    }
+
+    /// Messages must be the store's, from one id on; returns the last one's id, 0 for none.
+    fn judge_slice(&self, list: &[Value], chatroom: usize, first: i64) -> Result<i64, String> {
+        let room = self.store.data.chatroom(chatroom_id(chatroom));
+        let room = room.ok_or("no chatroom")?;
         for (id, told) in (first..).zip(list) {
             let stored = room.messages.get(id as usize - 1).ok_or("not stored")?;
             let same = told["id"] == id
@@ -370,13 +420,10 @@ impl World {
                 && told["message"] == *stored.text;
             demand(same, "the list is no slice of the stored messages")?;
         }
-        let last = if length == 0 { 0 } else { first + length - 1 };
-        let recent = i64::from(self.config.recent);
-        demand(length <= recent, "the list is too long")?;
-        let is_full = length == recent.min(last) && (length > 0 || begun.heard == 0);
-        let may_be_short = self.ledger.unloaded(chatroom) > begun.unloaded;
-        demand(is_full || may_be_short, "the list is too short")?;
-        Ok(last)
+        Ok(match list.len() as i64 {
+            0 => 0,
+            length => first + length - 1,
+        })
     }
 
     fn note_not_saved(&mut self, asked: &Asked) -> Verdict {
@@ -409,13 +456,15 @@ impl World {
                 self.demand(!is_here, "a whole request was never begun");
                 continue;
             };
-            self.demand(
-                matches!(asked.ask, Ask::Poll { .. }),
-                "a call was never answered",
-            );
             held += 1;
             let heard = self.ledger.heard(asked.ask.chatroom().unwrap_or(0));
-            self.demand(begun.heard == heard, "a wake was lost");
+            match asked.ask {
+                Ask::Poll { .. } => self.demand(begun.heard == heard, "a wake was lost"),
+                Ask::Follow { since, .. } => {
+                    self.demand(since == heard, "a poll is parked behind its chatroom");
+                }
+                _ => self.demand(false, "a call was never answered"),
+            }
             self.demand(!line.hung_up, "a poll is held for nobody");
             let hash = hash_of(asked.token.as_deref().unwrap_or_default());
             self.demand(

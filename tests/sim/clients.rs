@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use loiter::job::Job;
 use loiter::model::Ticket;
+use serde_json::Value;
 
 use crate::answer::Answer;
 use crate::ask::{Ask, Shape};
@@ -16,6 +17,9 @@ use crate::world::World;
 pub(crate) enum Role {
     /// Polls one chatroom, again as soon as it is answered.
     Patient,
+    /// Polls one chatroom since the newest message that it has, again as soon as it is answered, whatever becomes of
+    /// its connections.
+    Follower,
     /// Polls any chatroom, and often goes away.
     Impatient,
     /// Makes all calls.
@@ -95,6 +99,16 @@ impl World {
                 let grows = seen <= last || self.ledger.unloaded(*chatroom) > 0;
                 self.demand(grows, "a poller was taken back to older messages");
             }
+            Ask::Follow { chatroom, .. } if answer.status == 200 => {
+                let list = answer.body.as_array().map_or(&[][..], |list| list);
+                let seen = self.clients[at].seen.entry(*chatroom).or_default();
+                let is_next = |message: &Value| {
+                    *seen += 1;
+                    message["id"] == *seen
+                };
+                let is_exact = list.iter().all(is_next);
+                self.demand(is_exact, "a follower has missed or doubled a message");
+            }
             _ => {}
         }
         if answer.status == 401 && ask.needs_session() {
@@ -114,6 +128,7 @@ impl World {
         let pending = line.asked.len() + line.answers.len();
         let (reset, fin) = match role {
             Role::Patient | Role::Host => (0, 0),
+            Role::Follower => (1, 1),
             Role::Impatient => (4, 4),
             Role::Talker | Role::Vandal => (1, 2),
         };
@@ -127,7 +142,7 @@ impl World {
             finish_body(line);
         }
         let pending_max = match role {
-            Role::Patient | Role::Host => 1,
+            Role::Patient | Role::Follower | Role::Host => 1,
             Role::Impatient => 2,
             Role::Talker | Role::Vandal => 5,
         };
@@ -162,6 +177,15 @@ impl World {
             Role::Patient | Role::Host => Ask::Poll {
                 chatroom: self.clients[at].chatroom,
             },
+            Role::Follower => {
+                let chatroom = self.clients[at].chatroom;
+                let since = self.clients[at].seen.get(&chatroom).copied();
+                Ask::Follow {
+                    chatroom,
+                    since: since.unwrap_or_default(),
+                    limit: rng.bool().then(|| rng.u8(1..8)),
+                }
+            }
             Role::Impatient if rng.u8(..5) == 0 => Ask::EndPolls { chatroom },
             Role::Impatient => Ask::Poll { chatroom },
             Role::Vandal if rng.bool() => Ask::garbage(rng, self.config.max_head),

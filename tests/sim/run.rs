@@ -107,11 +107,12 @@ impl World {
             self.tokens.push(token);
         }
         for at in 0..self.rng.usize(4..16) {
-            let role = match self.rng.u8(..10) {
+            let role = match self.rng.u8(..12) {
                 _ if at == 0 => Role::Talker,
                 0..4 => Role::Patient,
-                4..6 => Role::Impatient,
-                6..9 => Role::Talker,
+                4..6 => Role::Follower,
+                6..8 => Role::Impatient,
+                8..11 => Role::Talker,
                 _ => Role::Vandal,
             };
             self.clients.push(Client {

@@ -143,24 +143,12 @@ mod tests {
             INSERT INTO messages VALUES (1, 1, 1, 'a', 7), (1, 2, 1, 'b', 8);";
         connection.execute_batch(rows).expect("rows");
         upgrade(&mut connection).expect("the newest");
-        let chatrooms =
-            "SELECT id, admin, name, participants, oldest_time FROM chatrooms ORDER BY id";
-        let mut statement = connection.prepare(chatrooms).expect("columns");
-        let row = |row: &rusqlite::Row<'_>| {
-            Ok((
-                row.get(0)?,
-                row.get(1)?,
-                row.get(2)?,
-                row.get(3)?,
-                row.get(4)?,
-            ))
-        };
-        let found: rusqlite::Result<Vec<(i64, i64, Option<String>, i64, Option<i64>)>> =
-            statement.query_map((), row).and_then(Iterator::collect);
-        assert_eq!(
-            found.expect("rows"),
-            [(1, 1, None, 2, Some(7)), (2, 2, None, 1, None)]
-        );
+        let chatrooms = "
+            SELECT json_group_array(json_array(id, admin, name, participants, oldest_time))
+            FROM chatrooms";
+        let chatrooms = connection.query_row(chatrooms, (), |row| row.get(0));
+        let expected = "[[1,1,null,2,7],[2,2,null,1,null]]";
+        assert_eq!(chatrooms, Ok(expected.to_owned()));
         let texts = "SELECT group_concat(text) FROM messages";
         let texts = connection.query_row(texts, (), |row| row.get(0));
         assert_eq!(texts, Ok("a,b".to_owned()));

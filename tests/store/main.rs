@@ -16,6 +16,7 @@ mod jobs;
 mod lanes;
 mod leaving;
 mod messages;
+mod model;
 mod nonces;
 mod opening;
 mod passwords;

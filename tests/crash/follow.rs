@@ -33,23 +33,39 @@ const LIMITS: [Option<u8>; 8] = [
 /// Where the server is, now that it is somewhere else again.
 #[derive(Default)]
 struct Whereabouts {
-    /// The address, and how many there were.
-    address: Mutex<(usize, String)>,
+    place: Mutex<Place>,
     changed: Condvar,
+}
+
+#[derive(Clone, Default)]
+struct Place {
+    address: String,
+    /// How many there were.
+    number: usize,
+    /// There will be no other.
+    is_last: bool,
 }
 
 impl Whereabouts {
     fn set(&self, address: &str) {
-        let mut place = self.address.lock().expect("never poisoned");
-        *place = (place.0 + 1, address.to_owned());
+        let mut place = self.place.lock().expect("never poisoned");
+        place.number += 1;
+        address.clone_into(&mut place.address);
         self.changed.notify_all();
     }
 
-    /// Waits for an address beyond the first `known`.
-    fn beyond(&self, known: usize) -> (usize, String) {
-        let place = self.address.lock().expect("never poisoned");
-        let place = self.changed.wait_while(place, |place| place.0 <= known);
-        place.expect("never poisoned").clone()
+    /// Waits for an address beyond the first `known`; `None` when there will be none.
+    fn beyond(&self, known: usize) -> Option<Place> {
+        let place = self.place.lock().expect("never poisoned");
+        let is_old = |place: &mut Place| place.number <= known && !place.is_last;
+        let place = self.changed.wait_while(place, is_old);
+        let place = place.expect("never poisoned").clone();
+        (place.number > known).then_some(place)
+    }
+
+    fn end(&self) {
+        self.place.lock().expect("never poisoned").is_last = true;
+        self.changed.notify_all();
     }
 
     /// Does one thing after the other, each as often as it takes.
@@ -62,16 +78,18 @@ impl Whereabouts {
         let (mut known, mut client) = (0, None);
         while let Some(one) = next() {
             loop {
-                let connected = client.take().map_or_else(
-                    || {
-                        let (number, address) = self.beyond(known);
-                        known = number;
-                        Client::connect(&address, cookie)
-                    },
-                    Ok,
-                );
-                let Ok(mut connected) = connected else {
-                    continue;
+                let mut connected = match client.take() {
+                    Some(client) => client,
+                    None => {
+                        let Some(place) = self.beyond(known) else {
+                            return;
+                        };
+                        known = place.number;
+                        match Client::connect(&place.address, cookie) {
+                            Ok(client) => client,
+                            Err(_) => continue,
+                        }
+                    }
                 };
                 if ask(&mut connected, &one).is_ok() {
                     client = Some(connected);
@@ -124,6 +142,15 @@ fn assert_ok(answer: &Answer) {
     assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
+/// Ends all that wait for a server, also when a test fails.
+struct End<'a>(&'a Whereabouts);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 /// Kills the server whenever another share of the messages has been acknowledged.
 fn serve(
     database: &Path,
@@ -157,7 +184,12 @@ fn nobody_misses_or_doubles_a_message(loops: usize) {
             let acknowledge = acknowledge.clone();
             scope.spawn(move || whereabouts.send(cookie, sender, &acknowledge));
         }
+        drop(acknowledge);
+        let end = End(whereabouts);
         let _server = serve(&database, loops, whereabouts, &acknowledged);
+        // All is sent, and nobody is killed any more: whoever waits in vain has missed something.
+        acknowledged.iter().for_each(drop);
+        drop(end);
         let join = |follower: thread::ScopedJoinHandle<'_, _>| follower.join().expect("done");
         Vec::from_iter(followers.into_iter().map(join))
     });
@@ -167,8 +199,10 @@ fn nobody_misses_or_doubles_a_message(loops: usize) {
             own.map(move |message| format!("{sender}-{message}"))
         });
         let wanted = HashSet::<String>::from_iter(wanted);
-        assert_eq!(texts.len(), wanted.len());
-        assert_eq!(HashSet::from_iter(texts.iter().cloned()), wanted);
+        let seen = HashSet::from_iter(texts.iter().cloned());
+        let missed = wanted.difference(&seen).next();
+        assert_eq!(missed, None, "follower {n}");
+        assert_eq!(texts.len(), wanted.len(), "follower {n}");
     }
 }
 

@@ -4,6 +4,10 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// How long an answer may take; only a failing test waits for so long.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The built binary, killed when it is dropped.
 pub(crate) struct Killed {
@@ -64,8 +68,10 @@ pub(crate) struct Answer {
 
 impl Client {
     pub(crate) fn connect(address: &str, cookie: &str) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Self {
-            stream: BufReader::new(TcpStream::connect(address)?),
+            stream: BufReader::new(stream),
             cookie: cookie.to_owned(),
         })
     }

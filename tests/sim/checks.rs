@@ -368,6 +368,7 @@ impl World {
         let sure = sure.len() as u64;
         // A message that comes meanwhile is in the lists of those that end after it: they may have ended by either.
         let perhaps = others.iter().filter(|poll| poll.turn >= since).count() as u64;
+        let perhaps = perhaps + self.follows_under_way(&key);
         let is_enough = told >= sure || is_shared || !is_last;
         if !is_last {
             // Two loops may end a session's polls at once, each some of them.
@@ -378,6 +379,18 @@ impl World {
             is_enough && told <= sure + perhaps,
             &format!("{told} told, {sure} to {} ended", sure + perhaps),
         )
+    }
+
+    /// Polls that have ended, perhaps, and whose list is still being read: it goes back further than what is remembered.
+    fn follows_under_way(&self, (token, chatroom): &(String, usize)) -> u64 {
+        let heard = self.ledger.heard(*chatroom);
+        let asked = self.lines.values().filter_map(|line| line.asked.front());
+        let is_behind = |asked: &&Asked| {
+            asked.token.as_ref() == Some(token)
+                && asked.begun.is_some()
+                && matches!(asked.ask, Ask::Follow { chatroom: c, since, .. } if c == *chatroom && since < heard)
+        };
+        asked.filter(is_behind).count() as u64
     }
 
     /// Of the polls that were parked before an endpoll was asked for, none is when it is answered.

@@ -48,13 +48,13 @@ pub struct Config {
     /// their side open, so that it is they who close.
     pub idle_timeout: Duration,
     /// How long a client may take no byte of an answer. What the system's buffer took counts as taken; a peer that
-    /// vanished behind it is found within a minute, as one that is parked.
+    /// lets that lie, or has vanished behind it, is given up after 55 s, or after 2.2 times `keepalive` where that is more.
     pub send_timeout: Duration,
     /// The longest that a poll stays parked, less up to a tenth at random, so that polls that were parked together do
     /// not all come back together. `None` is for ever.
     pub poll_timeout: Option<Duration>,
     /// How long a silent connection is left alone before its peer is asked whether it is still there (TCP keepalive).
-    /// One that has vanished without a word is found within 2.3 times as long: 57 s for the default, which the API promises to
+    /// One that has vanished without a word is found within 2.3 times as long, or within `send_timeout` where that is more: 57 s for the default, which the API promises to
     /// be less than a minute. With very many connections it is worth more: each million costs 40,000 such questions a
     /// second. In whole seconds, from 5 s to 2 h.
     pub keepalive: Duration,

@@ -108,7 +108,7 @@ pub(crate) struct Options {
     /// How long a client may take no byte of its answer.
     ///
     /// From 1s to 1h. Beyond it the connection closes. What the system's buffer took counts as taken; a client
-    /// that vanished behind it is found within a minute, as one that is parked.
+    /// that lets that lie, or has vanished behind it, is given up after 55s, or 2.2 times --keepalive if that is more.
     #[arg(long, value_name = "DUR", help_heading = CONNECTIONS, env = "LOITER_SEND_TIMEOUT")]
     #[arg(default_value = "30s", value_parser = duration(SECOND..=HOUR))]
     send_timeout: Duration,
@@ -124,7 +124,7 @@ pub(crate) struct Options {
     /// How long a silent connection is left alone before its client is asked whether it is still there.
     ///
     /// From 5s to 2h, in whole seconds. The question is the system's own (TCP keepalive). A client that has
-    /// vanished without a word is found within 2.3 times as long. With very many connections it is
+    /// vanished without a word is found within 2.3 times as long, or within --send-timeout if that is more. With very many connections it is
     /// worth more: each million costs 40000 such questions a second.
     #[arg(long, value_name = "DUR", help_heading = CONNECTIONS, env = "LOITER_KEEPALIVE")]
     #[arg(default_value = "25s", value_parser = duration(5 * SECOND..=2 * HOUR))]

@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::http::{CONTINUE, Event, Exchange, Limits, Partial, Phase, Rejection};
 use crate::job::{Audience, Completion, Fault, Job};
 use crate::model::{Connection, ConnectionKey, Now};
-use crate::timers::Deadlines;
+use crate::timers::{Deadlines, Due};
 use peer::{Farewell, Flags, Peer};
 
 /// What the engine wants done.
@@ -76,6 +76,8 @@ pub struct Engine {
     peers: SideTable<Peer, Connection>,
     /// Requests whose bodies are still coming.
     partials: HashMap<ConnectionKey, Box<Partial>>,
+    /// When polls end that stand behind an answer which is not taken: until it is, the deadline is that answer's.
+    poll_ends: HashMap<ConnectionKey, Due>,
     /// Slots of `peers`.
     deadlines: Deadlines,
     /// A drain's place among the connections, while it goes through them.
@@ -115,6 +117,7 @@ impl Engine {
             renderer: Renderer::new(config),
             peers: SideTable::large(),
             partials: HashMap::new(),
+            poll_ends: HashMap::new(),
             deadlines: Deadlines::large(),
             draining: None,
             is_draining: false,
@@ -266,6 +269,9 @@ impl Engine {
     /// Some of what was sent could not go out yet; said again whenever some more has.
     pub fn stalled(&mut self, now: Now, key: ConnectionKey) {
         if let Some(peer) = self.peers.get_mut(key) {
+            if peer.flags.has(Flags::TIMED) {
+                self.poll_ends.entry(key).or_insert(peer.due);
+            }
             peer.flags.set(Flags::STALLED);
             self.set_due(now, key, self.settings.send_ms);
         }
@@ -277,6 +283,12 @@ impl Engine {
             return;
         };
         peer.flags.clear(Flags::STALLED);
+        if let Some(end) = self.poll_ends.remove(&key)
+            && peer.flags.has(Flags::TIMED)
+        {
+            peer.due = end;
+            return self.queue_deadline(key);
+        }
         if peer.exchange.phase() != Phase::Answering {
             self.resume(key);
         }

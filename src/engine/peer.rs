@@ -114,6 +114,7 @@ impl Engine {
     pub(super) fn close(&mut self, key: ConnectionKey) {
         if let Some(peer) = self.peers.remove(key) {
             self.partials.remove(&key);
+            self.poll_ends.remove(&key);
             if let Some(held) = peer.held {
                 self.chat.forget(held);
             }
@@ -167,7 +168,7 @@ impl Engine {
     }
 
     /// Makes sure that the connection comes up in the queue when it is due, or before.
-    fn queue_deadline(&mut self, key: ConnectionKey) {
+    pub(super) fn queue_deadline(&mut self, key: ConnectionKey) {
         if let Some(peer) = self.peers.get(key) {
             self.deadlines.schedule(peer.due, key.slot());
         }

@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use socket2::{Socket, TcpKeepalive};
 
+/// How long a peer that takes nothing is borne with, whatever the send timeout is: one that has vanished behind an answer looks
+/// the same, and the API promises that it is found within a minute.
+const PATIENCE_MAX: Duration = Duration::from_secs(55);
+
 /// When the system gives a silent peer up, whether or not anything is under way to it.
 ///
 /// While nothing is, keepalive asks after the silence of `Config::keepalive`, 25 s say, and then about every third of that,
@@ -24,8 +28,9 @@ pub(super) struct Keepalive {
 }
 
 impl Keepalive {
-    /// `keepalive` is of whole seconds, at least 5.
-    pub(super) fn new(keepalive: Duration) -> Self {
+    /// `keepalive` is of whole seconds, at least 5. A peer that is there and takes none of its answer is given `send_timeout` at
+    /// least, as far as a minute allows it: the user timeout counts against it too.
+    pub(super) fn new(keepalive: Duration, send_timeout: Duration) -> Self {
         let interval = Duration::from_secs(keepalive.as_secs() * 8 / 25);
         let probes = 4;
         let last = keepalive + interval * probes;
@@ -33,7 +38,7 @@ impl Keepalive {
             idle: keepalive,
             interval,
             probes,
-            user_timeout: last - interval / 4,
+            user_timeout: (last - interval / 4).max(send_timeout.min(PATIENCE_MAX)),
         }
     }
 
@@ -56,7 +61,7 @@ mod tests {
     #[test]
     fn a_vanished_peer_is_found_at_the_last_probe_by_either_rule() {
         for secs in 5..=2 * 60 * 60 {
-            let keepalive = Keepalive::new(Duration::from_secs(secs));
+            let keepalive = Keepalive::new(Duration::from_secs(secs), Duration::ZERO);
             let probe = |n| keepalive.idle + keepalive.interval * n;
             let last = probe(keepalive.probes);
             assert!(last.as_secs() * 25 <= secs * 57, "{keepalive:?}");
@@ -70,10 +75,20 @@ mod tests {
 
     #[test]
     fn the_usual_one_keeps_what_the_api_promises() {
-        let keepalive = Keepalive::new(Duration::from_secs(25));
+        let keepalive = Keepalive::new(Duration::from_secs(25), Duration::from_secs(3600));
         assert_eq!(
             keepalive.idle + keepalive.interval * keepalive.probes,
             Duration::from_secs(57)
         );
+    }
+
+    #[test]
+    fn whoever_takes_nothing_has_the_send_timeout_but_no_more_than_a_minute() {
+        let bears = |send_timeout| {
+            let send_timeout = Duration::from_secs(send_timeout);
+            Keepalive::new(Duration::from_secs(5), send_timeout).user_timeout
+        };
+        assert_eq!(bears(30), Duration::from_secs(30));
+        assert_eq!(bears(3600), PATIENCE_MAX);
     }
 }

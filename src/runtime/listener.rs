@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     fn usual() -> Keepalive {
-        Keepalive::new(Duration::from_secs(25))
+        Keepalive::new(Duration::from_secs(25), Duration::from_secs(30))
     }
 
     fn any_port(address: &str) -> SocketAddr {

@@ -112,7 +112,7 @@ impl Reactor {
             }
         };
         let places = Places::new(connections_max, config.loops);
-        let keepalive = Keepalive::new(config.keepalive);
+        let keepalive = Keepalive::new(config.keepalive, config.send_timeout);
         let listeners = listener::bind_all(&config.listen, config.loops, keepalive)?;
         let each = listeners.into_iter();
         each.map(|listeners| Self::new(config, listeners, places.clone(), refusal.to_vec()))
@@ -418,8 +418,7 @@ fn token(key: ConnectionKey) -> Token {
     Token(key.to_bits() as usize)
 }
 
-/// One at least, however tight the limit: a server that takes nobody would be of no use, and running out
-/// of descriptors is survived.
+/// One at least, however tight the limit: a server that takes nobody would be of no use.
 fn connections_that_fit(loops: usize, workers: usize) -> io::Result<usize> {
     let descriptors = rlimit::Resource::NOFILE.get_soft()?;
     let each =
@@ -427,6 +426,8 @@ fn connections_that_fit(loops: usize, workers: usize) -> io::Result<usize> {
     let reserved = DESCRIPTORS_RESERVED
         .saturating_add(each(loops.saturating_sub(1), DESCRIPTORS_EACH))
         .saturating_add(each(workers, DESCRIPTORS_OF_WORKER));
-    let left = descriptors.saturating_sub(reserved).max(1);
+    // Where so much is not to be had, half is: running out of descriptors is survived.
+    let left = descriptors.saturating_sub(reserved).max(descriptors / 2);
+    let left = left.max(1);
     Ok(usize::try_from(left).unwrap_or(usize::MAX))
 }

@@ -226,3 +226,29 @@ fn health_needs_no_session() {
     assert_eq!(serving.ask(&get("/healthz/")).ok(), json!({"status": "ok"}));
     assert_eq!(serving.ask(&get("/healthz")).ok(), json!({"status": "ok"}));
 }
+
+/// What is asked for behind it in one breath has begun before anybody knows that an answer is stuck.
+#[test]
+fn a_poll_behind_an_answer_that_is_stuck_has_its_own_end() {
+    let serving = Serving::with(|config| config.recent = 200);
+    let ann = serving.user("ann");
+    let id = serving.chatroom(&ann);
+    let mut client = serving.connect();
+    let text = "x".repeat(4096);
+    for _ in 0..200 {
+        client.ask(&saying(&ann, id, &text).with("limit", 1)).ok();
+    }
+    socket2::SockRef::from(client.socket())
+        .set_recv_buffer_size(256 * 1024)
+        .expect("a small one");
+    // Eight megabytes are more than any socket's buffers take.
+    let lists = since(&ann, id, 0).with("limit", 200).bytes().repeat(10);
+    let poll = since(&ann, id, 200).with("timeout", 1).bytes();
+    let begun = Instant::now();
+    client.send([lists, poll].concat());
+    for _ in 0..10 {
+        assert_eq!(ids(&client.answer().ok()).len(), 200);
+    }
+    assert_eq!(client.answer().ok(), json!([]));
+    assert!(begun.elapsed() >= Duration::from_secs(1), "not before");
+}

@@ -9,7 +9,7 @@ use super::proceed::AHEAD_MAX;
 use super::recent::Recent;
 use super::serve::Ending;
 use super::sessions::{SessionKey, Standing};
-use crate::job::{AddedRow, Completion, Fault, RecentRows, RemovedRow, Saved, SessionRow};
+use crate::job::{Completion, Fault, RecentRows, Saved, SessionRow};
 use crate::model::{ChatroomId, Message, MessageId, Now, SessionHash, Ticket, UserId};
 
 impl Chat {
@@ -155,50 +155,6 @@ impl Chat {
         } else {
             self.sessions.end(key);
             self.end(key, Ending::of_session());
-        }
-    }
-
-    fn chatroom_created(
-        &mut self,
-        ticket: Ticket,
-        admin: UserId,
-        chatroom: Result<ChatroomId, Fault>,
-    ) {
-        if let Ok(chatroom) = chatroom
-            && let Some(user) = self.sessions.user_by_id(admin)
-        {
-            user.joined(chatroom);
-        }
-        self.answer_own(ticket, chatroom.map(Reply::Created));
-    }
-
-    fn participant_added(
-        &mut self,
-        ticket: Ticket,
-        id: ChatroomId,
-        added: Result<AddedRow, Fault>,
-    ) {
-        if let Ok(row) = &added
-            && let Some(user) = self.sessions.user_by_id(row.joined)
-        {
-            user.joined(id);
-        }
-        let reply = added.map(|row| Reply::Chatroom {
-            id,
-            admin: row.chatroom.admin,
-            participants: row.chatroom.participants,
-        });
-        self.answer_own(ticket, reply);
-    }
-
-    /// From here on who left is refused what only participants may.
-    fn participant_removed(&mut self, id: ChatroomId, row: &RemovedRow) {
-        let Some(left) = row.left else {
-            return;
-        };
-        if let Some(user) = self.sessions.user_by_id(left) {
-            user.left(id);
-            // Here is the place to end the polls that the user's sessions have parked in that chatroom.
         }
     }
 

@@ -4,8 +4,8 @@
 //! ([`Chat::next_output`]). What would take long is marked, and served in slices
 //! ([`Chat::serve`]): a chatroom of 100,000 polls delays nobody by more than a slice.
 //!
-//! - `proceed` takes a call as far as it can go.
-//! - `complete` takes in what the store says.
+//! - `proceed` takes a call as far as it can go; `jobs` are those that the store alone can answer.
+//! - `complete` takes in what the store says; `memberships` who is where.
 //! - `serve` wakes chatrooms and ends polls, slice by slice.
 //! - `gathering` is an endpoll over several event loops, `logins` the limit on failed ones, `notice` how loops talk.
 //! - `sessions`, `chatrooms` and `held` are what is remembered; `recent` is ready-made JSON.
@@ -20,8 +20,10 @@ mod chatrooms;
 mod complete;
 mod gathering;
 mod held;
+mod jobs;
 mod lists;
 mod logins;
+mod memberships;
 mod notice;
 mod proceed;
 mod recent;

@@ -8,14 +8,13 @@ use super::call::{Failure, PollCall, Reply, SessionCall};
 use super::chatrooms::{ChatroomKey, Load};
 use super::gathering::Newest;
 use super::held::{self, Held, HeldKey, Poll, Waiting, Watch};
+use super::jobs::job_of;
 use super::serve::Ending;
 use super::sessions::{Chatrooms, SessionKey, Standing, UserKey};
 use super::wanted::{Limit, Wanted};
 use crate::job::{Fault, Job, MessageRange};
-use crate::model::{ChatroomId, MessageId, Now, SessionHash, Ticket, User, UserId};
+use crate::model::{ChatroomId, MessageId, Now, SessionHash, Ticket};
 
-/// Users that a search finds at most.
-const FOUND_MAX: u32 = 50;
 /// Messages that are loaded beyond those of a list. A load may see messages whose senders are still to be
 /// answered, each with the list that ends with their own: so many of them get a whole one. A store's
 /// commit that is on its way has no more than that.
@@ -426,53 +425,5 @@ impl Chat {
             let room = self.chatrooms.chatroom(watch.chatroom);
             room.expect("its watchers keep it").watchers -= 1;
         }
-    }
-}
-
-/// The job of a call that is the store's alone.
-fn job_of(ticket: Ticket, session: SessionHash, author: User, call: &mut SessionCall) -> Job {
-    let user: UserId = author.id;
-    match call {
-        SessionCall::LogOut => Job::LogOut { ticket, session },
-        SessionCall::FindUsers { prefix } => Job::FindUsers {
-            ticket,
-            prefix: std::mem::take(prefix),
-            limit: FOUND_MAX,
-        },
-        SessionCall::Send {
-            chatroom,
-            text,
-            nonce,
-            ..
-        } => Job::SaveMessage {
-            ticket,
-            chatroom: *chatroom,
-            author,
-            text: std::mem::take(text),
-            nonce: nonce.take(),
-        },
-        SessionCall::CreateChatroom => Job::CreateChatroom {
-            ticket,
-            admin: user,
-            name: None,
-        },
-        SessionCall::AddParticipant { chatroom, whom } => Job::AddParticipant {
-            ticket,
-            chatroom: *chatroom,
-            admin: user,
-            whom: whom.clone(),
-        },
-        SessionCall::Participants { chatroom } => Job::ListParticipants {
-            ticket,
-            chatroom: *chatroom,
-            user,
-        },
-        SessionCall::Chatrooms
-        | SessionCall::Poll(_)
-        | SessionCall::EndPolls { .. }
-        | SessionCall::EndForAnother(_)
-        | SessionCall::History { .. }
-        | SessionCall::WhoAmI { .. }
-        | SessionCall::Refused(_) => unreachable!("more than a job, or none"),
     }
 }

@@ -1,0 +1,52 @@
+//! Who is in which chatroom, as the store tells of it: what a loop remembers of its users changes here.
+
+use super::Chat;
+use super::call::Reply;
+use crate::job::{AddedRow, Fault, RemovedRow};
+use crate::model::{ChatroomId, Ticket, UserId};
+
+impl Chat {
+    pub(super) fn chatroom_created(
+        &mut self,
+        ticket: Ticket,
+        admin: UserId,
+        chatroom: Result<ChatroomId, Fault>,
+    ) {
+        if let Ok(chatroom) = chatroom
+            && let Some(user) = self.sessions.user_by_id(admin)
+        {
+            user.joined(chatroom);
+        }
+        self.answer_own(ticket, chatroom.map(Reply::Created));
+    }
+
+    pub(super) fn participant_added(
+        &mut self,
+        ticket: Ticket,
+        id: ChatroomId,
+        added: Result<AddedRow, Fault>,
+    ) {
+        if let Ok(row) = &added
+            && let Some(user) = self.sessions.user_by_id(row.joined)
+        {
+            user.joined(id);
+        }
+        let reply = added.map(|row| Reply::Chatroom {
+            id,
+            admin: row.chatroom.admin,
+            participants: row.chatroom.participants,
+        });
+        self.answer_own(ticket, reply);
+    }
+
+    /// From here on who left is refused what only participants may.
+    pub(super) fn participant_removed(&mut self, id: ChatroomId, row: &RemovedRow) {
+        let Some(left) = row.left else {
+            return;
+        };
+        if let Some(user) = self.sessions.user_by_id(left) {
+            user.left(id);
+            // Here is the place to end the polls that the user's sessions have parked in that chatroom.
+        }
+    }
+}

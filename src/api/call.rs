@@ -9,7 +9,9 @@ use crate::chat::{BadParameter, Call, Limit, PollCall, SessionCall, Since, Wante
 use crate::config::Config;
 use crate::http::{Form, Method, Request};
 use crate::job::Whom;
-use crate::model::{ChatroomId, MessageId, Secret, SessionHash, UserId, Username, fold};
+use crate::model::{
+    ChatroomId, ChatroomName, MessageId, Secret, SessionHash, UserId, Username, fold,
+};
 
 /// Bytes of a password.
 const PASSWORD_MAX: usize = 1024;
@@ -134,7 +136,13 @@ fn in_session(route: Route, parameters: &Parameters<'_>, rules: &Rules) -> Check
             limit: parameters.limit()?,
             nonce: parameters.nonce()?,
         },
-        Route::NewChatroom => SessionCall::CreateChatroom,
+        Route::NewChatroom => SessionCall::CreateChatroom {
+            name: parameters.optional("name").map(chatroom_name).transpose()?,
+        },
+        Route::RenameChatroom => SessionCall::RenameChatroom {
+            chatroom: parameters.chatroom()?,
+            name: chatroom_name(parameters.required("name")?)?,
+        },
         Route::AddToChatroom => SessionCall::AddParticipant {
             chatroom: parameters.chatroom()?,
             whom: whom(parameters.required("usertoadd")?),
@@ -156,6 +164,10 @@ fn prefix(name: &str) -> Checked<String> {
         true => Err(bad("name", "must not be empty")),
         false => Ok(folded),
     }
+}
+
+fn chatroom_name(given: &str) -> Checked<ChatroomName> {
+    ChatroomName::parse(given).map_err(|rule| bad("name", rule))
 }
 
 fn message(given: &str, rules: &Rules) -> Checked<Box<str>> {

@@ -4,7 +4,8 @@
 
 use std::fmt::Write;
 
-use crate::model::{ChatroomId, User, UserId};
+use crate::job::ChatroomRow;
+use crate::model::{ChatroomId, User};
 
 pub(super) fn user(user: &User) -> String {
     let mut json = String::new();
@@ -19,13 +20,15 @@ pub(super) fn users(users: &[User]) -> String {
     json
 }
 
-pub(super) fn chatroom(id: ChatroomId, admin: UserId, participants: &[User]) -> String {
+pub(super) fn chatroom(id: ChatroomId, room: &ChatroomRow) -> String {
     let mut json = String::new();
+    push_which(&mut json, id, room.name.as_deref());
+    let admin = room.admin;
     put(
         &mut json,
-        format_args!(r#"{{"chatroomid":{id},"admin":{admin},"participants":"#),
+        format_args!(r#","admin":{admin},"participants":"#),
     );
-    push_users(&mut json, participants);
+    push_users(&mut json, &room.participants);
     json.push('}');
     json
 }
@@ -46,6 +49,14 @@ pub(super) fn error(code: &str, message: &str) -> String {
 pub(super) fn error_with(code: &str, message: &str, (name, number): (&str, i64)) -> String {
     let message = text(message);
     format!(r#"{{"error":"{code}","message":{message},"{name}":{number}}}"#)
+}
+
+/// The beginning of an object of a chatroom: which it is, and its name if it has one.
+fn push_which(json: &mut String, id: ChatroomId, name: Option<&str>) {
+    put(json, format_args!(r#"{{"chatroomid":{id}"#));
+    if let Some(name) = name {
+        put(json, format_args!(r#","name":{}"#, text(name)));
+    }
 }
 
 fn push_user(json: &mut String, user: &User) {

@@ -201,11 +201,7 @@ impl Renderer {
                 Draft::ok(body)
             }
             Reply::Created(id) => Draft::ok(format!(r#"{{"chatroomid":{id}}}"#).into_bytes()),
-            Reply::Chatroom {
-                id,
-                admin,
-                participants,
-            } => Draft::ok(json::chatroom(*id, *admin, participants).into_bytes()),
+            Reply::Chatroom(id, room) => Draft::ok(json::chatroom(*id, room).into_bytes()),
             Reply::Failed(failure) => failed(Some(route), failure),
         }
     }

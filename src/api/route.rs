@@ -23,6 +23,8 @@ pub enum Route {
     SendMessage,
     /// `POST /message/newChatroom`
     NewChatroom,
+    /// `POST /message/renameChatroom`
+    RenameChatroom,
     /// `POST /message/addToChatroom`
     AddToChatroom,
     /// `GET /message/chatroomParticipants`
@@ -46,7 +48,7 @@ enum Methods {
 }
 
 /// Every path, without its trailing slash.
-const ROUTES: [(&str, Methods, Route); 14] = [
+const ROUTES: [(&str, Methods, Route); 15] = [
     ("/register", Methods::Post, Route::Register),
     ("/login", Methods::Post, Route::Login),
     ("/logout", Methods::Post, Route::Logout),
@@ -56,6 +58,11 @@ const ROUTES: [(&str, Methods, Route); 14] = [
     ("/message/endpoll", Methods::GetOnly, Route::Endpoll),
     ("/message/sendMessage", Methods::Post, Route::SendMessage),
     ("/message/newChatroom", Methods::Post, Route::NewChatroom),
+    (
+        "/message/renameChatroom",
+        Methods::Post,
+        Route::RenameChatroom,
+    ),
     (
         "/message/addToChatroom",
         Methods::Post,

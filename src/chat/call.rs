@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::gathering::PollsToEnd;
 use super::wanted::{Limit, Wanted};
-use crate::job::{Fault, Whom};
-use crate::model::{ChatroomId, MessageId, Secret, User, UserId, Username};
+use crate::job::{ChatroomRow, Fault, Whom};
+use crate::model::{ChatroomId, ChatroomName, MessageId, Secret, User, Username};
 
 /// A request's meaning, its parameters checked.
 #[derive(Debug)]
@@ -78,7 +78,17 @@ pub enum SessionCall {
         nonce: Option<Box<str>>,
     },
     /// A new chatroom.
-    CreateChatroom,
+    CreateChatroom {
+        /// Its name, if it is to have one.
+        name: Option<ChatroomName>,
+    },
+    /// Another name of a chatroom.
+    RenameChatroom {
+        /// Which.
+        chatroom: ChatroomId,
+        /// The name that it is to have.
+        name: ChatroomName,
+    },
     /// A new participant.
     AddParticipant {
         /// Where.
@@ -167,14 +177,7 @@ pub enum Reply {
     /// A new chatroom.
     Created(ChatroomId),
     /// A chatroom as it is now.
-    Chatroom {
-        /// Which.
-        id: ChatroomId,
-        /// Its admin.
-        admin: UserId,
-        /// By the order in which they joined.
-        participants: Vec<User>,
-    },
+    Chatroom(ChatroomId, ChatroomRow),
     /// The call was not done.
     Failed(Failure),
 }

@@ -60,12 +60,16 @@ impl Chat {
                 removed: Ok(row),
                 ..
             } => self.participant_removed(chatroom, &row),
+            Completion::ChatroomRenamed {
+                ticket,
+                chatroom,
+                renamed,
+            } => self.answer_own(ticket, renamed.map(|row| Reply::Chatroom(chatroom, row))),
             Completion::Registered { ticket, user } => {
                 self.answer_own(ticket, user.map(Reply::Registered));
             }
             // No call asks for them yet.
-            Completion::ChatroomRenamed { .. }
-            | Completion::OverviewListed { .. }
+            Completion::OverviewListed { .. }
             | Completion::PasswordChanged { .. }
             | Completion::Probed { .. }
             | Completion::ParticipantRemoved {

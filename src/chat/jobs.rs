@@ -34,10 +34,16 @@ pub(super) fn job_of(
             text: std::mem::take(text),
             nonce: nonce.take(),
         },
-        SessionCall::CreateChatroom => Job::CreateChatroom {
+        SessionCall::CreateChatroom { name } => Job::CreateChatroom {
             ticket,
             admin: user,
-            name: None,
+            name: name.take(),
+        },
+        SessionCall::RenameChatroom { chatroom, name } => Job::RenameChatroom {
+            ticket,
+            chatroom: *chatroom,
+            admin: user,
+            name: name.clone(),
         },
         SessionCall::AddParticipant { chatroom, whom } => Job::AddParticipant {
             ticket,

@@ -31,12 +31,7 @@ impl Chat {
         {
             user.joined(id);
         }
-        let reply = added.map(|row| Reply::Chatroom {
-            id,
-            admin: row.chatroom.admin,
-            participants: row.chatroom.participants,
-        });
-        self.answer_own(ticket, reply);
+        self.answer_own(ticket, added.map(|row| Reply::Chatroom(id, row.chatroom)));
     }
 
     /// From here on who left is refused what only participants may.

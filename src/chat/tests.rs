@@ -485,7 +485,7 @@ fn the_store_hears_of_a_use_before_another_loop_could_take_the_session_for_expir
                 unix_ms,
                 ..Now::default()
             };
-            let call = Call::InSession(SessionCall::CreateChatroom);
+            let call = Call::InSession(SessionCall::CreateChatroom { name: None });
             chat.call(now, ticket(0, 1), Some(SESSION), call);
             let found = Completion::SessionFound {
                 event_loop: 0,

@@ -114,6 +114,7 @@ fn in_session(route: Route, parameters: &Parameters<'_>, rules: &Rules) -> Check
         }
         Route::Logout => SessionCall::LogOut,
         Route::Chatrooms => SessionCall::Chatrooms,
+        Route::Overview => SessionCall::Overview,
         Route::GetUser => SessionCall::FindUsers {
             prefix: prefix(parameters.required("name")?)?,
         },

@@ -4,8 +4,8 @@
 
 use std::fmt::Write;
 
-use crate::job::ChatroomRow;
-use crate::model::{ChatroomId, User};
+use crate::job::{ChatroomRow, OverviewRow};
+use crate::model::{ChatroomId, MessageId, User};
 
 pub(super) fn user(user: &User) -> String {
     let mut json = String::new();
@@ -38,6 +38,21 @@ pub(super) fn chatrooms(ids: &[ChatroomId]) -> String {
     // An id's usual digits and its comma; more are made room for.
     let mut json = String::with_capacity(2 + ids.len() * 8);
     push_array(&mut json, ids, |json, id| put(json, format_args!("{id}")));
+    json
+}
+
+/// An array of chatrooms, each with what was last said in it: 0 where nothing ever was.
+pub(super) fn overview(rows: &[OverviewRow]) -> String {
+    let mut json = String::new();
+    push_array(&mut json, rows, |json, row| {
+        push_which(json, row.chatroom, row.name.as_deref());
+        let (admin, participants) = (row.admin, row.participants);
+        let last = row.last.map_or(0, MessageId::get);
+        put(
+            json,
+            format_args!(r#","admin":{admin},"participants":{participants},"last":{last}}}"#),
+        );
+    });
     json
 }
 

@@ -184,6 +184,7 @@ impl Renderer {
                 Draft::ok(&br#"{"status":"ok"}"#[..]).with("Set-Cookie", self.cookie("", 0))
             }
             Reply::Chatrooms(ids) => Draft::ok(json::chatrooms(ids).into_bytes()),
+            Reply::Overview(rows) => Draft::ok(json::overview(rows).into_bytes()),
             // The document gives getUser an empty object where it finds nobody.
             Reply::Users(users) if users.is_empty() && route == Route::GetUser => {
                 Draft::ok(&b"{}"[..])

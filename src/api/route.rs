@@ -13,6 +13,8 @@ pub enum Route {
     Logout,
     /// `GET /message/chatrooms`
     Chatrooms,
+    /// `GET /message/overview`
+    Overview,
     /// `GET /message/getUser`
     GetUser,
     /// `GET /message/longpoll`
@@ -48,11 +50,12 @@ enum Methods {
 }
 
 /// Every path, without its trailing slash.
-const ROUTES: [(&str, Methods, Route); 15] = [
+const ROUTES: [(&str, Methods, Route); 16] = [
     ("/register", Methods::Post, Route::Register),
     ("/login", Methods::Post, Route::Login),
     ("/logout", Methods::Post, Route::Logout),
     ("/message/chatrooms", Methods::Get, Route::Chatrooms),
+    ("/message/overview", Methods::Get, Route::Overview),
     ("/message/getUser", Methods::Get, Route::GetUser),
     ("/message/longpoll", Methods::GetOnly, Route::Longpoll),
     ("/message/endpoll", Methods::GetOnly, Route::Endpoll),

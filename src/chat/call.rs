@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::gathering::PollsToEnd;
 use super::wanted::{Limit, Wanted};
-use crate::job::{ChatroomRow, Fault, Whom};
+use crate::job::{ChatroomRow, Fault, OverviewRow, Whom};
 use crate::model::{ChatroomId, ChatroomName, MessageId, Secret, User, Username};
 
 /// A request's meaning, its parameters checked.
@@ -50,6 +50,8 @@ pub enum SessionCall {
     LogOut,
     /// The chatrooms that the user is in.
     Chatrooms,
+    /// The chatrooms that the user is in, with what was last said in them.
+    Overview,
     /// The users whose name begins so.
     FindUsers {
         /// The beginning, folded and not empty.
@@ -156,6 +158,8 @@ pub enum Reply {
     Healthy,
     /// Chatrooms, ascending.
     Chatrooms(Vec<ChatroomId>),
+    /// Chatrooms, the most recently spoken in first.
+    Overview(Vec<OverviewRow>),
     /// Users found, or participants in the order in which they joined.
     Users(Vec<User>),
     /// A list of most recent messages, as a JSON array that all who get it share.

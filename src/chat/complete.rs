@@ -69,12 +69,14 @@ impl Chat {
                 self.answer_own(ticket, user.map(Reply::Registered));
             }
             // No call asks for them yet.
-            Completion::OverviewListed { .. }
-            | Completion::PasswordChanged { .. }
+            Completion::PasswordChanged { .. }
             | Completion::Probed { .. }
             | Completion::ParticipantRemoved {
                 removed: Err(_), ..
             } => {}
+            Completion::OverviewListed { ticket, chatrooms } => {
+                self.answer_own(ticket, chatrooms.map(Reply::Overview));
+            }
             Completion::UsersFound { ticket, users }
             | Completion::ParticipantsListed { ticket, users } => {
                 self.answer_own(ticket, users.map(Reply::Users));

@@ -17,6 +17,7 @@ pub(super) fn job_of(
     let user: UserId = author.id;
     match call {
         SessionCall::LogOut => Job::LogOut { ticket, session },
+        SessionCall::Overview => Job::ListOverview { ticket, user },
         SessionCall::FindUsers { prefix } => Job::FindUsers {
             ticket,
             prefix: std::mem::take(prefix),

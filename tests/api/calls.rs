@@ -4,7 +4,7 @@
 //! - `checks`: what holds for all calls: paths, methods, the order of checks.
 //! - `parameters`: where they may stand and how; ids.
 //! - `accounts`, `names`, `attempts`, `sessions`: who is who.
-//! - `chatrooms`, `chatroom_names`, `search`: who is where.
+//! - `chatrooms`, `chatroom_names`, `overview`, `search`: who is where.
 //! - `messages`, `polls`, `since`, `crowd`: what is said, and who hears of it.
 //! - `storage`: what happens when the database cannot be written, or not fast enough.
 //! - `order`: what one connection was told holds for every other.
@@ -21,6 +21,7 @@ mod embedding;
 mod messages;
 mod names;
 mod order;
+mod overview;
 mod parameters;
 mod polls;
 mod search;

@@ -148,6 +148,14 @@ fn in_session(route: Route, parameters: &Parameters<'_>, rules: &Rules) -> Check
             chatroom: parameters.chatroom()?,
             whom: whom(parameters.required("usertoadd")?),
         },
+        Route::LeaveChatroom => SessionCall::RemoveParticipant {
+            chatroom: parameters.chatroom()?,
+            whom: None,
+        },
+        Route::RemoveFromChatroom => SessionCall::RemoveParticipant {
+            chatroom: parameters.chatroom()?,
+            whom: Some(whom(parameters.required("usertoremove")?)),
+        },
         Route::ChatroomParticipants => SessionCall::Participants {
             chatroom: parameters.chatroom()?,
         },

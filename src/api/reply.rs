@@ -179,10 +179,7 @@ impl Renderer {
                 let cookie = self.cookie(&token.0, self.session_max_age_s);
                 Draft::ok(json::user(user).into_bytes()).with("Set-Cookie", cookie)
             }
-            Reply::Healthy => Draft::ok(&br#"{"status":"ok"}"#[..]),
-            Reply::LoggedOut => {
-                Draft::ok(&br#"{"status":"ok"}"#[..]).with("Set-Cookie", self.cookie("", 0))
-            }
+            Reply::LoggedOut => Draft::done().with("Set-Cookie", self.cookie("", 0)),
             Reply::Chatrooms(ids) => Draft::ok(json::chatrooms(ids).into_bytes()),
             Reply::Overview(rows) => Draft::ok(json::overview(rows).into_bytes()),
             // The document gives getUser an empty object where it finds nobody.
@@ -202,6 +199,9 @@ impl Renderer {
                 Draft::ok(body)
             }
             Reply::Created(id) => Draft::ok(format!(r#"{{"chatroomid":{id}}}"#).into_bytes()),
+            Reply::Done => Draft::done(),
+            // Who has left is not told who stays.
+            Reply::Chatroom(..) if route == Route::LeaveChatroom => Draft::done(),
             Reply::Chatroom(id, room) => Draft::ok(json::chatroom(*id, room).into_bytes()),
             Reply::Failed(failure) => failed(Some(route), failure),
         }
@@ -220,6 +220,11 @@ impl<'a> Draft<'a> {
             fields: SmallVec::new(),
             body: body.into(),
         }
+    }
+
+    /// It was done, and there is nothing to tell.
+    fn done() -> Self {
+        Self::ok(&br#"{"status":"ok"}"#[..])
     }
 
     fn error(status: u16, code: &str, message: &str) -> Self {
@@ -300,7 +305,7 @@ fn faulted<'a>(route: Option<Route>, fault: Fault) -> Draft<'a> {
         Fault::AdminMustStay => (
             403,
             "admin_must_stay",
-            "You are the chatroom's admin, and others are still in it.",
+            "You are the chatroom's admin, and others are still in it: you can leave when they have.",
         ),
     };
     let draft = Draft::error(status, code, message);

@@ -29,6 +29,10 @@ pub enum Route {
     RenameChatroom,
     /// `POST /message/addToChatroom`
     AddToChatroom,
+    /// `POST /message/leaveChatroom`
+    LeaveChatroom,
+    /// `POST /message/removeFromChatroom`
+    RemoveFromChatroom,
     /// `GET /message/chatroomParticipants`
     ChatroomParticipants,
     /// `GET /message/history`
@@ -50,7 +54,7 @@ enum Methods {
 }
 
 /// Every path, without its trailing slash.
-const ROUTES: [(&str, Methods, Route); 16] = [
+const ROUTES: [(&str, Methods, Route); 18] = [
     ("/register", Methods::Post, Route::Register),
     ("/login", Methods::Post, Route::Login),
     ("/logout", Methods::Post, Route::Logout),
@@ -70,6 +74,16 @@ const ROUTES: [(&str, Methods, Route); 16] = [
         "/message/addToChatroom",
         Methods::Post,
         Route::AddToChatroom,
+    ),
+    (
+        "/message/leaveChatroom",
+        Methods::Post,
+        Route::LeaveChatroom,
+    ),
+    (
+        "/message/removeFromChatroom",
+        Methods::Post,
+        Route::RemoveFromChatroom,
     ),
     (
         "/message/chatroomParticipants",

@@ -98,6 +98,13 @@ pub enum SessionCall {
         /// Who.
         whom: Whom,
     },
+    /// One participant less.
+    RemoveParticipant {
+        /// Where.
+        chatroom: ChatroomId,
+        /// Who; `None` is who asks.
+        whom: Option<Whom>,
+    },
     /// Who is there.
     Participants {
         /// Where.
@@ -154,8 +161,8 @@ pub enum Reply {
     LoggedIn(User, Secret),
     /// The session is gone for good.
     LoggedOut,
-    /// Somebody is here.
-    Healthy,
+    /// It was done, and there is nothing to tell.
+    Done,
     /// Chatrooms, ascending.
     Chatrooms(Vec<ChatroomId>),
     /// Chatrooms, the most recently spoken in first.

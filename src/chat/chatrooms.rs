@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::arena::{Arena, Key, Link, List, Pinned};
 use crate::chat::gathering::PollsToEnd;
 use crate::chat::held::{Held, HeldKey};
+use crate::chat::leaving::Leaving;
 use crate::chat::recent::Recent;
 use crate::model::{ChatroomId, Message, MessageId, Ticket};
 
@@ -23,6 +24,8 @@ pub(super) struct Chatroom {
     /// The list that those polls get.
     pub(super) wake_list: Option<Arc<[u8]>>,
     pub(super) is_waking: bool,
+    /// While polls of those who have left may be parked here.
+    pub(super) leaving: Option<Box<Leaving>>,
     /// Messages saved since the chatroom was entered here, wrapping.
     pub(super) saves: u32,
     /// Held calls that compare `saves` later: the chatroom stays for them.
@@ -78,6 +81,7 @@ impl Chatroom {
         !self.polls.is_empty()
             || self.watchers > 0
             || self.is_waking
+            || self.leaving.is_some()
             || matches!(self.load, Load::Loading(_))
     }
 }
@@ -113,6 +117,7 @@ impl Chatrooms {
             wake_through: None,
             wake_list: None,
             is_waking: false,
+            leaving: None,
             saves: 0,
             watchers: 0,
             by_use: Link::default(),

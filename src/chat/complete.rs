@@ -56,10 +56,10 @@ impl Chat {
                 added,
             } => self.participant_added(ticket, chatroom, added),
             Completion::ParticipantRemoved {
+                ticket,
                 chatroom,
-                removed: Ok(row),
-                ..
-            } => self.participant_removed(chatroom, &row),
+                removed,
+            } => self.participant_removed(ticket, chatroom, removed),
             Completion::ChatroomRenamed {
                 ticket,
                 chatroom,
@@ -69,11 +69,7 @@ impl Chat {
                 self.answer_own(ticket, user.map(Reply::Registered));
             }
             // No call asks for them yet.
-            Completion::PasswordChanged { .. }
-            | Completion::Probed { .. }
-            | Completion::ParticipantRemoved {
-                removed: Err(_), ..
-            } => {}
+            Completion::PasswordChanged { .. } | Completion::Probed { .. } => {}
             Completion::OverviewListed { ticket, chatrooms } => {
                 self.answer_own(ticket, chatrooms.map(Reply::Overview));
             }

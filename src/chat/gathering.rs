@@ -15,6 +15,7 @@ use super::call::{Reply, SessionCall};
 use super::chatrooms::{Chatroom, ChatroomKey, Load};
 use super::held::Waiting;
 use super::notice::Notice;
+use super::proceed::Step;
 use super::serve::Ending;
 use super::sessions::SessionKey;
 use crate::job::{Audience, Fault};
@@ -112,6 +113,18 @@ impl Chat {
         };
         // Nobody here can go away before it is done.
         let _ = self.begin(now, waiting);
+    }
+
+    /// Does so, once all is loaded that polls which came before may wait for.
+    pub(super) fn end_for(&mut self, session: SessionKey, polls: PollsToEnd) -> Step {
+        if let Err(step) = self.is_participant(session, polls.chatroom) {
+            return step;
+        }
+        match self.chatrooms.find(polls.chatroom) {
+            Some(key) if self.is_leaving(session, key) => return Step::AwaitLeft(key),
+            _ => self.end_parked(polls),
+        }
+        Step::Done
     }
 
     /// What another loop has asked for cannot be done.

@@ -1,7 +1,7 @@
 //! The jobs of calls that are the store's alone: nothing is known here that could answer them.
 
 use super::call::SessionCall;
-use crate::job::Job;
+use crate::job::{Job, Whom};
 use crate::model::{SessionHash, Ticket, User, UserId};
 
 /// Users that a search finds at most.
@@ -51,6 +51,12 @@ pub(super) fn job_of(
             chatroom: *chatroom,
             admin: user,
             whom: whom.clone(),
+        },
+        SessionCall::RemoveParticipant { chatroom, whom } => Job::RemoveParticipant {
+            ticket,
+            chatroom: *chatroom,
+            by: user,
+            whom: whom.take().unwrap_or(Whom::Id(user)),
         },
         SessionCall::Participants { chatroom } => Job::ListParticipants {
             ticket,

@@ -42,6 +42,8 @@ pub(super) struct Unparked {
     pub(super) session: SessionKey,
     pub(super) chatroom: ChatroomKey,
     pub(super) wanted: Wanted,
+    /// Why it must not get a list, if it must not.
+    pub(super) refusal: Option<Fault>,
 }
 
 impl Chat {
@@ -116,6 +118,9 @@ impl Chat {
 
     /// Gives a poll that is over what it wants.
     pub(super) fn give(&mut self, poll: &Unparked) {
+        if let Some(fault) = poll.refusal {
+            return self.answer(poll.ticket, fault.into());
+        }
         let step = self.list_for(poll.ticket, poll.session, poll.chatroom, poll.wanted);
         if matches!(step, Step::Done) {
             return;

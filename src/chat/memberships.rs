@@ -34,14 +34,20 @@ impl Chat {
         self.answer_own(ticket, added.map(|row| Reply::Chatroom(id, row.chatroom)));
     }
 
-    /// From here on who left is refused what only participants may.
-    pub(super) fn participant_removed(&mut self, id: ChatroomId, row: &RemovedRow) {
-        let Some(left) = row.left else {
-            return;
-        };
-        if let Some(user) = self.sessions.user_by_id(left) {
+    /// From here on who left is refused what only participants may. Who has no session here has no polls here either.
+    pub(super) fn participant_removed(
+        &mut self,
+        ticket: Ticket,
+        id: ChatroomId,
+        removed: Result<RemovedRow, Fault>,
+    ) {
+        if let Ok(row) = &removed
+            && let Some(left) = row.left
+            && let Some(user) = self.sessions.user_by_id(left)
+        {
             user.left(id);
-            // Here is the place to end the polls that the user's sessions have parked in that chatroom.
+            self.end_polls_of(left, id);
         }
+        self.answer_own(ticket, removed.map(|row| Reply::Chatroom(id, row.chatroom)));
     }
 }

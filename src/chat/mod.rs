@@ -6,7 +6,7 @@
 //!
 //! - `proceed` takes a call as far as it can go; `jobs` are those that the store alone can answer.
 //! - `complete` takes in what the store says; `memberships` who is where.
-//! - `serve` wakes chatrooms and ends polls, slice by slice.
+//! - `serve` wakes chatrooms and ends polls, slice by slice; `leaving` ends those of who has left, and `walk` is the cursor.
 //! - `gathering` is an endpoll over several event loops, `logins` the limit on failed ones, `notice` how loops talk.
 //! - `sessions`, `chatrooms` and `held` are what is remembered; `recent` is ready-made JSON.
 //!
@@ -21,6 +21,7 @@ mod complete;
 mod gathering;
 mod held;
 mod jobs;
+mod leaving;
 mod lists;
 mod logins;
 mod memberships;
@@ -29,6 +30,7 @@ mod proceed;
 mod recent;
 mod serve;
 mod sessions;
+mod walk;
 mod wanted;
 
 use std::collections::{HashMap, VecDeque};
@@ -81,6 +83,8 @@ pub struct Chat {
     waking: VecDeque<ChatroomKey>,
     /// Sessions with polls to end, in turn.
     ending: VecDeque<SessionKey>,
+    /// Chatrooms that somebody has left, in turn.
+    leaving: VecDeque<ChatroomKey>,
     /// Endpolls of this loop that others have a part in.
     gatherings: HashMap<Ticket, Gathering>,
     logins: Logins,
@@ -108,7 +112,7 @@ pub struct Counts {
     pub held: usize,
     /// Logins whose password is being verified, or waits to be.
     pub logins: usize,
-    /// Chatrooms being woken, sessions whose polls are being ended, and endpolls that other loops have a part in.
+    /// Chatrooms being woken, sessions and chatrooms whose polls are being ended, and endpolls that other loops have a part in.
     pub sweeps: usize,
     /// Remembered sessions, users and chatrooms.
     pub remembered: (usize, usize, usize),
@@ -135,6 +139,7 @@ impl Chat {
             again: VecDeque::new(),
             waking: VecDeque::new(),
             ending: VecDeque::new(),
+            leaving: VecDeque::new(),
             gatherings: HashMap::new(),
             logins: Logins::new(config.login_attempts),
             sends: 0,
@@ -182,7 +187,7 @@ impl Chat {
                 None
             }
             Call::Health => {
-                self.answer(ticket, Reply::Healthy);
+                self.answer(ticket, Reply::Done);
                 None
             }
             Call::InSession(call) => match session {
@@ -254,7 +259,10 @@ impl Chat {
         Counts {
             held: self.held.len(),
             logins: self.logins.len(),
-            sweeps: self.waking.len() + self.ending.len() + self.gatherings.len(),
+            sweeps: self.waking.len()
+                + self.ending.len()
+                + self.leaving.len()
+                + self.gatherings.len(),
             remembered: (sessions, users, self.chatrooms.len()),
         }
     }

@@ -41,6 +41,8 @@ pub(super) enum Step {
     AwaitUser(UserKey),
     /// The chatroom's recent messages must be loaded.
     AwaitChatroom(ChatroomKey),
+    /// Polls from before the user left the chatroom must have gone.
+    AwaitLeft(ChatroomKey),
     /// A poll may take its place.
     Park(SessionKey, ChatroomKey, Wanted),
 }
@@ -136,14 +138,7 @@ impl Chat {
             &mut SessionCall::EndPolls { chatroom, limit } => {
                 self.end_polls(ticket, session, chatroom, limit)
             }
-            &mut SessionCall::EndForAnother(polls) => match &self.user_of(session).chatrooms {
-                // So are polls that came before.
-                Chatrooms::Known(_) => {
-                    self.end_parked(polls);
-                    Step::Done
-                }
-                _ => Step::AwaitUser(self.user_key(session)),
-            },
+            &mut SessionCall::EndForAnother(polls) => self.end_for(session, polls),
             SessionCall::Refused(refusal) => {
                 let failure = Failure::BadParameter(refusal.clone());
                 self.answer(ticket, Reply::Failed(failure));
@@ -298,14 +293,22 @@ impl Chat {
         session: SessionKey,
         chatroom: ChatroomId,
     ) -> Result<ChatroomKey, Step> {
-        match self.is_participant(session, chatroom)? {
-            true => Ok(self.chatrooms.enter(chatroom)),
-            false => Err(self.fail(ticket, Fault::NotAParticipant)),
+        if !self.is_participant(session, chatroom)? {
+            return Err(self.fail(ticket, Fault::NotAParticipant));
+        }
+        let key = self.chatrooms.enter(chatroom);
+        match self.is_leaving(session, key) {
+            true => Err(Step::AwaitLeft(key)),
+            false => Ok(key),
         }
     }
 
     /// Whether the session's user is in a chatroom, as far as that is known.
-    fn is_participant(&mut self, session: SessionKey, chatroom: ChatroomId) -> Result<bool, Step> {
+    pub(super) fn is_participant(
+        &mut self,
+        session: SessionKey,
+        chatroom: ChatroomId,
+    ) -> Result<bool, Step> {
         let key = self.user_key(session);
         match &self.user_of(session).chatrooms {
             Chatrooms::Known(known) => Ok(known.binary_search(&chatroom).is_ok()),
@@ -324,7 +327,7 @@ impl Chat {
         }
     }
 
-    fn user_of(&mut self, session: SessionKey) -> &mut super::sessions::CachedUser {
+    pub(super) fn user_of(&mut self, session: SessionKey) -> &mut super::sessions::CachedUser {
         let key = self.user_key(session);
         self.sessions.user(key).expect("its sessions keep it")
     }
@@ -362,6 +365,11 @@ impl Chat {
                 }
             }
             Step::AwaitUser(user) => self.wait_for_user(user, key),
+            Step::AwaitLeft(chatroom) => {
+                let room = self.chatrooms.chatroom(chatroom).expect("entered");
+                let leaving = room.leaving.as_mut().expect("somebody leaves");
+                leaving.waiters.push(key);
+            }
             Step::AwaitChatroom(chatroom) => {
                 self.load_chatroom(chatroom);
                 let room = self.chatrooms.chatroom(chatroom).expect("entered");

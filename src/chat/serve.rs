@@ -5,7 +5,7 @@
 //! mark and wait for the next message; a message that comes meanwhile moves the mark and renews the list.
 //!
 //! An ending walks a session's polls the same way, but takes only some of them, so it needs a
-//! cursor. A session has one, for the first of its endings; [`Chat::unpark`] keeps it valid.
+//! cursor (`walk`). A session has one, for the first of its endings; [`Chat::unpark`] keeps it valid.
 //!
 //! Calls, sessions and chatrooms take turns, a slice each: neither a large chatroom nor a session that asks
 //! again and again to end its many polls holds up the others.
@@ -20,15 +20,14 @@ use super::gathering::Newest;
 use super::held::{self, Held, HeldKey};
 use super::lists::Unparked;
 use super::sessions::{SessionKey, Standing};
-use crate::arena::{Arena, List};
+use super::walk::Walk;
 use crate::job::{Fault, Job};
 use crate::model::{Now, Ticket};
 
 /// Polls of one chatroom or session that are served before the next one's turn.
 const SLICE: usize = 64;
-/// Polls of a session that are passed over, for they are in another chatroom, at the cost of one that is answered: an
-/// answer is a system call.
-const PASSED_EACH: usize = 128;
+/// Polls that are passed over, for they are not meant, at the cost of one that is answered: an answer is a system call.
+pub(super) const PASSED_EACH: usize = 128;
 /// Bytes of a list that cost as much to send as a poll costs to wake.
 const BYTES_EACH: usize = 8 * 1024;
 
@@ -54,18 +53,6 @@ enum Why {
     Asked { caller: Ticket, newest: Newest },
     /// The session is gone for good: all of them.
     Ended,
-}
-
-/// Where an ending is in its session's list.
-#[derive(Clone, Copy, Debug, Default)]
-enum Walk {
-    /// Not begun: it will be for the polls that are parked when it is.
-    #[default]
-    Waiting,
-    /// At this poll, and for those up to and with `through`.
-    At { at: HeldKey, through: HeldKey },
-    /// Behind the last.
-    Over,
 }
 
 impl Ending {
@@ -104,6 +91,11 @@ impl Chat {
                 left = left.saturating_sub(self.serve_endings(session, left.min(SLICE)));
             }
             if left > 0
+                && let Some(chatroom) = self.leaving.pop_front()
+            {
+                left = left.saturating_sub(self.serve_leaving(chatroom, left.min(SLICE)));
+            }
+            if left > 0
                 && let Some(chatroom) = self.waking.pop_front()
             {
                 left = left.saturating_sub(self.serve_wake(chatroom, left.min(SLICE)));
@@ -119,7 +111,10 @@ impl Chat {
     /// Whether anybody waits for a turn. A use noted while these are taken is none: it goes to the store in the
     /// next slice.
     fn has_turns(&self) -> bool {
-        !(self.again.is_empty() && self.ending.is_empty() && self.waking.is_empty())
+        !(self.again.is_empty()
+            && self.ending.is_empty()
+            && self.leaving.is_empty()
+            && self.waking.is_empty())
     }
 
     /// Marks polls of a session to be ended.
@@ -182,10 +177,15 @@ impl Chat {
             }
             cost += cost_of(&list);
             let poll = self.unpark(first);
-            match poll.wanted.is_usual() {
-                true => self.answer(poll.ticket, Reply::Messages(list)),
-                false => self.give(&poll),
-            }
+            self.end_with(&poll, list);
+        }
+    }
+
+    /// Answers a poll that gets a chatroom's list, or what it wants instead.
+    fn end_with(&mut self, poll: &Unparked, list: Arc<[u8]>) {
+        match poll.wanted.is_usual() && poll.refusal.is_none() {
+            true => self.answer(poll.ticket, Reply::Messages(list)),
+            false => self.give(poll),
         }
     }
 
@@ -200,8 +200,8 @@ impl Chat {
                 .as_mut()
                 .expect("listed while there are some");
             match endings.walk {
-                Walk::Waiting => endings.walk = begin_walk(&session.polls, &self.held),
-                Walk::At { at, through } => match self.step_ending(key, at, through) {
+                Walk::Waiting => endings.walk = Walk::begin(&session.polls, &self.held),
+                Walk::At { at, .. } => match self.step_ending(key, at) {
                     0 => {
                         passed += 1;
                         cost += usize::from(passed.is_multiple_of(PASSED_EACH));
@@ -219,11 +219,11 @@ impl Chat {
     }
 
     /// Ends the poll at the cursor if it is meant, and moves the cursor on; returns what ending it cost, 0 if it is not.
-    fn step_ending(&mut self, key: SessionKey, at: HeldKey, through: HeldKey) -> usize {
+    fn step_ending(&mut self, key: SessionKey, at: HeldKey) -> usize {
         let max = self.settings.recent;
         let session = (self.sessions.session(key)).expect("its endings keep it");
         let endings = session.endings.as_mut().expect("it walks");
-        endings.walk = walk_on(&session.polls, &self.held, at, through);
+        (endings.walk).step(&session.polls, &self.held, held::session_link);
         let ending = endings.queue.front_mut().expect("it walks");
         let poll = self.held.get(at).and_then(Held::as_poll);
         let poll = poll.expect("the cursor stands in the list");
@@ -243,10 +243,7 @@ impl Chat {
         let poll = self.unpark(at);
         match list {
             None => self.answer(poll.ticket, Fault::NoSession.into()),
-            Some(list) if poll.wanted.is_usual() => {
-                self.answer(poll.ticket, Reply::Messages(list));
-            }
-            Some(_) => self.give(&poll),
+            Some(list) => self.end_with(&poll, list),
         }
         cost
     }
@@ -273,53 +270,41 @@ impl Chat {
     pub(super) fn unpark(&mut self, key: HeldKey) -> Unparked {
         let poll = self.held.get(key).and_then(Held::as_poll).expect("parked");
         let ticket = poll.ticket(self.settings.event_loop);
-        let unparked = Unparked {
-            ticket,
-            session: self.sessions.key_of(poll.session),
-            chatroom: self.chatrooms.key_of(poll.chatroom),
-            wanted: self.wanted.remove(key).unwrap_or_default(),
-        };
-        let room = self
-            .chatrooms
-            .chatroom(unparked.chatroom)
-            .expect("its polls keep it");
+        let chatroom = self.chatrooms.key_of(poll.chatroom);
+        let session_key = self.sessions.key_of(poll.session);
+        let room = (self.chatrooms.chatroom(chatroom)).expect("its polls keep it");
         if room.wake_through == Some(key) {
             room.wake_through = room.polls.before(&self.held, key, held::chatroom_link);
         }
+        if let Some(leaving) = &mut room.leaving {
+            (leaving.walk).leave(key, &room.polls, &self.held, held::chatroom_link);
+        }
+        let somebody_leaves = room.leaving.is_some();
         room.polls.remove(&mut self.held, key, held::in_chatroom);
-        let session = (self.sessions.session(unparked.session)).expect("its polls keep it");
-        if let Some(endings) = &mut session.endings
-            && let Walk::At { at, through } = endings.walk
-        {
-            if at == key {
-                endings.walk = walk_on(&session.polls, &self.held, at, through);
-            } else if through == key {
-                let before = (session.polls).before(&self.held, key, held::session_link);
-                let through = before.expect("the cursor stands before it");
-                endings.walk = Walk::At { at, through };
-            }
+        let session = (self.sessions.session(session_key)).expect("its polls keep it");
+        if let Some(endings) = &mut session.endings {
+            (endings.walk).leave(key, &session.polls, &self.held, held::session_link);
         }
         session.polls.remove(&mut self.held, key, held::in_session);
+        let refusal = match session.standing {
+            Standing::Good(_) if !somebody_leaves => None,
+            Standing::Good(_) => self
+                .is_leaving(session_key, chatroom)
+                .then_some(Fault::NotAParticipant),
+            Standing::Loading { .. } | Standing::Ended => Some(Fault::NoSession),
+        };
         self.held.remove(key);
-        unparked
+        Unparked {
+            ticket,
+            session: session_key,
+            chatroom,
+            wanted: self.wanted.remove(key).unwrap_or_default(),
+            refusal,
+        }
     }
 }
 
 /// What it costs to answer one poll with a list, in polls with a short one.
 fn cost_of(list: &[u8]) -> usize {
     1 + list.len() / BYTES_EACH
-}
-
-fn begin_walk(polls: &List<Held>, held: &Arena<Held>) -> Walk {
-    match polls.front(held).zip(polls.back(held)) {
-        Some((at, through)) => Walk::At { at, through },
-        None => Walk::Over,
-    }
-}
-
-fn walk_on(polls: &List<Held>, held: &Arena<Held>, at: HeldKey, through: HeldKey) -> Walk {
-    match polls.after(held, at, held::session_link) {
-        Some(next) if at != through => Walk::At { at: next, through },
-        _ => Walk::Over,
-    }
 }

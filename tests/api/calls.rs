@@ -5,6 +5,7 @@
 //! - `parameters`: where they may stand and how; ids.
 //! - `accounts`, `names`, `attempts`, `sessions`: who is who.
 //! - `chatrooms`, `chatroom_names`, `overview`, `search`: who is where.
+//! - `leaving`: who goes, and what becomes of their polls.
 //! - `messages`, `polls`, `since`, `crowd`: what is said, and who hears of it.
 //! - `storage`: what happens when the database cannot be written, or not fast enough.
 //! - `order`: what one connection was told holds for every other.
@@ -18,6 +19,7 @@ mod checks;
 mod crowd;
 mod drain;
 mod embedding;
+mod leaving;
 mod messages;
 mod names;
 mod order;

@@ -1,0 +1,121 @@
+//! Who has left a chatroom, until none of their polls is parked there.
+//!
+//! From the moment that a loop is told of it, who has left is refused whatever only participants may (`memberships`).
+//! Polls that are parked by then are ended by a walk through the chatroom's polls, in slices. While it is under way
+//!
+//! - **no poll of theirs gets a list**: whatever comes to it before the walk does, a wake or its time, tells it instead
+//!   that its user is not there any more ([`Chat::unpark`]);
+//! - **nobody comes back before their polls have gone**: who is let in again meanwhile waits with polls and endpolls of that
+//!   chatroom for the walk's end. So each poll of theirs that the walk meets is one from before, and none from after.
+//!
+//! Whoever leaves during a walk is for the next one, with all who do. So however many leave, a poll is passed over once for
+//! all of them, or twice.
+
+use std::collections::HashSet;
+
+use super::Chat;
+use super::chatrooms::ChatroomKey;
+use super::held::{self, Held, HeldKey};
+use super::serve::PASSED_EACH;
+use super::sessions::{SessionKey, Standing};
+use super::walk::Walk;
+use crate::job::Fault;
+use crate::model::{ChatroomId, UserId};
+
+/// Those who have left a chatroom while polls of theirs may be parked in it.
+#[derive(Debug, Default)]
+pub(super) struct Leaving {
+    /// Whom the walk is for.
+    users: HashSet<UserId>,
+    /// Who has left since it began.
+    next: HashSet<UserId>,
+    pub(super) walk: Walk,
+    /// Calls of those who are back already.
+    pub(super) waiters: Vec<HeldKey>,
+}
+
+impl Leaving {
+    pub(super) fn includes(&self, user: UserId) -> bool {
+        self.users.contains(&user) || self.next.contains(&user)
+    }
+}
+
+impl Chat {
+    /// Has all polls end that a user has parked in a chatroom.
+    pub(super) fn end_polls_of(&mut self, user: UserId, chatroom: ChatroomId) {
+        let Some(key) = self.chatrooms.find(chatroom) else {
+            return;
+        };
+        let room = self.chatrooms.chatroom(key).expect("found");
+        if room.polls.is_empty() {
+            return;
+        }
+        if room.leaving.is_none() {
+            self.leaving.push_back(key);
+        }
+        let leaving = room.leaving.get_or_insert_default();
+        match leaving.walk {
+            Walk::Waiting => leaving.users.insert(user),
+            Walk::At { .. } | Walk::Over => leaving.next.insert(user),
+        };
+    }
+
+    /// Whether polls from before a session's user left the chatroom may still be parked there.
+    pub(super) fn is_leaving(&mut self, session: SessionKey, key: ChatroomKey) -> bool {
+        let room = self.chatrooms.chatroom(key).expect("entered");
+        if room.leaving.is_none() {
+            return false;
+        }
+        let user = self.user_of(session).user.id;
+        let room = self.chatrooms.chatroom(key).expect("entered");
+        (room.leaving.as_ref()).is_some_and(|leaving| leaving.includes(user))
+    }
+
+    /// Takes a chatroom's walk on by at most a slice; returns what it cost, at least 1.
+    pub(super) fn serve_leaving(&mut self, key: ChatroomKey, slice: usize) -> usize {
+        let mut cost = 0;
+        let mut passed: usize = 0;
+        while cost < slice {
+            let room = self.chatrooms.chatroom(key).expect("who leaves keeps it");
+            let leaving = room.leaving.as_mut().expect("listed while there are some");
+            match leaving.walk {
+                Walk::Waiting => leaving.walk = Walk::begin(&room.polls, &self.held),
+                Walk::At { at, .. } => {
+                    (leaving.walk).step(&room.polls, &self.held, held::chatroom_link);
+                    if self.end_if_left(key, at) {
+                        cost += 1;
+                    } else {
+                        passed += 1;
+                        cost += usize::from(passed.is_multiple_of(PASSED_EACH));
+                    }
+                }
+                Walk::Over => {
+                    self.again.extend(std::mem::take(&mut leaving.waiters));
+                    leaving.users = std::mem::take(&mut leaving.next);
+                    leaving.walk = Walk::Waiting;
+                    if leaving.users.is_empty() {
+                        room.leaving = None;
+                        return cost.max(1);
+                    }
+                }
+            }
+        }
+        self.leaving.push_back(key);
+        cost
+    }
+
+    /// Ends a poll that is parked in the chatroom if its user has left it.
+    fn end_if_left(&mut self, chatroom: ChatroomKey, key: HeldKey) -> bool {
+        let poll = self.held.get(key).and_then(Held::as_poll);
+        let session = self.sessions.key_of(poll.expect("parked").session);
+        let session_of_poll = self.sessions.session(session).expect("its polls keep it");
+        // The polls of one that has ended end with it.
+        let is_good = matches!(session_of_poll.standing, Standing::Good(_));
+        let has_left = is_good && self.is_leaving(session, chatroom);
+        if has_left {
+            let poll = self.unpark(key);
+            self.answer(poll.ticket, Fault::NotAParticipant.into());
+        }
+        has_left
+    }
+}

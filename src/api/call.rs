@@ -71,7 +71,8 @@ pub fn parse(
             token: Secret(request.cookie("session").unwrap_or_default().into()),
         })),
         _ => {
-            let call = parameters.and_then(|parameters| in_session(route, &parameters, rules));
+            let call =
+                parameters.and_then(|parameters| in_session(route, &parameters, origin, rules));
             Ok(Call::InSession(call.unwrap_or_else(SessionCall::Refused)))
         }
     }
@@ -80,17 +81,27 @@ pub fn parse(
 fn register(parameters: &Parameters<'_>, rules: &Rules) -> Checked<Call> {
     let name =
         Username::parse(parameters.required("username")?).map_err(|rule| bad("username", rule))?;
-    let password = parameters.required("password")?;
+    let password = new_password(parameters, "password", rules)?;
+    Ok(Call::Register { name, password })
+}
+
+fn new_password(parameters: &Parameters<'_>, name: &str, rules: &Rules) -> Checked<Secret> {
+    let password = parameters.required(name)?;
     if !(1..=PASSWORD_MAX).contains(&password.len()) {
-        return Err(bad("password", "must have 1 to 1024 bytes"));
+        return Err(bad(name, "must have 1 to 1024 bytes"));
     }
     let chars_min = rules.password_chars_min;
     if password.chars().count() < chars_min {
         let rule = format!("must have at least {chars_min} characters");
-        return Err(bad("password", rule));
+        return Err(bad(name, rule));
     }
-    let password = Secret(password.into());
-    Ok(Call::Register { name, password })
+    Ok(Secret(password.into()))
+}
+
+/// A password to verify. One that could not have been set is as good as none, which could not either.
+fn verifiable(password: &str) -> Secret {
+    let is_possible = password.len() <= PASSWORD_MAX;
+    Secret(if is_possible { password } else { "" }.into())
 }
 
 fn log_in(parameters: &Parameters<'_>, address: IpAddr) -> Checked<Call> {
@@ -107,12 +118,22 @@ fn log_in(parameters: &Parameters<'_>, address: IpAddr) -> Checked<Call> {
     })
 }
 
-fn in_session(route: Route, parameters: &Parameters<'_>, rules: &Rules) -> Checked<SessionCall> {
+fn in_session(
+    route: Route,
+    parameters: &Parameters<'_>,
+    origin: &dyn Fn() -> IpAddr,
+    rules: &Rules,
+) -> Checked<SessionCall> {
     Ok(match route {
         Route::Register | Route::Login | Route::Healthz | Route::WhoAmI => {
             unreachable!("no call with parameters and a session")
         }
         Route::Logout => SessionCall::LogOut,
+        Route::ChangePassword => SessionCall::ChangePassword {
+            password: verifiable(parameters.required("password")?),
+            new: new_password(parameters, "newpassword", rules)?,
+            address: origin(),
+        },
         Route::Chatrooms => SessionCall::Chatrooms,
         Route::Overview => SessionCall::Overview,
         Route::GetUser => SessionCall::FindUsers {

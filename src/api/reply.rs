@@ -265,7 +265,7 @@ fn failed<'a>(route: Option<Route>, failure: &Failure) -> Draft<'a> {
         Failure::TooManyAttempts { retry_after_s } => Draft::error(
             429,
             "too_many_attempts",
-            "Too many logins have failed for this name or from this address.",
+            "Too many passwords were wrong for this name or from this address.",
         )
         .with("Retry-After", retry_after_s.to_string()),
         Failure::Fault(fault) => faulted(route, *fault),
@@ -285,6 +285,10 @@ fn faulted<'a>(route: Option<Route>, fault: Fault) -> Draft<'a> {
             "Too much is waiting to be done. Nothing was begun.",
         ),
         Fault::UsernameTaken => (409, "username_taken", "Another user has this name."),
+        // Whose session it is was never in doubt.
+        Fault::BadCredentials if route == Some(Route::ChangePassword) => {
+            (403, "bad_credentials", "This is not your password.")
+        }
         Fault::BadCredentials => (
             401,
             "bad_credentials",

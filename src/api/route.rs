@@ -11,6 +11,8 @@ pub enum Route {
     Login,
     /// `POST /logout`
     Logout,
+    /// `POST /changePassword`
+    ChangePassword,
     /// `GET /message/chatrooms`
     Chatrooms,
     /// `GET /message/overview`
@@ -54,10 +56,11 @@ enum Methods {
 }
 
 /// Every path, without its trailing slash.
-const ROUTES: [(&str, Methods, Route); 18] = [
+const ROUTES: [(&str, Methods, Route); 19] = [
     ("/register", Methods::Post, Route::Register),
     ("/login", Methods::Post, Route::Login),
     ("/logout", Methods::Post, Route::Logout),
+    ("/changePassword", Methods::Post, Route::ChangePassword),
     ("/message/chatrooms", Methods::Get, Route::Chatrooms),
     ("/message/overview", Methods::Get, Route::Overview),
     ("/message/getUser", Methods::Get, Route::GetUser),

@@ -79,6 +79,15 @@ pub enum SessionCall {
         /// What the sender's client has made up for this message, so that it can be sent once more.
         nonce: Option<Box<str>>,
     },
+    /// Another password; ends all other sessions of the user.
+    ChangePassword {
+        /// The password to verify.
+        password: Secret,
+        /// The new password.
+        new: Secret,
+        /// Whose failures are counted.
+        address: IpAddr,
+    },
     /// A new chatroom.
     CreateChatroom {
         /// Its name, if it is to have one.

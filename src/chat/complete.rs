@@ -44,7 +44,16 @@ impl Chat {
                 session,
                 done,
             } => self.logged_out(ticket, session, done),
-            Completion::LoggedIn { ticket, login } => self.logged_in(now, ticket, login),
+            Completion::LoggedIn { ticket, login } => {
+                let reply = login.map(|(user, token)| Reply::LoggedIn(user, token));
+                self.verified(now, ticket, reply);
+            }
+            Completion::PasswordChanged {
+                ticket,
+                user,
+                session,
+                done,
+            } => self.password_changed(now, ticket, user, &session, done),
             Completion::ChatroomCreated {
                 ticket,
                 admin,
@@ -69,7 +78,7 @@ impl Chat {
                 self.answer_own(ticket, user.map(Reply::Registered));
             }
             // No call asks for them yet.
-            Completion::PasswordChanged { .. } | Completion::Probed { .. } => {}
+            Completion::Probed { .. } => {}
             Completion::OverviewListed { ticket, chatrooms } => {
                 self.answer_own(ticket, chatrooms.map(Reply::Overview));
             }
@@ -92,7 +101,7 @@ impl Chat {
             return;
         };
         match found {
-            Ok(Some(row)) if !ended => {
+            Ok(Some(row)) if !ended && !self.sessions.has_parted(key, row.user.id) => {
                 self.sessions.settle(key, row.user, row.used_unix_ms);
                 self.again.extend(waiters);
             }
@@ -117,7 +126,9 @@ impl Chat {
     ) -> Option<(SessionKey, Vec<super::HeldKey>, bool)> {
         let key = self.sessions.find(hash)?;
         match &mut self.sessions.session(key)?.standing {
-            Standing::Loading { waiters, ended } => Some((key, std::mem::take(waiters), *ended)),
+            Standing::Loading { waiters, ended, .. } => {
+                Some((key, std::mem::take(waiters), *ended))
+            }
             Standing::Good(_) | Standing::Ended => None,
         }
     }

@@ -69,6 +69,7 @@ pub(super) fn job_of(
         | SessionCall::EndForAnother(_)
         | SessionCall::History { .. }
         | SessionCall::WhoAmI { .. }
+        | SessionCall::ChangePassword { .. }
         | SessionCall::Refused(_) => unreachable!("more than a job, or none"),
     }
 }

@@ -13,13 +13,14 @@ use std::sync::Arc;
 use super::Chat;
 use super::attempts::{Attempts, Verdict};
 use super::call::{Failure, Reply};
-use crate::job::{Fault, Job};
-use crate::model::{Now, Secret, Ticket, User};
+use super::notice::Notice;
+use crate::job::{Audience, Fault, Job, LOGINS_LOOP};
+use crate::model::{Now, Secret, SessionHash, Ticket, UserId};
 
 /// Logins that wait for others to be verified.
 const WAITING_MAX: usize = 256;
 
-/// A login that is asked for.
+/// A password to verify: a login, or a change of the password, which is counted as one.
 #[derive(Clone, Debug)]
 pub struct Login {
     pub(super) ticket: Ticket,
@@ -27,6 +28,42 @@ pub struct Login {
     pub(super) folded: Option<Arc<str>>,
     pub(super) password: Secret,
     pub(super) address: IpAddr,
+    pub(super) aim: Aim,
+}
+
+/// What a password is verified for.
+#[derive(Clone, Debug)]
+pub(super) enum Aim {
+    /// A new session.
+    Session,
+    /// A new password, and the end of all sessions of the user but this one.
+    Password {
+        session: SessionHash,
+        user: UserId,
+        new: Secret,
+    },
+}
+
+impl Login {
+    fn job(self) -> Job {
+        let Self {
+            ticket, password, ..
+        } = self;
+        match self.aim {
+            Aim::Session => Job::LogIn {
+                ticket,
+                folded: self.folded,
+                password,
+            },
+            Aim::Password { session, user, new } => Job::ChangePassword {
+                ticket,
+                session,
+                user,
+                password,
+                new,
+            },
+        }
+    }
 }
 
 /// The logins that are not answered yet.
@@ -54,6 +91,14 @@ impl Logins {
 }
 
 impl Chat {
+    /// Has the loop that counts see to it.
+    pub(super) fn hand_in(&mut self, now: Now, login: Login) {
+        match self.settings.event_loop {
+            LOGINS_LOOP => self.log_in(now, login),
+            _ => self.tell(Audience::One(LOGINS_LOOP), Notice::LogIn(login)),
+        }
+    }
+
     /// Verifies a password, unless too many have failed.
     pub(super) fn log_in(&mut self, now: Now, login: Login) {
         let logins = &mut self.logins;
@@ -63,11 +108,7 @@ impl Chat {
         match verdict {
             Verdict::Try => {
                 logins.underway.insert(login.ticket, login.clone());
-                self.submit(Job::LogIn {
-                    ticket: login.ticket,
-                    folded: login.folded,
-                    password: login.password,
-                });
+                self.submit(login.job());
             }
             Verdict::Wait if logins.waiting.len() < WAITING_MAX => logins.waiting.push_back(login),
             Verdict::Wait => self.answer_anywhere(login.ticket, Fault::Overloaded.into()),
@@ -79,17 +120,12 @@ impl Chat {
     }
 
     /// A password has been verified, or could not be.
-    pub(super) fn logged_in(
-        &mut self,
-        now: Now,
-        ticket: Ticket,
-        login: Result<(User, Secret), Fault>,
-    ) {
+    pub(super) fn verified(&mut self, now: Now, ticket: Ticket, verified: Result<Reply, Fault>) {
         let Some(asked) = self.logins.underway.remove(&ticket) else {
             return;
         };
-        let has_failed = matches!(login, Err(Fault::BadCredentials));
-        let had_no_room = matches!(login, Err(Fault::Overloaded));
+        let has_failed = matches!(verified, Err(Fault::BadCredentials));
+        let had_no_room = matches!(verified, Err(Fault::Overloaded));
         let logins = &mut self.logins;
         let folded = asked.folded.as_ref();
         (logins.attempts).end(now.monotonic_ms, folded, asked.address, has_failed);
@@ -98,11 +134,7 @@ impl Chat {
         if had_no_room && may_wait {
             return logins.waiting.push_front(asked);
         }
-        let reply = match login {
-            Ok((user, token)) => Reply::LoggedIn(user, token),
-            Err(fault) => fault.into(),
-        };
-        self.answer_anywhere(ticket, reply);
+        self.answer_anywhere(ticket, verified.unwrap_or_else(Reply::from));
         if !had_no_room || self.logins.underway.is_empty() {
             for waiting in std::mem::take(&mut self.logins.waiting) {
                 self.log_in(now, waiting);
@@ -117,7 +149,7 @@ mod tests {
     use crate::chat::Output;
     use crate::config::Config;
     use crate::job::Completion;
-    use crate::model::{ConnectionKey, UserId};
+    use crate::model::{ConnectionKey, User};
 
     fn chat(login_attempts: u32) -> Chat {
         let config = Config {
@@ -141,6 +173,7 @@ mod tests {
             folded: Some("ann".into()),
             password: Secret("x".into()),
             address: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+            aim: Aim::Session,
         };
         chat.log_in(Now::default(), login);
     }

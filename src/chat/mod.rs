@@ -7,7 +7,8 @@
 //! - `proceed` takes a call as far as it can go; `jobs` are those that the store alone can answer.
 //! - `complete` takes in what the store says; `memberships` who is where.
 //! - `serve` wakes chatrooms and ends polls, slice by slice; `leaving` ends those of who has left, and `walk` is the cursor.
-//! - `gathering` is an endpoll over several event loops, `logins` the limit on failed ones, `notice` how loops talk.
+//! - `gathering` is an endpoll over several event loops, `notice` how loops talk.
+//! - `logins` is the limit on failed ones, `passwords` what changing one ends.
 //! - `sessions`, `chatrooms` and `held` are what is remembered; `recent` is ready-made JSON.
 //!
 //! Two rules keep every message: a poll that has to wait for the store watches its chatroom
@@ -26,6 +27,7 @@ mod lists;
 mod logins;
 mod memberships;
 mod notice;
+mod passwords;
 mod proceed;
 mod recent;
 mod serve;
@@ -42,14 +44,14 @@ pub use wanted::{Limit, Since, Wanted};
 
 use crate::arena::{Arena, SideTable};
 use crate::config::Config;
-use crate::job::{Audience, Fault, Job, LOGINS_LOOP};
+use crate::job::{Audience, Fault, Job};
 use crate::model::{Now, SessionHash, Ticket};
 use chatrooms::{ChatroomKey, Chatrooms};
 use gathering::Gathering;
 use held::{Held, Waiting};
 use lists::TailoredList;
-use logins::{Login, Logins};
-use sessions::{SessionKey, Sessions};
+use logins::{Aim, Login, Logins};
+use sessions::{SessionKey, Sessions, UserKey};
 
 /// What the chat core wants done.
 #[derive(Debug)]
@@ -85,6 +87,8 @@ pub struct Chat {
     ending: VecDeque<SessionKey>,
     /// Chatrooms that somebody has left, in turn.
     leaving: VecDeque<ChatroomKey>,
+    /// Former users with sessions to end, in turn.
+    parting: VecDeque<UserKey>,
     /// Endpolls of this loop that others have a part in.
     gatherings: HashMap<Ticket, Gathering>,
     logins: Logins,
@@ -112,7 +116,7 @@ pub struct Counts {
     pub held: usize,
     /// Logins whose password is being verified, or waits to be.
     pub logins: usize,
-    /// Chatrooms being woken, sessions and chatrooms whose polls are being ended, and endpolls that other loops have a part in.
+    /// Chatrooms being woken, users, sessions and chatrooms whose polls are being ended, and endpolls that other loops have a part in.
     pub sweeps: usize,
     /// Remembered sessions, users and chatrooms.
     pub remembered: (usize, usize, usize),
@@ -140,6 +144,7 @@ impl Chat {
             waking: VecDeque::new(),
             ending: VecDeque::new(),
             leaving: VecDeque::new(),
+            parting: VecDeque::new(),
             gatherings: HashMap::new(),
             logins: Logins::new(config.login_attempts),
             sends: 0,
@@ -179,11 +184,9 @@ impl Chat {
                     folded,
                     password,
                     address,
+                    aim: Aim::Session,
                 };
-                match self.settings.event_loop {
-                    LOGINS_LOOP => self.log_in(now, login),
-                    _ => self.tell(Audience::One(LOGINS_LOOP), Notice::LogIn(login)),
-                }
+                self.hand_in(now, login);
                 None
             }
             Call::Health => {
@@ -262,6 +265,7 @@ impl Chat {
             sweeps: self.waking.len()
                 + self.ending.len()
                 + self.leaving.len()
+                + self.parting.len()
                 + self.gatherings.len(),
             remembered: (sessions, users, self.chatrooms.len()),
         }

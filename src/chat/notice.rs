@@ -14,7 +14,7 @@ use crate::model::{Now, Ticket};
 /// What one loop tells another. Each comes once, in order with what the store tells.
 #[derive(Clone, Debug)]
 pub enum Notice {
-    /// To the loop that counts failed logins: may this one be tried?
+    /// To the loop that counts failed logins: may this one be tried? A change of a password is one.
     LogIn(Login),
     /// To the loop that owns the connection: the answer to a call that another loop has decided.
     Answer(Ticket, Reply),

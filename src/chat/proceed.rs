@@ -9,11 +9,12 @@ use super::chatrooms::{ChatroomKey, Load};
 use super::gathering::Newest;
 use super::held::{self, Held, HeldKey, Poll, Waiting, Watch};
 use super::jobs::job_of;
+use super::logins::{Aim, Login};
 use super::serve::Ending;
 use super::sessions::{Chatrooms, SessionKey, Standing, UserKey};
 use super::wanted::{Limit, Wanted};
 use crate::job::{Fault, Job, MessageRange};
-use crate::model::{ChatroomId, MessageId, Now, SessionHash, Ticket};
+use crate::model::{ChatroomId, MessageId, Now, SessionHash, Ticket, fold};
 
 /// Messages that are loaded beyond those of a list. A load may see messages whose senders are still to be
 /// answered, each with the list that ends with their own: so many of them get a whole one. A store's
@@ -150,6 +151,26 @@ impl Chat {
                 self.answer(ticket, Reply::LoggedIn(user, token));
                 Step::Done
             }
+            SessionCall::ChangePassword {
+                password,
+                new,
+                address,
+            } => {
+                let user = self.user_of(session).user.clone();
+                let login = Login {
+                    ticket,
+                    folded: Some(fold(&user.name).into()),
+                    password: password.clone(),
+                    address: *address,
+                    aim: Aim::Password {
+                        session: waiting.session,
+                        user: user.id,
+                        new: new.clone(),
+                    },
+                };
+                self.hand_in(now, login);
+                Step::Done
+            }
             &mut SessionCall::History {
                 chatroom,
                 before,
@@ -192,8 +213,13 @@ impl Chat {
         match session.standing {
             Standing::Loading { ended: true, .. } | Standing::Ended => return Err(None),
             Standing::Loading { .. } => return Err(Some(Step::AwaitSession(key))),
-            Standing::Good(_) => {}
+            Standing::Good(user) => {
+                if !self.parting.is_empty() && self.sessions.is_former(user) {
+                    return Err(None);
+                }
+            }
         }
+        let session = self.sessions.session(key).expect("found");
         let lifetime_ms = self.settings.session_lifetime_ms;
         let is_idle = session.is_idle();
         if is_idle && now.unix_ms.saturating_sub(session.used_ms) > lifetime_ms {

@@ -91,6 +91,11 @@ impl Chat {
                 left = left.saturating_sub(self.serve_endings(session, left.min(SLICE)));
             }
             if left > 0
+                && let Some(former) = self.parting.pop_front()
+            {
+                left = left.saturating_sub(self.serve_parting(former, left.min(SLICE)));
+            }
+            if left > 0
                 && let Some(chatroom) = self.leaving.pop_front()
             {
                 left = left.saturating_sub(self.serve_leaving(chatroom, left.min(SLICE)));
@@ -114,6 +119,7 @@ impl Chat {
         !(self.again.is_empty()
             && self.ending.is_empty()
             && self.leaving.is_empty()
+            && self.parting.is_empty()
             && self.waking.is_empty())
     }
 
@@ -286,12 +292,19 @@ impl Chat {
             (endings.walk).leave(key, &session.polls, &self.held, held::session_link);
         }
         session.polls.remove(&mut self.held, key, held::in_session);
-        let refusal = match session.standing {
-            Standing::Good(_) if !somebody_leaves => None,
-            Standing::Good(_) => self
+        let user = match session.standing {
+            Standing::Good(user) => Some(user),
+            Standing::Loading { .. } | Standing::Ended => None,
+        };
+        let refusal = match user {
+            None => Some(Fault::NoSession),
+            Some(user) if !self.parting.is_empty() && self.sessions.is_former(user) => {
+                Some(Fault::NoSession)
+            }
+            Some(_) if !somebody_leaves => None,
+            Some(_) => self
                 .is_leaving(session_key, chatroom)
                 .then_some(Fault::NotAParticipant),
-            Standing::Loading { .. } | Standing::Ended => Some(Fault::NoSession),
         };
         self.held.remove(key);
         Unparked {

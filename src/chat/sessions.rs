@@ -2,7 +2,8 @@
 //!
 //! Each is loaded by its own key and told of every change from the moment that its load is
 //! asked for, so that a read that was on its way while a write completed cannot bring back what
-//! is gone: a change that comes while the load is under way is kept beside it and wins.
+//! is gone: a change that comes while the load is under way is kept beside it and wins. Whose a session is nobody knows before it
+//! is loaded: so the users whose other sessions have ended are noted while any is.
 
 use std::collections::HashMap;
 
@@ -26,13 +27,19 @@ pub(super) struct Session {
     pub(super) used_ms: u64,
     pub(super) told_ms: u64,
     by_use: Link,
+    of_user: Link,
 }
 
 /// What is known of a session.
 #[derive(Debug)]
 pub(super) enum Standing {
-    /// The store has been asked. `ended`: it was logged out meanwhile, whatever the store will say.
-    Loading { waiters: Vec<HeldKey>, ended: bool },
+    /// The store has been asked. `ended`: it was logged out meanwhile, whatever the store will say. `parted`: how many of
+    /// `Sessions::parted` had been noted before.
+    Loading {
+        waiters: Vec<HeldKey>,
+        ended: bool,
+        parted: usize,
+    },
     /// It is this user's.
     Good(UserKey),
     /// It is gone for good, but polls of it are still being ended.
@@ -44,7 +51,9 @@ pub(super) enum Standing {
 pub(super) struct CachedUser {
     pub(super) user: User,
     pub(super) chatrooms: Chatrooms,
-    sessions: u32,
+    sessions: List<Session>,
+    /// All these sessions are gone for good, but are not ended here yet. Nobody finds this user by their id.
+    is_former: bool,
 }
 
 /// The chatrooms that a user is in.
@@ -78,6 +87,10 @@ pub(super) struct Sessions {
     by_use: List<Session>,
     by_user: HashMap<UserId, UserKey>,
     users: Arena<CachedUser>,
+    /// Sessions that are being loaded.
+    loading: usize,
+    /// Users whose sessions have ended but for one, since none were being loaded.
+    parted: Vec<(UserId, SessionHash)>,
     max: usize,
 }
 
@@ -93,6 +106,8 @@ impl Sessions {
             by_use: List::default(),
             by_user: HashMap::new(),
             users: Arena::default(),
+            loading: 0,
+            parted: Vec::new(),
             max,
         }
     }
@@ -123,17 +138,20 @@ impl Sessions {
         if self.sessions.len() >= self.max {
             self.evict();
         }
+        self.loading += 1;
         let key = self.sessions.insert(Session {
             hash,
             standing: Standing::Loading {
                 waiters: vec![waiter],
                 ended: false,
+                parted: self.parted.len(),
             },
             polls: List::default(),
             endings: None,
             used_ms: 0,
             told_ms: 0,
             by_use: Link::default(),
+            of_user: Link::default(),
         });
         self.by_hash.insert(hash, key);
         self.by_use
@@ -143,24 +161,87 @@ impl Sessions {
 
     /// The store has said whose session it is.
     pub(super) fn settle(&mut self, key: SessionKey, user: User, used_ms: u64) {
+        self.end_load();
         let user = self.enter_user(user);
+        self.join(user, key);
         let session = self.sessions.get_mut(key).expect("settled while it loads");
         session.standing = Standing::Good(user);
         session.used_ms = used_ms;
         session.told_ms = used_ms;
     }
 
+    /// What was noted for the sake of those being loaded is for those alone.
+    fn end_load(&mut self) {
+        self.loading -= 1;
+        if self.loading == 0 {
+            self.parted.clear();
+        }
+    }
+
     fn enter_user(&mut self, user: User) -> UserKey {
         let users = &mut self.users;
-        let key = *self.by_user.entry(user.id).or_insert_with(|| {
-            users.insert(CachedUser {
-                user,
-                chatrooms: Chatrooms::Unknown,
-                sessions: 0,
-            })
-        });
-        users.get_mut(key).expect("users leave both").sessions += 1;
-        key
+        let entry = self.by_user.entry(user.id);
+        *entry.or_insert_with(|| users.insert(CachedUser::new(user, Chatrooms::Unknown)))
+    }
+
+    fn join(&mut self, user: UserKey, session: SessionKey) {
+        let user = self.users.get_mut(user).expect("users leave both");
+        (user.sessions).push_back(&mut self.sessions, session, of_user);
+    }
+
+    /// All sessions of a user but one have ended. Returns the former user whose sessions those are, if there are any here.
+    pub(super) fn part(&mut self, id: UserId, kept: &SessionHash) -> Option<UserKey> {
+        if self.loading > 0 {
+            self.parted.push((id, *kept));
+        }
+        let former = *self.by_user.get(&id)?;
+        let kept = self.find(kept).filter(|&key| self.is_of(key, former));
+        let user = self.users.get_mut(former).expect("users leave both");
+        if user.sessions.len() == usize::from(kept.is_some()) {
+            return None;
+        }
+        user.is_former = true;
+        let chatrooms = std::mem::replace(&mut user.chatrooms, Chatrooms::Unknown);
+        let again = CachedUser::new(user.user.clone(), chatrooms);
+        if let Some(kept) = kept {
+            user.sessions.remove(&mut self.sessions, kept, of_user);
+        }
+        self.by_user.remove(&id);
+        // What is being loaded has somebody who waits for it.
+        if kept.is_some() || matches!(again.chatrooms, Chatrooms::Loading { .. }) {
+            let again = self.users.insert(again);
+            self.by_user.insert(id, again);
+            if let Some(kept) = kept {
+                self.join(again, kept);
+                self.sessions.get_mut(kept).expect("found").standing = Standing::Good(again);
+            }
+        }
+        Some(former)
+    }
+
+    fn is_of(&self, session: SessionKey, user: UserKey) -> bool {
+        let session = self.sessions.get(session).expect("found");
+        matches!(session.standing, Standing::Good(of) if of == user)
+    }
+
+    /// Whether a user's sessions are all gone for good.
+    pub(super) fn is_former(&self, user: UserKey) -> bool {
+        self.users.get(user).is_some_and(|user| user.is_former)
+    }
+
+    /// A session of this user.
+    pub(super) fn first_of(&self, user: UserKey) -> Option<SessionKey> {
+        self.users.get(user)?.sessions.front(&self.sessions)
+    }
+
+    /// Whether a session that is being loaded has ended with others of this user since that was asked for.
+    pub(super) fn has_parted(&self, key: SessionKey, user: UserId) -> bool {
+        let session = self.sessions.get(key).expect("it is being loaded");
+        let Standing::Loading { parted, .. } = session.standing else {
+            return false;
+        };
+        let mut since = self.parted[parted..].iter();
+        since.any(|&(whose, kept)| whose == user && kept != session.hash)
     }
 
     /// A request has used the session.
@@ -182,7 +263,7 @@ impl Sessions {
         let standing = std::mem::replace(&mut session.standing, Standing::Ended);
         self.by_hash.remove(&session.hash);
         if let Standing::Good(user) = standing {
-            self.leave_user(user);
+            self.leave_user(user, key);
         }
     }
 
@@ -192,25 +273,28 @@ impl Sessions {
             return;
         };
         debug_assert!(session.polls.is_empty(), "its polls would be orphans");
-        self.by_use
-            .remove(&mut self.sessions, key, |session| &mut session.by_use);
-        let session = self.sessions.remove(key).expect("it was there");
         match session.standing {
             Standing::Ended => {}
-            Standing::Loading { .. } => drop(self.by_hash.remove(&session.hash)),
+            Standing::Loading { .. } => {
+                self.by_hash.remove(&session.hash);
+                self.end_load();
+            }
             Standing::Good(user) => {
                 self.by_hash.remove(&session.hash);
-                self.leave_user(user);
+                self.leave_user(user, key);
             }
         }
+        self.by_use
+            .remove(&mut self.sessions, key, |session| &mut session.by_use);
+        self.sessions.remove(key);
     }
 
-    fn leave_user(&mut self, key: UserKey) {
-        let user = self.users.get_mut(key).expect("counted by its sessions");
-        user.sessions -= 1;
+    fn leave_user(&mut self, key: UserKey, session: SessionKey) {
+        let user = self.users.get_mut(key).expect("its sessions keep it");
+        user.sessions.remove(&mut self.sessions, session, of_user);
         // A user whose chatrooms are being loaded stays: what comes meanwhile must be kept beside.
         let loading = matches!(user.chatrooms, Chatrooms::Loading { .. });
-        if user.sessions == 0 && !loading {
+        if user.sessions.is_empty() && !loading {
             self.forget_user(key);
         }
     }
@@ -218,7 +302,10 @@ impl Sessions {
     /// Forgets a user whose load has ended and whose sessions are gone.
     pub(super) fn release_user(&mut self, id: UserId) {
         if let Some(&key) = self.by_user.get(&id)
-            && self.users.get(key).is_some_and(|user| user.sessions == 0)
+            && self
+                .users
+                .get(key)
+                .is_some_and(|user| user.sessions.is_empty())
         {
             self.forget_user(key);
         }
@@ -226,7 +313,9 @@ impl Sessions {
 
     fn forget_user(&mut self, key: UserKey) {
         let user = self.users.remove(key).expect("forgotten once");
-        self.by_user.remove(&user.user.id);
+        if !user.is_former {
+            self.by_user.remove(&user.user.id);
+        }
     }
 
     fn evict(&mut self) {
@@ -259,6 +348,15 @@ impl Session {
 }
 
 impl CachedUser {
+    fn new(user: User, chatrooms: Chatrooms) -> Self {
+        Self {
+            user,
+            chatrooms,
+            sessions: List::default(),
+            is_former: false,
+        }
+    }
+
     /// The user is in one more chatroom.
     pub(super) fn joined(&mut self, chatroom: ChatroomId) {
         self.change(Change::Joined(chatroom));
@@ -306,6 +404,11 @@ impl CachedUser {
             }
         }
     }
+}
+
+/// The link in the list of the user's sessions.
+fn of_user(session: &mut Session) -> &mut Link {
+    &mut session.of_user
 }
 
 fn apply(known: &mut Vec<ChatroomId>, change: Change) {
@@ -388,14 +491,11 @@ mod tests {
 
     #[test]
     fn what_was_told_last_while_loading_holds() {
-        let mut ann = CachedUser {
-            user: user(1),
-            chatrooms: Chatrooms::Loading {
-                waiters: Vec::new(),
-                changes: Vec::new(),
-            },
-            sessions: 1,
+        let loading = Chatrooms::Loading {
+            waiters: Vec::new(),
+            changes: Vec::new(),
         };
+        let mut ann = CachedUser::new(user(1), loading);
         // The read may have been done before any of it, or after: it has some of them and not others.
         for chatroom in [2, 5] {
             ann.joined(room(chatroom));
@@ -417,6 +517,45 @@ mod tests {
             panic!("settled")
         };
         assert_eq!(*known, [room(3), room(6)]);
+    }
+
+    #[test]
+    fn a_former_user_goes_with_the_last_session() {
+        let mut sessions = Sessions::new(9);
+        let keys = [1, 2, 3].map(|n| {
+            let key = sessions.expect(SessionHash([n; 32]), waiter());
+            sessions.settle(key, user(1), 0);
+            key
+        });
+        let kept = SessionHash([2; 32]);
+        let former = sessions.part(user(1).id, &kept).expect("two have ended");
+        assert!(sessions.is_former(former) && !sessions.is_of(keys[1], former));
+        assert_eq!(sessions.counts(), (3, 2));
+        sessions.user_by_id(user(1).id).expect("the kept one's");
+        for key in [keys[0], keys[2]] {
+            assert_eq!(sessions.first_of(former), Some(key));
+            sessions.end(key);
+        }
+        assert_eq!(sessions.counts(), (3, 1));
+        // Nobody has come since.
+        assert_eq!(sessions.part(user(1).id, &kept), None);
+        assert_eq!(sessions.part(user(2).id, &kept), None);
+    }
+
+    #[test]
+    fn a_session_that_loads_while_others_end_ends_with_them() {
+        let mut sessions = Sessions::new(9);
+        let [kept, other] = [1, 2].map(|n| sessions.expect(SessionHash([n; 32]), waiter()));
+        sessions.part(user(1).id, &SessionHash([1; 32]));
+        let later = sessions.expect(SessionHash([3; 32]), waiter());
+        assert!(sessions.has_parted(other, user(1).id));
+        assert!(!sessions.has_parted(other, user(2).id));
+        assert!(!sessions.has_parted(kept, user(1).id));
+        assert!(!sessions.has_parted(later, user(1).id));
+        for key in [kept, other, later] {
+            sessions.remove(key);
+        }
+        assert!(sessions.parted.is_empty());
     }
 
     #[test]

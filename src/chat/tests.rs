@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
-use crate::job::{AddedRow, ChatroomRow, Completion, RecentRows, RemovedRow, Saved, SessionRow};
+use crate::job::{
+    AddedRow, ChatroomRow, Completion, LOGINS_LOOP, RecentRows, RemovedRow, Saved, SessionRow,
+};
 use crate::model::{
     ChatroomId, Connection, ConnectionKey, Message, MessageId, Secret, User, UserId,
 };
@@ -89,6 +91,10 @@ struct Loops {
     logins: Vec<Ticket>,
     /// What the store has yet to say of sessions and users, where it is slow.
     slow: Option<VecDeque<(u16, Completion)>>,
+    /// Whether the store knows the session.
+    has_session: bool,
+    /// Whose calls they are.
+    session: SessionHash,
 }
 
 impl Loops {
@@ -105,13 +111,15 @@ impl Loops {
             loads: Vec::new(),
             logins: Vec::new(),
             slow: None,
+            has_session: true,
+            session: SESSION,
         }
     }
 
     fn call(&mut self, event_loop: u16, exchange: u32, call: Call) {
         let chat = &mut self.chats[usize::from(event_loop)];
         let ticket = ticket(event_loop, exchange);
-        chat.call(Now::default(), ticket, Some(SESSION), call);
+        chat.call(Now::default(), ticket, Some(self.session), call);
         self.carry_out(event_loop);
     }
 
@@ -219,7 +227,7 @@ impl Loops {
                 let completion = Completion::SessionFound {
                     event_loop,
                     session,
-                    found: Ok(Some(row)),
+                    found: Ok(self.has_session.then_some(row)),
                 };
                 self.found(event_loop, completion);
             }
@@ -677,4 +685,82 @@ fn a_poll_that_waits_for_its_user_while_they_leave_does_not_park() {
     loops.catch_up();
     assert_eq!(loops.answered(), [answer(0, 1, "Fault(NotAParticipant)")]);
     loops.assert_idle();
+}
+
+fn password_changed() -> Completion {
+    Completion::PasswordChanged {
+        ticket: ticket(9, 0),
+        user: user().id,
+        session: SessionHash([8; 32]),
+        done: Ok(()),
+    }
+}
+
+#[test]
+fn the_others_of_a_changed_password_hear_nothing_more_however_many_they_are() {
+    let mut loops = Loops::new(1, 0);
+    let polls = many_parked(&mut loops);
+    loops.chats[0].complete(Now::default(), password_changed());
+    // Before it has ended here the session is good for nothing.
+    loops.poll(0, 400);
+    loops.complete(0, saved(2));
+    assert!(loops.chats[0].has_work(), "they have not all ended yet");
+    while loops.chats[0].has_work() {
+        loops.carry_out(0);
+    }
+    let answered = loops.answered();
+    assert_eq!(answered.len(), polls as usize + 1);
+    for (_, exchange, what) in answered {
+        assert_eq!(what, "Fault(NoSession)", "{exchange}");
+    }
+    loops.assert_idle();
+    assert_eq!(loops.chats[0].counts().remembered, (0, 0, 1));
+}
+
+#[test]
+fn a_session_that_was_read_before_the_password_changed_is_none() {
+    let mut loops = Loops::new(1, 0);
+    loops.slow = Some(VecDeque::new());
+    loops.poll(0, 1);
+    loops.complete(0, password_changed());
+    loops.catch_up();
+    assert_eq!(loops.answered(), [answer(0, 1, "Fault(NoSession)")]);
+    // So is one whose user was being loaded.
+    loops.poll(0, 2);
+    let asked = loops.slow.as_mut().and_then(VecDeque::pop_front);
+    let (_, session_found) = asked.expect("asked");
+    loops.complete(0, session_found);
+    loops.has_session = false;
+    loops.complete(0, password_changed());
+    loops.catch_up();
+    assert_eq!(loops.answered(), [answer(0, 2, "Fault(NoSession)")]);
+    loops.assert_idle();
+    assert_eq!(loops.chats[0].counts().remembered.1, 0);
+}
+
+#[test]
+fn however_many_sessions_end_with_a_password_none_hears_more() {
+    const SESSIONS: u8 = 200;
+    let mut loops = Loops::new(1, 0);
+    // They end in the order in which they came, and are woken in that in which they polled.
+    for n in (8..=SESSIONS).rev() {
+        loops.session = SessionHash([n; 32]);
+        loops.call(0, 0, Call::InSession(SessionCall::Chatrooms));
+    }
+    loops.answered();
+    for n in 8..=SESSIONS {
+        loops.session = SessionHash([n; 32]);
+        loops.poll(0, n.into());
+    }
+    loops.loaded(0, Ok(1));
+    loops.chats[0].complete(Now::default(), password_changed());
+    loops.chats[0].complete(Now::default(), saved(2));
+    while loops.chats[0].has_work() {
+        loops.carry_out(0);
+    }
+    let mut answered = loops.answered();
+    answered.retain(|(.., what)| what != "Fault(NoSession)");
+    assert_eq!(answered, [answer(0, 8, "1 2")]);
+    loops.assert_idle();
+    assert_eq!(loops.chats[0].counts().remembered, (1, 1, 1));
 }

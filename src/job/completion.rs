@@ -288,13 +288,13 @@ impl Completion {
             Self::SessionFound { event_loop, .. }
             | Self::UserLoaded { event_loop, .. }
             | Self::ChatroomLoaded { event_loop, .. } => Audience::One(*event_loop),
-            Self::LoggedIn { .. } => Audience::One(LOGINS_LOOP),
+            // A password that is wrong counts, whatever it was verified for.
+            Self::LoggedIn { .. } | Self::PasswordChanged { .. } => Audience::One(LOGINS_LOOP),
             Self::MessagesRead { ticket, .. }
             | Self::UsersFound { ticket, .. }
             | Self::ParticipantsListed { ticket, .. }
             | Self::OverviewListed { ticket, .. }
             | Self::Registered { ticket, .. }
-            | Self::PasswordChanged { ticket, .. }
             | Self::LoggedOut { ticket, .. }
             | Self::ChatroomCreated { ticket, .. }
             | Self::ChatroomRenamed { ticket, .. }
@@ -382,7 +382,7 @@ mod tests {
         };
         assert_eq!(expired.audience(), Audience::All);
         let wrong = changed(Err(Fault::BadCredentials));
-        assert_eq!(wrong.audience(), Audience::One(2));
+        assert_eq!(wrong.audience(), Audience::One(LOGINS_LOOP));
         let log_in = Job::LogIn {
             ticket: ticket(),
             folded: None,

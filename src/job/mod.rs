@@ -30,7 +30,7 @@ use crate::model::{
     ChatroomId, ChatroomName, MessageId, Secret, SessionHash, Ticket, User, UserId, Username,
 };
 
-/// The event loop that counts failed logins, and so the one that submits all logins.
+/// The event loop that counts failed logins, and so the one that submits all jobs that verify a password.
 pub const LOGINS_LOOP: u16 = 0;
 
 /// How long a nonce is remembered, at least.

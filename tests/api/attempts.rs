@@ -44,17 +44,7 @@ fn the_limit_holds_for_a_name_from_any_address() {
     });
     serving.user("ann");
     serving.user("bob");
-    let from = |host: [u8; 4], request: &Request| {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
-        let socket = socket.expect("a socket");
-        let here = std::net::SocketAddr::from((host, 0));
-        socket.bind(&here.into()).expect("all of 127/8 is ours");
-        socket
-            .connect(&serving.address().into())
-            .expect("it accepts");
-        let mut client = crate::client::Client::of(socket.into());
-        client.ask(request)
-    };
+    let from = |host: [u8; 4], request: &Request| serving.connect_from(host).ask(request);
     for host in 2..=4 {
         from([127, 0, 0, host], &failing("ann")).assert_failed(401, "bad_credentials");
     }

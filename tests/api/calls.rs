@@ -3,7 +3,7 @@
 //!
 //! - `checks`: what holds for all calls: paths, methods, the order of checks.
 //! - `parameters`: where they may stand and how; ids.
-//! - `accounts`, `names`, `attempts`, `sessions`: who is who.
+//! - `accounts`, `names`, `attempts`, `sessions`, `passwords`: who is who.
 //! - `chatrooms`, `chatroom_names`, `overview`, `search`: who is where.
 //! - `leaving`: who goes, and what becomes of their polls.
 //! - `messages`, `polls`, `since`, `crowd`: what is said, and who hears of it.
@@ -25,6 +25,7 @@ mod names;
 mod order;
 mod overview;
 mod parameters;
+mod passwords;
 mod polls;
 mod search;
 mod sessions;

@@ -125,6 +125,16 @@ impl Serving {
         Client::connect(self.address)
     }
 
+    /// Connects from another address of this machine.
+    pub(crate) fn connect_from(&self, host: [u8; 4]) -> Client {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let socket = socket.expect("a socket");
+        let here = SocketAddr::from((host, 0));
+        socket.bind(&here.into()).expect("all of 127/8 is ours");
+        socket.connect(&self.address.into()).expect("it accepts");
+        Client::of(socket.into())
+    }
+
     /// Asks on a connection of its own.
     pub(crate) fn ask(&self, request: &Request) -> Answer {
         self.connect().ask(request)

@@ -67,6 +67,7 @@ pub fn parse(
         Route::Register => register(&parameters?, rules),
         Route::Login => log_in(&parameters?, origin()),
         Route::Healthz => Ok(Call::Health),
+        Route::Readyz => Ok(Call::Readiness),
         Route::WhoAmI => Ok(Call::InSession(SessionCall::WhoAmI {
             token: Secret(request.cookie("session").unwrap_or_default().into()),
         })),
@@ -125,7 +126,7 @@ fn in_session(
     rules: &Rules,
 ) -> Checked<SessionCall> {
     Ok(match route {
-        Route::Register | Route::Login | Route::Healthz | Route::WhoAmI => {
+        Route::Register | Route::Login | Route::Healthz | Route::Readyz | Route::WhoAmI => {
             unreachable!("no call with parameters and a session")
         }
         Route::Logout => SessionCall::LogOut,

@@ -22,6 +22,8 @@ const SCRATCH_MAX: usize = 64 * 1024;
 const JSON: &str = "application/json; charset=utf-8";
 /// When it is worth trying again where a queue was full: it is emptied many times a second.
 const OVERLOADED_RETRY_AFTER_S: &str = "1";
+/// When it is worth asking again whether the server is ready: a lock or a full disk may be gone, or another server here.
+const NOT_READY_RETRY_AFTER_S: &str = "5";
 
 /// What a request came to.
 #[derive(Debug)]
@@ -268,6 +270,10 @@ fn failed<'a>(route: Option<Route>, failure: &Failure) -> Draft<'a> {
             "Too many passwords were wrong for this name or from this address.",
         )
         .with("Retry-After", retry_after_s.to_string()),
+        Failure::NotReady => {
+            let message = "The server is about to end, or its database cannot be written just now.";
+            Draft::error(503, "not_ready", message).with("Retry-After", NOT_READY_RETRY_AFTER_S)
+        }
         Failure::Fault(fault) => faulted(route, *fault),
     }
 }

@@ -43,6 +43,8 @@ pub enum Route {
     WhoAmI,
     /// `GET /healthz`
     Healthz,
+    /// `GET /readyz`
+    Readyz,
 }
 
 /// The methods that a route has.
@@ -56,7 +58,7 @@ enum Methods {
 }
 
 /// Every path, without its trailing slash.
-const ROUTES: [(&str, Methods, Route); 19] = [
+const ROUTES: [(&str, Methods, Route); 20] = [
     ("/register", Methods::Post, Route::Register),
     ("/login", Methods::Post, Route::Login),
     ("/logout", Methods::Post, Route::Logout),
@@ -96,6 +98,7 @@ const ROUTES: [(&str, Methods, Route); 19] = [
     ("/message/history", Methods::Get, Route::History),
     ("/whoami", Methods::Get, Route::WhoAmI),
     ("/healthz", Methods::Get, Route::Healthz),
+    ("/readyz", Methods::Get, Route::Readyz),
 ];
 
 /// What a path and a method come to.

@@ -29,6 +29,8 @@ pub enum Call {
     },
     /// Whether anybody is here at all.
     Health,
+    /// Whether calls that write can be done, and more will be taken.
+    Readiness,
     /// A call that only a session's user may make.
     InSession(SessionCall),
 }
@@ -222,6 +224,8 @@ pub enum Failure {
         /// When it is worth trying again, in seconds.
         retry_after_s: u64,
     },
+    /// The store cannot write, or the server is about to end.
+    NotReady,
     /// The store's reason.
     Fault(Fault),
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Chat;
-use super::call::Reply;
+use super::call::{Failure, Reply};
 use super::chatrooms::{ChatroomKey, Load, Loading};
 use super::proceed::AHEAD_MAX;
 use super::recent::Recent;
@@ -77,8 +77,7 @@ impl Chat {
             Completion::Registered { ticket, user } => {
                 self.answer_own(ticket, user.map(Reply::Registered));
             }
-            // No call asks for them yet.
-            Completion::Probed { .. } => {}
+            Completion::Probed { ticket, done } => self.probed(ticket, done),
             Completion::OverviewListed { ticket, chatrooms } => {
                 self.answer_own(ticket, chatrooms.map(Reply::Overview));
             }
@@ -87,6 +86,15 @@ impl Chat {
                 self.answer_own(ticket, users.map(Reply::Users));
             }
         }
+    }
+
+    /// The store can write, or cannot. A drain may have begun since that was asked.
+    fn probed(&mut self, ticket: Ticket, done: Result<(), Fault>) {
+        let reply = match done.is_ok() && !self.is_draining {
+            true => Reply::Done,
+            false => Reply::Failed(Failure::NotReady),
+        };
+        self.answer_own(ticket, Ok(reply));
     }
 
     /// Answers a ticket of this loop. Completions of writes come to every loop.

@@ -193,6 +193,10 @@ impl Chat {
                 self.answer(ticket, Reply::Done);
                 None
             }
+            Call::Readiness => {
+                self.submit(Job::Probe { ticket });
+                None
+            }
             Call::InSession(call) => match session {
                 None => {
                     self.answer(ticket, Fault::NoSession.into());

@@ -41,7 +41,7 @@ impl Engine {
     fn call(&mut self, now: Now, key: ConnectionKey, request: &Request<'_>, call: Call) {
         let session = match call {
             Call::InSession(_) => api::session_of(request),
-            Call::Register { .. } | Call::LogIn { .. } | Call::Health => None,
+            Call::Register { .. } | Call::LogIn { .. } | Call::Health | Call::Readiness => None,
         };
         let peer = self.peers.get_mut(key).expect("it was received from");
         let ticket = Ticket {

@@ -9,6 +9,7 @@
 //! - `messages`, `polls`, `since`, `crowd`: what is said, and who hears of it.
 //! - `storage`: what happens when the database cannot be written, or not fast enough.
 //! - `order`: what one connection was told holds for every other.
+//! - `health`: whether the server is there, and of use.
 //! - `drain`, `embedding`: how a server ends, and how it lives in a host's loop.
 
 mod accounts;
@@ -19,6 +20,7 @@ mod checks;
 mod crowd;
 mod drain;
 mod embedding;
+mod health;
 mod leaving;
 mod messages;
 mod names;

@@ -220,13 +220,6 @@ fn a_session_is_told_whose_it_is_and_given_anew() {
         .assert_failed(401, "no_session");
 }
 
-#[test]
-fn health_needs_no_session() {
-    let serving = Serving::start();
-    assert_eq!(serving.ask(&get("/healthz/")).ok(), json!({"status": "ok"}));
-    assert_eq!(serving.ask(&get("/healthz")).ok(), json!({"status": "ok"}));
-}
-
 /// What is asked for behind it in one breath has begun before anybody knows that an answer is stuck.
 #[test]
 fn a_poll_behind_an_answer_that_is_stuck_has_its_own_end() {

@@ -1,18 +1,20 @@
 //! Where HTTP and the chat core meet: the only code that knows both.
 //!
 //! - `route`: which call a request's path and method name.
+//! - `site`: whether a browser sends it for another site.
 //! - `call`: its parameters, checked, as a [`Call`](crate::chat::Call).
 //! - `reply`: the chat core's answer as a response; **the one map from errors to the wire**.
 //! - `json`: the objects of the contract.
 //!
 //! The order of checks is the contract's: the HTTP message (`http`), the path, the method, the
-//! session, the parameters, the meaning. The session is checked by the chat core; so a call with a
+//! site, the session, the parameters, the meaning. The session is checked by the chat core; so a call with a
 //! wrong parameter goes there too, as a call that is refused once its session is known to be good.
 
 mod call;
 mod json;
 mod reply;
 mod route;
+mod site;
 
 pub use call::{Rules, parse, session_of};
 pub use reply::{Outcome, Renderer};

@@ -34,6 +34,8 @@ pub enum Outcome {
     Failed(Failure),
     /// The HTTP layer refused it.
     Rejected(Rejection),
+    /// A browser sends it for another site.
+    CrossSite,
     /// No such path.
     NotFound,
     /// The path has other methods.
@@ -159,6 +161,10 @@ impl Renderer {
             Outcome::Rejected(rejection) => {
                 let (status, code) = rejected(rejection);
                 Draft::error(status, code, &format!("Refused: {rejection}."))
+            }
+            Outcome::CrossSite => {
+                let message = "Another site may not do this here: the request must come from a page of this host, or from no page.";
+                Draft::error(403, "cross_site", message)
             }
             Outcome::NotFound => Draft::error(404, "not_found", "There is nothing at this path."),
             Outcome::NotAllowed(allow) => {

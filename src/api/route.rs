@@ -1,5 +1,6 @@
 //! Which call a path and a method name.
 
+use super::site;
 use crate::http::{Method, Request};
 
 /// The calls of the API.
@@ -108,6 +109,8 @@ pub enum Routed {
     To(Route),
     /// OPTIONS: these are allowed.
     Allowed(&'static str),
+    /// A call that changes something, which a browser sends for another site.
+    CrossSite,
     /// No such path.
     NotFound,
     /// The path has other methods: these.
@@ -134,7 +137,13 @@ impl Methods {
 
 /// Finds what a request is to.
 pub fn route(request: &Request<'_>) -> Routed {
-    find(request.path(), request.method())
+    match find(request.path(), request.method()) {
+        // What GET and HEAD do is nothing that another site could want.
+        Routed::To(_) if request.method() == Method::Post && site::is_elsewhere(request) => {
+            Routed::CrossSite
+        }
+        routed => routed,
+    }
 }
 
 fn find(path: &str, method: Method) -> Routed {

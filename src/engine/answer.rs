@@ -21,6 +21,7 @@ impl Engine {
         let peer = self.peers.get_mut(key).expect("it was received from");
         peer.number = peer.number.wrapping_add(1);
         let outcome = match api::route(request) {
+            Routed::CrossSite => Outcome::CrossSite,
             Routed::NotFound => Outcome::NotFound,
             Routed::NotAllowed(allow) => Outcome::NotAllowed(allow),
             Routed::Allowed(allow) => Outcome::Allowed(allow),

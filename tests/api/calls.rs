@@ -1,7 +1,7 @@
 //! Every call with its success and each of its failures. What holds for one event loop holds for any number:
 //! `tests/api` and `tests/api_loops` run the same tests with one and with three.
 //!
-//! - `checks`: what holds for all calls: paths, methods, the order of checks.
+//! - `checks`, `sites`: what holds for all calls: paths, methods, the order of checks; other sites.
 //! - `parameters`: where they may stand and how; ids.
 //! - `accounts`, `names`, `attempts`, `sessions`, `passwords`: who is who.
 //! - `chatrooms`, `chatroom_names`, `overview`, `search`: who is where.
@@ -32,4 +32,5 @@ mod polls;
 mod search;
 mod sessions;
 mod since;
+mod sites;
 mod storage;

@@ -1,0 +1,65 @@
+//! Whether a browser sends a request for another site: its page could so have its visitor do what they never meant to.
+//!
+//! A browser says so by `Sec-Fetch-Site` (Fetch Metadata) and by `Origin` (RFC 6454 §7), which no page can forge. Who sends neither is no
+//! browser, or one whose user has typed the address.
+
+use crate::http::Request;
+
+/// Whether a browser has marked a request as coming from another site.
+pub(super) fn is_elsewhere(request: &Request<'_>) -> bool {
+    let mut sites = request.fields("sec-fetch-site");
+    let mut origins = request.fields("origin");
+    sites.any(|site| site.eq_ignore_ascii_case(b"cross-site"))
+        || origins.any(|origin| !is_here(origin, request.host()))
+}
+
+/// Whether an origin is this server, as the client knows it. Whether they speak HTTPS a proxy knows alone: either will do.
+fn is_here(origin: &[u8], host: &str) -> bool {
+    // `null` is an origin that a browser does not tell, or has made up for one page.
+    let origin = str::from_utf8(origin).unwrap_or_default();
+    let (authority, default_port) = match origin.split_once("://") {
+        Some((scheme, authority)) if scheme.eq_ignore_ascii_case("http") => (authority, ":80"),
+        Some((scheme, authority)) if scheme.eq_ignore_ascii_case("https") => (authority, ":443"),
+        _ => return false,
+    };
+    let bare = authority.strip_suffix(default_port).unwrap_or(authority);
+    let host = host.strip_suffix(default_port).unwrap_or(host);
+    !bare.is_empty() && bare.eq_ignore_ascii_case(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_here_where_host_and_port_are_the_same() {
+        for (origin, host) in [
+            ("http://localhost:8000", "localhost:8000"),
+            ("https://chat.example", "chat.example"),
+            ("https://Chat.Example", "chat.example:443"),
+            ("http://chat.example:80", "CHAT.example"),
+            ("http://[::1]:8000", "[::1]:8000"),
+        ] {
+            assert!(is_here(origin.as_bytes(), host), "{origin} at {host}");
+        }
+        for (origin, host) in [
+            ("null", "null"),
+            ("", ""),
+            ("http://", ""),
+            ("localhost:8000", "localhost:8000"),
+            ("http://localhost:8001", "localhost:8000"),
+            ("http://localhost", "localhost:8000"),
+            ("http://chat.example:443", "chat.example"),
+            ("https://chat.example", "chat.example:80"),
+            ("https://chat.example.evil.example", "chat.example"),
+            ("https://evil.example/chat.example", "chat.example"),
+            ("https://chat.example@evil.example", "chat.example"),
+            ("ftp://chat.example", "chat.example"),
+            ("chrome-extension://chat.example", "chat.example"),
+            ("https://chat.example, https://chat.example", "chat.example"),
+        ] {
+            assert!(!is_here(origin.as_bytes(), host), "{origin} at {host}");
+        }
+        assert!(!is_here(b"http://\xff", "localhost"));
+    }
+}

@@ -230,6 +230,8 @@ impl Chat {
         let Some(key) = self.chatrooms.find(id) else {
             return;
         };
+        // It may begin with what is gone.
+        self.last_list = None;
         match &mut self.chatrooms.chatroom(key).expect("found").load {
             Load::Unknown => {}
             // The read may have been done before.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::client::{Request, Serving, Session, ending, get, polling, saying};
+use crate::client::{PATIENCE, Request, Serving, Session, ending, get, polling, saying};
 
 fn ids(list: &Value) -> Vec<i64> {
     let messages = list.as_array().expect("a list").iter();
@@ -174,6 +174,33 @@ fn the_server_ends_polls_too() {
             "less a tenth at most"
         );
     }
+}
+
+#[test]
+fn whoever_has_missed_what_is_no_longer_kept_is_told() {
+    let (serving, ann, id) = talked();
+    let database = rusqlite::Connection::open(serving.database()).expect("the database");
+    for age in [
+        "UPDATE messages SET time = time - 7200000 WHERE id <= 4",
+        "UPDATE chatrooms SET oldest_time = oldest_time - 7200000",
+    ] {
+        assert!(database.execute(age, []).expect("aged") > 0);
+    }
+    drop(database);
+    let serving = serving.restart(|config| config.retention = Some(Duration::from_secs(3600)));
+    // They are removed soon after the start.
+    let begun = Instant::now();
+    let told = loop {
+        let answer = serving.ask(&since(&ann, id, 2));
+        if answer.status != 200 {
+            break answer;
+        }
+        assert!(begun.elapsed() < PATIENCE, "they are kept");
+    };
+    told.assert_failed(410, "since_expired");
+    assert_eq!(told.json()["first"], 5);
+    let rest = since(&ann, id, 4).with("limit", 200);
+    assert_eq!(ids(&serving.ask(&rest).ok()), [5, 6, 7, 8, 9]);
 }
 
 #[test]

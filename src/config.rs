@@ -65,6 +65,9 @@ pub struct Config {
     /// How long messages are kept, at least; they are gone a minute later at most, or as soon as there is time for it. `None` keeps
     /// them for ever.
     pub retention: Option<Duration>,
+    /// Polls that one session may have parked at one event loop; where one more comes, the oldest ends with its list. 0 is
+    /// unlimited: what they cost is bounded by the connections.
+    pub max_polls_per_session: usize,
     /// Rounds of PBKDF2-HMAC-SHA256 for a new hash. OWASP's recommendation of 2023.
     pub password_iterations: NonZeroU32,
     /// Characters of a new password, at least.
@@ -116,6 +119,7 @@ impl Default for Config {
             drain_timeout: Duration::from_secs(10),
             session_lifetime: Duration::from_secs(30 * 24 * 60 * 60),
             retention: None,
+            max_polls_per_session: 0,
             password_iterations: NonZeroU32::new(600_000).expect("not zero"),
             min_password_length: 1,
             login_attempts: 10,

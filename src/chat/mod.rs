@@ -107,6 +107,8 @@ struct Settings {
     loops: usize,
     recent: u32,
     session_lifetime_ms: u64,
+    /// 0 is unlimited.
+    polls_per_session_max: usize,
 }
 
 /// What the chat core holds right now.
@@ -132,6 +134,7 @@ impl Chat {
                 loops: config.loops,
                 recent: config.recent,
                 session_lifetime_ms: u64::try_from(lifetime_ms).unwrap_or(u64::MAX),
+                polls_per_session_max: config.max_polls_per_session,
             },
             sessions: Sessions::new(config.cache_sessions),
             chatrooms: Chatrooms::new(config.cache_messages),

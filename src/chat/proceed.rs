@@ -369,8 +369,15 @@ impl Chat {
         session
             .polls
             .push_back(&mut self.held, key, held::in_session);
+        let max = self.settings.polls_per_session_max;
+        let surplus =
+            (session.polls.front(&self.held)).filter(|_| max > 0 && session.polls.len() > max);
         // Asked for now, so that the wake will not have to.
         self.load_chatroom(chatroom);
+        if let Some(oldest) = surplus {
+            let poll = self.unpark(oldest);
+            self.give(&poll);
+        }
     }
 
     /// Lets a call of this session wait for what `step` says.

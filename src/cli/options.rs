@@ -61,6 +61,14 @@ pub(crate) struct Options {
     #[arg(default_value = "4096", value_parser = number::<usize>(1..=1024 * 1024))]
     max_message: usize,
 
+    /// How long messages are kept.
+    ///
+    /// From 1s to 3650d, or 0 for ever. They are gone a minute later at most, or as soon as there is time for it.
+    /// What is kept of a chatroom has no gap, and no id is used again.
+    #[arg(long, value_name = "DUR", help_heading = MESSAGES, env = "LOITER_RETENTION")]
+    #[arg(default_value = "0", value_parser = duration_or_none(SECOND..=3650 * DAY))]
+    retention: Duration,
+
     /// The most connections at a time.
     ///
     /// Beyond it a newcomer gets 503 and is closed; nobody else is touched. Each connection takes
@@ -145,6 +153,14 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DUR", help_heading = USERS, env = "LOITER_SESSION_LIFETIME")]
     #[arg(default_value = "30d", value_parser = duration(SECOND..=3650 * DAY))]
     session_lifetime: Duration,
+
+    /// The most polls that one session may have parked.
+    ///
+    /// Where one more comes, the session's oldest ends with its list. From 1 to 1000000, or 0 for any number. With several --loops
+    /// it holds at each of them.
+    #[arg(long, value_name = "N", help_heading = USERS, env = "LOITER_MAX_POLLS_PER_SESSION")]
+    #[arg(default_value = "0", value_parser = number::<usize>(0..=1_000_000))]
+    max_polls_per_session: usize,
 
     /// Rounds of PBKDF2-HMAC-SHA256 for a new password's hash.
     ///
@@ -291,6 +307,8 @@ impl Options {
             keepalive: self.keepalive,
             drain_timeout: self.drain_timeout,
             session_lifetime: self.session_lifetime,
+            retention: Some(self.retention).filter(|retention| !retention.is_zero()),
+            max_polls_per_session: self.max_polls_per_session,
             password_iterations: self.password_iterations,
             min_password_length: self.min_password_length,
             login_attempts: self.login_attempts,
@@ -419,6 +437,19 @@ mod tests {
             assert_eq!(arg.get_env(), Some(variable.as_ref()));
             assert!(arg.get_help_heading().is_some(), "--{long}");
         }
+    }
+
+    #[test]
+    fn zero_keeps_messages_for_ever() {
+        let kept = |given: &str| {
+            config(&["--retention", given])
+                .expect("in bounds")
+                .retention
+        };
+        assert_eq!(kept("0"), None);
+        assert_eq!(kept("2h"), Some(Duration::from_secs(7200)));
+        let polls = config(&["--max-polls-per-session", "3"]).expect("in bounds");
+        assert_eq!(polls.max_polls_per_session, 3);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! - `accounts`, `names`, `attempts`, `sessions`, `passwords`: who is who.
 //! - `chatrooms`, `chatroom_names`, `overview`, `search`: who is where.
 //! - `leaving`: who goes, and what becomes of their polls.
-//! - `messages`, `polls`, `since`, `crowd`: what is said, and who hears of it.
+//! - `messages`, `polls`, `polls_per_session`, `since`, `crowd`: what is said, and who hears of it.
 //! - `storage`: what happens when the database cannot be written, or not fast enough.
 //! - `order`: what one connection was told holds for every other.
 //! - `health`: whether the server is there, and of use.
@@ -29,6 +29,7 @@ mod overview;
 mod parameters;
 mod passwords;
 mod polls;
+mod polls_per_session;
 mod search;
 mod sessions;
 mod since;

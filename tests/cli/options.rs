@@ -6,7 +6,7 @@ use std::process::Output;
 use super::{assert_holds, loiter, run, text};
 
 /// Every option: its group, and its default as `--help` shows it.
-const OPTIONS: [(&str, &str, &str); 24] = [
+const OPTIONS: [(&str, &str, &str); 26] = [
     (
         "Serving",
         "--listen",
@@ -15,6 +15,7 @@ const OPTIONS: [(&str, &str, &str); 24] = [
     ("Serving", "--database", "[default: loiter.db]"),
     ("Messages", "--recent", "[default: 50]"),
     ("Messages", "--max-message", "[default: 4096]"),
+    ("Messages", "--retention", "[default: 0]"),
     (
         "Connections",
         "--max-connections",
@@ -29,6 +30,11 @@ const OPTIONS: [(&str, &str, &str); 24] = [
     ("Connections", "--keepalive", "[default: 25s]"),
     ("Connections", "--drain-timeout", "[default: 10s]"),
     ("Users and sessions", "--session-lifetime", "[default: 30d]"),
+    (
+        "Users and sessions",
+        "--max-polls-per-session",
+        "[default: 0]",
+    ),
     (
         "Users and sessions",
         "--password-iterations",
@@ -50,7 +56,7 @@ const OPTIONS: [(&str, &str, &str); 24] = [
 ];
 
 /// A bad value of each kind: option, value, and a part of what is allowed.
-const BAD_VALUES: [(&str, &str, &str); 37] = [
+const BAD_VALUES: [(&str, &str, &str); 40] = [
     ("--listen", "localhost:8000", "127.0.0.1:8000"),
     ("--listen", "8000", "[::]:80"),
     ("--recent", "0", "from 1 to 200"),
@@ -60,6 +66,13 @@ const BAD_VALUES: [(&str, &str, &str); 37] = [
     ("--recent", "", "from 1 to 200"),
     ("--max-message", "0", "from 1 to 1048576"),
     ("--max-message", "1048577", "from 1 to 1048576"),
+    (
+        "--retention",
+        "3651d",
+        "from 1s to 3650d, such as 10s, 5m, 2h or 30d, or 0 for none",
+    ),
+    ("--retention", "for ever", "or 0 for none"),
+    ("--max-polls-per-session", "1000001", "from 0 to 1000000"),
     ("--max-connections", "0", "from 1 to 16777216"),
     ("--max-head", "1023", "from 1024 to 1048576"),
     ("--max-body", "1023", "from 1024 to 16777216"),
@@ -99,12 +112,10 @@ const BAD_VALUES: [(&str, &str, &str); 37] = [
 ];
 
 /// What a later version may bring must not be taken for something today.
-const NOT_YET: [&[&str]; 10] = [
+const NOT_YET: [&[&str]; 8] = [
     &["--metrics-addr", "127.0.0.1:0"],
     &["--trusted-proxy", "10.0.0.0/8"],
     &["--allow-origin", "https://chat.example"],
-    &["--max-polls-per-session", "1"],
-    &["--retention", "30d"],
     &["--send-rate", "1"],
     &["--register-rate", "1"],
     &["check"],

@@ -7,10 +7,15 @@ use crate::http::Request;
 
 /// Whether a browser has marked a request as coming from another site.
 pub(super) fn is_elsewhere(request: &Request<'_>) -> bool {
-    let mut sites = request.fields("sec-fetch-site");
+    let said = |what: &[u8]| {
+        let mut sites = request.fields("sec-fetch-site");
+        sites.any(|site| site.eq_ignore_ascii_case(what))
+    };
     let mut origins = request.fields("origin");
-    sites.any(|site| site.eq_ignore_ascii_case(b"cross-site"))
-        || origins.any(|origin| !is_here(origin, request.host()))
+    // The browser has compared the whole origins, and a proxy may have changed the Host that we would compare with.
+    let is_said_to_be_here = said(b"same-origin");
+    said(b"cross-site")
+        || (!is_said_to_be_here && origins.any(|origin| !is_here(origin, request.host())))
 }
 
 /// Whether an origin is this server, as the client knows it. Whether they speak HTTPS a proxy knows alone: either will do.

@@ -44,6 +44,7 @@ pub(super) struct Endings {
 #[derive(Debug)]
 pub(super) struct Ending {
     why: Why,
+    /// Those that have got what they asked for; not those that were refused it, since their session was gone or their user had left.
     ended: u32,
 }
 
@@ -245,8 +246,12 @@ impl Chat {
             }
             Why::Ended => None,
         };
-        ending.ended += 1;
         let poll = self.unpark(at);
+        if poll.refusal.is_none() {
+            let session = (self.sessions.session(key)).expect("its endings keep it");
+            let endings = session.endings.as_mut().expect("it walks");
+            endings.queue.front_mut().expect("it walks").ended += 1;
+        }
         match list {
             None => self.answer(poll.ticket, Fault::NoSession.into()),
             Some(list) => self.end_with(&poll, list),

@@ -26,7 +26,7 @@ use std::env;
 const SEEDS: u64 = 256;
 
 /// Seeds that have found a bug.
-const KEPT: [u64; 0] = [];
+const KEPT: [u64; 2] = [740, 1100];
 
 fn number(name: &str) -> Option<u64> {
     let value = env::var(name).ok()?;

@@ -186,7 +186,7 @@ impl Chat {
             Ok(Saved::New(message)) => message,
             Ok(Saved::Before(first)) => return self.said_before(ticket, id, first),
             Err(fault) => {
-                self.limit_of(ticket);
+                self.take_limit(ticket);
                 return self.answer_own(ticket, Err(fault));
             }
         };
@@ -209,7 +209,7 @@ impl Chat {
     fn said_before(&mut self, sender: Ticket, id: ChatroomId, first: MessageId) {
         let key = self.chatrooms.enter(id);
         self.load_chatroom(key);
-        let limit = self.limit_of(sender);
+        let limit = self.take_limit(sender);
         let room = self.chatrooms.chatroom(key).expect("entered");
         match &mut room.load {
             Load::Loading(loading) => loading.said_before.push((sender, first, limit)),
@@ -263,7 +263,7 @@ impl Chat {
             self.chatrooms.push(key, &message, max);
         }
         if let Some(sender) = sender {
-            let limit = self.limit_of(sender);
+            let limit = self.take_limit(sender);
             let room = self.chatrooms.chatroom(key).expect("the newest stays");
             let list = match room.recent.holds(id) {
                 true => room.recent.list_until(id, limit),
@@ -337,7 +337,7 @@ impl Chat {
             short.push(&message, self.settings.recent);
             newest = Some(short.list(self.settings.recent));
             if let Some(sender) = sender {
-                let messages = short.list(self.limit_of(sender));
+                let messages = short.list(self.take_limit(sender));
                 let id = message.id;
                 self.answer(sender, Reply::Sent { id, messages });
             }

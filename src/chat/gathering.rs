@@ -193,7 +193,7 @@ impl Chat {
         let gathering = self.gatherings.remove(&caller).expect("just seen");
         match gathering.fault {
             Some(fault) => {
-                self.limit_of(caller);
+                self.take_limit(caller);
                 self.answer(caller, fault.into());
             }
             None => {
@@ -207,7 +207,7 @@ impl Chat {
         if let Some(room) = self.chatrooms.chatroom(newest.chatroom) {
             newest.renew(room, self.settings.recent);
         }
-        let limit = self.limit_of(caller);
+        let limit = self.take_limit(caller);
         let messages = match self.chatrooms.chatroom(newest.chatroom) {
             Some(room) if limit != self.settings.recent && matches!(room.load, Load::Known) => {
                 room.recent.list(limit)

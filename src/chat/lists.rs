@@ -1,7 +1,7 @@
 //! Which list a poll gets: ready-made where it is here, else from the store.
 //!
-//! A poll that asks for nothing special gets the list that all get. One with a `since` or a `limit` gets its own,
-//! which mostly is the next one's too, so the last is kept. What the chatroom no longer remembers the store reads,
+//! A poll that asks for nothing special gets the list that all get. One with a `since` or a `limit` gets its own.
+//! Mostly it is the next one's too, also where many time out together, so the last is kept. What the chatroom no longer remembers the store reads,
 //! and answers by itself: a wake never waits for that.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::Chat;
 use super::call::{Failure, PollCall, Reply, SessionCall};
 use super::chatrooms::{ChatroomKey, Load};
-use super::held::{Held, Waiting};
+use super::held::Waiting;
 use super::proceed::Step;
 use super::recent::Recent;
 use super::sessions::{SessionKey, Standing};
@@ -17,7 +17,7 @@ use super::wanted::{Limit, Wanted};
 use crate::job::{Fault, Job, MessageRange, MessageRows};
 use crate::model::{MessageId, Ticket};
 
-/// A list that somebody with special wishes got.
+/// A list that somebody got by themselves, not by a wake.
 #[derive(Debug)]
 pub(super) struct TailoredList {
     chatroom: ChatroomKey,
@@ -54,9 +54,6 @@ impl Chat {
         let Load::Known = room.load else {
             return Listed::Unknown;
         };
-        if wanted.is_usual() {
-            return Listed::Here(room.recent.list(usual));
-        }
         let last = room.recent.last();
         if let Some(same) = &self.last_list
             && (same.chatroom, same.last, same.wanted) == (key, last, wanted)
@@ -69,6 +66,10 @@ impl Chat {
                 room.recent.newer(since.get(), limit),
                 MessageRange::After(since.message()),
             ),
+            // What all get is what is here.
+            None if wanted.is_usual() => {
+                (Some(room.recent.list(usual)), MessageRange::Before(None))
+            }
             None => (room.recent.newest(limit), MessageRange::Before(None)),
         };
         let Some(list) = list else {
@@ -139,20 +140,19 @@ impl Chat {
             }),
             watch: None,
         };
-        let waiting = self.waiting.insert(Box::new(waiting));
-        let key = self.held.insert(Held::Waiting(waiting));
+        let key = self.hold(waiting);
         self.wait(step, key, hash);
     }
 
-    /// Remembers how long a list a caller wants, until [`Chat::limit_of`] is asked with the answer.
+    /// Remembers how long a list a caller wants, until [`Chat::take_limit`] is asked with the answer.
     pub(super) fn note_limit(&mut self, ticket: Ticket, limit: Option<Limit>) {
         if let Some(limit) = limit {
             self.limits.insert(ticket, limit);
         }
     }
 
-    /// How long a list a caller wants who is being answered.
-    pub(super) fn limit_of(&mut self, ticket: Ticket) -> u32 {
+    /// How long a list a caller wants who is being answered; forgets it.
+    pub(super) fn take_limit(&mut self, ticket: Ticket) -> u32 {
         match self.limits.is_empty() {
             true => self.settings.recent,
             false => (self.limits.remove(&ticket)).map_or(self.settings.recent, Limit::get),

@@ -53,8 +53,7 @@ impl Chat {
     pub(super) fn begin(&mut self, now: Now, mut waiting: Waiting) -> Option<HeldKey> {
         if waiting.call.ends_polls() && !self.again.is_empty() {
             // Polls that came before it may be among them.
-            let waiting = self.waiting.insert(Box::new(waiting));
-            let key = self.held.insert(Held::Waiting(waiting));
+            let key = self.hold(waiting);
             self.again.push_back(key);
             return Some(key);
         }
@@ -69,12 +68,17 @@ impl Chat {
             step => {
                 self.watch(&mut waiting);
                 let hash = waiting.session;
-                let waiting = self.waiting.insert(Box::new(waiting));
-                let key = self.held.insert(Held::Waiting(waiting));
+                let key = self.hold(waiting);
                 self.wait(step, key, hash);
                 Some(key)
             }
         }
+    }
+
+    /// Holds a call that is to be begun again.
+    pub(super) fn hold(&mut self, waiting: Waiting) -> HeldKey {
+        let place = self.waiting.insert(Box::new(waiting));
+        self.held.insert(Held::Waiting(place))
     }
 
     /// Takes a held call on from where it waited. Stale keys are ignored.

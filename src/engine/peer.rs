@@ -16,6 +16,7 @@ use crate::timers::Due;
 /// How long a closed connection's input is thrown away, at most, while the peer has not ended: a reset
 /// would destroy the answer that it has not read yet (RFC 9112 §9.6).
 const LINGER_MS: u64 = 5_000;
+
 /// What HTTP and chat know of one connection. There may be a million: a test pins its size.
 #[derive(Debug)]
 pub(super) struct Peer {

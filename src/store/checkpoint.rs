@@ -7,6 +7,7 @@
 //!
 //! ```text
 //! Idle ── the lane finds the log long ──▶ Asked ── the thread has moved nearly all ──▶ Rest ── the lane moves it ──▶ Idle
+//!                                           ▲────────── it was too much, a few times ───┘
 //! ```
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

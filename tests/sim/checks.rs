@@ -267,22 +267,8 @@ impl World {
         answer: &Answer,
     ) -> Verdict {
         let last = self.judge_list(&answer.body, chatroom, begun)?;
-        if self.ledger.is_draining {
-            return Ok(());
-        }
-        let token = asked.token.clone().unwrap_or_default();
-        let ended = EndedPoll {
-            turn: self.trace.turns(),
-            is_by_endpoll: last <= begun.heard && !begun.is_loading,
-        };
-        if ended.is_by_endpoll {
-            let is_asked = self.is_endpoll_under_way(&token, chatroom);
-            demand(is_asked, "a poll ended with nothing new")?;
-        }
-        let ended_polls = &mut self.ledger.ended_polls;
-        let ended_polls = ended_polls.entry((token, chatroom)).or_default();
-        ended_polls.polls.push(ended);
-        Ok(())
+        let is_nothing_new = last <= begun.heard && !begun.is_loading;
+        self.note_ended(asked, chatroom, is_nothing_new)
     }
 
     /// The oldest of all that is newer, or nothing where nothing is and somebody has ended it.
@@ -306,13 +292,18 @@ impl World {
             last >= begun.heard || length == length_max,
             "what was known is left out",
         )?;
+        self.note_ended(asked, chatroom, list.is_empty())
+    }
+
+    /// A poll has ended; one with nothing new, because somebody has asked for it.
+    fn note_ended(&mut self, asked: &Asked, chatroom: usize, is_nothing_new: bool) -> Verdict {
         if self.ledger.is_draining {
             return Ok(());
         }
         let token = asked.token.clone().unwrap_or_default();
         let ended = EndedPoll {
             turn: self.trace.turns(),
-            is_by_endpoll: list.is_empty(),
+            is_by_endpoll: is_nothing_new,
         };
         if ended.is_by_endpoll {
             let is_asked = self.is_endpoll_under_way(&token, chatroom);

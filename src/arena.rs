@@ -37,7 +37,7 @@ impl<M> Key<M> {
     /// The slot, for a reference that the value outlives.
     pub fn pin(self) -> Pinned<M> {
         Pinned {
-            index: self.index,
+            behind: NonZeroU32::new(self.index + 1).expect("arenas are bounded below 2^32"),
             marker: PhantomData,
         }
     }
@@ -100,8 +100,15 @@ impl<M> fmt::Debug for Key<M> {
 ///
 /// It does not tell the value from a successor. A value that refers to others so must be gone before they are.
 pub struct Pinned<M> {
-    index: u32,
+    /// One more than the slot, so that to have none of these costs no room.
+    behind: NonZeroU32,
     marker: PhantomData<fn() -> M>,
+}
+
+impl<M> Pinned<M> {
+    fn index(self) -> u32 {
+        self.behind.get() - 1
+    }
 }
 
 impl<M> Clone for Pinned<M> {
@@ -110,9 +117,15 @@ impl<M> Clone for Pinned<M> {
     }
 }
 impl<M> Copy for Pinned<M> {}
+impl<M> PartialEq for Pinned<M> {
+    fn eq(&self, other: &Self) -> bool {
+        self.behind == other.behind
+    }
+}
+impl<M> Eq for Pinned<M> {}
 impl<M> fmt::Debug for Pinned<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Pinned({})", self.index)
+        write!(f, "Pinned({})", self.index())
     }
 }
 
@@ -216,7 +229,7 @@ impl<T, M> Arena<T, M> {
     /// # Panics
     /// If it has not, and nothing stands in its slot.
     pub fn key_of(&self, pinned: Pinned<M>) -> Key<M> {
-        self.key_at(pinned.index)
+        self.key_at(pinned.index())
     }
 
     fn key_at(&self, index: u32) -> Key<M> {

@@ -5,7 +5,9 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::route::Route;
-use crate::chat::{BadParameter, Call, Limit, PollCall, SessionCall, Since, Wanted};
+use crate::chat::{
+    BadParameter, Call, Limit, PollCall, SessionCall, SeveralCall, Since, StreamCall, Wanted, Which,
+};
 use crate::config::Config;
 use crate::http::{Form, Method, Request};
 use crate::job::Whom;
@@ -72,8 +74,8 @@ pub fn parse(
             token: Secret(request.cookie("session").unwrap_or_default().into()),
         })),
         _ => {
-            let call =
-                parameters.and_then(|parameters| in_session(route, &parameters, origin, rules));
+            let call = parameters
+                .and_then(|parameters| in_session(route, request, &parameters, origin, rules));
             Ok(Call::InSession(call.unwrap_or_else(SessionCall::Refused)))
         }
     }
@@ -121,6 +123,7 @@ fn log_in(parameters: &Parameters<'_>, address: IpAddr) -> Checked<Call> {
 
 fn in_session(
     route: Route,
+    request: &Request<'_>,
     parameters: &Parameters<'_>,
     origin: &dyn Fn() -> IpAddr,
     rules: &Rules,
@@ -140,14 +143,13 @@ fn in_session(
         Route::GetUser => SessionCall::FindUsers {
             prefix: prefix(parameters.required("name")?)?,
         },
-        Route::Longpoll => SessionCall::Poll(PollCall {
+        Route::Longpoll => longpoll(parameters)?,
+        Route::Stream => SessionCall::Stream(StreamCall {
             chatroom: parameters.chatroom()?,
-            wanted: Wanted {
-                since: parameters.since()?,
-                limit: parameters.limit()?,
+            since: match last_event_id(request)? {
+                Some(last) => Some(last),
+                None => parameters.since()?,
             },
-            timeout_s: parameters.timeout_s()?,
-            is_over: false,
         }),
         Route::Endpoll => SessionCall::EndPolls {
             chatroom: parameters.chatroom()?,
@@ -187,6 +189,95 @@ fn in_session(
             limit: parameters.limit()?,
         },
     })
+}
+
+fn longpoll(parameters: &Parameters<'_>) -> Checked<SessionCall> {
+    let limit = parameters.limit()?;
+    let timeout_s = parameters.timeout_s()?;
+    let given = parameters.required("chatroomid")?;
+    let chatrooms = match given {
+        "all" => Which::All,
+        several if several.contains(',') => Which::These(ids(several)?),
+        _ => {
+            return Ok(SessionCall::Poll(PollCall {
+                chatroom: parameters.chatroom()?,
+                wanted: Wanted {
+                    since: parameters.since()?,
+                    limit,
+                },
+                timeout_s,
+                is_over: false,
+            }));
+        }
+    };
+    let since = parameters.optional("since").map(pairs).transpose()?;
+    if let (Which::These(ids), Some(pairs)) = (&chatrooms, &since)
+        && let Some((id, _)) = pairs.iter().find(|(id, _)| ids.binary_search(id).is_err())
+    {
+        let rule = format!("names chatroom {id}, which chatroomid does not");
+        return Err(bad("since", rule));
+    }
+    Ok(SessionCall::PollSeveral(Box::new(SeveralCall {
+        chatrooms,
+        since,
+        limit,
+        timeout_s,
+        is_over: false,
+    })))
+}
+
+/// Chatrooms' ids between commas, ascending.
+fn ids(given: &str) -> Checked<Vec<ChatroomId>> {
+    let read = |given| id(given).and_then(ChatroomId::new);
+    let ids: Option<Vec<_>> = given.split(',').map(read).collect();
+    let rule = "must be an id, several with commas between them, or all: an id is an integer from 1 to 9223372036854775807 in decimal digits";
+    let mut ids = ids.ok_or_else(|| bad("chatroomid", rule))?;
+    ids.sort_unstable();
+    match twice(&ids) {
+        Some(id) => Err(bad("chatroomid", format!("names chatroom {id} twice"))),
+        None => Ok(ids),
+    }
+}
+
+/// Pairs of a chatroom's id and a message's between commas, ascending.
+fn pairs(given: &str) -> Checked<Vec<(ChatroomId, Since)>> {
+    let read = |pair: &str| {
+        let (chatroom, since) = pair.split_once(':')?;
+        let chatroom = id(chatroom).and_then(ChatroomId::new)?;
+        Some((chatroom, id(since).and_then(Since::new)?))
+    };
+    let rule = "of several chatrooms must be pairs with commas between them, each of a chatroom's id, a colon, and a message's id or 0 for all, as in 7:12,9:40";
+    // None of them is a beginning, not a mistake: a client that has no chatroom yet has read none.
+    let pairs: Option<Vec<_>> = given
+        .split(',')
+        .filter(|_| !given.is_empty())
+        .map(read)
+        .collect();
+    let mut pairs = pairs.ok_or_else(|| bad("since", rule))?;
+    pairs.sort_unstable();
+    let ids: Vec<_> = pairs.iter().map(|&(chatroom, _)| chatroom).collect();
+    match twice(&ids) {
+        Some(id) => Err(bad("since", format!("names chatroom {id} twice"))),
+        None => Ok(pairs),
+    }
+}
+
+/// What stands twice in ascending ids.
+fn twice(ids: &[ChatroomId]) -> Option<ChatroomId> {
+    let pair = ids.windows(2).find(|pair| pair[0] == pair[1])?;
+    Some(pair[0])
+}
+
+/// The id of the last event that a stream's client has seen, where it says so.
+fn last_event_id(request: &Request<'_>) -> Checked<Option<Since>> {
+    let read = |given: &[u8]| {
+        let given = std::str::from_utf8(given).ok();
+        let since = given.and_then(id).and_then(Since::new);
+        let rule = "must be a message's id, or 0: an integer from 0 to 9223372036854775807 in decimal digits";
+        since.ok_or_else(|| bad("Last-Event-ID", rule))
+    };
+    let mut given = request.fields("last-event-id");
+    given.next().map(read).transpose()
 }
 
 fn prefix(name: &str) -> Checked<String> {

@@ -60,10 +60,15 @@ pub(super) fn error(code: &str, message: &str) -> String {
     format!(r#"{{"error":"{code}","message":{}}}"#, text(message))
 }
 
-/// A failure that tells a number too, by its name.
-pub(super) fn error_with(code: &str, message: &str, (name, number): (&str, i64)) -> String {
-    let message = text(message);
-    format!(r#"{{"error":"{code}","message":{message},"{name}":{number}}}"#)
+/// A failure that tells numbers too, by their names.
+pub(super) fn error_with(code: &str, message: &str, numbers: &[(&str, i64)]) -> String {
+    let mut json = error(code, message);
+    json.pop();
+    for (name, number) in numbers {
+        put(&mut json, format_args!(r#","{name}":{number}"#));
+    }
+    json.push('}');
+    json
 }
 
 /// The beginning of an object of a chatroom: which it is, and its name if it has one.

@@ -4,6 +4,7 @@
 //! - `site`: whether a browser sends it for another site.
 //! - `call`: its parameters, checked, as a [`Call`](crate::chat::Call).
 //! - `reply`: the chat core's answer as a response; **the one map from errors to the wire**.
+//! - `events`: a stream's messages as server-sent events.
 //! - `json`: the objects of the contract.
 //!
 //! The order of checks is the contract's: the HTTP message (`http`), the path, the method, the
@@ -11,6 +12,7 @@
 //! wrong parameter goes there too, as a call that is refused once its session is known to be good.
 
 mod call;
+mod events;
 mod json;
 mod reply;
 mod route;

@@ -6,9 +6,10 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use smallvec::SmallVec;
 
+use super::events::EventRenderer;
 use super::json;
 use super::route::Route;
-use crate::chat::{Failure, Reply};
+use crate::chat::{Failure, Reply, Streamed};
 use crate::config::Config;
 use crate::http::{After, Framing, Rejection, Response, Status, Version};
 use crate::job::Fault;
@@ -55,6 +56,7 @@ pub struct Renderer {
     date: String,
     date_unix_s: u64,
     last: Option<Rendered>,
+    events: EventRenderer,
     /// Where responses are rendered.
     scratch: Vec<u8>,
 }
@@ -83,6 +85,7 @@ impl Renderer {
             date: String::new(),
             date_unix_s: u64::MAX,
             last: None,
+            events: EventRenderer::default(),
             scratch: Vec::new(),
         }
     }
@@ -140,9 +143,27 @@ impl Renderer {
         Arc::from(&self.scratch[..])
     }
 
+    /// The bytes of a part of a stream.
+    pub fn render_stream(&mut self, now: Now, part: &Streamed, framing: Framing) -> Arc<[u8]> {
+        match part {
+            Streamed::Begin => {
+                self.tell_time(now);
+                self.events.begin(&self.date, framing)
+            }
+            Streamed::Events(events) => self.events.render(events, framing),
+            Streamed::End => self.events.end(framing),
+        }
+    }
+
+    /// The bytes that tell a stream's peer that it still is there.
+    pub fn render_comment(&mut self, framing: Framing) -> Arc<[u8]> {
+        self.events.comment(framing)
+    }
+
     /// Lets go of the shared response.
     pub fn forget(&mut self) {
         self.last = None;
+        self.events.forget();
     }
 
     fn tell_time(&mut self, now: Now) {
@@ -243,8 +264,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// A failure that tells a number too.
-    fn error_with(status: u16, code: &str, message: &str, more: (&str, i64)) -> Self {
+    /// A failure that tells numbers too.
+    fn error_with(status: u16, code: &str, message: &str, more: &[(&str, i64)]) -> Self {
         Self {
             status,
             fields: SmallVec::new(),
@@ -261,14 +282,19 @@ impl<'a> Draft<'a> {
 fn failed<'a>(route: Option<Route>, failure: &Failure) -> Draft<'a> {
     match failure {
         Failure::BadParameter(what) => Draft::error(400, "bad_parameter", &what.0),
-        Failure::SinceAhead { last } => {
+        Failure::SinceAhead { chatroom, last } => {
             let message =
                 "There is no such message yet: since is ahead of the newest, whose id is last.";
-            Draft::error_with(409, "since_ahead", message, ("last", *last))
+            let where_ = chatroom.map(|id| ("chatroomid", id.get()));
+            let numbers: SmallVec<[_; 2]> = where_.into_iter().chain([("last", *last)]).collect();
+            Draft::error_with(409, "since_ahead", message, &numbers)
         }
-        Failure::SinceExpired { first } => {
+        Failure::SinceExpired { chatroom, first } => {
             let message = "What came right after since is no longer kept: the oldest message that is has the id first.";
-            Draft::error_with(410, "since_expired", message, ("first", first.get()))
+            let where_ = chatroom.map(|id| ("chatroomid", id.get()));
+            let first = [("first", first.get())];
+            let numbers: SmallVec<[_; 2]> = where_.into_iter().chain(first).collect();
+            Draft::error_with(410, "since_expired", message, &numbers)
         }
         Failure::TooManyAttempts { retry_after_s } => Draft::error(
             429,

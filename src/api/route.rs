@@ -22,6 +22,8 @@ pub enum Route {
     GetUser,
     /// `GET /message/longpoll`
     Longpoll,
+    /// `GET /message/stream`
+    Stream,
     /// `GET /message/endpoll`
     Endpoll,
     /// `POST /message/sendMessage`
@@ -59,7 +61,7 @@ enum Methods {
 }
 
 /// Every path, without its trailing slash.
-const ROUTES: [(&str, Methods, Route); 20] = [
+const ROUTES: [(&str, Methods, Route); 21] = [
     ("/register", Methods::Post, Route::Register),
     ("/login", Methods::Post, Route::Login),
     ("/logout", Methods::Post, Route::Logout),
@@ -68,6 +70,7 @@ const ROUTES: [(&str, Methods, Route); 20] = [
     ("/message/overview", Methods::Get, Route::Overview),
     ("/message/getUser", Methods::Get, Route::GetUser),
     ("/message/longpoll", Methods::GetOnly, Route::Longpoll),
+    ("/message/stream", Methods::GetOnly, Route::Stream),
     ("/message/endpoll", Methods::GetOnly, Route::Endpoll),
     ("/message/sendMessage", Methods::Post, Route::SendMessage),
     ("/message/newChatroom", Methods::Post, Route::NewChatroom),
@@ -115,6 +118,13 @@ pub enum Routed {
     NotFound,
     /// The path has other methods: these.
     NotAllowed(&'static str),
+}
+
+impl Route {
+    /// Whether its answer may be long in coming, so that its client's end is looked out for meanwhile.
+    pub fn waits(self) -> bool {
+        matches!(self, Self::Longpoll | Self::Stream)
+    }
 }
 
 impl Methods {

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::gathering::PollsToEnd;
+use super::several::SeveralCall;
+use super::streams::StreamCall;
 use super::wanted::{Limit, Wanted};
 use crate::job::{ChatroomRow, Fault, OverviewRow, Whom};
 use crate::model::{ChatroomId, ChatroomName, MessageId, Secret, User, Username};
@@ -40,6 +42,7 @@ impl Call {
     pub fn timeout_s(&self) -> Option<u16> {
         match self {
             Self::InSession(SessionCall::Poll(poll)) => poll.timeout_s,
+            Self::InSession(SessionCall::PollSeveral(poll)) => poll.timeout_s,
             _ => None,
         }
     }
@@ -61,6 +64,10 @@ pub enum SessionCall {
     },
     /// Wait for a message.
     Poll(PollCall),
+    /// Wait for a message in one of several chatrooms.
+    PollSeveral(Box<SeveralCall>),
+    /// Hear every message.
+    Stream(StreamCall),
     /// End this session's polls.
     EndPolls {
         /// Where.
@@ -211,11 +218,15 @@ pub enum Failure {
     BadParameter(BadParameter),
     /// A poll is since a message that nobody has written yet.
     SinceAhead {
+        /// Where, of several chatrooms.
+        chatroom: Option<ChatroomId>,
         /// The newest message's id; 0 where there is none.
         last: i64,
     },
     /// What came right after the poll's `since` is no longer kept.
     SinceExpired {
+        /// Where, of several chatrooms.
+        chatroom: Option<ChatroomId>,
         /// The oldest message that is kept, or the next to come.
         first: MessageId,
     },

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::arena::{Arena, Key, Link, List, Pinned};
+use crate::chat::followers::{Place, PlaceKey};
 use crate::chat::gathering::PollsToEnd;
 use crate::chat::held::{Held, HeldKey};
 use crate::chat::leaving::Leaving;
 use crate::chat::recent::Recent;
+use crate::chat::wanted::Since;
 use crate::model::{ChatroomId, Message, MessageId, Ticket};
 
 pub(super) type ChatroomKey = Key<Chatroom>;
@@ -19,18 +21,44 @@ pub(super) struct Chatroom {
     pub(super) recent: Recent,
     pub(super) load: Load,
     pub(super) polls: List<Held>,
+    /// Those of polls of several chatrooms, and of streams.
+    pub(super) places: List<Place>,
     /// The last of the polls that the wake under way is for; none when none is.
     pub(super) wake_through: Option<HeldKey>,
+    /// The last of the places.
+    pub(super) places_through: Option<PlaceKey>,
     /// The list that those polls get.
     pub(super) wake_list: Option<Arc<[u8]>>,
     pub(super) is_waking: bool,
     /// While polls of those who have left may be parked here.
     pub(super) leaving: Option<Box<Leaving>>,
-    /// Messages saved since the chatroom was entered here, wrapping.
-    pub(super) saves: u32,
-    /// Held calls that compare `saves` later: the chatroom stays for them.
+    pub(super) told: Told,
+    /// Held calls that compare `told` later: the chatroom stays for them.
     pub(super) watchers: u32,
     by_use: Link,
+}
+
+/// Which messages the loop has been told of since it remembers the chatroom. The store may have read later ones before.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Told {
+    first: Option<MessageId>,
+    pub(super) newest: Option<MessageId>,
+}
+
+impl Told {
+    /// They come in the order of their ids.
+    pub(super) fn note(&mut self, id: MessageId) {
+        self.first.get_or_insert(id);
+        self.newest = Some(id);
+    }
+
+    /// How far somebody has read who has read all that was told when `newest` was the newest of it: `None` is as `Place::since`.
+    pub(super) fn since(&self, newest: Option<MessageId>) -> Option<Since> {
+        match newest {
+            Some(newest) => Some(Since::through(newest)),
+            None => self.first.map(Since::before),
+        }
+    }
 }
 
 /// Whether the recent messages are here.
@@ -76,9 +104,30 @@ const BYTES_EACH: usize = 256;
 const EVICTION_TRIES: usize = 8;
 
 impl Chatroom {
+    /// Whether anybody waits in it.
+    pub(super) fn has_polls(&self) -> bool {
+        !self.polls.is_empty() || !self.places.is_empty()
+    }
+
+    /// The newest message that is known here, whether or not it is here.
+    pub(super) fn newest(&self) -> Option<MessageId> {
+        let recent = match self.load {
+            Load::Known => self.recent.last(),
+            Load::Unknown | Load::Loading(_) => None,
+        };
+        recent.max(self.told.newest)
+    }
+
+    /// From where on there is something newer for one who has read so far (see `Place::since`), if there is.
+    pub(super) fn news(&self, since: Option<Since>) -> Option<Since> {
+        let since = since.or_else(|| self.told.since(None))?;
+        let newest = self.newest().map_or(0, MessageId::get);
+        (since.get() < newest).then_some(since)
+    }
+
     /// Whether something needs this chatroom to stay.
     fn is_pinned(&self) -> bool {
-        !self.polls.is_empty()
+        self.has_polls()
             || self.watchers > 0
             || self.is_waking
             || self.leaving.is_some()
@@ -103,22 +152,30 @@ impl Chatrooms {
 
     /// The chatroom, remembered from now on if it was not. Says nothing of whether it exists.
     pub(super) fn enter(&mut self, id: ChatroomId) -> ChatroomKey {
+        let key = self.enter_beside(id);
+        self.evict();
+        key
+    }
+
+    /// The same, but no other leaves for it: for whoever enters several, and evicts when they are taken.
+    pub(super) fn enter_beside(&mut self, id: ChatroomId) -> ChatroomKey {
         if let Some(key) = self.find(id) {
             self.touch(key);
             return key;
         }
         self.bytes += BYTES_EACH;
-        self.evict();
         let key = self.chatrooms.insert(Chatroom {
             id,
             recent: Recent::default(),
             load: Load::Unknown,
             polls: List::default(),
+            places: List::default(),
             wake_through: None,
+            places_through: None,
             wake_list: None,
             is_waking: false,
             leaving: None,
-            saves: 0,
+            told: Told::default(),
             watchers: 0,
             by_use: Link::default(),
         });
@@ -137,7 +194,7 @@ impl Chatrooms {
         self.chatrooms.get_mut(key)
     }
 
-    /// All chatrooms in which polls are parked.
+    /// All chatrooms in which polls of one chatroom are parked.
     pub(super) fn with_polls(&self) -> Vec<ChatroomKey> {
         let polled = self
             .chatrooms
@@ -194,7 +251,7 @@ impl Chatrooms {
         self.evict();
     }
 
-    fn evict(&mut self) {
+    pub(super) fn evict(&mut self) {
         for _ in 0..EVICTION_TRIES.min(self.by_use.len().saturating_sub(1)) {
             if self.bytes <= self.bytes_max {
                 return;

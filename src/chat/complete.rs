@@ -31,6 +31,7 @@ impl Chat {
                 read,
                 ..
             } => self.messages_read(ticket, range, read),
+            Completion::NewsRead { ticket, read } => self.news_read(ticket, read),
             Completion::MessageSaved {
                 ticket,
                 chatroom,
@@ -190,6 +191,7 @@ impl Chat {
                 return self.answer_own(ticket, Err(fault));
             }
         };
+        self.note_told(id, message.id);
         let key = match sender {
             Some(_) => self.chatrooms.enter(id),
             None => match self.chatrooms.find(id) {
@@ -198,7 +200,7 @@ impl Chat {
             },
         };
         let room = self.chatrooms.chatroom(key).expect("entered");
-        room.saves = room.saves.wrapping_add(1);
+        room.told.note(message.id);
         if matches!(room.load, Load::Unknown) {
             self.load_chatroom(key);
         }
@@ -230,8 +232,9 @@ impl Chat {
         let Some(key) = self.chatrooms.find(id) else {
             return;
         };
-        // It may begin with what is gone.
+        // They may begin with what is gone.
         self.last_list = None;
+        self.last_events = None;
         match &mut self.chatrooms.chatroom(key).expect("found").load {
             Load::Unknown => {}
             // The read may have been done before.

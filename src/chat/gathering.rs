@@ -155,7 +155,7 @@ impl Chat {
         let session = self.sessions.find(&polls.session)?;
         let chatroom = self.chatrooms.find(polls.chatroom)?;
         let has_polls = !self.sessions.session(session)?.polls.is_empty()
-            && !self.chatrooms.chatroom(chatroom)?.polls.is_empty();
+            && self.chatrooms.chatroom(chatroom)?.has_polls();
         has_polls.then_some((session, chatroom))
     }
 

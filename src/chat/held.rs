@@ -7,7 +7,8 @@ use crate::arena::{Key, Link, Pinned};
 use crate::chat::call::SessionCall;
 use crate::chat::chatrooms::{Chatroom, ChatroomKey};
 use crate::chat::sessions::{Session, SessionKey};
-use crate::model::{ConnectionKey, SessionHash, Ticket};
+use crate::chat::several::SeveralWatch;
+use crate::model::{ConnectionKey, MessageId, SessionHash, Ticket};
 
 /// Names a call that is not answered yet.
 pub type HeldKey = Key<Held>;
@@ -32,34 +33,40 @@ pub struct Waiting {
     pub(super) watch: Option<Watch>,
 }
 
-/// A chatroom as a poll found it when it came.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Watch {
-    pub(super) chatroom: ChatroomKey,
-    /// The chatroom's count of saved messages then.
-    pub(super) saves: u32,
+/// What is kept for a call that waits, since it came.
+#[derive(Debug)]
+pub(super) enum Watch {
+    /// Of its chatroom the newest message that the loop had been told of then.
+    Chatroom {
+        chatroom: ChatroomKey,
+        told: Option<MessageId>,
+    },
+    /// Of several.
+    Several(SeveralWatch),
 }
 
 /// A parked poll: all that chat keeps of it. There may be a million, so its ticket is without the loop's number, and
 /// its session and chatroom, which stay as long as it does, are named by their slots.
+///
+/// One without a chatroom waits by places (`followers`): a poll of several chatrooms, or a stream.
 #[derive(Debug)]
 pub struct Poll {
     connection: ConnectionKey,
     exchange: u32,
     pub(super) session: Pinned<Session>,
-    pub(super) chatroom: Pinned<Chatroom>,
+    pub(super) chatroom: Option<Pinned<Chatroom>>,
     in_chatroom: Link,
     in_session: Link,
 }
 
 impl Poll {
     /// A poll of this loop that is not in its lists yet.
-    pub(super) fn new(ticket: Ticket, session: SessionKey, chatroom: ChatroomKey) -> Self {
+    pub(super) fn new(ticket: Ticket, session: SessionKey, chatroom: Option<ChatroomKey>) -> Self {
         Self {
             connection: ticket.connection,
             exchange: ticket.exchange,
             session: session.pin(),
-            chatroom: chatroom.pin(),
+            chatroom: chatroom.map(ChatroomKey::pin),
             in_chatroom: Link::default(),
             in_session: Link::default(),
         }

@@ -65,6 +65,8 @@ pub(super) fn job_of(
         },
         SessionCall::Chatrooms
         | SessionCall::Poll(_)
+        | SessionCall::PollSeveral(_)
+        | SessionCall::Stream(_)
         | SessionCall::EndPolls { .. }
         | SessionCall::EndForAnother(_)
         | SessionCall::History { .. }

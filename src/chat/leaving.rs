@@ -15,6 +15,7 @@ use std::collections::HashSet;
 
 use super::Chat;
 use super::chatrooms::ChatroomKey;
+use super::followers::{self, Place, PlaceKey};
 use super::held::{self, Held, HeldKey};
 use super::serve::PASSED_EACH;
 use super::sessions::{SessionKey, Standing};
@@ -29,7 +30,10 @@ pub(super) struct Leaving {
     users: HashSet<UserId>,
     /// Who has left since it began.
     next: HashSet<UserId>,
-    pub(super) walk: Walk,
+    /// Through the polls of one chatroom.
+    pub(super) walk: Walk<Held>,
+    /// Then through the places of those of several, and of streams.
+    pub(super) places: Walk<Place>,
     /// Calls of those who are back already.
     pub(super) waiters: Vec<HeldKey>,
 }
@@ -47,7 +51,7 @@ impl Chat {
             return;
         };
         let room = self.chatrooms.chatroom(key).expect("found");
-        if room.polls.is_empty() {
+        if !room.has_polls() {
             return;
         }
         if room.leaving.is_none() {
@@ -79,7 +83,10 @@ impl Chat {
             let room = self.chatrooms.chatroom(key).expect("who leaves keeps it");
             let leaving = room.leaving.as_mut().expect("listed while there are some");
             match leaving.walk {
-                Walk::Waiting => leaving.walk = Walk::begin(&room.polls, &self.held),
+                Walk::Waiting => {
+                    leaving.walk = Walk::begin(&room.polls, &self.held);
+                    leaving.places = Walk::begin(&room.places, &self.followers.places);
+                }
                 Walk::At { at, .. } => {
                     (leaving.walk).step(&room.polls, &self.held, held::chatroom_link);
                     if self.end_if_left(key, at) {
@@ -88,6 +95,12 @@ impl Chat {
                         passed += 1;
                         cost += usize::from(passed.is_multiple_of(PASSED_EACH));
                     }
+                }
+                Walk::Over if let Walk::At { at, .. } = leaving.places => {
+                    let places = &self.followers.places;
+                    (leaving.places).step(&room.places, places, followers::chatroom_link);
+                    self.end_follower_if_left(at);
+                    cost += 1;
                 }
                 Walk::Over => {
                     self.again.extend(std::mem::take(&mut leaving.waiters));
@@ -117,5 +130,18 @@ impl Chat {
             self.answer(poll.ticket, Fault::NotAParticipant.into());
         }
         has_left
+    }
+
+    /// Ends what has this place if its user has left the chatroom. What waits in all of a user's chatrooms has left it before.
+    fn end_follower_if_left(&mut self, place: PlaceKey) {
+        let place = self
+            .followers
+            .places
+            .get(place)
+            .expect("the cursor stands there");
+        let key = self.held.key_of(place.poll);
+        if self.refusal_of(key) == Some(Fault::NotAParticipant) {
+            self.end_follower(key, None);
+        }
     }
 }

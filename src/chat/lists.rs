@@ -11,7 +11,7 @@ use super::call::{Failure, PollCall, Reply, SessionCall};
 use super::chatrooms::{ChatroomKey, Load};
 use super::held::Waiting;
 use super::proceed::Step;
-use super::recent::Recent;
+use super::recent::render_list;
 use super::sessions::{SessionKey, Standing};
 use super::wanted::{Limit, Wanted};
 use crate::job::{Fault, Job, MessageRange, MessageRows};
@@ -166,22 +166,22 @@ impl Chat {
         range: MessageRange,
         read: Result<MessageRows, Fault>,
     ) {
+        if let MessageRange::After(since) = range
+            && let Some(stream) = self.stream_reads.remove(&ticket)
+        {
+            return self.stream_read(stream, since, read);
+        }
         let reply = read.map(|rows| match range {
-            MessageRange::After(since) if is_gap(since, &rows) => {
-                let first = rows.first;
-                Reply::Failed(Failure::SinceExpired { first })
+            MessageRange::After(since) if rows.is_gap(since) => {
+                Reply::Failed(Failure::SinceExpired {
+                    chatroom: None,
+                    first: rows.first,
+                })
             }
             MessageRange::After(_) | MessageRange::Before(_) => {
-                Reply::Messages(Recent::render(&rows.messages))
+                Reply::Messages(render_list(&rows.messages))
             }
         });
         self.answer_own(ticket, reply);
     }
-}
-
-/// Whether what came right after `since` is no longer kept.
-fn is_gap(since: Option<MessageId>, rows: &MessageRows) -> bool {
-    let since = since.map_or(0, MessageId::get);
-    let last = rows.last.map_or(0, MessageId::get);
-    since < last && rows.first.get() > since + 1
 }

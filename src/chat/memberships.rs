@@ -16,6 +16,7 @@ impl Chat {
             && let Some(user) = self.sessions.user_by_id(admin)
         {
             user.joined(chatroom);
+            self.follow_joined(admin, chatroom);
         }
         self.answer_own(ticket, chatroom.map(Reply::Created));
     }
@@ -30,6 +31,7 @@ impl Chat {
             && let Some(user) = self.sessions.user_by_id(row.joined)
         {
             user.joined(id);
+            self.follow_joined(row.joined, id);
         }
         self.answer_own(ticket, added.map(|row| Reply::Chatroom(id, row.chatroom)));
     }
@@ -46,6 +48,7 @@ impl Chat {
             && let Some(user) = self.sessions.user_by_id(left)
         {
             user.left(id);
+            self.unfollow_left(left, id);
             self.end_polls_of(left, id);
         }
         self.answer_own(ticket, removed.map(|row| Reply::Chatroom(id, row.chatroom)));

@@ -7,6 +7,7 @@
 //! - `proceed` takes a call as far as it can go; `jobs` are those that the store alone can answer.
 //! - `complete` takes in what the store says; `memberships` who is where.
 //! - `serve` wakes chatrooms and ends polls, slice by slice; `leaving` ends those of who has left, and `walk` is the cursor.
+//! - `followers` are polls of several chatrooms and streams, `several` and `streams` what becomes of them.
 //! - `gathering` is an endpoll over several event loops, `notice` how loops talk.
 //! - `logins` is the limit on failed ones, `passwords` what changing one ends.
 //! - `sessions`, `chatrooms` and `held` are what is remembered; `recent` is ready-made JSON.
@@ -19,6 +20,7 @@ mod attempts;
 mod call;
 mod chatrooms;
 mod complete;
+mod followers;
 mod gathering;
 mod held;
 mod jobs;
@@ -32,32 +34,42 @@ mod proceed;
 mod recent;
 mod serve;
 mod sessions;
+mod several;
+mod streams;
 mod walk;
 mod wanted;
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 pub use call::{BadParameter, Call, Failure, PollCall, Reply, SessionCall};
 pub use held::HeldKey;
 pub use notice::Notice;
+pub use recent::Events;
+pub use several::{SeveralCall, Which};
+pub use streams::{StreamCall, Streamed};
 pub use wanted::{Limit, Since, Wanted};
 
 use crate::arena::{Arena, SideTable};
 use crate::config::Config;
 use crate::job::{Audience, Fault, Job};
-use crate::model::{Now, SessionHash, Ticket};
+use crate::model::{ChatroomId, MessageId, Now, SessionHash, Ticket};
 use chatrooms::{ChatroomKey, Chatrooms};
+use followers::Followers;
 use gathering::Gathering;
 use held::{Held, Waiting};
 use lists::TailoredList;
 use logins::{Aim, Login, Logins};
 use sessions::{SessionKey, Sessions, UserKey};
+use streams::LastEvents;
 
 /// What the chat core wants done.
 #[derive(Debug)]
 pub enum Output {
     /// Answer a call. Each call is answered once, unless it is forgotten.
     Answer(Ticket, Reply),
+    /// A part of the answer to a call for a stream, which has several.
+    Stream(Ticket, Streamed),
     /// Hand a job to the store.
     Submit(Job),
     /// Tell other loops: all of them, or one. There are others.
@@ -75,6 +87,20 @@ pub struct Chat {
     wanted: SideTable<Wanted, Held>,
     /// The last list that was made for one of them, for the next, who mostly wants the same.
     last_list: Option<TailoredList>,
+    /// The same for streams.
+    last_events: Option<LastEvents>,
+    /// The list of those who get nothing.
+    empty_list: Arc<[u8]>,
+    followers: Followers,
+    /// Streams that are behind.
+    feeding: VecDeque<HeldKey>,
+    /// Streams that the store reads for.
+    stream_reads: HashMap<Ticket, HeldKey>,
+    /// Those of `followers` that are to end, for a drain.
+    closing: VecDeque<HeldKey>,
+    /// Messages that the loop was told of while anybody waits who wants to know: see `several`.
+    told_log: Vec<(ChatroomId, MessageId)>,
+    told_readers: usize,
     /// What senders want of their lists.
     limits: HashMap<Ticket, Limit>,
     /// Those of `held` that wait for something to be loaded. Boxed: after a start all may wait at once, and later none.
@@ -120,6 +146,8 @@ pub struct Counts {
     pub logins: usize,
     /// Chatrooms being woken, users, sessions and chatrooms whose polls are being ended, and endpolls that other loops have a part in.
     pub sweeps: usize,
+    /// Polls of several chatrooms, and streams; and places that they have.
+    pub followers: (usize, usize),
     /// Remembered sessions, users and chatrooms.
     pub remembered: (usize, usize, usize),
 }
@@ -141,6 +169,14 @@ impl Chat {
             held: Arena::large(),
             wanted: SideTable::default(),
             last_list: None,
+            last_events: None,
+            empty_list: Arc::from(&b"[]"[..]),
+            followers: Followers::default(),
+            feeding: VecDeque::new(),
+            stream_reads: HashMap::new(),
+            closing: VecDeque::new(),
+            told_log: Vec::new(),
+            told_readers: 0,
             limits: HashMap::new(),
             waiting: Arena::default(),
             again: VecDeque::new(),
@@ -222,11 +258,12 @@ impl Chat {
     pub fn forget(&mut self, key: HeldKey) {
         match self.held.get(key) {
             None => {}
+            Some(Held::Parked(poll)) if poll.chatroom.is_none() => drop(self.unfollow(key)),
             Some(Held::Parked(_)) => drop(self.unpark(key)),
             Some(&Held::Waiting(waiting)) => {
                 self.held.remove(key);
                 let waiting = self.waiting.remove(waiting).expect("it waits");
-                self.unwatch(waiting.watch);
+                self.unwatch(waiting.watch.as_ref());
             }
         }
     }
@@ -235,14 +272,13 @@ impl Chat {
     pub fn time_out(&mut self, key: HeldKey) {
         match self.held.get(key) {
             None => {}
-            Some(Held::Parked(_)) => {
-                let poll = self.unpark(key);
-                self.give(&poll);
-            }
+            Some(Held::Parked(_)) => self.end_parked_poll(key),
             Some(&Held::Waiting(waiting)) => {
                 let waiting = self.waiting.get_mut(waiting).expect("it waits");
-                if let SessionCall::Poll(poll) = &mut waiting.call {
-                    poll.is_over = true;
+                match &mut waiting.call {
+                    SessionCall::Poll(poll) => poll.is_over = true,
+                    SessionCall::PollSeveral(poll) => poll.is_over = true,
+                    _ => {}
                 }
             }
         }
@@ -251,6 +287,7 @@ impl Chat {
     /// From here on every poll ends at once with its list, those that come too.
     pub fn drain(&mut self) {
         self.is_draining = true;
+        self.closing.extend(self.followers.keys());
         for chatroom in self.chatrooms.with_polls() {
             // Where a load has failed, once more: its polls are woken when it is done.
             self.load_chatroom(chatroom);
@@ -274,6 +311,7 @@ impl Chat {
                 + self.leaving.len()
                 + self.parting.len()
                 + self.gatherings.len(),
+            followers: (self.followers.len(), self.followers.places.len()),
             remembered: (sessions, users, self.chatrooms.len()),
         }
     }

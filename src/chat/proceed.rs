@@ -12,7 +12,8 @@ use super::jobs::job_of;
 use super::logins::{Aim, Login};
 use super::serve::Ending;
 use super::sessions::{Chatrooms, SessionKey, Standing, UserKey};
-use super::wanted::{Limit, Wanted};
+use super::several::Following;
+use super::wanted::{Limit, Since, Wanted};
 use crate::job::{Fault, Job, MessageRange};
 use crate::model::{ChatroomId, MessageId, Now, SessionHash, Ticket, fold};
 
@@ -44,8 +45,14 @@ pub(super) enum Step {
     AwaitChatroom(ChatroomKey),
     /// Polls from before the user left the chatroom must have gone.
     AwaitLeft(ChatroomKey),
+    /// Chatrooms of which some are being loaded.
+    AwaitChatrooms(Vec<ChatroomKey>),
     /// A poll may take its place.
     Park(SessionKey, ChatroomKey, Wanted),
+    /// A poll may take its places.
+    Follow(Box<Following>),
+    /// A stream may take its place.
+    Stream(SessionKey, ChatroomKey, Option<Since>),
 }
 
 impl Chat {
@@ -60,13 +67,25 @@ impl Chat {
         match self.proceed(now, &mut waiting) {
             Step::Done => None,
             Step::Park(session, chatroom, wanted) => {
-                let poll = Poll::new(waiting.ticket, session, chatroom);
+                let poll = Poll::new(waiting.ticket, session, Some(chatroom));
                 let key = self.held.insert(Held::Parked(poll));
                 self.park(key, session, chatroom, wanted);
                 Some(key)
             }
+            Step::Follow(following) => {
+                let poll = Poll::new(waiting.ticket, following.session, None);
+                let key = self.held.insert(Held::Parked(poll));
+                self.follow(key, *following);
+                Some(key)
+            }
+            Step::Stream(session, chatroom, since) => {
+                let poll = Poll::new(waiting.ticket, session, None);
+                let key = self.held.insert(Held::Parked(poll));
+                self.park_stream(key, session, chatroom, since);
+                self.held.get(key).map(|_| key)
+            }
             step => {
-                self.watch(&mut waiting);
+                self.watch(&mut waiting, &step);
                 let hash = waiting.session;
                 let key = self.hold(waiting);
                 self.wait(step, key, hash);
@@ -87,19 +106,30 @@ impl Chat {
             return;
         };
         let mut waiting = self.waiting.remove(place).expect("it waits");
-        let watch = waiting.watch;
-        match self.proceed(now, &mut waiting) {
+        let step = self.proceed(now, &mut waiting);
+        let mut park = |poll| *self.held.get_mut(key).expect("held") = Held::Parked(poll);
+        match step {
             Step::Done => {
                 self.held.remove(key);
-                self.unwatch(watch);
+                self.unwatch(waiting.watch.as_ref());
             }
             Step::Park(session, chatroom, wanted) => {
-                let poll = Poll::new(waiting.ticket, session, chatroom);
-                *self.held.get_mut(key).expect("held") = Held::Parked(poll);
+                park(Poll::new(waiting.ticket, session, Some(chatroom)));
                 self.park(key, session, chatroom, wanted);
-                self.unwatch(watch);
+                self.unwatch(waiting.watch.as_ref());
+            }
+            Step::Follow(following) => {
+                park(Poll::new(waiting.ticket, following.session, None));
+                self.follow(key, *following);
+                self.unwatch(waiting.watch.as_ref());
+            }
+            Step::Stream(session, chatroom, since) => {
+                park(Poll::new(waiting.ticket, session, None));
+                self.park_stream(key, session, chatroom, since);
+                self.unwatch(waiting.watch.as_ref());
             }
             step => {
+                self.watch(&mut waiting, &step);
                 let hash = waiting.session;
                 let place = self.waiting.insert(waiting);
                 *self.held.get_mut(key).expect("held") = Held::Waiting(place);
@@ -113,7 +143,7 @@ impl Chat {
         if let Some(&Held::Waiting(place)) = self.held.get(key) {
             self.held.remove(key);
             let waiting = self.waiting.remove(place).expect("it waits");
-            self.unwatch(waiting.watch);
+            self.unwatch(waiting.watch.as_ref());
             self.refuse(&waiting, fault);
         }
     }
@@ -136,10 +166,18 @@ impl Chat {
                 return Step::Done;
             }
         };
-        let watch = waiting.watch;
+        let watch = waiting.watch.as_ref();
         match &mut waiting.call {
             SessionCall::Chatrooms => self.chatrooms_of(ticket, session),
             SessionCall::Poll(poll) => self.poll(ticket, session, *poll, watch),
+            SessionCall::PollSeveral(poll) => {
+                let watch = match watch {
+                    Some(Watch::Several(watch)) => Some(watch),
+                    Some(Watch::Chatroom { .. }) | None => None,
+                };
+                self.poll_several(ticket, session, poll, watch)
+            }
+            &mut SessionCall::Stream(call) => self.open_stream(ticket, session, call, watch),
             &mut SessionCall::EndPolls { chatroom, limit } => {
                 self.end_polls(ticket, session, chatroom, limit)
             }
@@ -203,7 +241,7 @@ impl Chat {
         }
     }
 
-    fn fail(&mut self, ticket: Ticket, fault: Fault) -> Step {
+    pub(super) fn fail(&mut self, ticket: Ticket, fault: Fault) -> Step {
         self.answer(ticket, fault.into());
         Step::Done
     }
@@ -235,7 +273,7 @@ impl Chat {
         Ok(key)
     }
 
-    fn note_use(&mut self, now: Now, key: SessionKey) {
+    pub(super) fn note_use(&mut self, now: Now, key: SessionKey) {
         self.sessions.touch(key, now.unix_ms);
         let lifetime_ms = self.settings.session_lifetime_ms;
         let every_ms = (lifetime_ms / USE_TOLD_SHARE)
@@ -265,7 +303,7 @@ impl Chat {
         ticket: Ticket,
         session: SessionKey,
         poll: PollCall,
-        watch: Option<Watch>,
+        watch: Option<&Watch>,
     ) -> Step {
         let key = match self.enter(ticket, session, poll.chatroom) {
             Ok(key) => key,
@@ -273,14 +311,20 @@ impl Chat {
         };
         let room = self.chatrooms.chatroom(key).expect("entered");
         let missed = match poll.wanted.since {
-            None => watch.is_some_and(|watch| watch.chatroom == key && watch.saves != room.saves),
+            None => match watch {
+                Some(&Watch::Chatroom { chatroom, told }) => {
+                    chatroom == key && told != room.told.newest
+                }
+                Some(Watch::Several(_)) | None => false,
+            },
             Some(since) => {
                 let Load::Known = room.load else {
                     return Step::AwaitChatroom(key);
                 };
                 let last = room.recent.last().map_or(0, MessageId::get);
                 if since.get() > last {
-                    let ahead = Failure::SinceAhead { last };
+                    let chatroom = None;
+                    let ahead = Failure::SinceAhead { chatroom, last };
                     self.answer(ticket, Reply::Failed(ahead));
                     return Step::Done;
                 }
@@ -317,7 +361,7 @@ impl Chat {
     }
 
     /// The chatroom, for a participant; others are refused.
-    fn enter(
+    pub(super) fn enter(
         &mut self,
         ticket: Ticket,
         session: SessionKey,
@@ -346,7 +390,7 @@ impl Chat {
         }
     }
 
-    fn user_key(&mut self, session: SessionKey) -> UserKey {
+    pub(super) fn user_key(&mut self, session: SessionKey) -> UserKey {
         match self
             .sessions
             .session(session)
@@ -369,6 +413,13 @@ impl Chat {
         }
         let room = self.chatrooms.chatroom(chatroom).expect("entered");
         room.polls.push_back(&mut self.held, key, held::in_chatroom);
+        // Asked for now, so that the wake will not have to.
+        self.load_chatroom(chatroom);
+        self.park_in_session(key, session);
+    }
+
+    /// Puts a poll into the list of its session, whose oldest ends where it is one too many.
+    pub(super) fn park_in_session(&mut self, key: HeldKey, session: SessionKey) {
         let session = self.sessions.session(session).expect("good");
         session
             .polls
@@ -376,18 +427,17 @@ impl Chat {
         let max = self.settings.polls_per_session_max;
         let surplus =
             (session.polls.front(&self.held)).filter(|_| max > 0 && session.polls.len() > max);
-        // Asked for now, so that the wake will not have to.
-        self.load_chatroom(chatroom);
         if let Some(oldest) = surplus {
-            let poll = self.unpark(oldest);
-            self.give(&poll);
+            self.end_parked_poll(oldest);
         }
     }
 
     /// Lets a call of this session wait for what `step` says.
     pub(super) fn wait(&mut self, step: Step, key: HeldKey, hash: SessionHash) {
         match step {
-            Step::Done | Step::Park(..) => unreachable!("nothing to wait for"),
+            Step::Done | Step::Park(..) | Step::Follow(_) | Step::Stream(..) => {
+                unreachable!("nothing to wait for")
+            }
             Step::AwaitUnknownSession => {
                 self.sessions.expect(hash, key);
                 self.submit(Job::FindSession {
@@ -407,14 +457,25 @@ impl Chat {
                 let leaving = room.leaving.as_mut().expect("somebody leaves");
                 leaving.waiters.push(key);
             }
-            Step::AwaitChatroom(chatroom) => {
-                self.load_chatroom(chatroom);
-                let room = self.chatrooms.chatroom(chatroom).expect("entered");
-                match &mut room.load {
-                    Load::Loading(loading) => loading.waiters.push(key),
-                    _ => unreachable!("it loads"),
-                }
+            Step::AwaitChatroom(chatroom) => self.wait_for_chatroom(chatroom, key),
+            Step::AwaitChatrooms(chatrooms) => {
+                // The last to be asked for is there when most are.
+                let chatrooms = chatrooms.into_iter().rev();
+                let last = chatrooms.into_iter().find(|&chatroom| {
+                    let room = self.chatrooms.chatroom(chatroom).expect("entered");
+                    matches!(room.load, Load::Loading(_))
+                });
+                self.wait_for_chatroom(last.expect("some are being loaded"), key);
             }
+        }
+    }
+
+    fn wait_for_chatroom(&mut self, chatroom: ChatroomKey, waiter: HeldKey) {
+        self.load_chatroom(chatroom);
+        let room = self.chatrooms.chatroom(chatroom).expect("entered");
+        match &mut room.load {
+            Load::Loading(loading) => loading.waiters.push(waiter),
+            _ => unreachable!("it loads"),
         }
     }
 
@@ -452,23 +513,41 @@ impl Chat {
         }
     }
 
-    /// A poll that has to wait notes how many messages its chatroom has heard of.
-    fn watch(&mut self, waiting: &mut Waiting) {
-        if let SessionCall::Poll(poll) = waiting.call {
-            let key = self.chatrooms.enter(poll.chatroom);
-            let room = self.chatrooms.chatroom(key).expect("entered");
+    /// A poll that has to wait notes what its chatroom has heard of when it came, and keeps what it waits for.
+    fn watch(&mut self, waiting: &mut Waiting, step: &Step) {
+        let of_one = match &waiting.call {
+            SessionCall::Poll(poll) => poll.chatroom,
+            SessionCall::Stream(call) => call.chatroom,
+            SessionCall::PollSeveral(_) => {
+                let mut watch = match waiting.watch.take() {
+                    Some(Watch::Several(watch)) => watch,
+                    Some(Watch::Chatroom { .. }) | None => self.watch_all(),
+                };
+                if let Step::AwaitChatrooms(chatrooms) = step {
+                    self.keep_chatrooms(&mut watch, chatrooms.clone());
+                }
+                waiting.watch = Some(Watch::Several(watch));
+                return;
+            }
+            _ => return,
+        };
+        if waiting.watch.is_none() {
+            let chatroom = self.chatrooms.enter(of_one);
+            let room = self.chatrooms.chatroom(chatroom).expect("entered");
             room.watchers += 1;
-            waiting.watch = Some(Watch {
-                chatroom: key,
-                saves: room.saves,
-            });
+            let told = room.told.newest;
+            waiting.watch = Some(Watch::Chatroom { chatroom, told });
         }
     }
 
-    pub(super) fn unwatch(&mut self, watch: Option<Watch>) {
-        if let Some(watch) = watch {
-            let room = self.chatrooms.chatroom(watch.chatroom);
-            room.expect("its watchers keep it").watchers -= 1;
+    pub(super) fn unwatch(&mut self, watch: Option<&Watch>) {
+        match watch {
+            None => {}
+            Some(&Watch::Chatroom { chatroom, .. }) => {
+                let room = self.chatrooms.chatroom(chatroom);
+                room.expect("its watchers keep it").watchers -= 1;
+            }
+            Some(Watch::Several(watch)) => self.unwatch_all(watch),
         }
     }
 }

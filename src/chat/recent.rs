@@ -107,13 +107,27 @@ impl Recent {
         (wanted <= self.sizes.len()).then(|| self.list_behind(0, max))
     }
 
-    /// The JSON array of these messages.
-    pub(super) fn render(messages: &[Message]) -> Arc<[u8]> {
-        let mut rendered = Self::default();
-        for message in messages {
-            rendered.push(message, u32::MAX);
+    /// The oldest `max` messages that are newer than `since`, one by one, unless some of them are not here.
+    pub(super) fn events(&self, since: i64, max: u32) -> Option<Events> {
+        let last = self.last.map_or(0, MessageId::get);
+        let newer = usize::try_from(last.saturating_sub(since)).unwrap_or(0);
+        let skipped = self.sizes.len().checked_sub(newer)?;
+        let start: usize = self
+            .sizes
+            .iter()
+            .take(skipped)
+            .map(|&size| size as usize)
+            .sum();
+        let mut events = Events::default();
+        let mut at = start;
+        let sizes = self.sizes.iter().skip(skipped).take(max as usize);
+        for (&size, id) in sizes.zip(since + 1..) {
+            let end = at + size as usize;
+            let id = MessageId::new(id).expect("ids are positive");
+            events.push(id, &self.json[at..end - 1]);
+            at = end;
         }
-        rendered.list(u32::MAX)
+        Some(events)
     }
 
     /// The JSON array of at most `max` messages, oldest first, that ends with `newest`, which must be here.
@@ -143,6 +157,59 @@ impl Recent {
         list.push(b']');
         list.into()
     }
+}
+
+/// Messages as ready-made JSON, one by one.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Events {
+    json: Vec<u8>,
+    /// Of each message its id, and where it ends in `json`.
+    messages: Vec<(MessageId, usize)>,
+}
+
+impl Events {
+    /// Of these messages.
+    pub(super) fn render(messages: &[Message]) -> Self {
+        let mut events = Self::default();
+        for message in messages {
+            render(&mut events.json, message);
+            events.messages.push((message.id, events.json.len()));
+        }
+        events
+    }
+
+    fn push(&mut self, id: MessageId, json: &[u8]) {
+        self.json.extend_from_slice(json);
+        self.messages.push((id, self.json.len()));
+    }
+
+    /// Each message's id and its JSON, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = (MessageId, &[u8])> {
+        let mut start = 0;
+        self.messages.iter().map(move |&(id, end)| {
+            let json = &self.json[start..end];
+            start = end;
+            (id, json)
+        })
+    }
+
+    /// The newest message's id.
+    pub fn last(&self) -> Option<MessageId> {
+        self.messages.last().map(|&(id, _)| id)
+    }
+}
+
+/// The JSON array of these messages, of whichever chatrooms.
+pub(super) fn render_list(messages: &[Message]) -> Arc<[u8]> {
+    let mut json = b"[".to_vec();
+    for (at, message) in messages.iter().enumerate() {
+        if at > 0 {
+            json.push(b',');
+        }
+        render(&mut json, message);
+    }
+    json.push(b']');
+    json.into()
 }
 
 fn render(json: &mut Vec<u8>, message: &Message) {

@@ -28,6 +28,8 @@ use crate::model::{Now, Ticket};
 const SLICE: usize = 64;
 /// Polls that are passed over, for they are not meant, at the cost of one that is answered: an answer is a system call.
 pub(super) const PASSED_EACH: usize = 128;
+/// Places that cost as much to give up as a poll costs to wake.
+const PLACES_EACH: usize = 32;
 /// Bytes of a list that cost as much to send as a poll costs to wake.
 const BYTES_EACH: usize = 8 * 1024;
 
@@ -36,7 +38,7 @@ const BYTES_EACH: usize = 8 * 1024;
 pub(super) struct Endings {
     queue: VecDeque<Ending>,
     /// Where the first of them is.
-    walk: Walk,
+    walk: Walk<Held>,
     is_listed: bool,
 }
 
@@ -81,6 +83,8 @@ impl Chat {
             self.submit(Job::TouchSessions { used });
         }
         let mut left = budget;
+        // Once: what they are told now has to go out first.
+        left -= self.serve_feeding(left.min(SLICE));
         while left > 0 && self.has_turns() {
             if let Some(key) = self.again.pop_front() {
                 self.begin_again(now, key);
@@ -90,6 +94,14 @@ impl Chat {
                 && let Some(session) = self.ending.pop_front()
             {
                 left = left.saturating_sub(self.serve_endings(session, left.min(SLICE)));
+            }
+            if left > 0
+                && let Some(key) = self.closing.pop_front()
+            {
+                if self.followers.get(key).is_some() {
+                    self.end_follower(key, None);
+                }
+                left -= 1;
             }
             if left > 0
                 && let Some(former) = self.parting.pop_front()
@@ -111,7 +123,7 @@ impl Chat {
 
     /// Whether [`Chat::serve`] has something to do.
     pub fn has_work(&self) -> bool {
-        self.has_turns() || !self.used.is_empty()
+        self.has_turns() || !self.feeding.is_empty() || !self.used.is_empty()
     }
 
     /// Whether anybody waits for a turn. A use noted while these are taken is none: it goes to the store in the
@@ -120,6 +132,7 @@ impl Chat {
         !(self.again.is_empty()
             && self.ending.is_empty()
             && self.leaving.is_empty()
+            && self.closing.is_empty()
             && self.parting.is_empty()
             && self.waking.is_empty())
     }
@@ -138,7 +151,7 @@ impl Chat {
     /// Where the list is still being loaded, [`Chat::complete`] does so when it is there.
     pub(super) fn wake(&mut self, key: ChatroomKey) {
         let room = (self.chatrooms.chatroom(key)).expect("woken while it is there");
-        if room.polls.is_empty() || matches!(room.load, Load::Loading(_)) {
+        if !room.has_polls() || matches!(room.load, Load::Loading(_)) {
             return;
         }
         let list = room.recent.list(self.settings.recent);
@@ -151,10 +164,11 @@ impl Chat {
             .chatrooms
             .chatroom(key)
             .expect("woken while it is there");
-        let Some(last) = room.polls.back(&self.held) else {
+        room.wake_through = room.polls.back(&self.held);
+        room.places_through = room.places.back(&self.followers.places);
+        if room.wake_through.is_none() && room.places_through.is_none() {
             return;
-        };
-        room.wake_through = Some(last);
+        }
         room.wake_list = Some(list);
         if !room.is_waking {
             room.is_waking = true;
@@ -167,16 +181,20 @@ impl Chat {
         let mut cost = 0;
         loop {
             let room = self.chatrooms.chatroom(key).expect("a wake keeps it");
-            let Some(through) = room.wake_through else {
+            if room.wake_through.is_none() && room.places_through.is_none() {
                 room.is_waking = false;
                 room.wake_list = None;
                 return cost.max(1);
-            };
+            }
             if cost >= slice {
                 self.waking.push_back(key);
                 return cost;
             }
             let list = room.wake_list.clone().expect("a wake has its list");
+            let Some(through) = room.wake_through else {
+                cost += self.wake_place(key, list);
+                continue;
+            };
             let first = room.polls.front(&self.held);
             let first = first.expect("the mark is in the list");
             if first == through {
@@ -186,6 +204,46 @@ impl Chat {
             let poll = self.unpark(first);
             self.end_with(&poll, list);
         }
+    }
+
+    /// Wakes who has the first place in a chatroom; returns what it cost.
+    fn wake_place(&mut self, chatroom: ChatroomKey, list: Arc<[u8]>) -> usize {
+        let room = (self.chatrooms.chatroom(chatroom)).expect("a wake keeps it");
+        let first = room.places.front(&self.followers.places);
+        let first = first.expect("the mark is in the list");
+        if room.places_through == Some(first) {
+            room.places_through = None;
+        }
+        let place = self.followers.places.get(first).expect("it is in the list");
+        let key = self.held.key_of(place.poll);
+        let has_news = room.news(place.since).is_some();
+        let cost = cost_of(&list);
+        if self.refusal_of(key).is_none() {
+            if self.followers.feed_mut(key).is_some() {
+                self.followers.move_back(&mut self.chatrooms, first);
+                self.feed(key);
+                return cost;
+            }
+            if !has_news {
+                // The store had read what is told only now, and so had the client.
+                self.followers.move_back(&mut self.chatrooms, first);
+                return 1;
+            }
+        }
+        let follower = self.followers.get(key).expect("its places are");
+        let places = follower.places.len();
+        self.end_follower(key, Some((chatroom, list)));
+        cost + places / PLACES_EACH
+    }
+
+    /// Ends a poll or a stream as an endpoll would, whatever it waits in.
+    pub(super) fn end_parked_poll(&mut self, key: HeldKey) {
+        if self.followers.get(key).is_some() {
+            self.end_follower(key, None);
+            return;
+        }
+        let poll = self.unpark(key);
+        self.give(&poll);
     }
 
     /// Answers a poll that gets a chatroom's list, or what it wants instead.
@@ -234,7 +292,10 @@ impl Chat {
         let ending = endings.queue.front_mut().expect("it walks");
         let poll = self.held.get(at).and_then(Held::as_poll);
         let poll = poll.expect("the cursor stands in the list");
-        let polled = self.chatrooms.key_of(poll.chatroom);
+        let Some(polled) = poll.chatroom else {
+            return self.step_ending_follower(key, at);
+        };
+        let polled = self.chatrooms.key_of(polled);
         let mut cost = 1;
         let list = match &mut ending.why {
             Why::Asked { newest, .. } if newest.chatroom != polled => return 0,
@@ -248,15 +309,41 @@ impl Chat {
         };
         let poll = self.unpark(at);
         if poll.refusal.is_none() {
-            let session = (self.sessions.session(key)).expect("its endings keep it");
-            let endings = session.endings.as_mut().expect("it walks");
-            endings.queue.front_mut().expect("it walks").ended += 1;
+            self.count_ended(key);
         }
         match list {
             None => self.answer(poll.ticket, Fault::NoSession.into()),
             Some(list) => self.end_with(&poll, list),
         }
         cost
+    }
+
+    /// The same for who waits by places.
+    fn step_ending_follower(&mut self, key: SessionKey, at: HeldKey) -> usize {
+        let session = (self.sessions.session(key)).expect("its endings keep it");
+        let endings = session.endings.as_mut().expect("it walks");
+        let is_meant = match &endings.queue.front().expect("it walks").why {
+            // A stream is no poll.
+            Why::Asked { newest, .. } => {
+                let chatroom = newest.chatroom;
+                self.followers.feed_mut(at).is_none()
+                    && self.followers.place_in(at, chatroom).is_some()
+            }
+            Why::Ended => true,
+        };
+        if !is_meant {
+            return 0;
+        }
+        if self.end_follower(at, None) {
+            self.count_ended(key);
+        }
+        1
+    }
+
+    fn count_ended(&mut self, key: SessionKey) {
+        let session = (self.sessions.session(key)).expect("its endings keep it");
+        let endings = session.endings.as_mut().expect("it walks");
+        endings.queue.front_mut().expect("it walks").ended += 1;
     }
 
     fn finish_ending(&mut self, key: SessionKey) {
@@ -281,8 +368,8 @@ impl Chat {
     pub(super) fn unpark(&mut self, key: HeldKey) -> Unparked {
         let poll = self.held.get(key).and_then(Held::as_poll).expect("parked");
         let ticket = poll.ticket(self.settings.event_loop);
-        let chatroom = self.chatrooms.key_of(poll.chatroom);
-        let session_key = self.sessions.key_of(poll.session);
+        let chatroom = poll.chatroom.expect("a poll of one chatroom");
+        let chatroom = self.chatrooms.key_of(chatroom);
         let room = (self.chatrooms.chatroom(chatroom)).expect("its polls keep it");
         if room.wake_through == Some(key) {
             room.wake_through = room.polls.before(&self.held, key, held::chatroom_link);
@@ -292,32 +379,46 @@ impl Chat {
         }
         let somebody_leaves = room.leaving.is_some();
         room.polls.remove(&mut self.held, key, held::in_chatroom);
+        let session = self.leave_session(key);
+        let refusal = match self.session_refusal(session) {
+            Some(fault) => Some(fault),
+            None if !somebody_leaves => None,
+            None => (self.is_leaving(session, chatroom)).then_some(Fault::NotAParticipant),
+        };
+        self.held.remove(key);
+        Unparked {
+            ticket,
+            session,
+            chatroom,
+            wanted: self.wanted.remove(key).unwrap_or_default(),
+            refusal,
+        }
+    }
+}
+
+impl Chat {
+    /// Takes a parked poll off its session's list, and its session's mark off it.
+    pub(super) fn leave_session(&mut self, key: HeldKey) -> SessionKey {
+        let poll = self.held.get(key).and_then(Held::as_poll).expect("parked");
+        let session_key = self.sessions.key_of(poll.session);
         let session = (self.sessions.session(session_key)).expect("its polls keep it");
         if let Some(endings) = &mut session.endings {
             (endings.walk).leave(key, &session.polls, &self.held, held::session_link);
         }
         session.polls.remove(&mut self.held, key, held::in_session);
-        let user = match session.standing {
+        session_key
+    }
+
+    /// Why none of a session's polls must get a list, if they must not.
+    pub(super) fn session_refusal(&mut self, key: SessionKey) -> Option<Fault> {
+        let session = (self.sessions.session(key)).expect("its polls keep it");
+        let standing = match session.standing {
             Standing::Good(user) => Some(user),
             Standing::Loading { .. } | Standing::Ended => None,
         };
-        let refusal = match user {
-            None => Some(Fault::NoSession),
-            Some(user) if !self.parting.is_empty() && self.sessions.is_former(user) => {
-                Some(Fault::NoSession)
-            }
-            Some(_) if !somebody_leaves => None,
-            Some(_) => self
-                .is_leaving(session_key, chatroom)
-                .then_some(Fault::NotAParticipant),
-        };
-        self.held.remove(key);
-        Unparked {
-            ticket,
-            session: session_key,
-            chatroom,
-            wanted: self.wanted.remove(key).unwrap_or_default(),
-            refusal,
+        match standing {
+            Some(user) if self.parting.is_empty() || !self.sessions.is_former(user) => None,
+            Some(_) | None => Some(Fault::NoSession),
         }
     }
 }

@@ -5,6 +5,8 @@ mod leaving;
 mod logins;
 mod passwords;
 mod sessions;
+mod several;
+mod streams;
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -30,9 +32,13 @@ fn room() -> ChatroomId {
 }
 
 fn message(id: i64) -> Message {
+    message_in(room(), id)
+}
+
+fn message_in(chatroom: ChatroomId, id: i64) -> Message {
     Message {
         id: MessageId::new(id).expect("positive"),
-        chatroom: room(),
+        chatroom,
         user: user(),
         text: "hi".into(),
         time_unix_ms: 0,
@@ -40,10 +46,14 @@ fn message(id: i64) -> Message {
 }
 
 fn saved(id: i64) -> Completion {
+    saved_in(room(), id)
+}
+
+fn saved_in(chatroom: ChatroomId, id: i64) -> Completion {
     Completion::MessageSaved {
         ticket: ticket(9, 0),
-        chatroom: room(),
-        saved: Ok(Saved::New(message(id))),
+        chatroom,
+        saved: Ok(Saved::New(message_in(chatroom, id))),
     }
 }
 
@@ -56,9 +66,13 @@ fn room_row() -> ChatroomRow {
 }
 
 fn left() -> Completion {
+    left_from(room())
+}
+
+fn left_from(chatroom: ChatroomId) -> Completion {
     Completion::ParticipantRemoved {
         ticket: ticket(9, 0),
-        chatroom: room(),
+        chatroom,
         removed: Ok(RemovedRow {
             left: Some(user().id),
             chatroom: room_row(),
@@ -67,9 +81,13 @@ fn left() -> Completion {
 }
 
 fn came_back() -> Completion {
+    came_into(room())
+}
+
+fn came_into(chatroom: ChatroomId) -> Completion {
     Completion::ParticipantAdded {
         ticket: ticket(9, 0),
-        chatroom: room(),
+        chatroom,
         added: Ok(AddedRow {
             joined: user().id,
             chatroom: room_row(),
@@ -95,6 +113,10 @@ struct Loops {
     /// Chatrooms that the store has been asked for, by loop.
     loads: Vec<u16>,
     logins: Vec<Ticket>,
+    /// Messages that the store is to read.
+    reads: Vec<Job>,
+    /// Those that the user is in, as the store has it.
+    chatrooms: Vec<ChatroomId>,
     /// What the store has yet to say of sessions and users, where it is slow.
     slow: Option<VecDeque<(u16, Completion)>>,
     /// Whether the store knows the session.
@@ -116,17 +138,20 @@ impl Loops {
             told: VecDeque::new(),
             loads: Vec::new(),
             logins: Vec::new(),
+            reads: Vec::new(),
+            chatrooms: vec![room()],
             slow: None,
             has_session: true,
             session: SESSION,
         }
     }
 
-    fn call(&mut self, event_loop: u16, exchange: u32, call: Call) {
+    fn call(&mut self, event_loop: u16, exchange: u32, call: Call) -> Option<HeldKey> {
         let chat = &mut self.chats[usize::from(event_loop)];
         let ticket = ticket(event_loop, exchange);
-        chat.call(Now::default(), ticket, Some(self.session), call);
+        let key = chat.call(Now::default(), ticket, Some(self.session), call);
         self.carry_out(event_loop);
+        key
     }
 
     fn poll(&mut self, event_loop: u16, exchange: u32) {
@@ -154,13 +179,17 @@ impl Loops {
 
     /// What the store has loaded for a loop.
     fn loaded(&mut self, event_loop: u16, loaded: Result<i64, Fault>) {
+        self.loaded_in(event_loop, room(), loaded);
+    }
+
+    fn loaded_in(&mut self, event_loop: u16, chatroom: ChatroomId, loaded: Result<i64, Fault>) {
         let loaded = loaded.map(|last| RecentRows {
             last: MessageId::new(last),
-            messages: (1..=last).map(message).collect(),
+            messages: (1..=last).map(|id| message_in(chatroom, id)).collect(),
         });
         let completion = Completion::ChatroomLoaded {
             event_loop,
-            chatroom: room(),
+            chatroom,
             loaded,
         };
         self.complete(event_loop, completion);
@@ -188,6 +217,18 @@ impl Loops {
                     assert_eq!(ticket.event_loop, event_loop, "the connection is elsewhere");
                     let answer = (event_loop, ticket.exchange, shown(&reply));
                     self.answers.push(answer);
+                }
+                Output::Stream(ticket, part) => {
+                    assert_eq!(ticket.event_loop, event_loop, "the connection is elsewhere");
+                    let part = match part {
+                        Streamed::Begin => "begins".to_owned(),
+                        Streamed::Events(events) => {
+                            let ids = events.iter().map(|(id, _)| id.to_string());
+                            ids.collect::<Vec<_>>().join(" ")
+                        }
+                        Streamed::End => "ends".to_owned(),
+                    };
+                    self.answers.push((event_loop, ticket.exchange, part));
                 }
                 Output::Tell(Audience::One(to), notice) => {
                     self.told.push_back((to.into(), notice));
@@ -241,7 +282,7 @@ impl Loops {
                 let completion = Completion::UserLoaded {
                     event_loop,
                     user,
-                    chatrooms: Ok(vec![room()]),
+                    chatrooms: Ok(self.chatrooms.clone()),
                 };
                 self.found(event_loop, completion);
             }
@@ -250,6 +291,7 @@ impl Loops {
                 assert_eq!(event_loop, LOGINS_LOOP);
                 self.logins.push(ticket);
             }
+            Job::ReadMessages { .. } | Job::ReadNews { .. } => self.reads.push(job),
             _ => {}
         }
     }
@@ -265,9 +307,10 @@ impl Loops {
                 held,
                 logins,
                 sweeps,
+                followers,
                 ..
             } = chat.counts();
-            assert_eq!((held, logins, sweeps), (0, 0, 0));
+            assert_eq!((held, logins, sweeps, followers), (0, 0, 0, (0, 0)));
         }
     }
 }
@@ -277,9 +320,12 @@ fn shown(reply: &Reply) -> String {
     let ids = |list: &[u8]| {
         let list: serde_json::Value = serde_json::from_slice(list).expect("JSON");
         let ids = list.as_array().expect("a list").iter();
-        ids.map(|message| message["id"].to_string())
-            .collect::<Vec<_>>()
-            .join(" ")
+        let id = |message: &serde_json::Value| match message["chatroomid"].as_i64() {
+            Some(7) => message["id"].to_string(),
+            Some(other) => format!("{other}:{}", message["id"]),
+            None => unreachable!("every message has one"),
+        };
+        ids.map(id).collect::<Vec<_>>().join(" ")
     };
     match reply {
         Reply::Messages(list) => ids(list),

@@ -8,7 +8,7 @@ use crate::model::MessageId;
 const LIMIT_MAX: u8 = 200;
 
 /// How far a client has read: the id of the newest message that it has, or 0 where it has none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Since(
     /// One more than the id, so that to have none of these costs no room.
     NonZeroU64,
@@ -19,6 +19,16 @@ impl Since {
     pub fn new(id: i64) -> Option<Self> {
         let id = u64::try_from(id).ok()?;
         NonZeroU64::new(id + 1).map(Self)
+    }
+
+    /// Up to and with this message.
+    pub fn through(message: MessageId) -> Self {
+        Self::new(message.get()).expect("ids are positive")
+    }
+
+    /// Up to this message, and not with it.
+    pub fn before(message: MessageId) -> Self {
+        Self::new(message.get() - 1).expect("ids are positive")
     }
 
     /// The id, or 0.

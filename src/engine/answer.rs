@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::peer::{Farewell, Flags};
 use super::{Engine, Output};
 use crate::api::{self, Outcome, Route, Routed};
-use crate::chat::{self, Call, Failure, Reply};
+use crate::chat::{self, Call, Failure, Reply, Streamed};
 use crate::http::{After, Phase, Request};
 use crate::model::{ConnectionKey, Now, Ticket};
 
@@ -27,7 +27,7 @@ impl Engine {
             Routed::Allowed(allow) => Outcome::Allowed(allow),
             Routed::To(route) => {
                 peer.route = Some(route);
-                if route == Route::Longpoll && peer.flags.has(Flags::HUNG_UP) {
+                if route.waits() && peer.flags.has(Flags::HUNG_UP) {
                     return self.leave(now, key);
                 }
                 match api::parse(route, request, origin, &self.settings.rules) {
@@ -87,6 +87,7 @@ impl Engine {
                     self.outputs.push_back(Output::Tell(who, notice));
                 }
                 chat::Output::Answer(ticket, reply) => self.reply(now, ticket, reply),
+                chat::Output::Stream(ticket, part) => self.stream(now, ticket, &part),
             }
         }
     }
@@ -103,6 +104,42 @@ impl Engine {
         self.answer(now, key, &Outcome::Replied(route, reply));
     }
 
+    /// Queues a part of the stream that is owed, and lets the connection go on or end behind the last.
+    fn stream(&mut self, now: Now, ticket: Ticket, part: &Streamed) {
+        let key = ticket.connection;
+        let Some(peer) = self.peers.get_mut(key) else {
+            return;
+        };
+        if peer.number != ticket.exchange || peer.exchange.phase() != Phase::Answering {
+            return;
+        }
+        if let Streamed::Begin = part {
+            peer.flags.set(Flags::STREAMING);
+            if self.is_draining || !peer.exchange.framing().is_chunked() {
+                peer.exchange.close_after_answer();
+            }
+        }
+        let bytes = (self.renderer).render_stream(now, part, peer.exchange.framing());
+        if !bytes.is_empty() {
+            self.outputs.push_back(Output::Send(key, bytes));
+        }
+        match part {
+            Streamed::End => self.answered(now, key),
+            Streamed::Begin | Streamed::Events(_) => self.set_deadline(now, key),
+        }
+    }
+
+    /// A stream has been silent for long: tells its peer that it still is one, and the chat core that it is in use.
+    pub(super) fn send_comment(&mut self, now: Now, key: ConnectionKey) {
+        let peer = self.peers.get_mut(key).expect("it has a deadline");
+        let bytes = (self.renderer).render_comment(peer.exchange.framing());
+        if let Some(held) = peer.held {
+            self.chat.keep_session(now, held);
+        }
+        self.outputs.push_back(Output::Send(key, bytes));
+        self.set_deadline(now, key);
+    }
+
     /// Queues the answer that is owed, and lets the connection go on or end.
     pub(super) fn answer(&mut self, now: Now, key: ConnectionKey, outcome: &Outcome) {
         let peer = self.peers.get_mut(key).expect("an answer is owed to it");
@@ -111,11 +148,18 @@ impl Engine {
             peer.exchange.close_after_answer();
         }
         let bytes = (self.renderer).render(now, outcome, peer.exchange.framing());
+        self.outputs.push_back(Output::Send(key, bytes));
+        self.answered(now, key);
+    }
+
+    /// All of the answer is queued: lets the connection go on or end.
+    fn answered(&mut self, now: Now, key: ConnectionKey) {
+        let peer = self.peers.get_mut(key).expect("it was answered");
         let after = peer.exchange.answered();
         peer.held = None;
         peer.route = None;
         peer.flags.clear(Flags::TIMED);
-        self.outputs.push_back(Output::Send(key, bytes));
+        peer.flags.clear(Flags::STREAMING);
         if after == After::Close {
             peer.farewell = Farewell::Finishing { and_close: false };
             self.outputs.push_back(Output::Finish(key));

@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::api::{Outcome, Renderer, Route, Rules};
+use crate::api::{Outcome, Renderer, Rules};
 use crate::arena::SideTable;
 pub use crate::chat::Notice;
 use crate::chat::{Chat, Counts};
@@ -223,7 +223,7 @@ impl Engine {
             return;
         };
         peer.flags.set(Flags::HUNG_UP);
-        if peer.exchange.phase() == Phase::Answering && peer.route == Some(Route::Longpoll) {
+        if peer.is_waiting() {
             self.leave(now, key);
         }
     }
@@ -251,7 +251,11 @@ impl Engine {
         let Some(peer) = self.peers.get_mut(key) else {
             return;
         };
-        if peer.exchange.phase() == Phase::Answering && peer.route == Some(Route::Longpoll) {
+        if peer.flags.has(Flags::STREAMING) {
+            // Its status has long been told.
+            return self.leave(now, key);
+        }
+        if peer.is_waiting() {
             if let Some(held) = peer.held.take() {
                 self.chat.forget(held);
             }
@@ -272,6 +276,11 @@ impl Engine {
             if peer.flags.has(Flags::TIMED) {
                 self.poll_ends.entry(key).or_insert(peer.due);
             }
+            if peer.flags.has(Flags::STREAMING)
+                && let Some(held) = peer.held
+            {
+                self.chat.pause(held);
+            }
             peer.flags.set(Flags::STALLED);
             self.set_due(now, key, self.settings.send_ms);
         }
@@ -288,6 +297,11 @@ impl Engine {
         {
             peer.due = end;
             return self.queue_deadline(key);
+        }
+        if peer.flags.has(Flags::STREAMING)
+            && let Some(held) = peer.held
+        {
+            self.chat.go_on(held);
         }
         if peer.exchange.phase() != Phase::Answering {
             self.resume(key);

@@ -1,7 +1,7 @@
 //! What the engine knows of one connection: what it waits for, when that is over, and how it ends.
 //!
 //! The deadline depends on what the connection waits for: for a request's first byte (idle), for its rest
-//! (header), for the peer to take an answer (send), for its end (linger), for a poll's own end (poll). While another call is being
+//! (header), for the peer to take an answer (send), for its end (linger), for a poll's own end (poll), for something to say (stream). While another call is being
 //! answered there is none: a poll that is parked without an end costs no timer. Deadlines mostly move later, so the queue is
 //! lazy: an entry that comes due too early is queued again (see `timers`). Entries are of slots, not of connections: who
 //! comes into a slot finds the entry of who has left it.
@@ -16,6 +16,10 @@ use crate::timers::Due;
 /// How long a closed connection's input is thrown away, at most, while the peer has not ended: a reset
 /// would destroy the answer that it has not read yet (RFC 9112 §9.6).
 const LINGER_MS: u64 = 5_000;
+
+/// How long a stream is silent before its peer is told that it still is one: proxies give up connections on which
+/// nothing is said for a minute, often less.
+pub(super) const COMMENT_MS: u64 = 15_000;
 
 /// What HTTP and chat know of one connection. There may be a million: a test pins its size.
 #[derive(Debug)]
@@ -47,6 +51,8 @@ impl Flags {
     pub(super) const STALLED: Self = Self(1 << 3);
     /// A poll is held whose wait has an end.
     pub(super) const TIMED: Self = Self(1 << 4);
+    /// A stream has begun.
+    pub(super) const STREAMING: Self = Self(1 << 5);
 
     pub(super) fn has(self, flag: Self) -> bool {
         self.0 & flag.0 != 0
@@ -87,6 +93,13 @@ impl Peer {
             flags: Flags::default(),
             farewell: Farewell::None,
         }
+    }
+}
+
+impl Peer {
+    /// Whether its answer may be long in coming.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.exchange.phase() == Phase::Answering && self.route.is_some_and(Route::waits)
     }
 }
 
@@ -135,6 +148,9 @@ impl Engine {
             self.chat.time_out(held);
             return self.carry_out(now);
         }
+        if peer.flags.has(Flags::STREAMING) {
+            return self.send_comment(now, key);
+        }
         match peer.exchange.timed_out(self.partials.remove(&key)) {
             Some(rejection) => self.answer(now, key, &Outcome::Rejected(rejection)),
             None => self.leave(now, key),
@@ -155,6 +171,7 @@ impl Engine {
             Phase::Receiving => settings.header_ms,
             Phase::Lingering => LINGER_MS,
             Phase::Answering if peer.flags.has(Flags::TIMED) => return,
+            Phase::Answering if peer.flags.has(Flags::STREAMING) => COMMENT_MS,
             Phase::Answering => u64::MAX,
         };
         self.set_due(now, key, wait_ms);

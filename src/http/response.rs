@@ -34,6 +34,13 @@ pub struct Framing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status(pub u16);
 
+impl Framing {
+    /// Whether a body of unknown length is sent in chunks (RFC 9112 §7.1). An HTTP/1.0 client reads to the connection's end.
+    pub fn is_chunked(self) -> bool {
+        self.version == Version::Http11
+    }
+}
+
 impl Status {
     /// The phrase that goes with the code; empty for one that the server does not use.
     pub fn reason(self) -> &'static str {
@@ -100,6 +107,31 @@ impl Response<'_> {
             "{:?} has no body",
             self.status
         );
+        self.render_status(bytes, date);
+        if !bare {
+            let length = self.body.len();
+            write!(bytes, "Content-Length: {length}\r\n").expect("a Vec takes all");
+        }
+        self.render_fields(bytes, framing);
+        if !framing.head_only {
+            bytes.extend_from_slice(self.body);
+        }
+    }
+
+    /// Appends the head of a response whose body comes later, in pieces, and ends nobody knows when: as chunks, or with the connection.
+    ///
+    /// # Panics
+    /// As [`Response::render`]; and if the connection is to go on where only its end ends the body.
+    pub fn render_endless(&self, bytes: &mut Vec<u8>, date: &str, framing: Framing) {
+        self.render_status(bytes, date);
+        match framing.is_chunked() {
+            true => bytes.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+            false => assert_eq!(framing.after, After::Close, "nothing else ends it"),
+        }
+        self.render_fields(bytes, framing);
+    }
+
+    fn render_status(&self, bytes: &mut Vec<u8>, date: &str) {
         bytes.extend_from_slice(b"HTTP/1.1 ");
         bytes.extend_from_slice(&self.status.digits());
         bytes.push(b' ');
@@ -107,10 +139,9 @@ impl Response<'_> {
         bytes.extend_from_slice(b"\r\n");
         push_field(bytes, "Date", date);
         bytes.extend_from_slice(b"Cache-Control: no-store\r\n");
-        if !bare {
-            let length = self.body.len();
-            write!(bytes, "Content-Length: {length}\r\n").expect("a Vec takes all");
-        }
+    }
+
+    fn render_fields(&self, bytes: &mut Vec<u8>, framing: Framing) {
         if let Some(kind) = self.content_type {
             push_field(bytes, "Content-Type", kind);
         }
@@ -121,10 +152,23 @@ impl Response<'_> {
             push_field(bytes, name, value);
         }
         bytes.extend_from_slice(b"\r\n");
-        if !framing.head_only {
-            bytes.extend_from_slice(self.body);
-        }
     }
+}
+
+/// Appends a piece of a body as a chunk (RFC 9112 §7.1).
+///
+/// # Panics
+/// If it is empty: that would be the last.
+pub fn push_chunk(bytes: &mut Vec<u8>, data: &[u8]) {
+    assert!(!data.is_empty(), "an empty chunk ends the body");
+    write!(bytes, "{:x}\r\n", data.len()).expect("a Vec takes all");
+    bytes.extend_from_slice(data);
+    bytes.extend_from_slice(b"\r\n");
+}
+
+/// Appends the end of a body in chunks.
+pub fn push_last_chunk(bytes: &mut Vec<u8>) {
+    bytes.extend_from_slice(b"0\r\n\r\n");
 }
 
 fn push_field(bytes: &mut Vec<u8>, name: &str, value: &str) {

@@ -50,6 +50,13 @@ pub enum Completion {
         /// What there is of it.
         read: Result<MessageRows, Fault>,
     },
+    /// Of [`Job::ReadNews`]; [`Fault::NotAParticipant`].
+    NewsRead {
+        /// Whom the answer is for.
+        ticket: Ticket,
+        /// What there is.
+        read: Result<News, Fault>,
+    },
     /// Of [`Job::FindUsers`].
     UsersFound {
         /// Whom the answer is for.
@@ -230,6 +237,29 @@ pub struct MessageRows {
     pub last: Option<MessageId>,
 }
 
+impl MessageRows {
+    /// Whether what came right after a message (`None`: before the first) is no longer kept.
+    pub fn is_gap(&self, after: Option<MessageId>) -> bool {
+        let after = after.map_or(0, MessageId::get);
+        let last = self.last.map_or(0, MessageId::get);
+        after < last && self.first.get() > after + 1
+    }
+}
+
+/// What is newer in several chatrooms, all at one time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// By the chatrooms' ids, then oldest first; in each without a gap.
+    Messages(Vec<Message>),
+    /// What came right after is no longer kept in a chatroom; nothing was read, then.
+    Expired {
+        /// Which.
+        chatroom: ChatroomId,
+        /// The oldest message that is kept, or the next to come where none is.
+        first: MessageId,
+    },
+}
+
 /// A chatroom after someone joined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddedRow {
@@ -291,6 +321,7 @@ impl Completion {
             // A password that is wrong counts, whatever it was verified for.
             Self::LoggedIn { .. } | Self::PasswordChanged { .. } => Audience::One(LOGINS_LOOP),
             Self::MessagesRead { ticket, .. }
+            | Self::NewsRead { ticket, .. }
             | Self::UsersFound { ticket, .. }
             | Self::ParticipantsListed { ticket, .. }
             | Self::OverviewListed { ticket, .. }

@@ -22,8 +22,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use completion::{
-    AddedRow, Audience, ChatroomRow, Completion, MessageRows, OverviewRow, RecentRows, RemovedRow,
-    Saved, SessionRow,
+    AddedRow, Audience, ChatroomRow, Completion, MessageRows, News, OverviewRow, RecentRows,
+    RemovedRow, Saved, SessionRow,
 };
 
 use crate::model::{
@@ -73,6 +73,17 @@ pub enum Job {
         /// Which of its messages.
         range: MessageRange,
         /// How many messages at most.
+        limit: u32,
+    },
+    /// Read what is newer in several chatrooms; answered by [`Completion::NewsRead`].
+    ReadNews {
+        /// Whom the answer is for.
+        ticket: Ticket,
+        /// Who asks, and must be in all of them.
+        user: UserId,
+        /// Which, ascending, and than which message; `None` is before the first.
+        since: Vec<(ChatroomId, Option<MessageId>)>,
+        /// How many messages at most, of all together.
         limit: u32,
     },
     /// Read the users whose folded name begins with a text; answered by [`Completion::UsersFound`].
@@ -287,6 +298,10 @@ impl Job {
                 ticket,
                 chatroom,
                 range,
+                read: Err(fault),
+            },
+            Self::ReadNews { ticket, .. } => Completion::NewsRead {
+                ticket,
                 read: Err(fault),
             },
             Self::FindUsers { ticket, .. } => Completion::UsersFound {

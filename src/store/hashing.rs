@@ -80,6 +80,7 @@ impl HashingLane {
             | Job::LoadUser { .. }
             | Job::LoadChatroom { .. }
             | Job::ReadMessages { .. }
+            | Job::ReadNews { .. }
             | Job::FindUsers { .. }
             | Job::ListParticipants { .. }
             | Job::ListOverview { .. }

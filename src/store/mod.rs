@@ -178,6 +178,7 @@ impl Store {
         match job {
             Job::FindSession { .. }
             | Job::ReadMessages { .. }
+            | Job::ReadNews { .. }
             | Job::FindUsers { .. }
             | Job::ListParticipants { .. }
             | Job::ListOverview { .. } => self.reading.push(job),

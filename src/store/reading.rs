@@ -19,7 +19,7 @@ use super::lane::{Outlet, Queue, outlive};
 use super::trouble::Trouble;
 use super::{rows, sql};
 use crate::job::{
-    Completion, Fault, Job, MessageRange, MessageRows, OverviewRow, RecentRows, SessionRow,
+    Completion, Fault, Job, MessageRange, MessageRows, News, OverviewRow, RecentRows, SessionRow,
 };
 use crate::model::{ChatroomId, MessageId, SessionHash, User, UserId};
 
@@ -99,6 +99,19 @@ impl ReadingLane {
                     chatroom,
                     range,
                     read: Ok(rows),
+                }
+            }
+            Job::ReadNews {
+                ticket,
+                user,
+                ref since,
+                limit,
+            } => {
+                let news = read_news(connection, user, since, limit)?;
+                let news = news.ok_or(JobError::Refused(Fault::NotAParticipant))?;
+                Completion::NewsRead {
+                    ticket,
+                    read: Ok(news),
                 }
             }
             Job::FindUsers {
@@ -204,6 +217,43 @@ fn read_messages(
 ) -> Result<Option<MessageRows>> {
     // Given up as it is dropped, which changes nothing for who has only read.
     let snapshot = connection.unchecked_transaction()?;
+    messages_in(&snapshot, chatroom, asker, range, limit)
+}
+
+/// What is newer in several chatrooms; nothing for one who is not in all of those that are looked at.
+fn read_news(
+    connection: &Connection,
+    asker: UserId,
+    since: &[(ChatroomId, Option<MessageId>)],
+    limit: u32,
+) -> Result<Option<News>> {
+    let snapshot = connection.unchecked_transaction()?;
+    let mut news = Vec::new();
+    for &(chatroom, after) in since {
+        let left = limit.saturating_sub(u32::try_from(news.len()).unwrap_or(u32::MAX));
+        if left == 0 {
+            break;
+        }
+        let range = MessageRange::After(after);
+        let Some(rows) = messages_in(&snapshot, chatroom, asker, range, left)? else {
+            return Ok(None);
+        };
+        if rows.is_gap(after) {
+            let first = rows.first;
+            return Ok(Some(News::Expired { chatroom, first }));
+        }
+        news.extend(rows.messages);
+    }
+    Ok(Some(News::Messages(news)))
+}
+
+fn messages_in(
+    snapshot: &Connection,
+    chatroom: ChatroomId,
+    asker: UserId,
+    range: MessageRange,
+    limit: u32,
+) -> Result<Option<MessageRows>> {
     let bounds = snapshot
         .prepare_cached(sql::MESSAGE_BOUNDS_FOR)?
         .query_row((chatroom.get(), asker.get()), |row| {

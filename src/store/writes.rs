@@ -215,6 +215,7 @@ impl Open<'_> {
             | Job::LoadUser { .. }
             | Job::LoadChatroom { .. }
             | Job::ReadMessages { .. }
+            | Job::ReadNews { .. }
             | Job::FindUsers { .. }
             | Job::ListParticipants { .. }
             | Job::ListOverview { .. }

@@ -1,0 +1,489 @@
+//! Polls of several chatrooms on one socket.
+//!
+//! Such a poll waits in each of its chatrooms by a place (`followers`). It ends as soon as one of them speaks: with what is
+//! newer in all of them for a client that has said how far it has read, or else with the list of the one that
+//! spoke. Ended otherwise it gets what is newer all the same, which mostly is nothing.
+//!
+//! What the chatrooms no longer remember the store reads, for all of them at once, and answers by itself.
+//!
+//! **From now** is from the moment the call came, also where it first waits for its session or for chatrooms to be loaded:
+//! while any does, the messages that the loop is told of are noted (`told_log`), since the chatrooms of one that wants all
+//! of them may not even be known.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::Chat;
+use super::call::{Failure, Reply};
+use super::chatrooms::{ChatroomKey, Load};
+use super::followers::Kind;
+use super::held::{Held, HeldKey};
+use super::lists::Listed;
+use super::proceed::Step;
+use super::sessions::{Chatrooms, SessionKey, Standing};
+use super::wanted::{Limit, Since, Wanted};
+use crate::job::{Fault, Job, MessageRange, News};
+use crate::model::{ChatroomId, MessageId, Ticket, UserId};
+
+/// A wait for a message in one of several chatrooms.
+#[derive(Clone, Debug)]
+pub struct SeveralCall {
+    /// Where.
+    pub chatrooms: Which,
+    /// How far the client has read in chatrooms, ascending; from now in all others. `None` where it has not said.
+    pub since: Option<Vec<(ChatroomId, Since)>>,
+    /// Messages at most.
+    pub limit: Option<Limit>,
+    /// How long at most, in seconds.
+    pub timeout_s: Option<u16>,
+    /// Whether its time is over: it is answered as soon as it can be, and not parked.
+    pub is_over: bool,
+}
+
+/// Several chatrooms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// These, ascending.
+    These(Vec<ChatroomId>),
+    /// Those that the user is in.
+    All,
+}
+
+/// One that may be parked.
+pub(super) struct Following {
+    pub(super) session: SessionKey,
+    kind: Kind,
+    limit: Option<Limit>,
+    places: Vec<(ChatroomKey, Option<Since>)>,
+}
+
+/// What one held that is yet to be parked needs to be kept.
+#[derive(Debug)]
+pub(super) struct SeveralWatch {
+    /// Its chatrooms, while it waits for some of them.
+    pub(super) chatrooms: Vec<ChatroomKey>,
+    /// Where it came in `Chat::told_log`.
+    told_from: usize,
+}
+
+/// Chatrooms in which there is something newer, and than what.
+pub(super) type NewsOf = SmallVec<[(ChatroomKey, Since); 2]>;
+
+impl SeveralCall {
+    fn since(&self, chatroom: ChatroomId) -> Option<Since> {
+        let pairs = self.since.as_deref()?;
+        let at = pairs.binary_search_by_key(&chatroom, |&(of, _)| of).ok()?;
+        Some(pairs[at].1)
+    }
+
+    fn kind(&self, user: UserId, known: &[ChatroomId]) -> Kind {
+        let has_since = self.since.is_some();
+        let pairs = self.since.as_deref().unwrap_or_default();
+        let is_elsewhere = |(of, _): &&(ChatroomId, Since)| known.binary_search(of).is_err();
+        match self.chatrooms {
+            Which::These(_) => Kind::These { has_since },
+            Which::All => Kind::All {
+                user,
+                has_since,
+                elsewhere: pairs.iter().filter(is_elsewhere).copied().collect(),
+            },
+        }
+    }
+}
+
+impl Chat {
+    pub(super) fn poll_several(
+        &mut self,
+        ticket: Ticket,
+        session: SessionKey,
+        call: &SeveralCall,
+        watch: Option<&SeveralWatch>,
+    ) -> Step {
+        let user_key = self.user_key(session);
+        let user = self.user_of(session);
+        let user_id = user.user.id;
+        let Chatrooms::Known(known) = &user.chatrooms else {
+            return Step::AwaitUser(user_key);
+        };
+        let kind = call.kind(user_id, known);
+        let ids = match &call.chatrooms {
+            Which::All => known.clone(),
+            Which::These(ids) if ids.iter().all(|id| known.binary_search(id).is_ok()) => {
+                ids.clone()
+            }
+            Which::These(_) => return self.fail(ticket, Fault::NotAParticipant),
+        };
+        let chatrooms = &mut self.chatrooms;
+        let keys: Vec<_> = ids.iter().map(|&id| chatrooms.enter_beside(id)).collect();
+        if let Which::These(_) = call.chatrooms
+            && let Some(&key) = keys.iter().find(|&&key| self.is_leaving(session, key))
+        {
+            return Step::AwaitLeft(key);
+        }
+        let places = match self.places_of(&ids, &keys, call, watch) {
+            Ok(Some(places)) => places,
+            Ok(None) => return Step::AwaitChatrooms(keys),
+            Err(ahead) => {
+                self.answer(ticket, Reply::Failed(ahead));
+                return Step::Done;
+            }
+        };
+        let news = self.news_in(places.iter().copied());
+        if !news.is_empty() || call.is_over || self.is_draining {
+            self.answer_several(ticket, session, call.since.is_some(), call.limit, news);
+            return Step::Done;
+        }
+        Step::Follow(Box::new(Following {
+            session,
+            kind,
+            limit: call.limit,
+            places,
+        }))
+    }
+
+    /// How far the client has read in each chatroom; none where some must be loaded before they can be compared.
+    fn places_of(
+        &mut self,
+        ids: &[ChatroomId],
+        keys: &[ChatroomKey],
+        call: &SeveralCall,
+        watch: Option<&SeveralWatch>,
+    ) -> Result<Option<Vec<(ChatroomKey, Option<Since>)>>, Failure> {
+        let mut is_loading = false;
+        let mut places = Vec::with_capacity(keys.len());
+        for (&id, &key) in ids.iter().zip(keys) {
+            let since = call.since(id);
+            let room = self.chatrooms.chatroom(key).expect("entered");
+            let last = room.recent.last().map_or(0, MessageId::get);
+            match since {
+                None => places.push((key, self.since_call(key, watch))),
+                Some(_) if !matches!(room.load, Load::Known) => {
+                    self.load_chatroom(key);
+                    is_loading = true;
+                }
+                Some(since) if since.get() > last => {
+                    let chatroom = Some(id);
+                    return Err(Failure::SinceAhead { chatroom, last });
+                }
+                Some(_) => places.push((key, since)),
+            }
+        }
+        Ok((!is_loading).then_some(places))
+    }
+
+    /// How far one has read in a chatroom who wants to hear of it from when their call came.
+    fn since_call(&mut self, key: ChatroomKey, watch: Option<&SeveralWatch>) -> Option<Since> {
+        let room = self.chatrooms.chatroom(key).expect("entered");
+        let told = watch.map_or(&[][..], |watch| &self.told_log[watch.told_from..]);
+        let mut told = told.iter().filter(|&&(of, _)| of == room.id);
+        let Some(&(_, first)) = told.next() else {
+            return room.told.newest.map(Since::through);
+        };
+        // It may not have been remembered yet when the loop was told.
+        let last = told.next_back().map_or(first, |&(_, last)| last);
+        if room.told.newest < Some(last) {
+            room.told.note(first);
+            room.told.note(last);
+        }
+        Some(Since::before(first))
+    }
+
+    fn news_in(&mut self, places: impl Iterator<Item = (ChatroomKey, Option<Since>)>) -> NewsOf {
+        let mut news = NewsOf::new();
+        for (key, since) in places {
+            let room = self.chatrooms.chatroom(key).expect("it is waited in");
+            news.extend(room.news(since).map(|since| (key, since)));
+        }
+        news
+    }
+
+    /// Parks one under a key that is in no list yet.
+    pub(super) fn follow(&mut self, key: HeldKey, following: Following) {
+        let Following {
+            session,
+            kind,
+            limit,
+            places,
+        } = following;
+        self.followers.insert(key, kind, limit);
+        for (chatroom, since) in places {
+            (self.followers).take(&mut self.chatrooms, key, chatroom, since);
+            // Asked for now, so that the wake will not have to.
+            self.load_chatroom(chatroom);
+        }
+        self.chatrooms.evict();
+        self.park_in_session(key, session);
+    }
+
+    /// Ends a poll of several chatrooms, or a stream. `woken`: the chatroom that ends it, and its list. Whether it got what it asked for.
+    pub(super) fn end_follower(
+        &mut self,
+        key: HeldKey,
+        woken: Option<(ChatroomKey, Arc<[u8]>)>,
+    ) -> bool {
+        let refusal = self.refusal_of(key);
+        let follower = self.followers.get(key).expect("one of them");
+        let limit = follower.limit;
+        let has_since = match follower.kind {
+            Kind::Stream(feed) => {
+                self.end_stream(key, feed, refusal);
+                return false;
+            }
+            Kind::These { has_since } | Kind::All { has_since, .. } => has_since,
+        };
+        if let Some(fault) = refusal {
+            let (ticket, _) = self.unfollow(key);
+            self.answer(ticket, fault.into());
+            return false;
+        }
+        if !has_since
+            && limit.is_none()
+            && let Some((_, list)) = woken
+        {
+            let (ticket, _) = self.unfollow(key);
+            self.answer(ticket, Reply::Messages(list));
+            return true;
+        }
+        let chatrooms = &self.chatrooms;
+        let places = self.followers.places_of(key);
+        let places = places.map(|(_, place)| (chatrooms.key_of(place.chatroom), place.since));
+        let places: SmallVec<[_; 16]> = places.collect();
+        let mut news = self.news_in(places.into_iter());
+        if let Some((spoke, _)) = woken
+            && !has_since
+        {
+            news.retain(|(of, _)| *of == spoke);
+        }
+        let (ticket, session) = self.unfollow(key);
+        self.answer_several(ticket, session, has_since, limit, news);
+        true
+    }
+
+    /// Why one of them must not get what it waits for, if it must not.
+    pub(super) fn refusal_of(&mut self, key: HeldKey) -> Option<Fault> {
+        let poll = self.held.get(key).and_then(Held::as_poll).expect("parked");
+        let session = self.sessions.key_of(poll.session);
+        if let Some(fault) = self.session_refusal(session) {
+            return Some(fault);
+        }
+        let follower = self.followers.get(key).expect("one of them");
+        if follower.is_of_all() {
+            // What its user has left it has left too.
+            return None;
+        }
+        let chatrooms = &mut self.chatrooms;
+        let mut somebody_leaves = false;
+        for (_, place) in self.followers.places_of(key) {
+            let room = chatrooms.chatroom(chatrooms.key_of(place.chatroom));
+            somebody_leaves |= room.expect("its places keep it").leaving.is_some();
+        }
+        if !somebody_leaves {
+            return None;
+        }
+        let chatrooms = &self.chatrooms;
+        let places = self.followers.places_of(key);
+        let keys: Vec<_> = places
+            .map(|(_, place)| chatrooms.key_of(place.chatroom))
+            .collect();
+        let has_left = keys.into_iter().any(|key| self.is_leaving(session, key));
+        has_left.then_some(Fault::NotAParticipant)
+    }
+
+    /// Takes one off all lists.
+    pub(super) fn unfollow(&mut self, key: HeldKey) -> (Ticket, SessionKey) {
+        self.followers.end(&mut self.chatrooms, key);
+        let session = self.leave_session(key);
+        let poll = self.held.remove(key);
+        let poll = poll.as_ref().and_then(Held::as_poll).expect("parked");
+        (poll.ticket(self.settings.event_loop), session)
+    }
+
+    /// A user has come into a chatroom: who waits in all of theirs waits there too.
+    pub(super) fn follow_joined(&mut self, user: UserId, id: ChatroomId) {
+        for key in self.followers.of_all(user) {
+            let follower = self.followers.get(key).expect("it was noted");
+            let Kind::All { elsewhere, .. } = &follower.kind else {
+                unreachable!("noted as one of all");
+            };
+            if elsewhere.iter().any(|&(of, _)| of == id) {
+                // How far it has read there can be compared only when it asks again.
+                self.end_follower(key, None);
+                continue;
+            }
+            let chatroom = self.chatrooms.enter(id);
+            if self.followers.place_in(key, chatroom).is_none() {
+                let since = self.since_call(chatroom, None);
+                (self.followers).take(&mut self.chatrooms, key, chatroom, since);
+                self.load_chatroom(chatroom);
+            }
+        }
+    }
+
+    /// A user has left a chatroom: who waits in all of theirs goes on without it.
+    pub(super) fn unfollow_left(&mut self, user: UserId, id: ChatroomId) {
+        let Some(chatroom) = self.chatrooms.find(id) else {
+            return;
+        };
+        for key in self.followers.of_all(user) {
+            if let Some(place) = self.followers.place_in(key, chatroom) {
+                self.followers.give_up(&mut self.chatrooms, key, place);
+            }
+        }
+    }
+
+    /// Answers one that is over.
+    fn answer_several(
+        &mut self,
+        ticket: Ticket,
+        session: SessionKey,
+        has_since: bool,
+        limit: Option<Limit>,
+        news: NewsOf,
+    ) {
+        let session = self.sessions.session(session).expect("its call keeps it");
+        let Standing::Good(user) = session.standing else {
+            return self.answer(ticket, Fault::NoSession.into());
+        };
+        let user = self.sessions.user(user).expect("its sessions keep it");
+        let user = user.user.id;
+        match *news {
+            [] => self.answer(ticket, Reply::Messages(self.empty_list.clone())),
+            [(key, _)] | [(key, _), ..] if !has_since => self.give_spoken(ticket, user, key, limit),
+            [(key, since)] => match self.listed(
+                key,
+                Wanted {
+                    since: Some(since),
+                    limit,
+                },
+            ) {
+                Listed::Here(list) => self.answer(ticket, Reply::Messages(list)),
+                Listed::Stored(..) | Listed::Unknown => self.read_news(ticket, user, limit, &news),
+            },
+            [..] => match self.joined_lists(limit, &news) {
+                Some(list) => self.answer(ticket, Reply::Messages(list)),
+                None => self.read_news(ticket, user, limit, &news),
+            },
+        }
+    }
+
+    /// Answers with the list of the chatroom that spoke.
+    fn give_spoken(
+        &mut self,
+        ticket: Ticket,
+        user: UserId,
+        key: ChatroomKey,
+        limit: Option<Limit>,
+    ) {
+        if let Listed::Here(list) = self.listed(key, Wanted { since: None, limit }) {
+            return self.answer(ticket, Reply::Messages(list));
+        }
+        let chatroom = self.chatrooms.chatroom(key).expect("it is waited in").id;
+        self.submit(Job::ReadMessages {
+            ticket,
+            chatroom,
+            user,
+            range: MessageRange::Before(None),
+            limit: limit.map_or(self.settings.recent, Limit::get),
+        });
+    }
+
+    /// What is newer in several chatrooms as one list, in the order of the chatrooms' ids, unless some of it is not here.
+    fn joined_lists(&mut self, limit: Option<Limit>, news: &NewsOf) -> Option<Arc<[u8]>> {
+        let mut left = limit.map_or(self.settings.recent, Limit::get);
+        let mut joined = b"[".to_vec();
+        for (key, since) in self.by_id(news) {
+            let room = self.chatrooms.chatroom(key).expect("it is waited in");
+            let Load::Known = room.load else {
+                return None;
+            };
+            let list = room.recent.newer(since.get(), left)?;
+            if joined.len() > 1 {
+                joined.push(b',');
+            }
+            joined.extend_from_slice(&list[1..list.len() - 1]);
+            let newer = room.newest().map_or(0, MessageId::get) - since.get();
+            left -= u32::try_from(newer).unwrap_or(left).min(left);
+            if left == 0 {
+                break;
+            }
+        }
+        joined.push(b']');
+        Some(joined.into())
+    }
+
+    fn read_news(&mut self, ticket: Ticket, user: UserId, limit: Option<Limit>, news: &NewsOf) {
+        let mut since = Vec::with_capacity(news.len());
+        for (key, after) in self.by_id(news) {
+            let room = self.chatrooms.chatroom(key).expect("it is waited in");
+            since.push((room.id, after.message()));
+        }
+        self.submit(Job::ReadNews {
+            ticket,
+            user,
+            since,
+            limit: limit.map_or(self.settings.recent, Limit::get),
+        });
+    }
+
+    fn by_id(&mut self, news: &NewsOf) -> NewsOf {
+        let mut sorted = news.clone();
+        let id_of = |key| self.chatrooms.chatroom(key).expect("it is waited in").id;
+        let mut id_of = id_of;
+        sorted.sort_by_key(|&(key, _)| id_of(key));
+        sorted
+    }
+
+    /// The store has read what is newer in several chatrooms.
+    pub(super) fn news_read(&mut self, ticket: Ticket, read: Result<News, Fault>) {
+        let reply = read.map(|news| match news {
+            News::Messages(messages) => Reply::Messages(super::recent::render_list(&messages)),
+            News::Expired { chatroom, first } => Reply::Failed(Failure::SinceExpired {
+                chatroom: Some(chatroom),
+                first,
+            }),
+        });
+        self.answer_own(ticket, reply);
+    }
+
+    /// Begins to note what the loop is told, for one that waits.
+    pub(super) fn watch_all(&mut self) -> SeveralWatch {
+        self.told_readers += 1;
+        SeveralWatch {
+            chatrooms: Vec::new(),
+            told_from: self.told_log.len(),
+        }
+    }
+
+    /// Keeps chatrooms for one that waits for some of them.
+    pub(super) fn keep_chatrooms(&mut self, watch: &mut SeveralWatch, keys: Vec<ChatroomKey>) {
+        for &key in &keys {
+            let room = self.chatrooms.chatroom(key).expect("entered");
+            room.watchers += 1;
+        }
+        let before = std::mem::replace(&mut watch.chatrooms, keys);
+        self.release_chatrooms(&before);
+    }
+
+    fn release_chatrooms(&mut self, keys: &[ChatroomKey]) {
+        for &key in keys {
+            let room = self.chatrooms.chatroom(key);
+            room.expect("its watchers keep it").watchers -= 1;
+        }
+    }
+
+    pub(super) fn unwatch_all(&mut self, watch: &SeveralWatch) {
+        self.release_chatrooms(&watch.chatrooms);
+        self.told_readers -= 1;
+        if self.told_readers == 0 {
+            self.told_log = Vec::new();
+        }
+    }
+
+    /// The loop has been told of a message.
+    pub(super) fn note_told(&mut self, chatroom: ChatroomId, id: MessageId) {
+        if self.told_readers > 0 {
+            self.told_log.push((chatroom, id));
+        }
+    }
+}

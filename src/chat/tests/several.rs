@@ -1,0 +1,298 @@
+//! Polls of several chatrooms.
+
+use super::*;
+
+fn other() -> ChatroomId {
+    ChatroomId::new(9).expect("positive")
+}
+
+/// One loop whose user is in two chatrooms.
+fn in_two() -> Loops {
+    let mut loops = Loops::new(1, 0);
+    loops.chatrooms = vec![room(), other()];
+    loops
+}
+
+fn poll(chatrooms: Which, since: Option<&[(i64, i64)]>) -> SeveralCall {
+    let pair = |&(of, id)| {
+        let chatroom = ChatroomId::new(of).expect("positive");
+        (chatroom, Since::new(id).expect("not negative"))
+    };
+    SeveralCall {
+        chatrooms,
+        since: since.map(|pairs| pairs.iter().map(pair).collect()),
+        limit: None,
+        timeout_s: None,
+        is_over: false,
+    }
+}
+
+fn two() -> Which {
+    Which::These(vec![room(), other()])
+}
+
+impl Loops {
+    fn several(&mut self, exchange: u32, call: SeveralCall) -> Option<HeldKey> {
+        let call = SessionCall::PollSeveral(Box::new(call));
+        self.call(0, exchange, Call::InSession(call))
+    }
+
+    fn finish(&mut self) -> Vec<String> {
+        self.carry_out(0);
+        while self.chats[0].has_work() {
+            self.carry_out(0);
+        }
+        let answered = self.answered().into_iter();
+        answered
+            .map(|(_, exchange, what)| format!("{exchange}: {what}"))
+            .collect()
+    }
+}
+
+/// Both chatrooms are known: 3 messages in the first, 2 in the other.
+fn known() -> Loops {
+    let mut loops = in_two();
+    loops.several(1, poll(two(), Some(&[(7, 3), (9, 2)])));
+    loops.loaded(0, Ok(3));
+    loops.loaded_in(0, other(), Ok(2));
+    assert_eq!(loops.finish(), [""; 0]);
+    loops
+}
+
+#[test]
+fn one_wakes_with_what_is_newer_in_any() {
+    let mut loops = known();
+    loops.several(2, poll(Which::All, Some(&[(7, 3), (9, 2)])));
+    loops.complete(0, saved_in(other(), 3));
+    assert_eq!(loops.finish(), ["1: 9:3", "2: 9:3"]);
+    loops.assert_idle();
+    // In the order of the chatrooms, whichever spoke first, and no more than asked for.
+    loops.complete(0, saved(4));
+    let mut call = poll(two(), Some(&[(7, 2), (9, 1)]));
+    loops.several(3, call.clone());
+    call.limit = Limit::new(3);
+    loops.several(4, call);
+    assert_eq!(loops.finish(), ["3: 3 4 9:2 9:3", "4: 3 4 9:2"]);
+    loops.assert_idle();
+}
+
+#[test]
+fn two_that_speak_in_one_turn_are_told_together() {
+    let mut loops = known();
+    loops.chats[0].complete(Now::default(), saved_in(other(), 3));
+    loops.chats[0].complete(Now::default(), saved(4));
+    assert_eq!(loops.finish(), ["1: 4 9:3"]);
+    loops.assert_idle();
+}
+
+#[test]
+fn without_since_the_one_that_spoke_gives_its_list() {
+    let mut loops = known();
+    let first = loops.several(2, poll(Which::All, None));
+    let mut call = poll(two(), None);
+    call.limit = Limit::new(2);
+    loops.several(3, call);
+    loops.complete(0, saved_in(other(), 3));
+    assert_eq!(loops.finish(), ["1: 9:3", "2: 9:1 9:2 9:3", "3: 9:2 9:3"]);
+    let key = loops.several(4, poll(Which::All, None));
+    assert_ne!(key, first);
+    loops.chats[0].time_out(key.expect("held"));
+    assert_eq!(loops.finish(), ["4: "]);
+    loops.assert_idle();
+}
+
+#[test]
+fn from_now_is_from_when_it_came() {
+    let mut loops = in_two();
+    loops.slow = Some(VecDeque::new());
+    // Nothing is known of anybody: what is said while that is asked comes after the poll.
+    loops.several(1, poll(Which::All, Some(&[])));
+    loops.several(2, poll(two(), None));
+    loops.complete(0, saved_in(other(), 5));
+    loops.complete(0, saved_in(other(), 6));
+    loops.catch_up();
+    loops.loaded_in(0, other(), Ok(6));
+    assert_eq!(loops.finish(), [""; 0]);
+    // The store reads what the loop does not have.
+    let [
+        Job::ReadNews { since, .. },
+        Job::ReadMessages { chatroom, .. },
+    ] = &loops.reads[..]
+    else {
+        panic!("{:?}", loops.reads);
+    };
+    assert_eq!(since[..], [(other(), MessageId::new(4))]);
+    assert_eq!(*chatroom, other());
+    loops.assert_idle();
+}
+
+#[test]
+fn what_the_store_had_read_before_it_was_told_still_wakes() {
+    let mut loops = in_two();
+    loops.several(1, poll(two(), Some(&[(7, 0)])));
+    loops.several(2, poll(two(), None));
+    // The first's other chatroom is from now; nothing was told of it, and the store is ahead.
+    loops.loaded(0, Ok(0));
+    loops.loaded_in(0, other(), Ok(2));
+    assert_eq!(loops.finish(), [""; 0]);
+    loops.complete(0, saved_in(other(), 2));
+    assert_eq!(loops.finish(), ["2: 9:1 9:2", "1: 9:2"]);
+    loops.assert_idle();
+}
+
+#[test]
+fn what_was_read_before_it_was_told_is_not_told_twice() {
+    let mut loops = in_two();
+    loops.several(1, poll(two(), Some(&[(7, 2), (9, 0)])));
+    loops.loaded(0, Ok(2));
+    loops.loaded_in(0, other(), Ok(0));
+    // Its client has got 2 by another way, before this loop is told.
+    loops.complete(0, saved(2));
+    assert_eq!(loops.finish(), [""; 0], "it goes on waiting");
+    loops.complete(0, saved(3));
+    assert_eq!(loops.finish(), ["1: 3"]);
+    loops.assert_idle();
+}
+
+#[test]
+fn all_follows_its_user_in_and_out() {
+    let mut loops = known();
+    loops.several(2, poll(Which::All, Some(&[(7, 3), (9, 2)])));
+    loops.several(3, poll(Which::All, None));
+    loops.complete(0, left_from(other()));
+    assert_eq!(loops.finish(), ["1: Fault(NotAParticipant)"]);
+    loops.complete(0, saved_in(other(), 3));
+    assert_eq!(loops.finish(), [""; 0], "who has left hears nothing");
+    loops.complete(0, came_into(other()));
+    loops.complete(0, came_into(other()));
+    loops.complete(0, saved_in(other(), 4));
+    assert_eq!(loops.finish(), ["2: 9:4", "3: 9:1 9:2 9:3 9:4"]);
+    loops.assert_idle();
+}
+
+#[test]
+fn all_of_none_waits_for_the_first() {
+    let mut loops = in_two();
+    loops.chatrooms = Vec::new();
+    loops.several(1, poll(Which::All, Some(&[])));
+    loops.several(2, poll(Which::All, None));
+    loops.several(3, poll(Which::All, Some(&[(7, 0)])));
+    assert_eq!(loops.finish(), [""; 0]);
+    loops.complete(0, came_into(room()));
+    // How far this one has read there is looked at when it comes again.
+    assert_eq!(loops.finish(), ["3: "]);
+    loops.loaded(0, Ok(0));
+    loops.complete(0, saved(1));
+    assert_eq!(loops.finish(), ["1: 1", "2: 1"]);
+    loops.assert_idle();
+}
+
+#[test]
+fn an_endpoll_of_one_ends_it() {
+    let mut loops = known();
+    loops.several(2, poll(Which::All, None));
+    loops.several(3, poll(Which::These(vec![other()]), None));
+    loops.end_polls(0, 4);
+    let ended = ["1: ", "2: ", "4: 2 ended: 1 2 3"];
+    assert_eq!(loops.finish(), ended);
+    loops.chats[0].drain();
+    assert_eq!(loops.finish(), ["3: "]);
+    loops.assert_idle();
+}
+
+#[test]
+fn who_is_ahead_or_foreign_is_told() {
+    let mut loops = known();
+    loops.several(2, poll(two(), Some(&[(9, 3)])));
+    let foreign = ChatroomId::new(10).expect("positive");
+    loops.several(3, poll(Which::These(vec![room(), foreign]), None));
+    let told = loops.finish();
+    assert_eq!(told.len(), 2);
+    assert!(
+        told[0].contains("SinceAhead") && told[0].contains("last: 2"),
+        "{told:?}"
+    );
+    assert_eq!(told[1], "3: Fault(NotAParticipant)");
+}
+
+#[test]
+fn what_is_not_here_the_store_reads_in_order() {
+    let mut loops = in_two();
+    let mut call = poll(Which::All, Some(&[(7, 0), (9, 1)]));
+    call.limit = Limit::new(200);
+    loops.several(1, call);
+    loops.loaded(0, Ok(400));
+    loops.loaded_in(0, other(), Ok(2));
+    assert_eq!(loops.finish(), [""; 0]);
+    let Some(Job::ReadNews {
+        ticket,
+        since,
+        limit,
+        ..
+    }) = loops.reads.pop()
+    else {
+        panic!("the oldest are not here");
+    };
+    assert_eq!(
+        (limit, since),
+        (200, vec![(room(), None), (other(), MessageId::new(1))])
+    );
+    let expired = crate::job::News::Expired {
+        chatroom: room(),
+        first: MessageId::new(5).expect("positive"),
+    };
+    let read = Ok(expired);
+    loops.complete(0, Completion::NewsRead { ticket, read });
+    let told = loops.finish();
+    assert!(
+        told[0].contains("SinceExpired") && told[0].contains("first: MessageId(5)"),
+        "{told:?}"
+    );
+    loops.assert_idle();
+}
+
+#[test]
+fn whoever_goes_leaves_nothing() {
+    let mut loops = in_two();
+    let waiting = loops.several(1, poll(two(), Some(&[(7, 3), (9, 2)])));
+    loops.chats[0].forget(waiting.expect("held"));
+    let second = loops.several(2, poll(two(), Some(&[(7, 3), (9, 2)])));
+    loops.loaded(0, Ok(3));
+    loops.loaded_in(0, other(), Ok(2));
+    assert_eq!(loops.chats[0].counts().followers, (1, 2));
+    loops.chats[0].forget(second.expect("held"));
+    loops.assert_idle();
+    loops.several(3, poll(Which::All, None));
+    let log_out = Call::InSession(SessionCall::LogOut);
+    loops.call(0, 4, log_out);
+    let done = Completion::LoggedOut {
+        ticket: ticket(0, 4),
+        session: SESSION,
+        done: Ok(()),
+    };
+    loops.complete(0, done);
+    assert_eq!(loops.finish(), ["4: LoggedOut", "3: Fault(NoSession)"]);
+    loops.assert_idle();
+}
+
+#[test]
+fn many_chatrooms_stay_until_all_are_loaded() {
+    let config = Config {
+        cache_messages: 1024,
+        ..Config::default()
+    };
+    let mut loops = in_two();
+    loops.chats = vec![Chat::new(&config, 0)];
+    let rooms: Vec<_> = (1..=50).filter_map(ChatroomId::new).collect();
+    loops.chatrooms = rooms.clone();
+    let since: Vec<_> = (1..=50).map(|of| (of, 1)).collect();
+    loops.several(1, poll(Which::All, Some(&since)));
+    for &chatroom in &rooms {
+        loops.loaded_in(0, chatroom, Ok(1));
+    }
+    assert_eq!(loops.loads.len(), 50, "each is asked for once");
+    assert_eq!(loops.chats[0].counts().followers, (1, 50));
+    loops.complete(0, saved_in(rooms[30], 2));
+    assert_eq!(loops.finish(), ["1: 31:2"]);
+    loops.assert_idle();
+}

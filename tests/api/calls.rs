@@ -6,7 +6,7 @@
 //! - `accounts`, `names`, `attempts`, `sessions`, `passwords`: who is who.
 //! - `chatrooms`, `chatroom_names`, `overview`, `search`: who is where.
 //! - `leaving`: who goes, and what becomes of their polls.
-//! - `messages`, `polls`, `polls_per_session`, `since`, `crowd`: what is said, and who hears of it.
+//! - `messages`, `polls`, `polls_per_session`, `since`, `several`, `streams`, `crowd`: what is said, and who hears of it.
 //! - `storage`: what happens when the database cannot be written, or not fast enough.
 //! - `order`: what one connection was told holds for every other.
 //! - `health`: whether the server is there, and of use.
@@ -32,6 +32,8 @@ mod polls;
 mod polls_per_session;
 mod search;
 mod sessions;
+mod several;
 mod since;
 mod sites;
 mod storage;
+mod streams;

@@ -225,10 +225,12 @@ impl Answer {
     pub(crate) fn code(&self) -> String {
         let json = self.json();
         let members = json.as_object().expect("an object");
+        let numbers = |names: &[&str]| names.iter().filter(|&&name| json[name].is_i64()).count();
         // These tell a number too.
-        let more: usize = match json["error"].as_str() {
-            Some("since_ahead") => json["last"].is_i64().into(),
-            Some("since_expired") => json["first"].is_i64().into(),
+        let more = match json["error"].as_str() {
+            // … and where, if it is of several chatrooms.
+            Some("since_ahead") => numbers(&["last", "chatroomid"]),
+            Some("since_expired") => numbers(&["first", "chatroomid"]),
             _ => 0,
         };
         assert_eq!(members.len(), 2 + more, "{json}");

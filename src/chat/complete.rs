@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::Chat;
 use super::call::{Failure, Reply};
 use super::chatrooms::{ChatroomKey, Load, Loading};
-use super::proceed::AHEAD_MAX;
 use super::recent::Recent;
 use super::serve::Ending;
 use super::sessions::{SessionKey, Standing};
+use super::waits::AHEAD_MAX;
 use crate::job::{Completion, Fault, RecentRows, Saved, SessionRow};
 use crate::model::{ChatroomId, Message, MessageId, Now, SessionHash, Ticket, UserId};
 

@@ -4,10 +4,10 @@
 //! ([`Chat::next_output`]). What would take long is marked, and served in slices
 //! ([`Chat::serve`]): a chatroom of 100,000 polls delays nobody by more than a slice.
 //!
-//! - `proceed` takes a call as far as it can go; `jobs` are those that the store alone can answer.
+//! - `proceed` takes a call as far as it can go, `waits` is what it waits for; `jobs` are those that the store alone can answer.
 //! - `complete` takes in what the store says; `memberships` who is where.
 //! - `serve` wakes chatrooms and ends polls, slice by slice; `leaving` ends those of who has left, and `walk` is the cursor.
-//! - `followers` are polls of several chatrooms and streams, `several` and `streams` what becomes of them.
+//! - `followers` are polls of several chatrooms and streams, `several` and `streams` what becomes of them, `news` what they get.
 //! - `gathering` is an endpoll over several event loops, `notice` how loops talk.
 //! - `logins` is the limit on failed ones, `passwords` what changing one ends.
 //! - `sessions`, `chatrooms` and `held` are what is remembered; `recent` is ready-made JSON.
@@ -28,6 +28,7 @@ mod leaving;
 mod lists;
 mod logins;
 mod memberships;
+mod news;
 mod notice;
 mod passwords;
 mod proceed;
@@ -36,6 +37,7 @@ mod serve;
 mod sessions;
 mod several;
 mod streams;
+mod waits;
 mod walk;
 mod wanted;
 

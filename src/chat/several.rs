@@ -19,11 +19,10 @@ use super::call::{Failure, Reply};
 use super::chatrooms::{ChatroomKey, Load};
 use super::followers::Kind;
 use super::held::{Held, HeldKey};
-use super::lists::Listed;
 use super::proceed::Step;
-use super::sessions::{Chatrooms, SessionKey, Standing};
-use super::wanted::{Limit, Since, Wanted};
-use crate::job::{Fault, Job, MessageRange, News};
+use super::sessions::{Chatrooms, SessionKey};
+use super::wanted::{Limit, Since};
+use crate::job::Fault;
 use crate::model::{ChatroomId, MessageId, Ticket, UserId};
 
 /// A wait for a message in one of several chatrooms.
@@ -55,8 +54,11 @@ pub(super) struct Following {
     pub(super) session: SessionKey,
     kind: Kind,
     limit: Option<Limit>,
-    places: Vec<(ChatroomKey, Option<Since>)>,
+    places: Places,
 }
+
+/// Chatrooms, and how far one has read in each, as [`Place::since`](super::followers::Place::since).
+type Places = Vec<(ChatroomKey, Option<Since>)>;
 
 /// What one held that is yet to be parked needs to be kept.
 #[derive(Debug)]
@@ -66,9 +68,6 @@ pub(super) struct SeveralWatch {
     /// Where it came in `Chat::told_log`.
     told_from: usize,
 }
-
-/// Chatrooms in which there is something newer, and than what.
-pub(super) type NewsOf = SmallVec<[(ChatroomKey, Since); 2]>;
 
 impl SeveralCall {
     fn since(&self, chatroom: ChatroomId) -> Option<Since> {
@@ -149,7 +148,7 @@ impl Chat {
         keys: &[ChatroomKey],
         call: &SeveralCall,
         watch: Option<&SeveralWatch>,
-    ) -> Result<Option<Vec<(ChatroomKey, Option<Since>)>>, Failure> {
+    ) -> Result<Option<Places>, Failure> {
         let mut is_loading = false;
         let mut places = Vec::with_capacity(keys.len());
         for (&id, &key) in ids.iter().zip(keys) {
@@ -187,15 +186,6 @@ impl Chat {
             room.told.note(last);
         }
         Some(Since::before(first))
-    }
-
-    fn news_in(&mut self, places: impl Iterator<Item = (ChatroomKey, Option<Since>)>) -> NewsOf {
-        let mut news = NewsOf::new();
-        for (key, since) in places {
-            let room = self.chatrooms.chatroom(key).expect("it is waited in");
-            news.extend(room.news(since).map(|since| (key, since)));
-        }
-        news
     }
 
     /// Parks one under a key that is in no list yet.
@@ -330,120 +320,6 @@ impl Chat {
                 self.followers.give_up(&mut self.chatrooms, key, place);
             }
         }
-    }
-
-    /// Answers one that is over.
-    fn answer_several(
-        &mut self,
-        ticket: Ticket,
-        session: SessionKey,
-        has_since: bool,
-        limit: Option<Limit>,
-        news: NewsOf,
-    ) {
-        let session = self.sessions.session(session).expect("its call keeps it");
-        let Standing::Good(user) = session.standing else {
-            return self.answer(ticket, Fault::NoSession.into());
-        };
-        let user = self.sessions.user(user).expect("its sessions keep it");
-        let user = user.user.id;
-        match *news {
-            [] => self.answer(ticket, Reply::Messages(self.empty_list.clone())),
-            [(key, _)] | [(key, _), ..] if !has_since => self.give_spoken(ticket, user, key, limit),
-            [(key, since)] => match self.listed(
-                key,
-                Wanted {
-                    since: Some(since),
-                    limit,
-                },
-            ) {
-                Listed::Here(list) => self.answer(ticket, Reply::Messages(list)),
-                Listed::Stored(..) | Listed::Unknown => self.read_news(ticket, user, limit, &news),
-            },
-            [..] => match self.joined_lists(limit, &news) {
-                Some(list) => self.answer(ticket, Reply::Messages(list)),
-                None => self.read_news(ticket, user, limit, &news),
-            },
-        }
-    }
-
-    /// Answers with the list of the chatroom that spoke.
-    fn give_spoken(
-        &mut self,
-        ticket: Ticket,
-        user: UserId,
-        key: ChatroomKey,
-        limit: Option<Limit>,
-    ) {
-        if let Listed::Here(list) = self.listed(key, Wanted { since: None, limit }) {
-            return self.answer(ticket, Reply::Messages(list));
-        }
-        let chatroom = self.chatrooms.chatroom(key).expect("it is waited in").id;
-        self.submit(Job::ReadMessages {
-            ticket,
-            chatroom,
-            user,
-            range: MessageRange::Before(None),
-            limit: limit.map_or(self.settings.recent, Limit::get),
-        });
-    }
-
-    /// What is newer in several chatrooms as one list, in the order of the chatrooms' ids, unless some of it is not here.
-    fn joined_lists(&mut self, limit: Option<Limit>, news: &NewsOf) -> Option<Arc<[u8]>> {
-        let mut left = limit.map_or(self.settings.recent, Limit::get);
-        let mut joined = b"[".to_vec();
-        for (key, since) in self.by_id(news) {
-            let room = self.chatrooms.chatroom(key).expect("it is waited in");
-            let Load::Known = room.load else {
-                return None;
-            };
-            let list = room.recent.newer(since.get(), left)?;
-            if joined.len() > 1 {
-                joined.push(b',');
-            }
-            joined.extend_from_slice(&list[1..list.len() - 1]);
-            let newer = room.newest().map_or(0, MessageId::get) - since.get();
-            left -= u32::try_from(newer).unwrap_or(left).min(left);
-            if left == 0 {
-                break;
-            }
-        }
-        joined.push(b']');
-        Some(joined.into())
-    }
-
-    fn read_news(&mut self, ticket: Ticket, user: UserId, limit: Option<Limit>, news: &NewsOf) {
-        let mut since = Vec::with_capacity(news.len());
-        for (key, after) in self.by_id(news) {
-            let room = self.chatrooms.chatroom(key).expect("it is waited in");
-            since.push((room.id, after.message()));
-        }
-        self.submit(Job::ReadNews {
-            ticket,
-            user,
-            since,
-            limit: limit.map_or(self.settings.recent, Limit::get),
-        });
-    }
-
-    fn by_id(&mut self, news: &NewsOf) -> NewsOf {
-        let mut sorted = news.clone();
-        let id_of = |key| self.chatrooms.chatroom(key).expect("it is waited in").id;
-        let mut id_of = id_of;
-        sorted.sort_by_key(|&(key, _)| id_of(key));
-        sorted
-    }
-
-    /// The store has read what is newer in several chatrooms.
-    pub(super) fn news_read(&mut self, ticket: Ticket, read: Result<News, Fault>) {
-        let reply = read.map(|news| match news {
-            News::Messages(messages) => Reply::Messages(super::recent::render_list(&messages)),
-            News::Expired { chatroom, first } => Reply::Failed(Failure::SinceExpired {
-                chatroom: Some(chatroom),
-                first,
-            }),
-        });
-        self.answer_own(ticket, reply);
     }
 
     /// Begins to note what the loop is told, for one that waits.

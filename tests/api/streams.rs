@@ -257,7 +257,9 @@ fn flooded(set: impl FnOnce(&mut Config)) -> (Serving, Stream) {
     let id = serving.chatroom(&ann);
     let (stream, _) = Stream::open(&serving, &streaming(&ann, id).with("since", 0));
     let socket = SockRef::from(stream.client.socket());
-    socket.set_recv_buffer_size(64 * 1024).expect("a TCP socket");
+    socket
+        .set_recv_buffer_size(64 * 1024)
+        .expect("a TCP socket");
     let mut quick = serving.connect();
     let text = "x".repeat(4096);
     for _ in 0..SAID {

@@ -1,0 +1,154 @@
+//! What a call waits for that needs something from the store, and what is kept for it meanwhile.
+//!
+//! It is held, asks for what is missing unless somebody has before, and stands among those who wait for that. When it is there they
+//! are all begun again (`proceed`). A poll notes from the beginning what its chatrooms have heard of by then (`Watch`).
+
+use super::Chat;
+use super::call::SessionCall;
+use super::chatrooms::{ChatroomKey, Load};
+use super::held::{Held, HeldKey, Waiting, Watch};
+use super::proceed::Step;
+use super::sessions::{Chatrooms, Standing, UserKey};
+use crate::job::{Fault, Job};
+use crate::model::SessionHash;
+
+/// Messages that are loaded beyond those of a list. A load may see messages whose senders are still to be
+/// answered, each with the list that ends with their own: so many of them get a whole one. A store's
+/// commit that is on its way has no more than that.
+pub(super) const AHEAD_MAX: u32 = 256;
+impl Chat {
+    /// Holds a call that is to be begun again.
+    pub(super) fn hold(&mut self, waiting: Waiting) -> HeldKey {
+        let place = self.waiting.insert(Box::new(waiting));
+        self.held.insert(Held::Waiting(place))
+    }
+
+    /// A held call cannot get what it waits for.
+    pub(super) fn give_up(&mut self, key: HeldKey, fault: Fault) {
+        if let Some(&Held::Waiting(place)) = self.held.get(key) {
+            self.held.remove(key);
+            let waiting = self.waiting.remove(place).expect("it waits");
+            self.unwatch(waiting.watch.as_ref());
+            self.refuse(&waiting, fault);
+        }
+    }
+
+    /// Lets a call of this session wait for what `step` says.
+    pub(super) fn wait(&mut self, step: Step, key: HeldKey, hash: SessionHash) {
+        match step {
+            Step::Done | Step::Park(..) | Step::Follow(_) | Step::Stream(..) => {
+                unreachable!("nothing to wait for")
+            }
+            Step::AwaitUnknownSession => {
+                self.sessions.expect(hash, key);
+                self.submit(Job::FindSession {
+                    event_loop: self.settings.event_loop,
+                    session: hash,
+                });
+            }
+            Step::AwaitSession(session) => {
+                match &mut self.sessions.session(session).expect("found").standing {
+                    Standing::Loading { waiters, .. } => waiters.push(key),
+                    _ => unreachable!("it loads"),
+                }
+            }
+            Step::AwaitUser(user) => self.wait_for_user(user, key),
+            Step::AwaitLeft(chatroom) => {
+                let room = self.chatrooms.chatroom(chatroom).expect("entered");
+                let leaving = room.leaving.as_mut().expect("somebody leaves");
+                leaving.waiters.push(key);
+            }
+            Step::AwaitChatroom(chatroom) => self.wait_for_chatroom(chatroom, key),
+            Step::AwaitChatrooms(chatrooms) => {
+                // The last to be asked for is there when most are.
+                let chatrooms = chatrooms.into_iter().rev();
+                let last = chatrooms.into_iter().find(|&chatroom| {
+                    let room = self.chatrooms.chatroom(chatroom).expect("entered");
+                    matches!(room.load, Load::Loading(_))
+                });
+                self.wait_for_chatroom(last.expect("some are being loaded"), key);
+            }
+        }
+    }
+
+    fn wait_for_chatroom(&mut self, chatroom: ChatroomKey, waiter: HeldKey) {
+        self.load_chatroom(chatroom);
+        let room = self.chatrooms.chatroom(chatroom).expect("entered");
+        match &mut room.load {
+            Load::Loading(loading) => loading.waiters.push(waiter),
+            _ => unreachable!("it loads"),
+        }
+    }
+
+    fn wait_for_user(&mut self, key: UserKey, waiter: HeldKey) {
+        let user = self.sessions.user(key).expect("its sessions keep it");
+        match &mut user.chatrooms {
+            Chatrooms::Known(_) => unreachable!("nothing to wait for"),
+            Chatrooms::Loading { waiters, .. } => waiters.push(waiter),
+            unknown @ Chatrooms::Unknown => {
+                *unknown = Chatrooms::Loading {
+                    waiters: vec![waiter],
+                    changes: Vec::new(),
+                };
+                let user = user.user.id;
+                self.submit(Job::LoadUser {
+                    event_loop: self.settings.event_loop,
+                    user,
+                });
+            }
+        }
+    }
+
+    /// Asks for a chatroom's recent messages, unless they are here or on their way.
+    pub(super) fn load_chatroom(&mut self, key: ChatroomKey) {
+        let recent = self.settings.recent.saturating_add(AHEAD_MAX);
+        let room = self.chatrooms.chatroom(key).expect("entered");
+        if matches!(room.load, Load::Unknown) {
+            room.load = Load::Loading(Box::default());
+            let chatroom = room.id;
+            self.submit(Job::LoadChatroom {
+                event_loop: self.settings.event_loop,
+                chatroom,
+                recent,
+            });
+        }
+    }
+
+    /// A poll that has to wait notes what its chatroom has heard of when it came, and keeps what it waits for.
+    pub(super) fn watch(&mut self, waiting: &mut Waiting, step: &Step) {
+        let of_one = match &waiting.call {
+            SessionCall::Poll(poll) => poll.chatroom,
+            SessionCall::Stream(call) => call.chatroom,
+            SessionCall::PollSeveral(_) => {
+                let mut watch = match waiting.watch.take() {
+                    Some(Watch::Several(watch)) => watch,
+                    Some(Watch::Chatroom { .. }) | None => self.watch_all(),
+                };
+                if let Step::AwaitChatrooms(chatrooms) = step {
+                    self.keep_chatrooms(&mut watch, chatrooms.clone());
+                }
+                waiting.watch = Some(Watch::Several(watch));
+                return;
+            }
+            _ => return,
+        };
+        if waiting.watch.is_none() {
+            let chatroom = self.chatrooms.enter(of_one);
+            let room = self.chatrooms.chatroom(chatroom).expect("entered");
+            room.watchers += 1;
+            let told = room.told.newest;
+            waiting.watch = Some(Watch::Chatroom { chatroom, told });
+        }
+    }
+
+    pub(super) fn unwatch(&mut self, watch: Option<&Watch>) {
+        match watch {
+            None => {}
+            Some(&Watch::Chatroom { chatroom, .. }) => {
+                let room = self.chatrooms.chatroom(chatroom);
+                room.expect("its watchers keep it").watchers -= 1;
+            }
+            Some(Watch::Several(watch)) => self.unwatch_all(watch),
+        }
+    }
+}

@@ -431,3 +431,6 @@ fn throw_away(input: &[u8]) -> Taken {
 fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use loiter::job::{
-    AddedRow, ChatroomRow, Completion, Fault, Job, MessageRange, MessageRows, NONCE_LIFETIME,
+    AddedRow, ChatroomRow, Completion, Fault, Job, MessageRange, MessageRows, NONCE_LIFETIME, News,
     OverviewRow, RecentRows, RemovedRow, Saved, SessionRow, Whom,
 };
 use loiter::model::{
@@ -205,6 +205,15 @@ impl Data {
                 range,
                 read: self.read_messages(chatroom, user, range, limit as usize),
             },
+            Job::ReadNews {
+                ticket,
+                user,
+                since,
+                limit,
+            } => Completion::NewsRead {
+                ticket,
+                read: self.read_news(user, &since, limit as usize),
+            },
             Job::FindUsers {
                 ticket,
                 prefix,
@@ -248,6 +257,28 @@ impl Data {
             last: chatroom.and_then(Chatroom::last),
             messages: kept[kept.len().saturating_sub(recent as usize)..].to_vec(),
         }
+    }
+
+    fn read_news(
+        &self,
+        user: UserId,
+        since: &[(ChatroomId, Option<MessageId>)],
+        limit: usize,
+    ) -> Result<News, Fault> {
+        let mut news = Vec::new();
+        for &(chatroom, after) in since {
+            if news.len() == limit {
+                break;
+            }
+            let range = MessageRange::After(after);
+            let rows = self.read_messages(chatroom, user, range, limit - news.len())?;
+            if rows.is_gap(after) {
+                let first = rows.first;
+                return Ok(News::Expired { chatroom, first });
+            }
+            news.extend(rows.messages);
+        }
+        Ok(News::Messages(news))
     }
 
     fn read_messages(

@@ -76,6 +76,7 @@ impl Store {
             | Job::LoadUser { .. }
             | Job::LoadChatroom { .. }
             | Job::ReadMessages { .. }
+            | Job::ReadNews { .. }
             | Job::FindUsers { .. }
             | Job::ListParticipants { .. }
             | Job::ListOverview { .. } => self.reading.push(job),

@@ -1,6 +1,6 @@
 //! What is read of a chatroom's messages.
 
-use loiter::job::{MessageRange, MessageRows};
+use loiter::job::{MessageRange, MessageRows, News};
 use loiter::model::MessageId;
 
 use super::*;
@@ -125,4 +125,46 @@ fn a_read_range_sees_every_message_that_was_told() {
         assert_eq!(rows.last, Some(saved.id));
         assert_eq!(rows.messages, [saved]);
     }
+}
+
+#[test]
+fn what_is_newer_in_several_chatrooms_is_read_at_one_time_and_in_their_order() {
+    let mut fixture = Fixture::new();
+    let ann = fixture.user("Ann");
+    let bob = fixture.user("bob");
+    let chatrooms = [1, 2, 3].map(|_| fixture.chatroom(&ann));
+    let [first, second, third] = chatrooms;
+    for chatroom in [third, first, first, third, second] {
+        fixture.say(chatroom, &ann, "x").expect("saved");
+    }
+    let mut read = |user: &User, since: &[(ChatroomId, Option<MessageId>)], limit| {
+        let job = Job::ReadNews {
+            ticket: ticket(5),
+            user: user.id,
+            since: since.to_vec(),
+            limit,
+        };
+        let Completion::NewsRead {
+            ticket: asked,
+            read,
+        } = fixture.ask(job)
+        else {
+            panic!("another completion");
+        };
+        assert_eq!(asked, ticket(5));
+        read.map(|news| match news {
+            News::Messages(messages) => {
+                let ids = messages.iter().map(|m| (m.chatroom, m.id.get()));
+                ids.collect::<Vec<_>>()
+            }
+            News::Expired { .. } => panic!("nothing has expired"),
+        })
+    };
+    let all = [(first, id(1)), (second, None), (third, None)];
+    let news = vec![(first, 2), (second, 1), (third, 1), (third, 2)];
+    assert_eq!(read(&ann, &all, 50), Ok(news.clone()));
+    assert_eq!(read(&ann, &all, 3), Ok(news[..3].to_vec()));
+    assert_eq!(read(&ann, &[(second, id(1))], 50), Ok(vec![]));
+    assert_eq!(read(&ann, &[], 50), Ok(vec![]));
+    assert_eq!(read(&bob, &all, 50), Err(Fault::NotAParticipant));
 }

@@ -97,6 +97,18 @@ impl Beside {
                 prefix: self.name()[..1].to_owned(),
                 limit: self.rng.u32(1..3),
             },
+            5 => {
+                let pair = |_| (self.chatroom(), self.message());
+                let mut since: Vec<_> = (0..3).map(pair).collect();
+                since.sort();
+                since.dedup_by_key(|&mut (chatroom, _)| chatroom);
+                Job::ReadNews {
+                    ticket,
+                    user,
+                    since,
+                    limit: self.rng.u32(..6),
+                }
+            }
             _ => Job::ReadMessages {
                 ticket,
                 chatroom,
@@ -212,6 +224,7 @@ impl Beside {
             | Job::LoadUser { .. }
             | Job::LoadChatroom { .. }
             | Job::ReadMessages { .. }
+            | Job::ReadNews { .. }
             | Job::FindUsers { .. }
             | Job::ListParticipants { .. }
             | Job::ListOverview { .. } => self.data.read(self.now, job),

@@ -21,6 +21,7 @@ load spread --polls 500 --chatrooms 50 --senders 8 --seconds 1
 load spread --polls 200 --chatrooms 20 --senders 4 --seconds 1 --rate 200 --server-arg=--recent=1
 load send --senders 1,8 --seconds 1
 load rps --connections 8 --seconds 1 --rate 500
+load expire --polls 500 --timeout 1 --seconds 4
 load churn --polls 300 --chatrooms 10 --rounds 2
 load storm --polls 500 --messages 3
 load compare --only fanout --repetitions 1 --polls 200 --chatrooms 20 --messages 2 --seconds 1

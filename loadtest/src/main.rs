@@ -19,6 +19,7 @@ mod contenders;
 mod crew;
 mod dialect;
 mod error;
+mod expire;
 mod fanout;
 mod files;
 mod floor;
@@ -186,6 +187,7 @@ fn measure(command: &Command, subject: &Subject) -> Result<Outcome, Error> {
         Command::Spread(options) => spread::run(subject, options),
         Command::Send(options) => send::run(subject, options),
         Command::Rps(options) => rps::run(subject, options),
+        Command::Expire(options) => expire::run(subject, options),
         Command::Churn(options) => churn::run(subject, options),
         Command::Storm(options) => storm::run(subject, options),
         Command::Compare(_) | Command::Floor(_) | Command::Worker => {

@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Send(SendOptions),
     /// A small authenticated GET on kept-alive connections: requests a second, latency, CPU for each
     Rps(RpsOptions),
+    /// Polls that nobody wakes: each ends by its own timeout and asks again; what that costs, and how late they end
+    Expire(ExpireOptions),
     /// Connections that come, park a poll and vanish, by FIN and by RST: what stays behind of descriptors and memory
     Churn(ChurnOptions),
     /// All clients connect at once, and after each wake all polls return at once: how long everybody waits, and whether anybody is lost
@@ -141,6 +143,27 @@ pub(crate) struct IdleOptions {
     /// How long to leave the polls alone while the server's CPU is measured
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(crate) hold: Duration,
+    /// Client processes, at least; more are started where open files ask for it
+    #[arg(long, value_name = "P", default_value_t = 1, value_parser = few(256))]
+    pub(crate) processes: u64,
+    #[command(flatten)]
+    pub(crate) server: ServerOptions,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ExpireOptions {
+    /// Polls, each on a connection of its own
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = many())]
+    pub(crate) polls: u64,
+    /// Chatrooms to spread them over
+    #[arg(long, value_name = "M", default_value_t = 1, value_parser = many())]
+    pub(crate) chatrooms: u64,
+    /// How long each asks to wait, in seconds
+    #[arg(long, value_name = "T", default_value_t = 5, value_parser = few(3600))]
+    pub(crate) timeout: u64,
+    /// How long to look on
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub(crate) seconds: Duration,
     /// Client processes, at least; more are started where open files ask for it
     #[arg(long, value_name = "P", default_value_t = 1, value_parser = few(256))]
     pub(crate) processes: u64,
@@ -336,6 +359,7 @@ impl Command {
             | Self::Spread(SpreadOptions { server, .. })
             | Self::Send(SendOptions { server, .. })
             | Self::Rps(RpsOptions { server, .. })
+            | Self::Expire(ExpireOptions { server, .. })
             | Self::Churn(ChurnOptions { server, .. })
             | Self::Storm(StormOptions { server, .. }) => server,
             Self::Compare(_) | Self::Floor(_) | Self::Worker => {

@@ -27,6 +27,8 @@ pub(crate) struct Plan {
     pub(crate) resets: bool,
     /// Whether a poll parks again after its wake.
     pub(crate) repark: bool,
+    /// How long each poll asks to wait, in seconds; 0 for ever.
+    pub(crate) timeout_s: u64,
     /// What the run's messages begin with.
     pub(crate) run: String,
     /// The chatrooms that the polls are spread over, one after the other.
@@ -75,6 +77,7 @@ impl Plan {
             "greets": self.greets,
             "resets": self.resets,
             "repark": self.repark,
+            "timeout_s": self.timeout_s,
             "run": self.run,
             "chatrooms": self.chatrooms,
             "sessions": self.sessions,
@@ -109,6 +112,7 @@ impl Plan {
             greets: value["greets"].as_bool()?,
             resets: value["resets"].as_bool()?,
             repark: value["repark"].as_bool()?,
+            timeout_s: number("timeout_s")?,
             run: text("run")?.to_owned(),
             chatrooms,
             sessions,
@@ -132,6 +136,7 @@ pub(crate) mod tests {
             greets: false,
             resets: true,
             repark: true,
+            timeout_s: 0,
             run: "ab".into(),
             chatrooms: vec![7, 8],
             sessions: vec!["x".into(), "y".into()],

@@ -28,6 +28,8 @@ pub(crate) struct Pollers {
     requests: Requests,
     /// By poll: the id of the last message that it was woken with, or where there are no ids, what tells messages apart.
     woken_with: Vec<u32>,
+    /// By poll, where they end by themselves: when it asked.
+    asked_ns: Vec<u64>,
     /// Connections that are not broken.
     live: u64,
     round: Round,
@@ -67,6 +69,10 @@ impl Pollers {
         Self {
             requests: Requests::new(&plan.target, &plan.sessions),
             woken_with: vec![0; plan.polls as usize],
+            asked_ns: match plan.timeout_s {
+                0 => Vec::new(),
+                _ => vec![0; plan.polls as usize],
+            },
             live: plan.polls,
             round: Round::new(),
             tally: Tally::default(),
@@ -138,6 +144,21 @@ impl Pollers {
         self.round.latencies.saturating_record(latency.max(1));
     }
 
+    /// A poll has ended by itself.
+    fn expired(&mut self, at: usize, now_ns: u64) {
+        let due_ns = self.asked_ns[at] + self.plan.timeout_s * 1_000_000_000;
+        if now_ns < due_ns {
+            let early_ms = (due_ns - now_ns) / 1_000_000;
+            let what = || format!("a poll ended {early_ms} ms before its time");
+            return self.tally.unexpected(what);
+        }
+        self.round.delivered += 1;
+        self.round.series.count(now_ns);
+        self.round
+            .latencies
+            .saturating_record((now_ns - due_ns).max(1));
+    }
+
     fn is_new(&mut self, at: usize, wake: Wake, marker: Marker) -> bool {
         let before = u64::from(self.woken_with[at]);
         if wake.id == 0 {
@@ -161,6 +182,11 @@ impl Role for Pollers {
 
     fn request(&mut self, at: usize, out: &mut Vec<u8>) {
         let (chatroomid, session) = self.plan.place(at);
+        let timeout_s = self.plan.timeout_s;
+        if let Some(asked_ns) = self.asked_ns.get_mut(at) {
+            *asked_ns = now_ns();
+            return (self.requests).timed_poll(chatroomid, timeout_s, session, out);
+        }
         self.requests.poll(chatroomid, session, out);
     }
 
@@ -179,6 +205,7 @@ impl Role for Pollers {
         }
         match &self.memo {
             Ok(Some(wake)) => self.woken(at, *wake, now_ns),
+            Ok(None) if self.plan.timeout_s > 0 => self.expired(at, now_ns),
             Ok(None) => self
                 .tally
                 .unexpected(|| "a poll was woken without a message".into()),
@@ -322,6 +349,21 @@ mod tests {
         }
         assert!(pollers.all_woken());
         assert_eq!(pollers.end_round().1.unexpected, 2);
+    }
+
+    #[test]
+    fn who_ends_by_itself_must_not_do_so_before_its_time() {
+        let mut plan = plan();
+        plan.timeout_s = 2;
+        let mut pollers = Pollers::new(plan);
+        let mut out = Vec::new();
+        pollers.request(0, &mut out);
+        assert!(out.starts_with(b"GET /message/longpoll/?timeout=2&"));
+        assert_eq!(wake(&mut pollers, 0, 200, "[]"), Next::Ask);
+        pollers.asked_ns[0] -= 3_000_000_000;
+        assert_eq!(wake(&mut pollers, 0, 200, "[]"), Next::Ask);
+        let (round, tally) = pollers.end_round();
+        assert_eq!((round.delivered, tally.unexpected), (1, 1));
     }
 
     #[test]

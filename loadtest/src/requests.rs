@@ -34,6 +34,14 @@ impl Requests {
         out.extend_from_slice(b"\r\n");
     }
 
+    /// Appends a long poll that waits for so many seconds at most.
+    pub(crate) fn timed_poll(&self, room: u64, timeout_s: u64, session: usize, out: &mut Vec<u8>) {
+        // Writing to a vector cannot fail.
+        let _ = write!(out, "GET /message/longpoll/?timeout={timeout_s}");
+        self.with_room(b"&chatroomid=", room, session, out);
+        out.extend_from_slice(b"\r\n");
+    }
+
     /// Appends a question about a chatroom that has no polls: its list of most recent messages.
     pub(crate) fn look(&self, room: u64, session: usize, out: &mut Vec<u8>) {
         self.with_room(b"GET /message/endpoll/?chatroomid=", room, session, out);
@@ -93,6 +101,8 @@ mod tests {
             poll,
             "GET /message/longpoll/?chatroomid=7 HTTP/1.1\r\nHost: 127.0.0.1:1\r\nCookie: session=s\r\n\r\n"
         );
+        let timed = written(Dialect::Loiter, |r, out| r.timed_poll(7, 5, 0, out));
+        assert!(timed.starts_with("GET /message/longpoll/?timeout=5&chatroomid=7 HTTP/1.1\r\n"));
         let small = written(Dialect::Loiter, |r, out| r.small(1, out));
         assert!(!small.contains("Cookie") && small.ends_with("1\r\n\r\n"));
         let look = written(Dialect::Loiter, |r, out| r.look(7, 0, out));

@@ -141,6 +141,7 @@ impl Setup {
             greets: false,
             resets: false,
             repark,
+            timeout_s: 0,
             run: self.run.clone(),
             chatrooms,
             sessions: self.sessions.clone(),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::client::{Answer, Serving, Session, get, logging_in, polling, post, registering};
+use crate::serving::{Answer, Serving, Session, get, logging_in, polling, post, registering};
 
 /// The attributes of a cookie behind its value, in order.
 fn attributes(answer: &Answer) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! Failed logins, counted for a name and for an address.
 
-use crate::client::{Answer, Request, Serving, logging_in, post, registering};
+use crate::serving::{Answer, Request, Serving, logging_in, post, registering};
 
 fn failing(name: &str) -> Request {
     post("/login")

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::client::{Answer, Request, Serving, Session, adding, post};
+use crate::serving::{Answer, Request, Serving, Session, adding, post};
 
 fn creating(admin: &Session, name: &str) -> Request {
     post("/message/newChatroom/").with("name", name).of(admin)

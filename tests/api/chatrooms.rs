@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{Request, Serving, Session, adding, get, post, registering};
+use crate::serving::{Request, Serving, Session, adding, get, post, registering};
 
 fn participants(session: &Session, chatroom: i64) -> Request {
     get("/message/chatroomParticipants/")
@@ -168,7 +168,7 @@ fn a_foreign_chatroom_and_none_are_the_same() {
         });
         for answer in &answers {
             answer.assert_failed(status, "not_a_participant");
-            let without_date = |answer: &crate::client::Answer| {
+            let without_date = |answer: &crate::serving::Answer| {
                 let fields = answer.fields.iter().filter(|(name, _)| name != "date");
                 fields.cloned().collect::<Vec<_>>()
             };
@@ -187,7 +187,7 @@ fn who_was_added_takes_part_at_once() {
     let id = serving.chatroom(&ann);
     serving.say(&ann, id, "before");
     serving.warm(&bob);
-    let poll = crate::client::polling(&bob, id);
+    let poll = crate::serving::polling(&bob, id);
     serving.ask(&poll).assert_failed(500, "not_a_participant");
     serving.add(&ann, id, &bob);
     let mut poll = serving.poll(&bob, id);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::client::{Request, Serving, get, post};
+use crate::serving::{Request, Serving, get, post};
 
 /// Every call of the document, with its method and the parameters that it needs.
 const CALLS: [(&str, &str, &[&str]); 11] = [

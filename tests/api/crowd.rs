@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use crate::client::{Serving, Session, polling, saying};
+use crate::serving::{Serving, Session, polling, saying};
 
 const SENDERS: usize = 16;
 const EACH: usize = 25;
@@ -77,7 +77,7 @@ fn who_polls_meanwhile_hears_in_order_and_hears_the_last() {
             let mut heard = false;
             while !heard {
                 client.ask(&saying(ann, chatroom, "last")).ok();
-                let ended = client.ask(&crate::client::ending(ann, chatroom)).ok();
+                let ended = client.ask(&crate::serving::ending(ann, chatroom)).ok();
                 heard = ended["messages"].to_string().contains("heard");
             }
         });

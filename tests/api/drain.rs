@@ -8,7 +8,7 @@ use loiter::Handle;
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::client::{Client, Driven, Serving, ending, get, logging_in, polling, saying};
+use crate::serving::{Client, Driven, Serving, ending, get, logging_in, polling, saying};
 
 #[test]
 fn a_drain_ends_parked_polls_with_their_lists() {
@@ -110,7 +110,7 @@ fn the_end_waits_for_no_lock_of_another_program() {
         let refused = |senders: &mut Vec<Client>| {
             senders.iter_mut().any(|sender| {
                 sender.read_at_once();
-                sender.arrived(false).is_some()
+                sender.arrived().is_some()
             })
         };
         while senders.len() < 3 || !refused(&mut senders) {

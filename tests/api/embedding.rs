@@ -8,7 +8,7 @@ use loiter::{Config, Handle, Server};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::client::{
+use crate::serving::{
     Client, Driven, PATIENCE, Serving, Session, get, logging_in, polling, post, registering, saying,
 };
 

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::client::{Answer, Driven, PATIENCE, Request, Serving, get};
+use crate::serving::{Answer, Driven, PATIENCE, Request, Serving, get};
 
 #[track_caller]
 fn assert_not_ready(answer: &Answer) {

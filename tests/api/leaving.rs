@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{
+use crate::serving::{
     Client, Request, Serving, Session, adding, ending, get, polling, post, saying,
 };
 

@@ -1,7 +1,7 @@
 //! The documented API over real sockets, with one event loop.
 
-#[path = "../client/mod.rs"]
-mod client;
+#[path = "../serving/mod.rs"]
+mod serving;
 
 #[path = "calls.rs"]
 mod calls;

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use crate::client::{Serving, Session, post, saying};
+use crate::serving::{Serving, Session, post, saying};
 
 fn numbers(list: &Value) -> Vec<i64> {
     let messages = list.as_array().expect("a list");

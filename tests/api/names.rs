@@ -1,6 +1,6 @@
 //! The rules of names and passwords.
 
-use crate::client::{Serving, Session, get, post, registering};
+use crate::serving::{Serving, Session, get, post, registering};
 
 #[test]
 fn names_are_normalised_and_keep_their_case() {
@@ -92,7 +92,7 @@ fn a_name_holds_nothing_that_cannot_be_seen() {
     }
 }
 
-fn with_password(path: &str, name: &str, password: &str) -> crate::client::Request {
+fn with_password(path: &str, name: &str, password: &str) -> crate::serving::Request {
     post(path).form("username", name).form("password", password)
 }
 

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{
+use crate::serving::{
     Client, Serving, Session, adding, ending, get, logging_in, polling, post, saying,
 };
 

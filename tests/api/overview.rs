@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{Request, Serving, Session, get, post};
+use crate::serving::{Request, Serving, Session, get, post};
 
 fn overview(session: &Session) -> Request {
     get("/message/overview/").of(session)

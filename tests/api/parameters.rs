@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::client::{Request, Serving, Session, encoded, get, post};
+use crate::serving::{Request, Serving, Session, encoded, get, post};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 

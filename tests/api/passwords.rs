@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::client::{Request, Serving, Session, get, logging_in, polling, post};
+use crate::serving::{Request, Serving, Session, get, logging_in, polling, post};
 
 fn changing(session: &Session, password: &str, new: &str) -> Request {
     post("/changePassword/")

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{Client, Serving, ending, get, polling, post, registering, saying};
+use crate::serving::{Client, Serving, ending, get, polling, post, registering, saying};
 
 #[test]
 fn a_message_ends_every_poll_parked_in_its_chatroom() {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::client::{Client, Serving, Session, polling};
+use crate::serving::{Client, Serving, Session, polling};
 
 /// It holds at each event loop: here is one.
 fn serving(max: usize) -> Serving {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{Serving, Session, get, registering};
+use crate::serving::{Serving, Session, get, registering};
 
 fn found(serving: &Serving, session: &Session, name: &str) -> Value {
     serving

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::client::{Driven, Serving, Session, get, polling, post};
+use crate::serving::{Driven, Serving, Session, get, polling, post};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -18,7 +18,7 @@ fn age(serving: &Serving, ms: i64) {
     assert!(changed.expect("changed") > 0);
 }
 
-fn asking(session: &Session) -> crate::client::Request {
+fn asking(session: &Session) -> crate::serving::Request {
     get("/message/chatrooms").of(session)
 }
 

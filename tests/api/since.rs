@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::client::{PATIENCE, Request, Serving, Session, ending, get, polling, saying};
+use crate::serving::{PATIENCE, Request, Serving, Session, ending, get, polling, saying};
 
 fn ids(list: &Value) -> Vec<i64> {
     let messages = list.as_array().expect("a list").iter();
@@ -238,7 +238,7 @@ fn a_session_is_told_whose_it_is_and_given_anew() {
     assert_eq!(answer.ok(), ann.object());
     assert_eq!(Session::of(&answer).token, ann.token);
     let cookie = answer.field("set-cookie").expect("a cookie");
-    let begun = serving.ask(&crate::client::logging_in("ann"));
+    let begun = serving.ask(&crate::serving::logging_in("ann"));
     let new = Session::of(&begun).token;
     let wanted = begun.field("set-cookie").expect("a cookie");
     assert_eq!(cookie, wanted.replace(&new, &ann.token), "as a login's");

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::client::{Answer, Request, Serving, get, logging_in, polling, post, saying};
+use crate::serving::{Answer, Request, Serving, get, logging_in, polling, post, saying};
 
 const FOREIGN: [(&str, &str); 7] = [
     ("Sec-Fetch-Site", "cross-site"),

@@ -6,14 +6,14 @@
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::client::{
+use crate::serving::{
     Client, Request, Serving, Session, adding, get, logging_in, polling, post, registering, saying,
 };
 
 fn other_program(serving: &Serving) -> Connection {
     let connection = Connection::open(serving.database()).expect("the database");
     connection
-        .busy_timeout(crate::client::PATIENCE)
+        .busy_timeout(crate::serving::PATIENCE)
         .expect("a timeout");
     connection
 }
@@ -179,7 +179,7 @@ fn what_finds_no_place_to_wait_is_refused_before_it_is_begun() {
     let mut taken = Vec::new();
     for mut sender in senders {
         sender.read_at_once();
-        let Some(answer) = sender.arrived(false) else {
+        let Some(answer) = sender.arrived() else {
             taken.push(sender);
             continue;
         };

@@ -1,7 +1,7 @@
 //! The documented API over real sockets, with three event loops: the tests of `tests/api`.
 
-#[path = "../client/mod.rs"]
-mod client;
+#[path = "../serving/mod.rs"]
+mod serving;
 
 #[path = "../api/calls.rs"]
 mod calls;

@@ -7,9 +7,6 @@
 //! No test waits for a time to pass: each waits for a line or for the end of a stream, and gives up
 //! after [`PATIENCE`]. No port is fixed: the binary picks one and says which.
 
-#[path = "../client/mod.rs"]
-mod client;
-
 mod options;
 mod serving;
 mod signals;
@@ -18,9 +15,6 @@ use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
-
-/// Of servers in this process, of which there are none.
-pub(crate) const LOOPS: usize = 1;
 
 /// Far beyond what a busy machine needs; only a test that fails waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);

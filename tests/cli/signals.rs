@@ -3,8 +3,9 @@
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
+use loiter_client::strict::{Client, Session, get, logging_in, polling, post, registering, saying};
+
 use super::assert_holds;
-use super::client::{Client, Session, get, logging_in, polling, post, registering, saying};
 use super::serving::{Serving, folder};
 
 /// A client with half a request sent, of which the server knows: it came in one piece with one that was answered.

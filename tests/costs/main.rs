@@ -5,8 +5,8 @@
 //!
 //! Allocations are counted for the thread that turns the loop, so that the store's and other tests' do not matter.
 
-#[path = "../client/mod.rs"]
-mod client;
+#[path = "../serving/mod.rs"]
+mod serving;
 
 mod engine;
 mod server;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use allocation_counter::measure;
 use serde_json::Value;
 
-use crate::client::{Driven, Session, polling, saying};
+use crate::serving::{Driven, Session, polling, saying};
 
 /// The deadline that a connection has while it is idle: 4 bytes in a bucket that doubles, until that would have been over,
 /// and 4 for when that is, in a table that doubles. All else stands in slots for which room is made at the start; `engine` counts those.

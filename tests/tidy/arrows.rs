@@ -4,6 +4,7 @@
 //! a test of their meeting, and belongs into `tests/`.
 
 use super::Slip;
+use super::rules::CLIENT;
 use super::source::Source;
 
 /// Layers that know nothing but one another.
@@ -186,6 +187,20 @@ pub(crate) fn logic_without_io(source: &Source) -> Vec<Slip> {
         .collect()
 }
 
+/// What the client knows of the server is the contract. Were it to use the server's own code, both could be wrong in the same way.
+pub(crate) fn client_without_server(source: &Source) -> Vec<Slip> {
+    if !source.path.starts_with(CLIENT) {
+        return Vec::new();
+    }
+    (0..source.tokens.len())
+        .filter(|&at| source.holds_at(at, &["loiter", "::"]))
+        .map(|at| {
+            let message = "the client names the server's crate; it may know the contract only";
+            source.slip(source.tokens[at].line, message.to_owned())
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -326,5 +341,17 @@ mod tests {
             "use std::net::IpAddr; use std::time::Duration;"
         ));
         assert!(!refused("src/runtime/mod.rs", "let now = Instant::now();"));
+    }
+
+    #[test]
+    fn the_client_knows_nothing_of_the_server() {
+        let is_refused =
+            |path: &str, text: &str| !client_without_server(&Source::new(path, text)).is_empty();
+        assert!(is_refused("tests/client/src/a.rs", "use loiter::Config;"));
+        assert!(!is_refused(
+            "tests/client/src/a.rs",
+            "use loiter_client::Client; // loiter::x"
+        ));
+        assert!(!is_refused("tests/serving/mod.rs", "use loiter::Config;"));
     }
 }

@@ -35,9 +35,10 @@ impl fmt::Display for Slip {
 
 type Rule = fn(&Source) -> Vec<Slip>;
 
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 10] = [
     arrows::between_layers,
     arrows::logic_without_io,
+    arrows::client_without_server,
     rules::opens_with_its_purpose,
     rules::is_not_long,
     rules::is_finished,

@@ -3,6 +3,8 @@
 use super::Slip;
 use super::source::{Source, Token};
 
+/// What tests and tools share; no test itself.
+pub(crate) const CLIENT: &str = "tests/client/";
 /// A file longer than this has a seam somewhere.
 const LINES_MAX: usize = 500;
 
@@ -38,7 +40,8 @@ pub(crate) fn opens_with_its_purpose(source: &Source) -> Vec<Slip> {
 }
 
 pub(crate) fn is_not_long(source: &Source) -> Vec<Slip> {
-    let is_test = source.is_below(&["tests/"]) || source.path.ends_with("/tests.rs");
+    let is_test = (source.is_below(&["tests/"]) && !source.is_below(&[CLIENT]))
+        || source.path.ends_with("/tests.rs");
     let lines = source.lines_without_tests();
     if is_test || lines <= LINES_MAX {
         return Vec::new();
@@ -180,6 +183,9 @@ mod tests {
         let tested = format!("{right}#[cfg(test)]\nmod tests {{\n{long}}}\n");
         allowed(is_not_long, "src/a.rs", &tested);
         allowed(is_not_long, "src/http/tests.rs", &long);
+        allowed(is_not_long, "tests/a.rs", &long);
+        let client = "tests/client/src/a.rs";
+        refused(is_not_long, client, &long, &format!("{client}:501"));
     }
 
     #[test]

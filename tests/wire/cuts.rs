@@ -5,7 +5,7 @@
 use std::thread;
 
 use super::cases::{Case, HEALTHY, accepted, refused};
-use crate::client::{Client, Driven, Serving};
+use crate::serving::{Client, Driven, Serving};
 
 /// Sends pieces with a turn between them, and asserts the answer and what comes behind it.
 fn assert_answered_in_pieces<'a>(
@@ -20,7 +20,7 @@ fn assert_answered_in_pieces<'a>(
         client.send(piece);
         driven.turn();
     }
-    let answer = driven.next(&mut client, case.is_head());
+    let answer = driven.next(&mut client, case.method());
     case.assert_answered(&answer);
     if case.goes_on {
         client.send(HEALTHY);
@@ -99,10 +99,7 @@ fn separate_writes_to_a_running_server() {
 }
 
 fn assert_answered(case: &Case, client: &mut Client) {
-    let answer = match case.is_head() {
-        true => client.answer_to_head(),
-        false => client.answer(),
-    };
+    let answer = client.answer_to(case.method());
     case.assert_answered(&answer);
     if !case.goes_on {
         client.assert_ends();

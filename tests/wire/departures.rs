@@ -3,7 +3,7 @@
 //! A parked poll's client that has gone is forgotten at once, which endpoll's count shows. Any other
 //! request that came whole is answered, since some clients shut their side down behind it.
 
-use crate::client::{Client, Driven, Session, get, polling, post, registering, saying};
+use crate::serving::{Client, Driven, Session, get, polling, post, registering, saying};
 
 /// A server on which ann is alone in a chatroom, all that it needs to park a poll of hers loaded.
 fn with_chatroom() -> (Driven, Session, i64) {
@@ -143,7 +143,7 @@ fn many_polls_that_vanish_together_are_all_forgotten() {
 fn a_poll_whose_client_vanishes_while_it_is_being_loaded_is_forgotten() {
     let (mut driven, ann, chatroom) = with_chatroom();
     // A session that the server does not know yet: the poll waits for the store first.
-    let other = Session::of(&driven.ask(&crate::client::logging_in("ann")));
+    let other = Session::of(&driven.ask(&crate::serving::logging_in("ann")));
     let mut client = driven.connect();
     client.send(polling(&other, chatroom).bytes());
     driven.turn();
@@ -160,7 +160,7 @@ fn who_has_shut_their_side_down_still_gets_their_answer() {
         (get("/message/chatrooms/").of(&ann), 200),
         (registering("bob"), 200),
         (saying(&ann, chatroom, "hi"), 200),
-        (crate::client::ending(&ann, chatroom), 200),
+        (crate::serving::ending(&ann, chatroom), 200),
         (get("/nowhere"), 404),
     ] {
         let mut client = driven.connect();

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::cases::HEALTHY;
-use crate::client::{Client, Driven, Serving, ending, get, polling};
+use crate::serving::{Client, Driven, Serving, ending, get, polling};
 
 const SHORT: Duration = Duration::from_millis(150);
 
@@ -177,7 +177,7 @@ fn a_trickle_does_not_put_the_end_off() {
         driven.turn_until(|_| {
             client.send(b"a");
             client.read_at_once();
-            answer = client.arrived(false);
+            answer = client.arrived();
             answer.is_some()
         });
         answer
@@ -270,7 +270,7 @@ fn beyond_the_connections_that_there_may_be_a_newcomer_is_told_so() {
     // Nobody else was touched.
     idle.assert_silent();
     poll.assert_silent();
-    served.send(crate::client::saying(&ann, chatroom, "hi").bytes());
+    served.send(crate::serving::saying(&ann, chatroom, "hi").bytes());
     let list = driven.answer(&mut served).ok();
     assert_eq!(driven.answer(&mut poll).ok(), list);
     // And there is room again when one of them goes.

@@ -1,7 +1,7 @@
 //! HTTP/1.1 over real sockets, with one event loop.
 
-#[path = "../client/mod.rs"]
-mod client;
+#[path = "../serving/mod.rs"]
+mod serving;
 
 #[path = "bytes.rs"]
 mod bytes;

@@ -1,7 +1,9 @@
 //! One answer after the other: keep-alive, pipelining, HEAD, 100 Continue.
 
+use loiter_client::Method;
+
 use super::cases::HEALTHY;
-use crate::client::{Driven, Request, Serving, get, polling, post, saying};
+use crate::serving::{Driven, Request, Serving, get, polling, post, saying};
 
 #[test]
 fn a_connection_serves_many_requests() {
@@ -133,7 +135,7 @@ fn head_is_get_without_its_body() {
     client.send([&head[..], &head, HEALTHY].concat());
     for _ in 0..2 {
         assert_eq!(
-            client.answer_to_head().length(),
+            client.answer_to(Method::Head).length(),
             Some(format!("[{chatroom}]").len())
         );
     }

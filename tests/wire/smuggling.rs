@@ -3,7 +3,9 @@
 //! Behind or within each attack stands a sendMessage with a good session. If any reading of the
 //! bytes let it through, the chatroom would show it; and any answer to it would be seen.
 
-use crate::client::{Serving, get, post};
+use loiter_client::Method;
+
+use crate::serving::{Serving, get, post};
 
 /// One attack.
 struct Attack {
@@ -329,10 +331,7 @@ fn nothing_hidden_has_an_effect() {
         let name = attack.name;
         let mut client = serving.connect();
         client.send(&attack.bytes);
-        let answer = match attack.bytes.starts_with("HEAD ") {
-            true => client.answer_to_head(),
-            false => client.answer(),
-        };
+        let answer = client.answer_to(Method::of(attack.bytes.as_bytes()));
         assert_eq!(answer.status, attack.status, "{name}: {answer:?}");
         assert_eq!(answer.closes(), !attack.goes_on, "{name}: {answer:?}");
         if attack.goes_on {

@@ -1,7 +1,7 @@
 //! HTTP/1.1 over real sockets, with three event loops: the tests of `tests/wire`.
 
-#[path = "../client/mod.rs"]
-mod client;
+#[path = "../serving/mod.rs"]
+mod serving;
 
 #[path = "../wire/bytes.rs"]
 mod bytes;

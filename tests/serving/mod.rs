@@ -1,7 +1,14 @@
-//! Servers in this process, each with a new database and a port of its own.
+//! Servers in this process, each with a new database and a port of its own; for the targets that test over real sockets.
 //!
 //! [`Serving`] runs on its own thread, as a server does, with as many event loops as the target has chosen (`LOOPS`).
 //! [`Driven`] is turned by the test, which so decides what the server has seen before the next byte is sent; it has one loop.
+//! What the tests say to them is said by `loiter_client::strict`, which is named here with them.
+
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each target that includes this uses its part"
+)]
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,10 +20,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loiter::{Config, Handle, Server};
+use loiter_client::Method;
+pub(crate) use loiter_client::strict::{
+    Answer, Client, PATIENCE, Request, Session, adding, encoded, ending, get, logging_in, polling,
+    post, registering, saying,
+};
 use serde_json::Value;
 use tempfile::TempDir;
-
-use super::{Answer, Client, PATIENCE, Request, get, post};
 
 /// A server on a thread of its own. Stopped when it is dropped.
 pub(crate) struct Serving {
@@ -25,14 +35,6 @@ pub(crate) struct Serving {
     /// What `run` will have returned, until somebody has waited for it.
     end: Mutex<Option<Receiver<io::Result<()>>>>,
     folder: TempDir,
-}
-
-/// Who is logged in.
-#[derive(Clone, Debug)]
-pub(crate) struct Session {
-    pub(crate) token: String,
-    pub(crate) userid: i64,
-    pub(crate) username: String,
 }
 
 /// A server that does nothing by itself.
@@ -196,64 +198,6 @@ impl Drop for Serving {
     }
 }
 
-impl Session {
-    /// The session that a login's answer begins.
-    pub(crate) fn of(answer: &Answer) -> Self {
-        let user = answer.ok();
-        let cookie = answer.field("set-cookie").expect("a cookie");
-        let rest = cookie.strip_prefix("session=").expect(cookie);
-        let (token, _) = rest.split_once(';').expect(cookie);
-        Self {
-            token: token.to_owned(),
-            userid: user["userid"].as_i64().expect("an id"),
-            username: user["username"].as_str().expect("a name").to_owned(),
-        }
-    }
-
-    /// The user's object.
-    pub(crate) fn object(&self) -> Value {
-        serde_json::json!({"userid": self.userid, "username": self.username})
-    }
-}
-
-pub(crate) fn registering(name: &str) -> Request {
-    post("/register/")
-        .form("username", name)
-        .form("password", "pw")
-}
-
-pub(crate) fn logging_in(name: &str) -> Request {
-    post("/login/")
-        .form("username", name)
-        .form("password", "pw")
-}
-
-pub(crate) fn adding(admin: &Session, chatroom: i64, userid: i64) -> Request {
-    post("/message/addToChatroom/")
-        .with("chatroomid", chatroom)
-        .with("usertoadd", userid)
-        .of(admin)
-}
-
-pub(crate) fn saying(session: &Session, chatroom: i64, text: &str) -> Request {
-    post("/message/sendMessage/")
-        .with("chatroomid", chatroom)
-        .with("message", text)
-        .of(session)
-}
-
-pub(crate) fn polling(session: &Session, chatroom: i64) -> Request {
-    get("/message/longpoll/")
-        .with("chatroomid", chatroom)
-        .of(session)
-}
-
-pub(crate) fn ending(session: &Session, chatroom: i64) -> Request {
-    get("/message/endpoll/")
-        .with("chatroomid", chatroom)
-        .of(session)
-}
-
 impl Driven {
     pub(crate) fn start() -> Self {
         Self::with(|_| {})
@@ -299,19 +243,19 @@ impl Driven {
 
     #[track_caller]
     pub(crate) fn answer(&mut self, client: &mut Client) -> Answer {
-        self.next(client, false)
+        self.next(client, Method::Other)
     }
 
     #[track_caller]
-    pub(crate) fn next(&mut self, client: &mut Client, to_head: bool) -> Answer {
+    pub(crate) fn next(&mut self, client: &mut Client, method: Method) -> Answer {
         let mut answer = None;
         self.turn_until(|_| {
             client.read_at_once();
-            answer = client.arrived(to_head);
+            answer = client.arrived_to(method);
             answer.is_some() || client.has_ended()
         });
         answer
-            .or_else(|| client.arrived(to_head))
+            .or_else(|| client.arrived_to(method))
             .expect("an answer before the end")
     }
 
@@ -329,7 +273,7 @@ impl Driven {
     pub(crate) fn ask(&mut self, request: &Request) -> Answer {
         let mut client = self.connect();
         client.send(request.bytes());
-        let answer = self.next(&mut client, request.is_head());
+        let answer = self.next(&mut client, request.method());
         client.reset();
         answer
     }

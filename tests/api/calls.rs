@@ -10,10 +10,12 @@
 //! - `storage`: what happens when the database cannot be written, or not fast enough.
 //! - `order`: what one connection was told holds for every other.
 //! - `health`: whether the server is there, and of use.
+//! - `blocking`: the client that tools use.
 //! - `drain`, `embedding`: how a server ends, and how it lives in a host's loop.
 
 mod accounts;
 mod attempts;
+mod blocking;
 mod chatroom_names;
 mod chatrooms;
 mod checks;

@@ -16,6 +16,7 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// The head as it came, its empty line included.
     pub head: Vec<u8>,
+    session: Option<String>,
     closes: bool,
 }
 
@@ -40,7 +41,7 @@ impl Method {
 
 impl Answer {
     /// An answer without its body, and how that is framed; `None` where the head is not all there.
-    fn begun(bytes: &[u8]) -> Result<Option<(Self, Framing)>, Malformed> {
+    pub(crate) fn begun(bytes: &[u8]) -> Result<Option<(Self, Framing)>, Malformed> {
         let mut fields = Vec::new();
         let head = Head::parse(bytes, |name, value| {
             let value = String::from_utf8_lossy(value).into_owned();
@@ -52,6 +53,7 @@ impl Answer {
                 fields,
                 body: Vec::new(),
                 head: bytes[..head.len].to_vec(),
+                session: head.session.map(str::to_owned),
                 closes: head.closes,
             };
             (answer, head.framing)
@@ -103,6 +105,11 @@ impl Answer {
     /// Whether the connection ends behind it.
     pub fn closes(&self) -> bool {
         self.closes
+    }
+
+    /// The session that it sets; empty where it clears the cookie.
+    pub fn session(&self) -> Option<&str> {
+        self.session.as_deref()
     }
 
     /// The body, where it is JSON.

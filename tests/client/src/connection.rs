@@ -4,12 +4,13 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use socket2::SockRef;
 
 use crate::answer::{Answer, Method};
-use crate::head::Malformed;
+use crate::head::{Framing, Malformed};
 use crate::request::Request;
 
 /// Bytes that are read at a time.
@@ -18,7 +19,8 @@ const PIECE: usize = 16 * 1024;
 /// A client's end of a connection.
 #[derive(Debug)]
 pub struct Connection {
-    socket: TcpStream,
+    /// Nobody else keeps it: who is to shut it down holds a weak one.
+    socket: Arc<TcpStream>,
     /// What came and was not read as an answer yet.
     unread: Vec<u8>,
     has_ended: bool,
@@ -35,7 +37,7 @@ impl Connection {
         socket.set_nodelay(true)?;
         socket.set_write_timeout(Some(patience))?;
         let connection = Self {
-            socket,
+            socket: Arc::new(socket),
             unread: Vec::new(),
             has_ended: false,
         };
@@ -53,9 +55,14 @@ impl Connection {
         &self.socket
     }
 
+    /// The socket for who is to shut it down from another thread.
+    pub(crate) fn socket_to_shut(&self) -> Weak<TcpStream> {
+        Arc::downgrade(&self.socket)
+    }
+
     /// Sends bytes as they are.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.socket.write_all(bytes).map_err(timed_out)
+        (&*self.socket).write_all(bytes).map_err(timed_out)
     }
 
     /// Sends a request and reads its answer.
@@ -83,6 +90,21 @@ impl Connection {
         }))
     }
 
+    /// Waits for the head of the next answer, which still counts as unread, and how its body is framed.
+    pub(crate) fn begin(&mut self) -> io::Result<(Answer, Framing)> {
+        loop {
+            if let Some(begun) = Answer::begun(&self.unread)? {
+                return Ok(begun);
+            }
+            self.read_more()?;
+        }
+    }
+
+    /// So many bytes count as read.
+    pub(crate) fn pass_over(&mut self, length: usize) {
+        self.unread.drain(..length);
+    }
+
     /// What came and was not read as an answer.
     pub fn unread(&self) -> &[u8] {
         &self.unread
@@ -91,7 +113,7 @@ impl Connection {
     /// Waits for more bytes or for the end, and reads them.
     pub fn read(&mut self) -> io::Result<()> {
         let mut piece = [0; PIECE];
-        let length = self.socket.read(&mut piece).map_err(timed_out)?;
+        let length = (&*self.socket).read(&mut piece).map_err(timed_out)?;
         self.has_ended |= length == 0;
         self.unread.extend_from_slice(&piece[..length]);
         Ok(())
@@ -109,7 +131,7 @@ impl Connection {
     pub fn read_at_once(&mut self) -> io::Result<()> {
         self.socket.set_nonblocking(true)?;
         let mut piece = [0; PIECE];
-        let read = self.socket.read(&mut piece);
+        let read = (&*self.socket).read(&mut piece);
         self.socket.set_nonblocking(false)?;
         match read {
             Ok(0) => self.has_ended = true,
@@ -132,7 +154,7 @@ impl Connection {
 
     /// Ends by RST, and leaves nothing behind that would hold a port.
     pub fn reset(self) -> io::Result<()> {
-        SockRef::from(&self.socket).set_linger(Some(Duration::ZERO))
+        SockRef::from(&*self.socket).set_linger(Some(Duration::ZERO))
     }
 }
 

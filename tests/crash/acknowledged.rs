@@ -5,14 +5,14 @@
 //! directly afterwards, so that no code of the server can hide a loss.
 
 use std::collections::HashMap;
-use std::io;
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 
+use loiter_client::{Client, Error, post};
 use rusqlite::Connection;
 
-use crate::server::{Client, Killed, prepare};
+use crate::server::{Killed, prepare};
 
 const ROUNDS: usize = 10;
 const SENDERS: usize = 8;
@@ -25,7 +25,7 @@ type Acknowledged = (i64, i64, String);
 fn whatever_was_acknowledged_before_a_kill_is_there() {
     let folder = tempfile::tempdir().expect("a folder");
     let database = folder.path().join("loiter.db");
-    let cookie = prepare(&database, CHATROOMS);
+    let cookie = prepare(&database, CHATROOMS as u64);
     let mut acknowledged: HashMap<(i64, i64), String> = HashMap::new();
     for round in 0..ROUNDS {
         let before = acknowledged.len();
@@ -52,13 +52,14 @@ fn send_until_killed(
     let senders: Vec<_> = (0..SENDERS)
         .map(|sender| {
             let answered = answered.clone();
-            let mut client = Client::connect(&server.address, cookie).expect("connected");
+            let mut client = Client::new(server.address).with_session(cookie);
             thread::spawn(move || {
                 for n in 0.. {
                     match send(&mut client, round, sender, n) {
                         // The test may have gone on after the kill.
                         Ok(message) => drop(answered.send(message)),
-                        Err(_) => return,
+                        Err(Error::Io(..)) => return,
+                        Err(error) => panic!("{error}"),
                     }
                 }
             })
@@ -74,14 +75,14 @@ fn send_until_killed(
     acknowledged
 }
 
-fn send(client: &mut Client, round: usize, sender: usize, n: usize) -> io::Result<Acknowledged> {
+/// Asks once: what was not acknowledged does not count.
+fn send(client: &mut Client, round: usize, sender: usize, n: usize) -> Result<Acknowledged, Error> {
     let chatroom = (sender + n) as i64 % CHATROOMS + 1;
     let text = format!("round-{round}-sender-{sender}-message-{n}");
-    let target = format!("/message/sendMessage/?chatroomid={chatroom}&message={text}");
-    let answer = client.post(&target)?;
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    let newest = answer.body.as_array().expect("a list").last();
-    let newest = newest.expect("with the new message");
+    let sending = post("/message/sendMessage/").with("chatroomid", chatroom);
+    let list = client.ask(sending.with("message", &text))?.json();
+    let newest = list.as_array().and_then(|list| list.last());
+    let newest = newest.expect("a list with the new message");
     assert_eq!(newest["message"], text.as_str());
     Ok((chatroom, newest["id"].as_i64().expect("an id"), text))
 }

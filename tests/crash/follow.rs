@@ -6,12 +6,18 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
+use std::time::Duration;
 
-use crate::server::{Answer, Client, Killed, prepare};
+use loiter_client::strict::PATIENCE;
+use loiter_client::{Client, Following, News, Pauses, Place, Stop};
+
+use crate::server::{Killed, prepare};
 
 const CHATROOMS: usize = 2;
 const SENDERS: usize = 4;
@@ -33,122 +39,103 @@ const LIMITS: [Option<u8>; 8] = [
 /// Where the server is, now that it is somewhere else again.
 #[derive(Default)]
 struct Whereabouts {
-    place: Mutex<Place>,
+    place: Mutex<Where>,
     changed: Condvar,
 }
 
-#[derive(Clone, Default)]
-struct Place {
-    address: String,
-    /// How many there were.
-    number: usize,
-    /// There will be no other.
-    is_last: bool,
+#[derive(Clone, Copy, Default)]
+enum Where {
+    /// It will be somewhere. Nobody tries where it was: somebody else may be there by now.
+    #[default]
+    Nowhere,
+    At(SocketAddr),
+    Gone,
 }
 
 impl Whereabouts {
-    fn set(&self, address: &str) {
-        let mut place = self.place.lock().expect("never poisoned");
-        place.number += 1;
-        address.clone_into(&mut place.address);
+    fn set(&self, place: Where) {
+        *self.place() = place;
         self.changed.notify_all();
     }
 
-    /// Waits for an address beyond the first `known`; `None` when there will be none.
-    fn beyond(&self, known: usize) -> Option<Place> {
-        let place = self.place.lock().expect("never poisoned");
-        let is_old = |place: &mut Place| place.number <= known && !place.is_last;
-        let place = self.changed.wait_while(place, is_old);
-        let place = place.expect("never poisoned").clone();
-        (place.number > known).then_some(place)
-    }
-
-    fn end(&self) {
-        self.place.lock().expect("never poisoned").is_last = true;
-        self.changed.notify_all();
-    }
-
-    /// Does one thing after the other, each as often as it takes.
-    fn persist<T>(
-        &self,
-        cookie: &str,
-        mut next: impl FnMut() -> Option<T>,
-        mut ask: impl FnMut(&mut Client, &T) -> io::Result<()>,
-    ) {
-        let (mut known, mut client) = (0, None);
-        while let Some(one) = next() {
-            loop {
-                let mut connected = match client.take() {
-                    Some(client) => client,
-                    None => {
-                        let Some(place) = self.beyond(known) else {
-                            return;
-                        };
-                        known = place.number;
-                        match Client::connect(&place.address, cookie) {
-                            Ok(client) => client,
-                            Err(_) => continue,
-                        }
-                    }
-                };
-                if ask(&mut connected, &one).is_ok() {
-                    client = Some(connected);
-                    break;
-                }
-            }
+    fn find(&self) -> io::Result<Vec<SocketAddr>> {
+        let is_nowhere = |place: &mut Where| matches!(place, Where::Nowhere);
+        let place = self.changed.wait_while(self.place(), is_nowhere);
+        match *place.expect("never poisoned") {
+            Where::At(address) => Ok(vec![address]),
+            _ => Err(io::ErrorKind::AddrNotAvailable.into()),
         }
     }
 
-    /// Tells of each message that is acknowledged.
-    fn send(&self, cookie: &str, sender: usize, acknowledged: &Sender<()>) {
-        let mut texts = (0..MESSAGES).map(|n| (n % CHATROOMS + 1, format!("{sender}-{n}")));
-        let send = |client: &mut Client, (chatroom, text): &(usize, String)| {
-            let target = format!(
-                "/message/sendMessage/?chatroomid={chatroom}&message={text}&nonce={text}&limit=1"
-            );
-            assert_ok(&client.post(&target)?);
-            // The last ones may come when nobody counts any more.
-            let _ = acknowledged.send(());
-            Ok(())
-        };
-        self.persist(cookie, || texts.next(), send);
-    }
-
-    /// Returns what was said.
-    fn follow(&self, cookie: &str, chatroom: usize, limit: Option<u8>) -> Vec<String> {
-        let seen = Mutex::new(Vec::new());
-        let limit = limit.map_or_else(String::new, |limit| format!("&limit={limit}"));
-        let next = || {
-            let since = seen.lock().expect("never poisoned").len();
-            (since < SENDERS * MESSAGES / CHATROOMS).then_some(since)
-        };
-        let poll = |client: &mut Client, since: &usize| {
-            let target = format!("/message/longpoll/?chatroomid={chatroom}&since={since}{limit}");
-            let answer = client.get(&target)?;
-            assert_ok(&answer);
-            let mut seen = seen.lock().expect("never poisoned");
-            for message in answer.body.as_array().expect("a list") {
-                assert_eq!(message["id"], seen.len() + 1, "in {chatroom}{limit}");
-                seen.push(message["message"].as_str().expect("a text").to_owned());
-            }
-            Ok(())
-        };
-        self.persist(cookie, next, poll);
-        seen.into_inner().expect("never poisoned")
+    fn place(&self) -> MutexGuard<'_, Where> {
+        self.place.lock().expect("never poisoned")
     }
 }
 
-fn assert_ok(answer: &Answer) {
-    assert_eq!(answer.status, 200, "{}", answer.body);
+/// All clients, who are stopped at the end, also when a test fails.
+struct Crowd {
+    whereabouts: Arc<Whereabouts>,
+    token: String,
+    stops: Vec<Stop>,
 }
 
-/// Ends all that wait for a server, also when a test fails.
-struct End<'a>(&'a Whereabouts);
+impl Crowd {
+    fn client(&mut self) -> Client {
+        let whereabouts = Arc::clone(&self.whereabouts);
+        let pauses = Pauses {
+            first: Duration::from_millis(1),
+            longest: Duration::from_millis(20),
+        };
+        let client = Client::new(Place::found_by("loiter", move || whereabouts.find()))
+            .with_session(&self.token)
+            .with_patience(PATIENCE)
+            .with_pauses(pauses);
+        self.stops.push(client.stop());
+        client
+    }
+}
 
-impl Drop for End<'_> {
+impl Drop for Crowd {
     fn drop(&mut self) {
-        self.0.end();
+        self.stops.iter().for_each(Stop::stop);
+        self.whereabouts.set(Where::Gone);
     }
+}
+
+/// Tells of each message that is acknowledged.
+fn send(mut client: Client, sender: usize, acknowledged: &Sender<()>) {
+    for n in 0..MESSAGES {
+        let (chatroom, text) = (n % CHATROOMS + 1, format!("{sender}-{n}"));
+        let sent = client.send_as(&text, chatroom as u64, &text);
+        sent.unwrap_or_else(|error| panic!("{text}: {error}"));
+        // The last ones may come when nobody counts any more.
+        let _ = acknowledged.send(());
+    }
+}
+
+/// Returns what was said.
+fn follow(mut client: Client, chatroom: usize, limit: Option<u8>) -> Vec<String> {
+    let chatroom = chatroom as u64;
+    let mut following = Following::of([chatroom]).since(chatroom, 0).strict();
+    if let Some(limit) = limit {
+        following = following.limit(limit);
+    }
+    let mut seen = Vec::new();
+    let followed = client.follow(following, |news| {
+        let News::Messages(messages) = news else {
+            panic!("nothing is removed here, and nothing lost: {news:?}");
+        };
+        for message in messages {
+            assert_eq!(message.id, seen.len() as u64 + 1, "{message:?}");
+            seen.push(message.message.clone());
+        }
+        match seen.len() < SENDERS * MESSAGES / CHATROOMS {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        }
+    });
+    followed.unwrap_or_else(|error| panic!("in {chatroom}: {error}"));
+    seen
 }
 
 /// Kills the server whenever another share of the messages has been acknowledged.
@@ -159,13 +146,14 @@ fn serve(
     acknowledged: &Receiver<()>,
 ) -> Killed {
     let mut server = Killed::start(database, loops);
-    whereabouts.set(&server.address);
+    whereabouts.set(Where::At(server.address));
     for _ in 0..KILLS {
         let share = SENDERS * MESSAGES / (KILLS + 1);
         assert_eq!(acknowledged.iter().take(share).count(), share);
+        whereabouts.set(Where::Nowhere);
         server.kill();
         server = Killed::start(database, loops);
-        whereabouts.set(&server.address);
+        whereabouts.set(Where::At(server.address));
     }
     server
 }
@@ -173,23 +161,33 @@ fn serve(
 fn nobody_misses_or_doubles_a_message(loops: usize) {
     let folder = tempfile::tempdir().expect("a folder");
     let database = folder.path().join("loiter.db");
-    let cookie = &prepare(&database, CHATROOMS as i64);
-    let whereabouts = &Whereabouts::default();
+    let mut crowd = Crowd {
+        token: prepare(&database, CHATROOMS as u64),
+        whereabouts: Arc::default(),
+        stops: Vec::new(),
+    };
     let followed = thread::scope(|scope| {
+        let (finish, finished) = mpsc::channel();
         let followers = Vec::from_iter((0..).zip(LIMITS).map(|(n, limit)| {
-            scope.spawn(move || whereabouts.follow(cookie, n % CHATROOMS + 1, limit))
+            let (client, finish) = (crowd.client(), finish.clone());
+            scope.spawn(move || {
+                let seen = follow(client, n % CHATROOMS + 1, limit);
+                let _ = finish.send(());
+                seen
+            })
         }));
         let (acknowledge, acknowledged) = mpsc::channel();
         for sender in 0..SENDERS {
-            let acknowledge = acknowledge.clone();
-            scope.spawn(move || whereabouts.send(cookie, sender, &acknowledge));
+            let (client, acknowledge) = (crowd.client(), acknowledge.clone());
+            scope.spawn(move || send(client, sender, &acknowledge));
         }
-        drop(acknowledge);
-        let end = End(whereabouts);
-        let _server = serve(&database, loops, whereabouts, &acknowledged);
+        drop((finish, acknowledge));
+        let _server = serve(&database, loops, &crowd.whereabouts, &acknowledged);
         // All is sent, and nobody is killed any more: whoever waits in vain has missed something.
         acknowledged.iter().for_each(drop);
-        drop(end);
+        let has_finished = |_: &_| finished.recv_timeout(PATIENCE).is_ok();
+        followers.iter().all(has_finished);
+        drop(crowd);
         let join = |follower: thread::ScopedJoinHandle<'_, _>| follower.join().expect("done");
         Vec::from_iter(followers.into_iter().map(join))
     });

@@ -148,7 +148,7 @@ impl<F: FnMut(News<'_>) -> ControlFlow<()>> Follower<'_, F> {
 
     /// Tells of what follows what was told before.
     fn tell(&mut self, messages: Vec<Message>) -> Told {
-        let known = self.told.len();
+        let (known, came) = (self.told.len(), messages.len());
         let mut news = messages;
         news.retain(|message| {
             // A chatroom that was joined meanwhile is told from its first message.
@@ -157,11 +157,14 @@ impl<F: FnMut(News<'_>) -> ControlFlow<()>> Follower<'_, F> {
             *last += u64::from(follows);
             follows
         });
-        match news.is_empty() {
-            false => Ok((self.on_news)(News::Messages(&news))),
+        match news.len() {
             // The next poll asks for what comes before.
-            true if self.told.len() > known => Ok(ControlFlow::Continue(())),
-            true => Err(Error::Lacking("messages newer than the last ones")),
+            0 if self.told.len() > known => Ok(ControlFlow::Continue(())),
+            0 => Err(Error::Lacking("messages newer than the last ones")),
+            told if told < came && self.following.is_strict => {
+                Err(Error::Lacking("the message that follows"))
+            }
+            _ => Ok((self.on_news)(News::Messages(&news))),
         }
     }
 

@@ -17,6 +17,7 @@ pub struct Following {
     pub(crate) since: BTreeMap<u64, u64>,
     pub(crate) limit: Option<u8>,
     pub(crate) timeout: Duration,
+    pub(crate) is_strict: bool,
 }
 
 /// Which chatrooms.
@@ -46,6 +47,7 @@ impl Following {
             since: BTreeMap::new(),
             limit: None,
             timeout: TIMEOUT,
+            is_strict: false,
         }
     }
 
@@ -64,6 +66,13 @@ impl Following {
     /// How long a poll may be parked, 1 to 3600 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Takes it for an error where the server gives a message out of turn, instead of asking again: for tests of the server, which must
+    /// not be made good by its client.
+    pub fn strict(mut self) -> Self {
+        self.is_strict = true;
         self
     }
 }

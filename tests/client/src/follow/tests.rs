@@ -122,6 +122,20 @@ fn what_does_not_follow_is_not_told() {
 }
 
 #[test]
+fn whoever_is_strict_takes_what_does_not_follow_for_an_error() {
+    for list in [
+        concat!("[", said!(4), ",", said!(6), "]"),
+        concat!("[", said!(3), ",", said!(4), "]"),
+    ] {
+        let server = Scripted::new([Good(list)]);
+        let following = Following::of([7]).since(7, 3).strict();
+        let failed = server.client().follow(following, |news| panic!("{news:?}"));
+        assert!(matches!(failed, Err(Error::Lacking(_))), "{failed:?}");
+        server.requests();
+    }
+}
+
+#[test]
 fn whoever_is_told_nothing_new_does_not_ask_forever() {
     let server = Scripted::new([Good(concat!("[", said!(3), "]"))]);
     let following = Following::of([7]).since(7, 3);

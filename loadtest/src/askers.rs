@@ -302,7 +302,6 @@ mod tests {
         Answer {
             status,
             body: b"",
-            session: None,
             close: false,
             len: 0,
             again: false,

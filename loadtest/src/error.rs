@@ -3,26 +3,13 @@
 use std::fmt;
 use std::io;
 
-use crate::http::Malformed;
-
 /// A failure that ends the run.
 #[derive(Debug)]
 pub(crate) enum Error {
     /// The operating system refused something; the text says what was tried.
     Io(String, io::Error),
-    /// The server's answer is not HTTP as the contract has it.
-    Malformed(Malformed),
-    /// The server answered a call that prepares the run with something other than success.
-    Refused {
-        /// The call, without its parameters.
-        call: String,
-        /// The status code.
-        status: u16,
-        /// The answer's body.
-        body: String,
-    },
-    /// An answer to a call that prepares the run lacks what the contract promises.
-    Lacking(&'static str),
+    /// A call that prepares, triggers or checks the run has failed.
+    Client(loiter_client::Error),
     /// A worker process ended or spoke out of turn.
     Worker(String),
     /// A server of our own did not start, did not live, or did not end in good order.
@@ -42,13 +29,15 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(what, e) => write!(f, "{what}: {e}"),
-            Self::Malformed(e) => write!(f, "{e}"),
-            Self::Refused { call, status, body } => {
-                write!(f, "{call} was answered {status} {body}")
-            }
-            Self::Lacking(what) => write!(f, "the answer lacks {what}"),
+            Self::Client(e) => write!(f, "{e}"),
             Self::Host(what) | Self::Unavailable(what) => f.write_str(what),
             Self::Worker(what) => write!(f, "worker process: {what}"),
         }
+    }
+}
+
+impl From<loiter_client::Error> for Error {
+    fn from(error: loiter_client::Error) -> Self {
+        Self::Client(error)
     }
 }

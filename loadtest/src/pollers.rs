@@ -256,7 +256,6 @@ mod tests {
         let answer = Answer {
             status,
             body: body.as_bytes(),
-            session: None,
             close: false,
             len: 0,
             again: false,

@@ -211,7 +211,6 @@ mod tests {
         let answer = Answer {
             status: 200,
             body: body.as_bytes(),
-            session: None,
             close: false,
             len: 0,
             again: false,

@@ -36,7 +36,7 @@ pub(crate) fn settle(
     connections: u64,
     client: &mut Client,
 ) -> Result<Instant, Error> {
-    let until = Instant::now() + client.patience.max(PATIENCE);
+    let until = Instant::now() + client.patience().max(PATIENCE);
     let (mut arrived, mut first_read) = (false, None);
     loop {
         let backlog = look(addr).map_err(Error::io("read /proc/net/tcp"))?;

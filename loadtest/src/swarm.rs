@@ -69,7 +69,7 @@ pub(crate) enum Broken {
     /// The socket failed.
     Io(io::Error),
     /// Bytes that are no answer.
-    Malformed(http::Malformed),
+    Malformed(loiter_client::Malformed),
     /// An answer that nothing had asked for.
     Uninvited,
 }
@@ -152,7 +152,6 @@ impl Memo {
         (bytes == self.bytes).then(|| Answer {
             status: self.status,
             body: &bytes[self.body_at..],
-            session: None,
             close: self.close,
             len: bytes.len(),
             again: true,

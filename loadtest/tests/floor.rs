@@ -1,10 +1,11 @@
 //! The built program as a floor: what it prints, whom it answers, how it ends.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
+use loiter_client::Client;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Only a failing test waits as long.
@@ -13,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Floor {
     process: Child,
     output: BufReader<ChildStdout>,
-    address: String,
+    address: SocketAddr,
 }
 
 impl Floor {
@@ -23,7 +24,8 @@ impl Floor {
         let mut line = String::new();
         output.read_line(&mut line).unwrap();
         let address = line.trim_end().strip_prefix("listening on http://");
-        let address = address.unwrap_or_else(|| panic!("{line}")).to_owned();
+        let address = address.and_then(|address| address.parse().ok());
+        let address = address.unwrap_or_else(|| panic!("{line}"));
         Self {
             process,
             output,
@@ -53,14 +55,8 @@ fn floor(listen: &str) -> Child {
 fn a_signal_ends_it_in_good_order() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut floor = Floor::start();
-        let mut client = TcpStream::connect(&floor.address).unwrap();
-        client.set_read_timeout(Some(PATIENCE)).unwrap();
-        let request = b"GET /message/chatrooms/ HTTP/1.1\r\nHost: h\r\n\r\n";
-        client.write_all(request).unwrap();
-        let mut answer = [0; 1024];
-        let len = client.read(&mut answer).unwrap();
-        assert!(answer[..len].starts_with(b"HTTP/1.1 200 OK\r\n"));
-        assert!(answer[..len].ends_with(b"\r\n\r\n[1]"));
+        let mut client = Client::new(floor.address).with_patience(PATIENCE);
+        assert_eq!(client.chatrooms().unwrap(), [1]);
 
         kill_process(Pid::from_child(&floor.process), signal).unwrap();
         let ended = floor.process.wait().unwrap();

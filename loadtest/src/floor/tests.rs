@@ -1,14 +1,14 @@
 //! The floor over real sockets, in this process, and with this program's own clients.
 
-use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
+use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use loiter_client::{Connection, Method, Request};
+
 use super::Floor;
 use crate::client::Client;
-use crate::http;
 
 /// Only a failing test waits as long.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -37,10 +37,9 @@ impl Running {
         Client::new(self.url.parse().unwrap())
     }
 
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(&self.url["http://".len()..]).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream
+    fn connect(&self) -> Connection {
+        let address = self.url["http://".len()..].parse().unwrap();
+        Connection::connect(address, PATIENCE).unwrap()
     }
 
     /// Sockets that were still open.
@@ -50,28 +49,22 @@ impl Running {
     }
 }
 
-fn ask(stream: &mut TcpStream, method: &str, path: &str) {
-    let request = http::request(method, path, "h", Some("s"));
-    stream.write_all(request.as_bytes()).unwrap();
+fn ask(connection: &mut Connection, method: &str, path: &str) {
+    let request = Request::new(method, path).session("s");
+    connection.send(&request.bytes()).unwrap();
 }
 
 /// The next answer's body.
-fn answer(stream: &mut TcpStream) -> String {
-    let (mut input, mut byte) = (Vec::new(), [0]);
-    loop {
-        stream.read_exact(&mut byte).unwrap();
-        input.push(byte[0]);
-        if let Some(answer) = http::parse(&input).unwrap() {
-            assert_eq!(answer.status, 200);
-            return String::from_utf8(answer.body.to_vec()).unwrap();
-        }
-    }
+fn answer(connection: &mut Connection) -> String {
+    let answer = connection.answer(Method::Other).unwrap();
+    assert_eq!(answer.status, 200);
+    String::from_utf8(answer.body).unwrap()
 }
 
 /// Once it is answered, the floor has handled what was written before on other connections.
-fn settled(stream: &mut TcpStream) {
-    ask(stream, "GET", "/message/chatrooms/");
-    assert_eq!(answer(stream), "[1]");
+fn settled(connection: &mut Connection) {
+    ask(connection, "GET", "/message/chatrooms/");
+    assert_eq!(answer(connection), "[1]");
 }
 
 #[test]
@@ -100,7 +93,7 @@ fn this_programs_client_can_prepare_a_run() {
 fn a_message_ends_the_polls_of_its_chatroom_and_no_others() {
     let floor = Running::start();
     let mut sender = floor.connect();
-    let mut polls: Vec<TcpStream> = (0..4).map(|_| floor.connect()).collect();
+    let mut polls: Vec<Connection> = (0..4).map(|_| floor.connect()).collect();
     for (poll, chatroom) in polls.iter_mut().zip([1, 2, 1, 2]) {
         let path = format!("/message/longpoll/?chatroomid={chatroom}");
         ask(poll, "GET", &path);
@@ -137,16 +130,17 @@ fn who_leaves_is_forgotten_and_its_place_used_again() {
     let floor = Running::start();
     let mut sender = floor.connect();
     settled(&mut sender);
-    let mut polls: Vec<TcpStream> = (0..6).map(|_| floor.connect()).collect();
+    let mut polls: Vec<Connection> = (0..6).map(|_| floor.connect()).collect();
     for poll in &mut polls {
         ask(poll, "GET", "/message/longpoll/?chatroomid=1");
         settled(&mut sender);
     }
     // One by FIN, one with bytes behind its poll, one by going altogether.
-    polls[0].shutdown(Shutdown::Write).unwrap();
+    polls[0].hang_up().unwrap();
     ask(&mut polls[1], "GET", "/message/chatrooms/");
     for at in [0, 1] {
-        assert_eq!(polls[at].read(&mut [0]).unwrap(), 0, "poll {at}");
+        polls[at].read().unwrap();
+        assert!(polls[at].has_ended(), "poll {at}");
     }
     drop(polls.remove(5));
     settled(&mut sender);
@@ -166,9 +160,8 @@ fn heads_are_as_long_as_loiters() {
     let floor = Running::start();
     let mut client = floor.connect();
     ask(&mut client, "GET", "/message/chatrooms/");
-    let mut input = [0; 1024];
-    let len = client.read(&mut input).unwrap();
-    let text = str::from_utf8(&input[..len]).unwrap();
+    let answer = client.answer(Method::Other).unwrap();
+    let text = str::from_utf8(&answer.head).unwrap();
     let names: Vec<&str> = text
         .lines()
         .skip(1)

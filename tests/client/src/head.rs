@@ -5,8 +5,8 @@
 
 use std::fmt;
 
-/// Fields of an answer, at most. loiter sends about six; a proxy before it adds some.
-const FIELDS_MAX: usize = 64;
+/// Fields of an answer, at most. loiter sends about six, and a proxy before it adds some.
+const FIELDS_MAX: usize = 32;
 
 /// What the first bytes of an answer say, borrowed from them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

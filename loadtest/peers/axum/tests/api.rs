@@ -1,10 +1,12 @@
-//! A walk through the documented API, with the built program on a temporary database and bare sockets.
+//! A walk through the documented API, with the built program on a temporary database and bare connections.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+
+use loiter_client::{Connection, Method, Request};
 
 /// Only a failing test waits as long.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -12,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Server {
     process: Child,
     folder: PathBuf,
-    address: String,
+    address: SocketAddr,
 }
 
 impl Server {
@@ -41,16 +43,14 @@ impl Server {
     }
 
     fn connect(&self) -> Client {
-        let stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Client {
-            stream: BufReader::new(stream),
-            cookie: String::new(),
+            connection: Connection::connect(self.address, PATIENCE).unwrap(),
+            session: String::new(),
         }
     }
 }
 
-fn start(folder: &std::path::Path) -> (Child, String) {
+fn start(folder: &std::path::Path) -> (Child, SocketAddr) {
     let mut process = Command::new(env!("CARGO_BIN_EXE_loiter-peer-axum"))
         .args(["--listen", "127.0.0.1:0", "--password-iterations", "1000"])
         .args(["--recent", "3", "--database"])
@@ -62,7 +62,7 @@ fn start(folder: &std::path::Path) -> (Child, String) {
     let output = process.stdout.take().unwrap();
     BufReader::new(output).read_line(&mut line).unwrap();
     let address = line.trim_end().strip_prefix("listening on http://");
-    (process, address.unwrap().to_owned())
+    (process, address.unwrap().parse().unwrap())
 }
 
 impl Drop for Server {
@@ -73,52 +73,31 @@ impl Drop for Server {
 }
 
 struct Client {
-    stream: BufReader<TcpStream>,
-    cookie: String,
+    connection: Connection,
+    session: String,
 }
 
 impl Client {
     fn ask(&mut self, method: &str, path: &str, body: Option<&str>) {
-        let cookie = &self.cookie;
-        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: h\r\nCookie: {cookie}\r\n");
+        let mut request = Request::new(method, path).session(&self.session);
         if let Some(body) = body {
-            let len = body.len();
-            request += &format!("Content-Type: application/json\r\nContent-Length: {len}\r\n");
+            request = request.content("application/json", body.as_bytes());
         }
-        request += "\r\n";
-        request += body.unwrap_or("");
-        self.stream.get_mut().write_all(request.as_bytes()).unwrap();
+        self.connection.send(&request.bytes()).unwrap();
     }
 
-    /// Status and body of the next answer; keeps a cookie that it sets.
+    /// Status and body of the next answer; keeps a session that it sets.
     fn answer(&mut self) -> (u16, String) {
-        let mut line = String::new();
-        self.stream.read_line(&mut line).unwrap();
-        let status = line.split(' ').nth(1).unwrap().parse().unwrap();
-        let mut len = 0;
-        loop {
-            let mut line = String::new();
-            self.stream.read_line(&mut line).unwrap();
-            let Some((name, value)) = line.trim_end().split_once(": ") else {
-                break;
-            };
-            match name.to_ascii_lowercase().as_str() {
-                "content-length" => len = value.parse().unwrap(),
-                "set-cookie" => self.cookie = value.split(';').next().unwrap().to_owned(),
-                _ => {}
-            }
+        let answer = self.connection.answer(Method::Other).unwrap();
+        if let Some(session) = answer.session() {
+            session.clone_into(&mut self.session);
         }
-        let mut body = vec![0; len];
-        self.stream.read_exact(&mut body).unwrap();
-        (status, String::from_utf8(body).unwrap())
+        (answer.status, String::from_utf8(answer.body).unwrap())
     }
 
-    fn has_answer(&self) -> bool {
-        let stream = self.stream.get_ref();
-        stream.set_nonblocking(true).unwrap();
-        let peeked = stream.peek(&mut [0]);
-        stream.set_nonblocking(false).unwrap();
-        peeked.is_ok()
+    fn has_answer(&mut self) -> bool {
+        self.connection.read_at_once().unwrap();
+        !self.connection.unread().is_empty()
     }
 
     fn get(&mut self, path: &str) -> (u16, String) {
@@ -229,8 +208,8 @@ fn two_people_talk() {
     );
 
     server.restart();
-    let (mut eve, cookie) = (server.connect(), ann.cookie.clone());
-    eve.cookie = cookie;
+    let mut eve = server.connect();
+    eve.session.clone_from(&ann.session);
     for text in ["2", "3", "4"] {
         let path = format!("/message/sendMessage/?chatroomid=1&message={text}");
         assert_eq!(eve.post(&path).0, 200);
@@ -254,7 +233,7 @@ fn an_endpoll_and_a_logout_end_polls() {
     ann.sign_up("ann");
     ann.post("/message/newChatroom/");
     let mut poll = server.connect();
-    poll.cookie = ann.cookie.clone();
+    poll.session.clone_from(&ann.session);
     poll.ask("GET", "/message/longpoll/?chatroomid=1", None);
     // Asked behind the poll until the poll is there to be ended.
     while ann

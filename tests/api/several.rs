@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{Client, Request, Serving, Session, ending, get, post};
+use crate::serving::{Client, Request, Serving, Session, ending, get, post};
 
 /// `chatroom:id` of each message.
 fn said(list: &Value) -> Vec<String> {

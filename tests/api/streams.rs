@@ -6,7 +6,7 @@ use std::time::Duration;
 use loiter::config::{Config, Durability};
 use socket2::SockRef;
 
-use crate::client::{Client, Request, Serving, Session, ending, get, post};
+use crate::serving::{Client, Request, Serving, Session, ending, get, post};
 
 /// What comes on a connection, in pieces.
 struct Stream {

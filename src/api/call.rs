@@ -183,6 +183,9 @@ fn in_session(
         Route::ChatroomParticipants => SessionCall::Participants {
             chatroom: parameters.chatroom()?,
         },
+        Route::Presence => SessionCall::Presence {
+            chatroom: parameters.chatroom()?,
+        },
         Route::History => SessionCall::History {
             chatroom: parameters.chatroom()?,
             before: parameters.before()?,

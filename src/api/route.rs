@@ -40,6 +40,8 @@ pub enum Route {
     RemoveFromChatroom,
     /// `GET /message/chatroomParticipants`
     ChatroomParticipants,
+    /// `GET /message/presence`
+    Presence,
     /// `GET /message/history`
     History,
     /// `GET /whoami`
@@ -61,7 +63,7 @@ enum Methods {
 }
 
 /// Every path, without its trailing slash.
-const ROUTES: [(&str, Methods, Route); 21] = [
+const ROUTES: [(&str, Methods, Route); 22] = [
     ("/register", Methods::Post, Route::Register),
     ("/login", Methods::Post, Route::Login),
     ("/logout", Methods::Post, Route::Logout),
@@ -99,6 +101,7 @@ const ROUTES: [(&str, Methods, Route); 21] = [
         Methods::Get,
         Route::ChatroomParticipants,
     ),
+    ("/message/presence", Methods::Get, Route::Presence),
     ("/message/history", Methods::Get, Route::History),
     ("/whoami", Methods::Get, Route::WhoAmI),
     ("/healthz", Methods::Get, Route::Healthz),

@@ -128,6 +128,11 @@ pub enum SessionCall {
         /// Where.
         chatroom: ChatroomId,
     },
+    /// Who is there just now.
+    Presence {
+        /// Where.
+        chatroom: ChatroomId,
+    },
     /// What was said.
     History {
         /// Where.
@@ -185,7 +190,7 @@ pub enum Reply {
     Chatrooms(Vec<ChatroomId>),
     /// Chatrooms, the most recently spoken in first.
     Overview(Vec<OverviewRow>),
-    /// Users found, or participants in the order in which they joined.
+    /// Users found, or participants, all or those present, in the order in which they joined.
     Users(Vec<User>),
     /// A list of most recent messages, as a JSON array that all who get it share.
     Messages(Arc<[u8]>),

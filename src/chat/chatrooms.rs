@@ -190,6 +190,12 @@ impl Chatrooms {
         self.chatrooms.key_of(pinned)
     }
 
+    /// The id of one that has stayed.
+    pub(super) fn id_of(&self, pinned: Pinned<Chatroom>) -> ChatroomId {
+        let chatroom = self.chatrooms.get(self.key_of(pinned));
+        chatroom.expect("its key is the slot's").id
+    }
+
     pub(super) fn chatroom(&mut self, key: ChatroomKey) -> Option<&mut Chatroom> {
         self.chatrooms.get_mut(key)
     }

@@ -30,7 +30,7 @@ impl Chat {
                 range,
                 read,
                 ..
-            } => self.messages_read(ticket, range, read),
+            } => self.messages_read(now, ticket, range, read),
             Completion::NewsRead { ticket, read } => self.news_read(ticket, read),
             Completion::MessageSaved {
                 ticket,
@@ -59,12 +59,12 @@ impl Chat {
                 ticket,
                 admin,
                 chatroom,
-            } => self.chatroom_created(ticket, admin, chatroom),
+            } => self.chatroom_created(now, ticket, admin, chatroom),
             Completion::ParticipantAdded {
                 ticket,
                 chatroom,
                 added,
-            } => self.participant_added(ticket, chatroom, added),
+            } => self.participant_added(now, ticket, chatroom, added),
             Completion::ParticipantRemoved {
                 ticket,
                 chatroom,
@@ -82,8 +82,10 @@ impl Chat {
             Completion::OverviewListed { ticket, chatrooms } => {
                 self.answer_own(ticket, chatrooms.map(Reply::Overview));
             }
-            Completion::UsersFound { ticket, users }
-            | Completion::ParticipantsListed { ticket, users } => {
+            Completion::ParticipantsListed { ticket, users } => {
+                self.participants_listed(ticket, users);
+            }
+            Completion::UsersFound { ticket, users } => {
                 self.answer_own(ticket, users.map(Reply::Users));
             }
         }
@@ -138,7 +140,7 @@ impl Chat {
             Standing::Loading { waiters, ended, .. } => {
                 Some((key, std::mem::take(waiters), *ended))
             }
-            Standing::Good(_) | Standing::Ended => None,
+            Standing::Good(_) | Standing::Ended(_) => None,
         }
     }
 

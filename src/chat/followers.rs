@@ -130,7 +130,10 @@ impl Followers {
     }
 
     /// The places of one of them, in the order in which they were taken.
-    pub(super) fn places_of(&self, key: HeldKey) -> impl Iterator<Item = (PlaceKey, &Place)> {
+    pub(super) fn places_of(
+        &self,
+        key: HeldKey,
+    ) -> impl Iterator<Item = (PlaceKey, &Place)> + Clone {
         let list = self.by_key.get(&key).map(|follower| &follower.places);
         let next = list.and_then(|list| list.front(&self.places));
         let after = move |&at: &PlaceKey| list?.after(&self.places, at, |place| &place.of_follower);

@@ -58,11 +58,13 @@ pub(super) fn job_of(
             by: user,
             whom: whom.take().unwrap_or(Whom::Id(user)),
         },
-        SessionCall::Participants { chatroom } => Job::ListParticipants {
-            ticket,
-            chatroom: *chatroom,
-            user,
-        },
+        SessionCall::Participants { chatroom } | SessionCall::Presence { chatroom } => {
+            Job::ListParticipants {
+                ticket,
+                chatroom: *chatroom,
+                user,
+            }
+        }
         SessionCall::Chatrooms
         | SessionCall::Poll(_)
         | SessionCall::PollSeveral(_)

@@ -21,7 +21,7 @@ use super::serve::PASSED_EACH;
 use super::sessions::{SessionKey, Standing};
 use super::walk::Walk;
 use crate::job::Fault;
-use crate::model::{ChatroomId, UserId};
+use crate::model::{ChatroomId, Now, UserId};
 
 /// Those who have left a chatroom while polls of theirs may be parked in it.
 #[derive(Debug, Default)]
@@ -76,7 +76,7 @@ impl Chat {
     }
 
     /// Takes a chatroom's walk on by at most a slice; returns what it cost, at least 1.
-    pub(super) fn serve_leaving(&mut self, key: ChatroomKey, slice: usize) -> usize {
+    pub(super) fn serve_leaving(&mut self, now: Now, key: ChatroomKey, slice: usize) -> usize {
         let mut cost = 0;
         let mut passed: usize = 0;
         while cost < slice {
@@ -89,7 +89,7 @@ impl Chat {
                 }
                 Walk::At { at, .. } => {
                     (leaving.walk).step(&room.polls, &self.held, held::chatroom_link);
-                    if self.end_if_left(key, at) {
+                    if self.end_if_left(now, key, at) {
                         cost += 1;
                     } else {
                         passed += 1;
@@ -99,7 +99,7 @@ impl Chat {
                 Walk::Over if let Walk::At { at, .. } = leaving.places => {
                     let places = &self.followers.places;
                     (leaving.places).step(&room.places, places, followers::chatroom_link);
-                    self.end_follower_if_left(at);
+                    self.end_follower_if_left(now, at);
                     cost += 1;
                 }
                 Walk::Over => {
@@ -118,7 +118,7 @@ impl Chat {
     }
 
     /// Ends a poll that is parked in the chatroom if its user has left it.
-    fn end_if_left(&mut self, chatroom: ChatroomKey, key: HeldKey) -> bool {
+    fn end_if_left(&mut self, now: Now, chatroom: ChatroomKey, key: HeldKey) -> bool {
         let poll = self.held.get(key).and_then(Held::as_poll);
         let session = self.sessions.key_of(poll.expect("parked").session);
         let session_of_poll = self.sessions.session(session).expect("its polls keep it");
@@ -126,14 +126,14 @@ impl Chat {
         let is_good = matches!(session_of_poll.standing, Standing::Good(_));
         let has_left = is_good && self.is_leaving(session, chatroom);
         if has_left {
-            let poll = self.unpark(key);
+            let poll = self.unpark(now, key);
             self.answer(poll.ticket, Fault::NotAParticipant.into());
         }
         has_left
     }
 
     /// Ends what has this place if its user has left the chatroom. What waits in all of a user's chatrooms has left it before.
-    fn end_follower_if_left(&mut self, place: PlaceKey) {
+    fn end_follower_if_left(&mut self, now: Now, place: PlaceKey) {
         let place = self
             .followers
             .places
@@ -141,7 +141,7 @@ impl Chat {
             .expect("the cursor stands there");
         let key = self.held.key_of(place.poll);
         if self.refusal_of(key) == Some(Fault::NotAParticipant) {
-            self.end_follower(key, None);
+            self.end_follower(now, key, None);
         }
     }
 }

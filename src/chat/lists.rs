@@ -15,7 +15,7 @@ use super::recent::render_list;
 use super::sessions::{SessionKey, Standing};
 use super::wanted::{Limit, Wanted};
 use crate::job::{Fault, Job, MessageRange, MessageRows};
-use crate::model::{MessageId, Ticket};
+use crate::model::{MessageId, Now, Ticket};
 
 /// A list that somebody got by themselves, not by a wake.
 #[derive(Debug)]
@@ -162,6 +162,7 @@ impl Chat {
     /// The store has read messages for somebody.
     pub(super) fn messages_read(
         &mut self,
+        now: Now,
         ticket: Ticket,
         range: MessageRange,
         read: Result<MessageRows, Fault>,
@@ -169,7 +170,7 @@ impl Chat {
         if let MessageRange::After(since) = range
             && let Some(stream) = self.stream_reads.remove(&ticket)
         {
-            return self.stream_read(stream, since, read);
+            return self.stream_read(now, stream, since, read);
         }
         let reply = read.map(|rows| match range {
             MessageRange::After(since) if rows.is_gap(since) => {

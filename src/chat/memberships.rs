@@ -3,11 +3,12 @@
 use super::Chat;
 use super::call::Reply;
 use crate::job::{AddedRow, Fault, RemovedRow};
-use crate::model::{ChatroomId, Ticket, UserId};
+use crate::model::{ChatroomId, Now, Ticket, UserId};
 
 impl Chat {
     pub(super) fn chatroom_created(
         &mut self,
+        now: Now,
         ticket: Ticket,
         admin: UserId,
         chatroom: Result<ChatroomId, Fault>,
@@ -16,13 +17,14 @@ impl Chat {
             && let Some(user) = self.sessions.user_by_id(admin)
         {
             user.joined(chatroom);
-            self.follow_joined(admin, chatroom);
+            self.follow_joined(now, admin, chatroom);
         }
         self.answer_own(ticket, chatroom.map(Reply::Created));
     }
 
     pub(super) fn participant_added(
         &mut self,
+        now: Now,
         ticket: Ticket,
         id: ChatroomId,
         added: Result<AddedRow, Fault>,
@@ -31,7 +33,7 @@ impl Chat {
             && let Some(user) = self.sessions.user_by_id(row.joined)
         {
             user.joined(id);
-            self.follow_joined(row.joined, id);
+            self.follow_joined(now, row.joined, id);
         }
         self.answer_own(ticket, added.map(|row| Reply::Chatroom(id, row.chatroom)));
     }

@@ -9,6 +9,7 @@
 //! - `serve` wakes chatrooms and ends polls, slice by slice; `leaving` ends those of who has left, and `walk` is the cursor.
 //! - `followers` are polls of several chatrooms and streams, `several` and `streams` what becomes of them, `news` what they get.
 //! - `gathering` is an endpoll over several event loops, `notice` how loops talk.
+//! - `presence` finds who is in a chatroom just now, `lately` is what it remembers of who was.
 //! - `logins` is the limit on failed ones, `passwords` what changing one ends.
 //! - `sessions`, `chatrooms` and `held` are what is remembered; `recent` is ready-made JSON.
 //!
@@ -24,6 +25,7 @@ mod followers;
 mod gathering;
 mod held;
 mod jobs;
+mod lately;
 mod leaving;
 mod lists;
 mod logins;
@@ -31,6 +33,7 @@ mod memberships;
 mod news;
 mod notice;
 mod passwords;
+mod presence;
 mod proceed;
 mod recent;
 mod serve;
@@ -62,6 +65,7 @@ use gathering::Gathering;
 use held::{Held, Waiting};
 use lists::TailoredList;
 use logins::{Aim, Login, Logins};
+use presence::{Presence, Search};
 use sessions::{SessionKey, Sessions, UserKey};
 use streams::LastEvents;
 
@@ -119,6 +123,10 @@ pub struct Chat {
     parting: VecDeque<UserKey>,
     /// Endpolls of this loop that others have a part in.
     gatherings: HashMap<Ticket, Gathering>,
+    /// Calls of this loop that ask who is present.
+    presences: HashMap<Ticket, Presence>,
+    /// What they and those of other loops have this one look for, in turn.
+    searching: VecDeque<Search>,
     logins: Logins,
     /// Messages of this loop that are being saved.
     sends: usize,
@@ -146,7 +154,8 @@ pub struct Counts {
     pub held: usize,
     /// Logins whose password is being verified, or waits to be.
     pub logins: usize,
-    /// Chatrooms being woken, users, sessions and chatrooms whose polls are being ended, and endpolls that other loops have a part in.
+    /// Chatrooms being woken, users, sessions and chatrooms whose polls are being ended, endpolls that other loops have a part in, and
+    /// what is to be found out about who is present.
     pub sweeps: usize,
     /// Polls of several chatrooms, and streams; and places that they have.
     pub followers: (usize, usize),
@@ -187,6 +196,8 @@ impl Chat {
             leaving: VecDeque::new(),
             parting: VecDeque::new(),
             gatherings: HashMap::new(),
+            presences: HashMap::new(),
+            searching: VecDeque::new(),
             logins: Logins::new(config.login_attempts),
             sends: 0,
             used: Vec::new(),
@@ -257,11 +268,11 @@ impl Chat {
     }
 
     /// Whoever made a held call is gone: nothing of it stays. Stale keys are ignored.
-    pub fn forget(&mut self, key: HeldKey) {
+    pub fn forget(&mut self, now: Now, key: HeldKey) {
         match self.held.get(key) {
             None => {}
-            Some(Held::Parked(poll)) if poll.chatroom.is_none() => drop(self.unfollow(key)),
-            Some(Held::Parked(_)) => drop(self.unpark(key)),
+            Some(Held::Parked(poll)) if poll.chatroom.is_none() => drop(self.unfollow(now, key)),
+            Some(Held::Parked(_)) => drop(self.unpark(now, key)),
             Some(&Held::Waiting(waiting)) => {
                 self.held.remove(key);
                 let waiting = self.waiting.remove(waiting).expect("it waits");
@@ -271,10 +282,10 @@ impl Chat {
     }
 
     /// A poll has waited long enough: it gets what it would get if it were ended. Stale keys are ignored.
-    pub fn time_out(&mut self, key: HeldKey) {
+    pub fn time_out(&mut self, now: Now, key: HeldKey) {
         match self.held.get(key) {
             None => {}
-            Some(Held::Parked(_)) => self.end_parked_poll(key),
+            Some(Held::Parked(_)) => self.end_parked_poll(now, key),
             Some(&Held::Waiting(waiting)) => {
                 let waiting = self.waiting.get_mut(waiting).expect("it waits");
                 match &mut waiting.call {
@@ -312,7 +323,9 @@ impl Chat {
                 + self.ending.len()
                 + self.leaving.len()
                 + self.parting.len()
-                + self.gatherings.len(),
+                + self.gatherings.len()
+                + self.presences.len()
+                + self.searching.len(),
             followers: (self.followers.len(), self.followers.places.len()),
             remembered: (sessions, users, self.chatrooms.len()),
         }

@@ -1,13 +1,14 @@
 //! What the event loops of one server tell one another, beside what the store tells all of them.
 //!
-//! A loop has the sockets that it has accepted, and so the polls that are parked on them. Two things cannot be
-//! decided from that alone: which polls of a session an endpoll ends (`gathering`), and whether a login may be tried
-//! (`logins`). With one loop there is nobody to tell, and nothing is told.
+//! A loop has the sockets that it has accepted, and so the polls that are parked on them. Three things cannot be
+//! decided from that alone: which polls of a session an endpoll ends (`gathering`), who is present (`presence`), and whether a login
+//! may be tried (`logins`). With one loop there is nobody to tell, and nothing is told.
 
 use super::Chat;
 use super::call::Reply;
 use super::gathering::PollsToEnd;
 use super::logins::Login;
+use super::presence::Question;
 use crate::job::{Audience, Fault};
 use crate::model::{Now, Ticket};
 
@@ -27,6 +28,15 @@ pub enum Notice {
         /// How many there were. A fault where they are still parked.
         ended: Result<u32, Fault>,
     },
+    /// To all others: who of these is present?
+    WhoIsPresent(Question),
+    /// To the loop that asked: these are, as far as this one knows.
+    Present {
+        /// Who asked.
+        caller: Ticket,
+        /// Their places among those who were asked about.
+        places: Vec<u32>,
+    },
 }
 
 impl Chat {
@@ -37,6 +47,8 @@ impl Chat {
             Notice::Answer(ticket, reply) => self.answer(ticket, reply),
             Notice::EndPolls(polls) => self.end_for_another(now, polls),
             Notice::PollsEnded { caller, ended } => self.gather(caller, ended),
+            Notice::WhoIsPresent(question) => self.search(question),
+            Notice::Present { caller, places } => self.gather_present(caller, &places),
         }
     }
 

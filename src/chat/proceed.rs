@@ -65,19 +65,19 @@ impl Chat {
             Step::Park(session, chatroom, wanted) => {
                 let poll = Poll::new(waiting.ticket, session, Some(chatroom));
                 let key = self.held.insert(Held::Parked(poll));
-                self.park(key, session, chatroom, wanted);
+                self.park(now, key, (session, chatroom), wanted);
                 Some(key)
             }
             Step::Follow(following) => {
                 let poll = Poll::new(waiting.ticket, following.session, None);
                 let key = self.held.insert(Held::Parked(poll));
-                self.follow(key, *following);
+                self.follow(now, key, *following);
                 Some(key)
             }
             Step::Stream(session, chatroom, since) => {
                 let poll = Poll::new(waiting.ticket, session, None);
                 let key = self.held.insert(Held::Parked(poll));
-                self.park_stream(key, session, chatroom, since);
+                self.park_stream(now, key, session, chatroom, since);
                 self.held.get(key).map(|_| key)
             }
             step => {
@@ -105,17 +105,17 @@ impl Chat {
             }
             Step::Park(session, chatroom, wanted) => {
                 park(Poll::new(waiting.ticket, session, Some(chatroom)));
-                self.park(key, session, chatroom, wanted);
+                self.park(now, key, (session, chatroom), wanted);
                 self.unwatch(waiting.watch.as_ref());
             }
             Step::Follow(following) => {
                 park(Poll::new(waiting.ticket, following.session, None));
-                self.follow(key, *following);
+                self.follow(now, key, *following);
                 self.unwatch(waiting.watch.as_ref());
             }
             Step::Stream(session, chatroom, since) => {
                 park(Poll::new(waiting.ticket, session, None));
-                self.park_stream(key, session, chatroom, since);
+                self.park_stream(now, key, session, chatroom, since);
                 self.unwatch(waiting.watch.as_ref());
             }
             step => {
@@ -149,15 +149,15 @@ impl Chat {
         let watch = waiting.watch.as_ref();
         match &mut waiting.call {
             SessionCall::Chatrooms => self.chatrooms_of(ticket, session),
-            SessionCall::Poll(poll) => self.poll(ticket, session, *poll, watch),
+            SessionCall::Poll(poll) => self.poll(now, (ticket, session), *poll, watch),
             SessionCall::PollSeveral(poll) => {
                 let watch = match watch {
                     Some(Watch::Several(watch)) => Some(watch),
                     Some(Watch::Chatroom { .. }) | None => None,
                 };
-                self.poll_several(ticket, session, poll, watch)
+                self.poll_several(now, (ticket, session), poll, watch)
             }
-            &mut SessionCall::Stream(call) => self.open_stream(ticket, session, call, watch),
+            &mut SessionCall::Stream(call) => self.open_stream((ticket, session), call, watch),
             &mut SessionCall::EndPolls { chatroom, limit } => {
                 self.end_polls(ticket, session, chatroom, limit)
             }
@@ -214,6 +214,9 @@ impl Chat {
                     self.sends += 1;
                     self.note_limit(ticket, limit);
                 }
+                if let SessionCall::Presence { chatroom } = *call {
+                    self.note_presence(ticket, chatroom);
+                }
                 let job = job_of(ticket, waiting.session, user, call);
                 self.submit(job);
                 Step::Done
@@ -233,7 +236,7 @@ impl Chat {
         };
         let session = self.sessions.session(key).expect("found");
         match session.standing {
-            Standing::Loading { ended: true, .. } | Standing::Ended => return Err(None),
+            Standing::Loading { ended: true, .. } | Standing::Ended(_) => return Err(None),
             Standing::Loading { .. } => return Err(Some(Step::AwaitSession(key))),
             Standing::Good(user) => {
                 if !self.parting.is_empty() && self.sessions.is_former(user) {
@@ -280,8 +283,8 @@ impl Chat {
 
     fn poll(
         &mut self,
-        ticket: Ticket,
-        session: SessionKey,
+        now: Now,
+        (ticket, session): (Ticket, SessionKey),
         poll: PollCall,
         watch: Option<&Watch>,
     ) -> Step {
@@ -312,6 +315,8 @@ impl Chat {
             }
         };
         if missed || poll.is_over || self.is_draining {
+            // Others see the same of who is always answered at once as of who always has to wait.
+            self.sessions.leave(session, poll.chatroom, now);
             return self.list_for(ticket, session, key, poll.wanted);
         }
         Step::Park(session, key, poll.wanted)
@@ -387,7 +392,13 @@ impl Chat {
     }
 
     /// Puts a poll into the lists of its chatroom and its session.
-    fn park(&mut self, key: HeldKey, session: SessionKey, chatroom: ChatroomKey, wanted: Wanted) {
+    fn park(
+        &mut self,
+        now: Now,
+        key: HeldKey,
+        (session, chatroom): (SessionKey, ChatroomKey),
+        wanted: Wanted,
+    ) {
         if !wanted.is_usual() {
             self.wanted.insert(key, wanted);
         }
@@ -395,11 +406,11 @@ impl Chat {
         room.polls.push_back(&mut self.held, key, held::in_chatroom);
         // Asked for now, so that the wake will not have to.
         self.load_chatroom(chatroom);
-        self.park_in_session(key, session);
+        self.park_in_session(now, key, session);
     }
 
     /// Puts a poll into the list of its session, whose oldest ends where it is one too many.
-    pub(super) fn park_in_session(&mut self, key: HeldKey, session: SessionKey) {
+    pub(super) fn park_in_session(&mut self, now: Now, key: HeldKey, session: SessionKey) {
         let session = self.sessions.session(session).expect("good");
         session
             .polls
@@ -408,7 +419,7 @@ impl Chat {
         let surplus =
             (session.polls.front(&self.held)).filter(|_| max > 0 && session.polls.len() > max);
         if let Some(oldest) = surplus {
-            self.end_parked_poll(oldest);
+            self.end_parked_poll(now, oldest);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What takes long, in slices: beginning held calls again, ending a session's polls, waking chatrooms.
+//! What takes long, in slices: beginning held calls again, ending a session's polls, waking chatrooms, looking for who is present.
 //!
 //! A wake marks the last poll that it is for and the list that they get; serving it takes polls off
 //! the front of the chatroom's list up to that mark. Polls that come meanwhile stand behind the
@@ -7,7 +7,7 @@
 //! An ending walks a session's polls the same way, but takes only some of them, so it needs a
 //! cursor (`walk`). A session has one, for the first of its endings; [`Chat::unpark`] keeps it valid.
 //!
-//! Calls, sessions and chatrooms take turns, a slice each: neither a large chatroom nor a session that asks
+//! Calls, sessions, chatrooms and searches take turns, a slice each: neither a large chatroom nor a session that asks
 //! again and again to end its many polls holds up the others.
 
 use std::collections::VecDeque;
@@ -82,9 +82,10 @@ impl Chat {
             let used = std::mem::take(&mut self.used);
             self.submit(Job::TouchSessions { used });
         }
+        self.sessions.roll(now);
         let mut left = budget;
         // Once: what they are told now has to go out first.
-        left -= self.serve_feeding(left.min(SLICE));
+        left -= self.serve_feeding(now, left.min(SLICE));
         while left > 0 && self.has_turns() {
             if let Some(key) = self.again.pop_front() {
                 self.begin_again(now, key);
@@ -93,13 +94,13 @@ impl Chat {
             if left > 0
                 && let Some(session) = self.ending.pop_front()
             {
-                left = left.saturating_sub(self.serve_endings(session, left.min(SLICE)));
+                left = left.saturating_sub(self.serve_endings(now, session, left.min(SLICE)));
             }
             if left > 0
                 && let Some(key) = self.closing.pop_front()
             {
                 if self.followers.get(key).is_some() {
-                    self.end_follower(key, None);
+                    self.end_follower(now, key, None);
                 }
                 left -= 1;
             }
@@ -111,12 +112,17 @@ impl Chat {
             if left > 0
                 && let Some(chatroom) = self.leaving.pop_front()
             {
-                left = left.saturating_sub(self.serve_leaving(chatroom, left.min(SLICE)));
+                left = left.saturating_sub(self.serve_leaving(now, chatroom, left.min(SLICE)));
             }
             if left > 0
                 && let Some(chatroom) = self.waking.pop_front()
             {
-                left = left.saturating_sub(self.serve_wake(chatroom, left.min(SLICE)));
+                left = left.saturating_sub(self.serve_wake(now, chatroom, left.min(SLICE)));
+            }
+            if left > 0
+                && let Some(search) = self.searching.pop_front()
+            {
+                left = left.saturating_sub(self.serve_search(now, search, left.min(SLICE)));
             }
         }
     }
@@ -134,7 +140,8 @@ impl Chat {
             && self.leaving.is_empty()
             && self.closing.is_empty()
             && self.parting.is_empty()
-            && self.waking.is_empty())
+            && self.waking.is_empty()
+            && self.searching.is_empty())
     }
 
     /// Marks polls of a session to be ended.
@@ -177,7 +184,7 @@ impl Chat {
     }
 
     /// Wakes a slice of a chatroom's polls; returns what it cost, at least 1.
-    fn serve_wake(&mut self, key: ChatroomKey, slice: usize) -> usize {
+    fn serve_wake(&mut self, now: Now, key: ChatroomKey, slice: usize) -> usize {
         let mut cost = 0;
         loop {
             let room = self.chatrooms.chatroom(key).expect("a wake keeps it");
@@ -192,7 +199,7 @@ impl Chat {
             }
             let list = room.wake_list.clone().expect("a wake has its list");
             let Some(through) = room.wake_through else {
-                cost += self.wake_place(key, list);
+                cost += self.wake_place(now, key, list);
                 continue;
             };
             let first = room.polls.front(&self.held);
@@ -201,13 +208,13 @@ impl Chat {
                 room.wake_through = None;
             }
             cost += cost_of(&list);
-            let poll = self.unpark(first);
+            let poll = self.unpark(now, first);
             self.end_with(&poll, list);
         }
     }
 
     /// Wakes who has the first place in a chatroom; returns what it cost.
-    fn wake_place(&mut self, chatroom: ChatroomKey, list: Arc<[u8]>) -> usize {
+    fn wake_place(&mut self, now: Now, chatroom: ChatroomKey, list: Arc<[u8]>) -> usize {
         let room = (self.chatrooms.chatroom(chatroom)).expect("a wake keeps it");
         let first = room.places.front(&self.followers.places);
         let first = first.expect("the mark is in the list");
@@ -221,7 +228,7 @@ impl Chat {
         if self.refusal_of(key).is_none() {
             if self.followers.feed_mut(key).is_some() {
                 self.followers.move_back(&mut self.chatrooms, first);
-                self.feed(key);
+                self.feed(now, key);
                 return cost;
             }
             if !has_news {
@@ -232,17 +239,17 @@ impl Chat {
         }
         let follower = self.followers.get(key).expect("its places are");
         let places = follower.places.len();
-        self.end_follower(key, Some((chatroom, list)));
+        self.end_follower(now, key, Some((chatroom, list)));
         cost + places / PLACES_EACH
     }
 
     /// Ends a poll or a stream as an endpoll would, whatever it waits in.
-    pub(super) fn end_parked_poll(&mut self, key: HeldKey) {
+    pub(super) fn end_parked_poll(&mut self, now: Now, key: HeldKey) {
         if self.followers.get(key).is_some() {
-            self.end_follower(key, None);
+            self.end_follower(now, key, None);
             return;
         }
-        let poll = self.unpark(key);
+        let poll = self.unpark(now, key);
         self.give(&poll);
     }
 
@@ -255,7 +262,7 @@ impl Chat {
     }
 
     /// Takes a session's first ending on by at most a slice; returns what it cost, at least 1.
-    fn serve_endings(&mut self, key: SessionKey, slice: usize) -> usize {
+    fn serve_endings(&mut self, now: Now, key: SessionKey, slice: usize) -> usize {
         let mut cost = 0;
         let mut passed: usize = 0;
         while cost < slice {
@@ -266,7 +273,7 @@ impl Chat {
                 .expect("listed while there are some");
             match endings.walk {
                 Walk::Waiting => endings.walk = Walk::begin(&session.polls, &self.held),
-                Walk::At { at, .. } => match self.step_ending(key, at) {
+                Walk::At { at, .. } => match self.step_ending(now, key, at) {
                     0 => {
                         passed += 1;
                         cost += usize::from(passed.is_multiple_of(PASSED_EACH));
@@ -284,7 +291,7 @@ impl Chat {
     }
 
     /// Ends the poll at the cursor if it is meant, and moves the cursor on; returns what ending it cost, 0 if it is not.
-    fn step_ending(&mut self, key: SessionKey, at: HeldKey) -> usize {
+    fn step_ending(&mut self, now: Now, key: SessionKey, at: HeldKey) -> usize {
         let max = self.settings.recent;
         let session = (self.sessions.session(key)).expect("its endings keep it");
         let endings = session.endings.as_mut().expect("it walks");
@@ -293,7 +300,7 @@ impl Chat {
         let poll = self.held.get(at).and_then(Held::as_poll);
         let poll = poll.expect("the cursor stands in the list");
         let Some(polled) = poll.chatroom else {
-            return self.step_ending_follower(key, at);
+            return self.step_ending_follower(now, key, at);
         };
         let polled = self.chatrooms.key_of(polled);
         let mut cost = 1;
@@ -307,7 +314,7 @@ impl Chat {
             }
             Why::Ended => None,
         };
-        let poll = self.unpark(at);
+        let poll = self.unpark(now, at);
         if poll.refusal.is_none() {
             self.count_ended(key);
         }
@@ -319,7 +326,7 @@ impl Chat {
     }
 
     /// The same for who waits by places.
-    fn step_ending_follower(&mut self, key: SessionKey, at: HeldKey) -> usize {
+    fn step_ending_follower(&mut self, now: Now, key: SessionKey, at: HeldKey) -> usize {
         let session = (self.sessions.session(key)).expect("its endings keep it");
         let endings = session.endings.as_mut().expect("it walks");
         let is_meant = match &endings.queue.front().expect("it walks").why {
@@ -334,7 +341,7 @@ impl Chat {
         if !is_meant {
             return 0;
         }
-        if self.end_follower(at, None) {
+        if self.end_follower(now, at, None) {
             self.count_ended(key);
         }
         1
@@ -353,7 +360,7 @@ impl Chat {
         endings.walk = Walk::Waiting;
         if endings.queue.is_empty() {
             session.endings = None;
-            if matches!(session.standing, Standing::Ended) {
+            if matches!(session.standing, Standing::Ended(_)) {
                 self.sessions.remove(key);
             }
         } else {
@@ -365,7 +372,7 @@ impl Chat {
     }
 
     /// Takes a parked poll off its lists, and every mark off it.
-    pub(super) fn unpark(&mut self, key: HeldKey) -> Unparked {
+    pub(super) fn unpark(&mut self, now: Now, key: HeldKey) -> Unparked {
         let poll = self.held.get(key).and_then(Held::as_poll).expect("parked");
         let ticket = poll.ticket(self.settings.event_loop);
         let chatroom = poll.chatroom.expect("a poll of one chatroom");
@@ -378,8 +385,10 @@ impl Chat {
             (leaving.walk).leave(key, &room.polls, &self.held, held::chatroom_link);
         }
         let somebody_leaves = room.leaving.is_some();
+        let chatroom_id = room.id;
         room.polls.remove(&mut self.held, key, held::in_chatroom);
         let session = self.leave_session(key);
+        self.sessions.leave(session, chatroom_id, now);
         let refusal = match self.session_refusal(session) {
             Some(fault) => Some(fault),
             None if !somebody_leaves => None,
@@ -414,7 +423,7 @@ impl Chat {
         let session = (self.sessions.session(key)).expect("its polls keep it");
         let standing = match session.standing {
             Standing::Good(user) => Some(user),
-            Standing::Loading { .. } | Standing::Ended => None,
+            Standing::Loading { .. } | Standing::Ended(_) => None,
         };
         match standing {
             Some(user) if self.parting.is_empty() || !self.sessions.is_former(user) => None,

@@ -4,11 +4,15 @@
 //! asked for, so that a read that was on its way while a write completed cannot bring back what
 //! is gone: a change that comes while the load is under way is kept beside it and wins. Whose a session is nobody knows before it
 //! is loaded: so the users whose other sessions have ended are noted while any is.
+//! `whose` finds the sessions of somebody who is looked for.
+
+mod whose;
 
 use std::collections::HashMap;
 
 use crate::arena::{Arena, Key, Link, List, Pinned};
 use crate::chat::held::{Held, HeldKey};
+use crate::chat::lately::{Lately, Left};
 use crate::chat::serve::Endings;
 use crate::model::{ChatroomId, SessionHash, User, UserId};
 
@@ -26,8 +30,13 @@ pub(super) struct Session {
     /// When a request last used it, and up to when the store has been told so; unix time.
     pub(super) used_ms: u64,
     pub(super) told_ms: u64,
+    /// What its last poll has left.
+    pub(super) left: Left,
     by_use: Link,
+    /// In the list of its user, while it is good.
     of_user: Link,
+    /// In the list of all that are or were of whoever has this id, once that is known.
+    of_id: Link,
 }
 
 /// What is known of a session.
@@ -42,8 +51,8 @@ pub(super) enum Standing {
     },
     /// It is this user's.
     Good(UserKey),
-    /// It is gone for good, but polls of it are still being ended.
-    Ended,
+    /// It is gone for good, but polls of it are still being ended. It was this user's.
+    Ended(UserId),
 }
 
 /// A user with a remembered session.
@@ -87,6 +96,10 @@ pub(super) struct Sessions {
     by_use: List<Session>,
     by_user: HashMap<UserId, UserKey>,
     users: Arena<CachedUser>,
+    /// All that are known whose they are or were, whether good or not.
+    by_id: HashMap<UserId, List<Session>>,
+    /// What those have left that do not remember it themselves.
+    lately: Lately,
     /// Sessions that are being loaded.
     loading: usize,
     /// Users whose sessions have ended but for one, since none were being loaded.
@@ -106,6 +119,8 @@ impl Sessions {
             by_use: List::default(),
             by_user: HashMap::new(),
             users: Arena::default(),
+            by_id: HashMap::new(),
+            lately: Lately::default(),
             loading: 0,
             parted: Vec::new(),
             max,
@@ -150,8 +165,10 @@ impl Sessions {
             endings: None,
             used_ms: 0,
             told_ms: 0,
+            left: Left::default(),
             by_use: Link::default(),
             of_user: Link::default(),
+            of_id: Link::default(),
         });
         self.by_hash.insert(hash, key);
         self.by_use
@@ -162,6 +179,7 @@ impl Sessions {
     /// The store has said whose session it is.
     pub(super) fn settle(&mut self, key: SessionKey, user: User, used_ms: u64) {
         self.end_load();
+        self.enter_id(user.id, key);
         let user = self.enter_user(user);
         self.join(user, key);
         let session = self.sessions.get_mut(key).expect("settled while it loads");
@@ -257,14 +275,16 @@ impl Sessions {
             .push_back(&mut self.sessions, key, |session| &mut session.by_use);
     }
 
-    /// From here on requests do not find the session. Its value stays until [`Sessions::remove`].
+    /// From here on requests do not find the session, which was good. Its value stays until [`Sessions::remove`].
     pub(super) fn end(&mut self, key: SessionKey) {
         let session = self.sessions.get_mut(key).expect("ended while it is there");
-        let standing = std::mem::replace(&mut session.standing, Standing::Ended);
+        let Standing::Good(user) = session.standing else {
+            unreachable!("only good sessions end")
+        };
+        let id = self.users.get(user).expect("its sessions keep it").user.id;
+        session.standing = Standing::Ended(id);
         self.by_hash.remove(&session.hash);
-        if let Standing::Good(user) = standing {
-            self.leave_user(user, key);
-        }
+        self.leave_user(user, key);
     }
 
     /// Forgets a session that has no polls.
@@ -273,8 +293,9 @@ impl Sessions {
             return;
         };
         debug_assert!(session.polls.is_empty(), "its polls would be orphans");
+        let (user, left) = (self.user_id(session), session.left.clone());
         match session.standing {
-            Standing::Ended => {}
+            Standing::Ended(_) => {}
             Standing::Loading { .. } => {
                 self.by_hash.remove(&session.hash);
                 self.end_load();
@@ -283,6 +304,10 @@ impl Sessions {
                 self.by_hash.remove(&session.hash);
                 self.leave_user(user, key);
             }
+        }
+        if let Some(user) = user {
+            self.lately.keep(user, &left);
+            self.leave_id(user, key);
         }
         self.by_use
             .remove(&mut self.sessions, key, |session| &mut session.by_use);

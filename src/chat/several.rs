@@ -17,13 +17,13 @@ use smallvec::SmallVec;
 use super::Chat;
 use super::call::{Failure, Reply};
 use super::chatrooms::{ChatroomKey, Load};
-use super::followers::Kind;
+use super::followers::{Follower, Kind};
 use super::held::{Held, HeldKey};
 use super::proceed::Step;
 use super::sessions::{Chatrooms, SessionKey};
 use super::wanted::{Limit, Since};
 use crate::job::Fault;
-use crate::model::{ChatroomId, MessageId, Ticket, UserId};
+use crate::model::{ChatroomId, MessageId, Now, Ticket, UserId};
 
 /// A wait for a message in one of several chatrooms.
 #[derive(Clone, Debug)]
@@ -94,8 +94,8 @@ impl SeveralCall {
 impl Chat {
     pub(super) fn poll_several(
         &mut self,
-        ticket: Ticket,
-        session: SessionKey,
+        now: Now,
+        (ticket, session): (Ticket, SessionKey),
         call: &SeveralCall,
         watch: Option<&SeveralWatch>,
     ) -> Step {
@@ -130,6 +130,13 @@ impl Chat {
         };
         let news = self.news_in(places.iter().copied());
         if !news.is_empty() || call.is_over || self.is_draining {
+            // Who is always behind never parks, and is there all the same.
+            match call.chatrooms {
+                Which::All => self.sessions.leave_all(session, now),
+                Which::These(ref ids) => {
+                    self.sessions.leave_these(session, ids.iter().copied(), now);
+                }
+            }
             self.answer_several(ticket, session, call.since.is_some(), call.limit, news);
             return Step::Done;
         }
@@ -189,7 +196,7 @@ impl Chat {
     }
 
     /// Parks one under a key that is in no list yet.
-    pub(super) fn follow(&mut self, key: HeldKey, following: Following) {
+    pub(super) fn follow(&mut self, now: Now, key: HeldKey, following: Following) {
         let Following {
             session,
             kind,
@@ -203,12 +210,13 @@ impl Chat {
             self.load_chatroom(chatroom);
         }
         self.chatrooms.evict();
-        self.park_in_session(key, session);
+        self.park_in_session(now, key, session);
     }
 
     /// Ends a poll of several chatrooms, or a stream. `woken`: the chatroom that ends it, and its list. Whether it got what it asked for.
     pub(super) fn end_follower(
         &mut self,
+        now: Now,
         key: HeldKey,
         woken: Option<(ChatroomKey, Arc<[u8]>)>,
     ) -> bool {
@@ -217,13 +225,13 @@ impl Chat {
         let limit = follower.limit;
         let has_since = match follower.kind {
             Kind::Stream(feed) => {
-                self.end_stream(key, feed, refusal);
+                self.end_stream(now, key, feed, refusal);
                 return false;
             }
             Kind::These { has_since } | Kind::All { has_since, .. } => has_since,
         };
         if let Some(fault) = refusal {
-            let (ticket, _) = self.unfollow(key);
+            let (ticket, _) = self.unfollow(now, key);
             self.answer(ticket, fault.into());
             return false;
         }
@@ -231,7 +239,7 @@ impl Chat {
             && limit.is_none()
             && let Some((_, list)) = woken
         {
-            let (ticket, _) = self.unfollow(key);
+            let (ticket, _) = self.unfollow(now, key);
             self.answer(ticket, Reply::Messages(list));
             return true;
         }
@@ -245,7 +253,7 @@ impl Chat {
         {
             news.retain(|(of, _)| *of == spoke);
         }
-        let (ticket, session) = self.unfollow(key);
+        let (ticket, session) = self.unfollow(now, key);
         self.answer_several(ticket, session, has_since, limit, news);
         true
     }
@@ -281,16 +289,29 @@ impl Chat {
     }
 
     /// Takes one off all lists.
-    pub(super) fn unfollow(&mut self, key: HeldKey) -> (Ticket, SessionKey) {
-        self.followers.end(&mut self.chatrooms, key);
+    pub(super) fn unfollow(&mut self, now: Now, key: HeldKey) -> (Ticket, SessionKey) {
         let session = self.leave_session(key);
+        self.note_left(now, key, session);
+        self.followers.end(&mut self.chatrooms, key);
         let poll = self.held.remove(key);
         let poll = poll.as_ref().and_then(Held::as_poll).expect("parked");
         (poll.ticket(self.settings.event_loop), session)
     }
 
+    /// Its user was there until now.
+    fn note_left(&mut self, now: Now, key: HeldKey, session: SessionKey) {
+        let (followers, chatrooms) = (&self.followers, &self.chatrooms);
+        let is_of_all = followers.get(key).is_some_and(Follower::is_of_all);
+        if is_of_all {
+            return self.sessions.leave_all(session, now);
+        }
+        let places = followers.places_of(key);
+        let ids = places.map(|(_, place)| chatrooms.id_of(place.chatroom));
+        self.sessions.leave_these(session, ids, now);
+    }
+
     /// A user has come into a chatroom: who waits in all of theirs waits there too.
-    pub(super) fn follow_joined(&mut self, user: UserId, id: ChatroomId) {
+    pub(super) fn follow_joined(&mut self, now: Now, user: UserId, id: ChatroomId) {
         for key in self.followers.of_all(user) {
             let follower = self.followers.get(key).expect("it was noted");
             let Kind::All { elsewhere, .. } = &follower.kind else {
@@ -298,7 +319,7 @@ impl Chat {
             };
             if elsewhere.iter().any(|&(of, _)| of == id) {
                 // How far it has read there can be compared only when it asks again.
-                self.end_follower(key, None);
+                self.end_follower(now, key, None);
                 continue;
             }
             let chatroom = self.chatrooms.enter(id);

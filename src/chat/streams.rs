@@ -69,8 +69,7 @@ pub(super) struct LastEvents {
 impl Chat {
     pub(super) fn open_stream(
         &mut self,
-        ticket: Ticket,
-        session: SessionKey,
+        (ticket, session): (Ticket, SessionKey),
         call: StreamCall,
         watch: Option<&Watch>,
     ) -> Step {
@@ -109,6 +108,7 @@ impl Chat {
     /// Parks a stream under a key that is in no list yet.
     pub(super) fn park_stream(
         &mut self,
+        now: Now,
         key: HeldKey,
         session: SessionKey,
         chatroom: ChatroomKey,
@@ -117,8 +117,8 @@ impl Chat {
         (self.followers).insert(key, Kind::Stream(Feed::default()), None);
         (self.followers).take(&mut self.chatrooms, key, chatroom, since);
         self.load_chatroom(chatroom);
-        self.park_in_session(key, session);
-        self.feed(key);
+        self.park_in_session(now, key, session);
+        self.feed(now, key);
     }
 
     /// Its peer does not take what was sent. Stale keys, and those of what is no stream, are ignored.
@@ -147,7 +147,7 @@ impl Chat {
     }
 
     /// Tells a stream what is newer than it has been told, a batch of it. Stale keys are ignored.
-    pub(super) fn feed(&mut self, key: HeldKey) {
+    pub(super) fn feed(&mut self, now: Now, key: HeldKey) {
         match self.followers.feed_mut(key) {
             Some(feed) if !feed.is_paused && !feed.is_reading => {}
             _ => return,
@@ -162,7 +162,7 @@ impl Chat {
         };
         match self.events(chatroom, since) {
             Some(events) => self.tell_events(key, place, events),
-            None => self.read_for_stream(key, chatroom, since),
+            None => self.read_for_stream(now, key, chatroom, since),
         }
     }
 
@@ -220,12 +220,12 @@ impl Chat {
         }
     }
 
-    fn read_for_stream(&mut self, key: HeldKey, chatroom: ChatroomKey, since: Since) {
+    fn read_for_stream(&mut self, now: Now, key: HeldKey, chatroom: ChatroomKey, since: Since) {
         let poll = self.held.get(key).and_then(Held::as_poll).expect("parked");
         let session = self.sessions.key_of(poll.session);
         if let Some(fault) = self.session_refusal(session) {
             let feed = *self.followers.feed_mut(key).expect("a stream");
-            return self.end_stream(key, feed, Some(fault));
+            return self.end_stream(now, key, feed, Some(fault));
         }
         let user = self.user_of(session).user.id;
         let feed = self.followers.feed_mut(key).expect("a stream");
@@ -249,6 +249,7 @@ impl Chat {
     /// The store has read for a stream.
     pub(super) fn stream_read(
         &mut self,
+        now: Now,
         key: HeldKey,
         since: Option<MessageId>,
         read: Result<MessageRows, Fault>,
@@ -272,7 +273,7 @@ impl Chat {
                 return self.tell_events(key, place, events);
             }
         };
-        let (ticket, _) = self.unfollow(key);
+        let (ticket, _) = self.unfollow(now, key);
         match feed.is_begun {
             // It can come again, and is told then.
             true => self.stream(ticket, Streamed::End),
@@ -281,8 +282,14 @@ impl Chat {
     }
 
     /// Ends a stream, with the reason if it has not begun.
-    pub(super) fn end_stream(&mut self, key: HeldKey, feed: Feed, refusal: Option<Fault>) {
-        let (ticket, _) = self.unfollow(key);
+    pub(super) fn end_stream(
+        &mut self,
+        now: Now,
+        key: HeldKey,
+        feed: Feed,
+        refusal: Option<Fault>,
+    ) {
+        let (ticket, _) = self.unfollow(now, key);
         match (feed.is_begun, refusal) {
             (false, Some(fault)) => return self.answer(ticket, fault.into()),
             (false, None) => self.stream(ticket, Streamed::Begin),
@@ -292,11 +299,11 @@ impl Chat {
     }
 
     /// Tells the streams that are behind a batch each.
-    pub(super) fn serve_feeding(&mut self, slice: usize) -> usize {
+    pub(super) fn serve_feeding(&mut self, now: Now, slice: usize) -> usize {
         let streams = self.feeding.len().min(slice);
         for _ in 0..streams {
             let key = self.feeding.pop_front().expect("counted");
-            self.feed(key);
+            self.feed(now, key);
         }
         streams
     }

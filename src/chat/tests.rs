@@ -4,6 +4,7 @@ mod endpolls;
 mod leaving;
 mod logins;
 mod passwords;
+mod presence;
 mod sessions;
 mod several;
 mod streams;
@@ -27,8 +28,27 @@ fn user() -> User {
     }
 }
 
+/// A session of the user with this id, who is not ann.
+fn session_of(user: u8) -> SessionHash {
+    SessionHash([200 + user; 32])
+}
+
+fn whose(session: SessionHash) -> User {
+    match session.0[0] {
+        0..=200 => user(),
+        n => User {
+            id: UserId::new(i64::from(n) - 200).expect("positive"),
+            name: "somebody".into(),
+        },
+    }
+}
+
 fn room() -> ChatroomId {
     ChatroomId::new(7).expect("positive")
+}
+
+fn another_room() -> ChatroomId {
+    ChatroomId::new(8).expect("positive")
 }
 
 fn message(id: i64) -> Message {
@@ -55,6 +75,15 @@ fn saved_in(chatroom: ChatroomId, id: i64) -> Completion {
         chatroom,
         saved: Ok(Saved::New(message_in(chatroom, id))),
     }
+}
+
+fn poll_of(chatroom: ChatroomId, wanted: Wanted) -> SessionCall {
+    SessionCall::Poll(PollCall {
+        chatroom,
+        wanted,
+        timeout_s: None,
+        is_over: false,
+    })
 }
 
 fn room_row() -> ChatroomRow {
@@ -123,44 +152,52 @@ struct Loops {
     has_session: bool,
     /// Whose calls they are.
     session: SessionHash,
+    now: Now,
+    /// What the store has been asked for lists of participants.
+    listings: Vec<Ticket>,
 }
 
 impl Loops {
     fn new(loops: u16, login_attempts: u32) -> Self {
-        let config = Config {
+        Self::with(Config {
             loops: loops.into(),
             login_attempts,
             ..Config::default()
-        };
+        })
+    }
+
+    fn with(config: Config) -> Self {
+        let numbers = 0..u16::try_from(config.loops).expect("few");
         Self {
-            chats: (0..loops).map(|n| Chat::new(&config, n)).collect(),
+            chats: numbers.map(|n| Chat::new(&config, n)).collect(),
             answers: Vec::new(),
             told: VecDeque::new(),
             loads: Vec::new(),
             logins: Vec::new(),
             reads: Vec::new(),
-            chatrooms: vec![room()],
+            chatrooms: vec![room(), another_room()],
             slow: None,
             has_session: true,
             session: SESSION,
+            now: Now::default(),
+            listings: Vec::new(),
         }
     }
 
     fn call(&mut self, event_loop: u16, exchange: u32, call: Call) -> Option<HeldKey> {
         let chat = &mut self.chats[usize::from(event_loop)];
         let ticket = ticket(event_loop, exchange);
-        let key = chat.call(Now::default(), ticket, Some(self.session), call);
+        let key = chat.call(self.now, ticket, Some(self.session), call);
         self.carry_out(event_loop);
         key
     }
 
     fn poll(&mut self, event_loop: u16, exchange: u32) {
-        let poll = SessionCall::Poll(PollCall {
-            chatroom: room(),
-            wanted: Wanted::default(),
-            timeout_s: None,
-            is_over: false,
-        });
+        self.poll_in(room(), event_loop, exchange);
+    }
+
+    fn poll_in(&mut self, chatroom: ChatroomId, event_loop: u16, exchange: u32) {
+        let poll = poll_of(chatroom, Wanted::default());
         self.call(event_loop, exchange, Call::InSession(poll));
     }
 
@@ -173,7 +210,7 @@ impl Loops {
     }
 
     fn complete(&mut self, event_loop: u16, completion: Completion) {
-        self.chats[usize::from(event_loop)].complete(Now::default(), completion);
+        self.chats[usize::from(event_loop)].complete(self.now, completion);
         self.carry_out(event_loop);
     }
 
@@ -198,7 +235,7 @@ impl Loops {
     /// Hands the next notice to those whom it is for.
     fn deliver(&mut self) {
         let (to, notice) = self.told.pop_front().expect("told");
-        self.chats[to].hear(Now::default(), notice);
+        self.chats[to].hear(self.now, notice);
         self.carry_out(u16::try_from(to).expect("few"));
     }
 
@@ -210,7 +247,7 @@ impl Loops {
 
     fn carry_out(&mut self, event_loop: u16) {
         let at = usize::from(event_loop);
-        self.chats[at].serve(Now::default(), 100);
+        self.chats[at].serve(self.now, 100);
         while let Some(output) = self.chats[at].next_output() {
             match output {
                 Output::Answer(ticket, reply) => {
@@ -268,7 +305,7 @@ impl Loops {
             } => {
                 assert_eq!(asker, event_loop);
                 let row = SessionRow {
-                    user: user(),
+                    user: whose(session),
                     used_unix_ms: 0,
                 };
                 let completion = Completion::SessionFound {
@@ -287,6 +324,7 @@ impl Loops {
                 self.found(event_loop, completion);
             }
             Job::LoadChatroom { .. } => self.loads.push(event_loop),
+            Job::ListParticipants { ticket, .. } => self.listings.push(ticket),
             Job::LogIn { ticket, .. } => {
                 assert_eq!(event_loop, LOGINS_LOOP);
                 self.logins.push(ticket);
@@ -330,6 +368,10 @@ fn shown(reply: &Reply) -> String {
     match reply {
         Reply::Messages(list) => ids(list),
         Reply::Ended { polls, messages } => format!("{polls} ended: {}", ids(messages)),
+        Reply::Users(users) => {
+            let ids = users.iter().map(|user| user.id.to_string());
+            format!("users {}", ids.collect::<Vec<_>>().join(" "))
+        }
         Reply::Failed(failure) => format!("{failure:?}"),
         reply => format!("{reply:?}"),
     }

@@ -237,7 +237,7 @@ impl Engine {
         peer.flags.set(Flags::ENDED);
         peer.exchange.close_after_answer();
         match peer.farewell {
-            Farewell::Finished => self.close(key),
+            Farewell::Finished => self.close(now, key),
             Farewell::Finishing { .. } => {}
             Farewell::None if peer.exchange.phase() == Phase::Answering => {}
             Farewell::None => self.leave(now, key),
@@ -257,7 +257,7 @@ impl Engine {
         }
         if peer.is_waiting() {
             if let Some(held) = peer.held.take() {
-                self.chat.forget(held);
+                self.chat.forget(now, held);
             }
             peer.exchange.close_after_answer();
             let what = Rejection::BadRequest("too much is sent behind a poll that waits");
@@ -266,8 +266,8 @@ impl Engine {
     }
 
     /// The connection is broken: nothing can be read or sent.
-    pub fn gone(&mut self, key: ConnectionKey) {
-        self.close(key);
+    pub fn gone(&mut self, now: Now, key: ConnectionKey) {
+        self.close(now, key);
     }
 
     /// Some of what was sent could not go out yet; said again whenever some more has.
@@ -316,7 +316,7 @@ impl Engine {
         };
         let and_close = peer.farewell == Farewell::Finishing { and_close: true };
         if and_close || peer.flags.has(Flags::ENDED) {
-            return self.close(key);
+            return self.close(now, key);
         }
         peer.flags.clear(Flags::STALLED);
         peer.farewell = Farewell::Finished;

@@ -110,12 +110,12 @@ impl Engine {
             return;
         };
         if let Some(held) = peer.held.take() {
-            self.chat.forget(held);
+            self.chat.forget(now, held);
         }
         // An answer that comes for it all the same finds another exchange.
         peer.number = peer.number.wrapping_add(1);
         match peer.farewell {
-            Farewell::Finished => self.close(key),
+            Farewell::Finished => self.close(now, key),
             Farewell::Finishing { .. } => peer.farewell = Farewell::Finishing { and_close: true },
             Farewell::None => {
                 peer.farewell = Farewell::Finishing { and_close: true };
@@ -125,12 +125,12 @@ impl Engine {
         }
     }
 
-    pub(super) fn close(&mut self, key: ConnectionKey) {
+    pub(super) fn close(&mut self, now: Now, key: ConnectionKey) {
         if let Some(peer) = self.peers.remove(key) {
             self.partials.remove(&key);
             self.poll_ends.remove(&key);
             if let Some(held) = peer.held {
-                self.chat.forget(held);
+                self.chat.forget(now, held);
             }
             self.outputs.push_back(Output::Close(key));
         }
@@ -140,12 +140,12 @@ impl Engine {
     pub(super) fn time_out(&mut self, now: Now, key: ConnectionKey) {
         let peer = self.peers.get_mut(key).expect("it has a deadline");
         if peer.flags.has(Flags::STALLED) || peer.farewell != Farewell::None {
-            return self.close(key);
+            return self.close(now, key);
         }
         if peer.flags.clear(Flags::TIMED) {
             peer.due = Due::NEVER;
             let held = peer.held.expect("its wait has an end");
-            self.chat.time_out(held);
+            self.chat.time_out(now, held);
             return self.carry_out(now);
         }
         if peer.flags.has(Flags::STREAMING) {
@@ -279,7 +279,7 @@ mod tests {
             assert_eq!(sent(&mut engine, key, 0, begun), [""; 0]);
         }
         assert_eq!(engine.partials.len(), 3);
-        engine.gone(broken);
+        engine.gone(Now::default(), broken);
         assert_eq!(engine.partials.len(), 2);
         engine.ended(Now::default(), ended);
         engine.finished(Now::default(), ended);

@@ -204,7 +204,7 @@ impl EventLoop {
                 }
             });
             if peer.gone {
-                engine.gone(key);
+                engine.gone(now, key);
             } else if peer.ended {
                 engine.ended(now, key);
             } else if peer.hung_up {
@@ -254,7 +254,7 @@ impl EventLoop {
                 Flushed::Stalled => self.engine.stalled(now, key),
                 Flushed::Drained => self.engine.drained(now, key),
                 Flushed::Finished => self.engine.finished(now, key),
-                Flushed::Broken => self.engine.gone(key),
+                Flushed::Broken => self.engine.gone(now, key),
             }
         }
         // What that came to is closing and reading on: nothing that would have to be flushed.

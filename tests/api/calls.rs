@@ -5,7 +5,7 @@
 //! - `parameters`: where they may stand and how; ids.
 //! - `accounts`, `names`, `attempts`, `sessions`, `passwords`: who is who.
 //! - `chatrooms`, `chatroom_names`, `overview`, `search`: who is where.
-//! - `leaving`: who goes, and what becomes of their polls.
+//! - `leaving`, `presence`: who goes, and what becomes of their polls; who is there just now.
 //! - `messages`, `polls`, `polls_per_session`, `since`, `several`, `streams`, `crowd`: what is said, and who hears of it.
 //! - `storage`: what happens when the database cannot be written, or not fast enough.
 //! - `order`: what one connection was told holds for every other.
@@ -32,6 +32,7 @@ mod parameters;
 mod passwords;
 mod polls;
 mod polls_per_session;
+mod presence;
 mod search;
 mod sessions;
 mod several;

@@ -158,6 +158,7 @@ fn a_foreign_chatroom_and_none_are_the_same() {
         ("endpoll", "GET", 500),
         ("sendMessage", "POST", 500),
         ("chatroomParticipants", "GET", 403),
+        ("presence", "GET", 403),
     ] {
         let answers = [foreign, 99, i64::MAX].map(|id| {
             let path = format!("/message/{path}/");

@@ -243,7 +243,7 @@ fn ids() {
         "1\n",
         "1\0",
     ];
-    for path in ["longpoll", "endpoll", "chatroomParticipants"] {
+    for path in ["longpoll", "endpoll", "chatroomParticipants", "presence"] {
         for given in bad {
             let request = get(&format!("/message/{path}"))
                 .with("chatroomid", given)

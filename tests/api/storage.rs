@@ -43,7 +43,11 @@ fn let_writes_pass(database: &Connection) {
 }
 
 fn participants(session: &Session, chatroom: i64) -> Request {
-    get("/message/chatroomParticipants")
+    about("chatroomParticipants", session, chatroom)
+}
+
+fn about(what: &str, session: &Session, chatroom: i64) -> Request {
+    get(&format!("/message/{what}"))
         .with("chatroomid", chatroom)
         .of(session)
 }
@@ -108,6 +112,7 @@ fn a_read_that_fails_is_told() {
     for request in [
         find.clone(),
         participants(&ann, id),
+        about("presence", &ann, id),
         logging_in("ann"),
         registering("bob"),
         // Its session is not remembered yet: even a poll must say that it cannot be parked.
@@ -121,6 +126,8 @@ fn a_read_that_fails_is_told() {
         .execute_batch("ALTER TABLE elsewhere RENAME TO users")
         .expect("renamed back");
     assert_eq!(serving.ask(&find).ok(), json!([ann.object()]));
+    let present = serving.ask(&about("presence", &ann, id)).ok();
+    assert_eq!(present, json!([ann.object()]));
     serving.warm(&stranger);
     assert_eq!(serving.end_polls(&ann, id)["ended"], 1);
     assert_eq!(poll.answer().ok()[0]["message"], "hi");

@@ -107,7 +107,7 @@ fn those_who_come_and_go_leave_nothing_behind() {
         now.monotonic_ms += 1;
         let key = keys.insert(());
         engine.accept(now, key);
-        engine.gone(key);
+        engine.gone(now, key);
         assert!(matches!(engine.next_output(), Some(Output::Close(closed)) if closed == key));
         keys.remove(key);
     };

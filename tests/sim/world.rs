@@ -171,7 +171,7 @@ impl World {
             self.loops[at].engine.ended(self.now, key);
         }
         if is_reset {
-            self.loops[at].engine.gone(key);
+            self.loops[at].engine.gone(self.now, key);
         }
     }
 

@@ -96,7 +96,7 @@ fn without_since_the_one_that_spoke_gives_its_list() {
     assert_eq!(loops.finish(), ["1: 9:3", "2: 9:1 9:2 9:3", "3: 9:2 9:3"]);
     let key = loops.several(4, poll(Which::All, None));
     assert_ne!(key, first);
-    loops.chats[0].time_out(key.expect("held"));
+    loops.chats[0].time_out(Now::default(), key.expect("held"));
     assert_eq!(loops.finish(), ["4: "]);
     loops.assert_idle();
 }
@@ -255,12 +255,12 @@ fn what_is_not_here_the_store_reads_in_order() {
 fn whoever_goes_leaves_nothing() {
     let mut loops = in_two();
     let waiting = loops.several(1, poll(two(), Some(&[(7, 3), (9, 2)])));
-    loops.chats[0].forget(waiting.expect("held"));
+    loops.chats[0].forget(Now::default(), waiting.expect("held"));
     let second = loops.several(2, poll(two(), Some(&[(7, 3), (9, 2)])));
     loops.loaded(0, Ok(3));
     loops.loaded_in(0, other(), Ok(2));
     assert_eq!(loops.chats[0].counts().followers, (1, 2));
-    loops.chats[0].forget(second.expect("held"));
+    loops.chats[0].forget(Now::default(), second.expect("held"));
     loops.assert_idle();
     loops.several(3, poll(Which::All, None));
     let log_out = Call::InSession(SessionCall::LogOut);

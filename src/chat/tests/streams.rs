@@ -108,7 +108,7 @@ fn who_does_not_take_is_told_nothing_and_catches_up() {
     loops.heard();
     loops.read(1, 200);
     assert_eq!(loops.heard(), [batch(130, 193), batch(194, 200)]);
-    loops.chats[0].forget(slow);
+    loops.chats[0].forget(Now::default(), slow);
     loops.assert_idle();
 }
 

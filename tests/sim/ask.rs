@@ -38,6 +38,9 @@ pub(crate) enum Ask {
     Participants {
         chatroom: usize,
     },
+    Presence {
+        chatroom: usize,
+    },
     FindUsers {
         prefix: String,
     },
@@ -184,6 +187,7 @@ impl Ask {
             Self::Participants { chatroom } => {
                 ("GET", "/message/chatroomParticipants", vec![room(chatroom)])
             }
+            Self::Presence { chatroom } => ("GET", "/message/presence", vec![room(chatroom)]),
             Self::FindUsers { prefix } => {
                 ("GET", "/message/getUser", vec![("name", prefix.clone())])
             }
@@ -204,7 +208,10 @@ impl Ask {
     pub(crate) fn can_be_head(&self) -> bool {
         matches!(
             self,
-            Self::Chatrooms | Self::Participants { .. } | Self::FindUsers { .. }
+            Self::Chatrooms
+                | Self::Participants { .. }
+                | Self::Presence { .. }
+                | Self::FindUsers { .. }
         )
     }
 
@@ -223,7 +230,8 @@ impl Ask {
             | Self::EndPolls { chatroom }
             | Self::Send { chatroom, .. }
             | Self::Add { chatroom, .. }
-            | Self::Participants { chatroom } => Some(*chatroom),
+            | Self::Participants { chatroom }
+            | Self::Presence { chatroom } => Some(*chatroom),
             _ => None,
         }
     }

@@ -180,7 +180,7 @@ impl World {
         answer: &Answer,
     ) -> Verdict {
         let status = match asked.ask {
-            Ask::Participants { .. } | Ask::Add { .. } => 403,
+            Ask::Participants { .. } | Ask::Presence { .. } | Ask::Add { .. } => 403,
             _ => 500,
         };
         if let Ask::Add { whom, .. } = &asked.ask {
@@ -194,7 +194,8 @@ impl World {
         demand(answer.status == 200, "the wrong status")?;
         demand(has_joined, "an outsider is answered")?;
         match &asked.ask {
-            Ask::Participants { .. } if answer.body.is_null() => Ok(()),
+            Ask::Participants { .. } | Ask::Presence { .. } if answer.body.is_null() => Ok(()),
+            Ask::Presence { .. } => self.judge_presence(&answer.body, chatroom, begun),
             Ask::Participants { .. } => self.judge_participants(&answer.body, chatroom, begun),
             Ask::Poll { .. } => self.judge_poll(asked, begun, chatroom, answer),
             &Ask::Follow { since, limit, .. } => {

@@ -224,7 +224,8 @@ impl World {
                 },
             },
             31..33 => Ask::Chatrooms,
-            33..35 => Ask::Participants { chatroom },
+            33 => Ask::Participants { chatroom },
+            34 => Ask::Presence { chatroom },
             35 | 36 => Ask::FindUsers {
                 prefix: ["a", "new", "zz"][rng.usize(..3)].to_owned(),
             },

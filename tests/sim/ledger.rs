@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use loiter::job::{Completion, Fault, Job, RemovedRow, Saved};
-use loiter::model::{ChatroomId, SessionHash, Ticket, UserId};
+use loiter::model::{ChatroomId, Now, SessionHash, Ticket, UserId};
 
 use crate::data::Data;
 use crate::line::Asked;
@@ -37,6 +37,7 @@ pub(crate) struct Ledger {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Begun {
     pub(crate) turn: u32,
+    pub(crate) now_ms: u64,
     pub(crate) heard: i64,
     /// The chatroom's list was being loaded.
     pub(crate) is_loading: bool,
@@ -176,7 +177,13 @@ impl Ledger {
     }
 
     /// What holds for a request now.
-    pub(crate) fn begin(&self, data: &Data, asked: &Asked, at: usize, turn: u32) -> Begun {
+    pub(crate) fn begin(
+        &self,
+        data: &Data,
+        asked: &Asked,
+        at: usize,
+        (turn, now): (u32, Now),
+    ) -> Begun {
         let chatroom = asked.ask.chatroom().unwrap_or(0);
         let hash = asked.token.as_deref().map(crate::data::hash_of);
         let user = hash.and_then(|hash| data.sessions.get(&hash.0));
@@ -184,6 +191,7 @@ impl Ledger {
         let id = ChatroomId::new(chatroom as i64);
         Begun {
             turn,
+            now_ms: now.monotonic_ms,
             heard: self.heard(chatroom),
             is_loading: self.loading.contains(&(at as u16, chatroom as i64)),
             has_joined: user

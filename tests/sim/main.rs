@@ -2,7 +2,7 @@
 //!
 //! `world` makes turns as the server does and carries out what the engine asks for; `line` is a
 //! connection, `loops` the event loops and the post between them, `store` the storage lanes over `data`; `clients` ask and listen; `checks` holds every answer against
-//! the committed data and the `ledger` of what the engine had been told. The same seed gives the same run.
+//! the committed data and the `ledger` of what the engine had been told, `presence` against the polls that there are. The same seed gives the same run.
 //!
 //! `LOITER_SIM_SEED=n` replays one seed and shows what happened; `LOITER_SIM_SEEDS=n` runs so many.
 
@@ -15,6 +15,7 @@ mod data;
 mod ledger;
 mod line;
 mod loops;
+mod presence;
 mod run;
 mod store;
 mod trace;

@@ -164,6 +164,7 @@ impl World {
             }
         }
         self.check_polls_are_free();
+        self.note_parked_polls();
         for (id, window) in windows {
             if let Some(line) = self.lines.get_mut(&id) {
                 line.window = window;
@@ -219,6 +220,7 @@ impl World {
     /// Ends everything, and sees that nothing is left of it.
     fn end(&mut self) {
         self.store.mend();
+        self.check_presence();
         if self.rng.u8(..3) == 0 {
             self.drain();
             for _ in 0..self.rng.u8(..20) {
@@ -246,6 +248,10 @@ impl World {
             self.turn(true);
             (0..self.clients.len()).for_each(|at| self.listen(at));
         }
+        self.come_to_rest();
+        self.check_end();
+        // All polls have long gone.
+        self.check_presence();
         self.come_to_rest();
         self.check_end();
     }

@@ -14,6 +14,7 @@ use crate::clients::Client;
 use crate::ledger::Ledger;
 use crate::line::{Flushed, Line};
 use crate::loops::Loop;
+use crate::presence::Polls;
 use crate::store::Store;
 use crate::trace::Trace;
 
@@ -41,6 +42,7 @@ pub(crate) struct World {
     pub(crate) tokens: Vec<String>,
     /// Endpolls whose client went away: what they end nobody is told of.
     pub(crate) orphans: BTreeSet<(String, usize)>,
+    pub(crate) polls: Polls,
     /// Messages whose senders were told that they are not saved.
     pub(crate) not_saved: BTreeSet<String>,
     pub(crate) has_short_sessions: bool,
@@ -67,6 +69,7 @@ impl World {
             clients: Vec::new(),
             tokens: Vec::new(),
             orphans: BTreeSet::new(),
+            polls: Polls::default(),
             not_saved: BTreeSet::new(),
             texts: 0,
             jobs: 0,
@@ -147,7 +150,7 @@ impl World {
         for asked in &mut line.asked {
             if asked.begun.is_none() && asked.end <= taken {
                 let turn = self.trace.turns();
-                let begun = (self.ledger).begin(&self.store.data, asked, at, turn);
+                let begun = (self.ledger).begin(&self.store.data, asked, at, (turn, *now));
                 asked.begun = Some(begun);
             }
         }
@@ -250,6 +253,7 @@ impl World {
         let offered = line.offered_up_to().saturating_sub(asked.start);
         let is_head = asked.is_head && offered >= "HEAD ".len();
         self.demand(may_send, "an answer behind the last");
+        self.note_gone_poll(&asked);
         let verdict = Answer::parse(bytes, is_head).and_then(|answer| {
             self.judge(&asked, &answer)
                 .map_err(|what| format!("{what}, in {answer:?}"))?;
@@ -292,6 +296,7 @@ impl World {
     }
 
     fn orphan(&mut self, line: Line) {
+        (line.asked.iter()).for_each(|asked| self.note_gone_poll(asked));
         for asked in line.asked.into_iter().filter(|asked| asked.begun.is_some()) {
             if let (Ask::EndPolls { chatroom }, Some(token)) = (asked.ask, asked.token) {
                 self.orphans.insert((token, chatroom));
@@ -307,6 +312,7 @@ impl World {
         self.ledger = Ledger::new(&self.store.data);
         self.lines.clear();
         self.orphans.clear();
+        self.polls = Polls::default();
     }
 
     /// Any key that is in use: what another loop is told of must never be taken for one's own.

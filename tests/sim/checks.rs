@@ -375,14 +375,19 @@ impl World {
 
     /// Polls that have ended, perhaps, and whose list is still being read: it goes back further than what is remembered.
     fn follows_under_way(&self, (token, chatroom): &(String, usize)) -> u64 {
-        let heard = self.ledger.heard(*chatroom);
         let asked = self.lines.values().filter_map(|line| line.asked.front());
-        let is_behind = |asked: &&Asked| {
+        let is_meant = |asked: &&Asked| {
             asked.token.as_ref() == Some(token)
                 && asked.begun.is_some()
-                && matches!(asked.ask, Ask::Follow { chatroom: c, since, .. } if c == *chatroom && since < heard)
+                && asked.ask.chatroom() == Some(*chatroom)
+                && self.is_behind(&asked.ask)
         };
-        asked.filter(is_behind).count() as u64
+        asked.filter(is_meant).count() as u64
+    }
+
+    /// It has been told of something newer than its `since`: it is parked no longer, though its list may still be being read.
+    fn is_behind(&self, ask: &Ask) -> bool {
+        matches!(ask, Ask::Follow { chatroom, since, .. } if *since < self.ledger.heard(*chatroom))
     }
 
     /// Of the polls that were parked before an endpoll was asked for, none is when it is answered.
@@ -392,6 +397,7 @@ impl World {
         let mut left = left.filter_map(|line| line.asked.front());
         let is_left = left.any(|asked| {
             asked.is_parked
+                && !self.is_behind(&asked.ask)
                 && asked.ask.chatroom() == Some(*chatroom)
                 && asked.token.as_ref() == Some(token)
         });

@@ -22,8 +22,10 @@ impl Fixture {
         }
     }
 
-    /// Lets an hour pass for a chatroom's messages up to this one.
-    fn age(&self, chatroom: ChatroomId, until: i64) {
+    /// Ends the store, and lets an hour pass for a chatroom's messages up to this one. A store that still ran could remove them at once,
+    /// and tell nobody who is left to hear of it.
+    fn age(&mut self, chatroom: ChatroomId, until: i64) {
+        drop(self.store.take());
         let age = "UPDATE messages SET time = time - ?3 WHERE chatroom = ?1 AND id <= ?2";
         let sqlite = self.sqlite();
         let aged = sqlite.execute(age, (chatroom.get(), until, HOUR_MS + 1));

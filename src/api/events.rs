@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::chat::Events;
-use crate::http::{Framing, Response, Status, push_chunk, push_last_chunk};
+use crate::http::{Caching, Framing, Response, Status, push_chunk, push_last_chunk};
 
 /// A line that is no event: it shows that the connection still is one.
 const COMMENT: &[u8] = b":\n\n";
@@ -29,6 +29,7 @@ impl EventRenderer {
     pub(super) fn begin(&mut self, date: &str, framing: Framing) -> Arc<[u8]> {
         let response = Response {
             status: Status(200),
+            caching: Caching::NoStore,
             // nginx would else collect events until it has a buffer full of them.
             fields: &[("X-Accel-Buffering", "no")],
             content_type: Some("text/event-stream; charset=utf-8"),

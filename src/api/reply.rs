@@ -11,7 +11,7 @@ use super::json;
 use super::route::Route;
 use crate::chat::{Failure, Reply, Streamed};
 use crate::config::Config;
-use crate::http::{After, Framing, Rejection, Response, Status, Version};
+use crate::http::{After, Caching, Framing, Rejection, Response, Status, Version};
 use crate::job::Fault;
 use crate::model::Now;
 
@@ -72,6 +72,8 @@ struct Rendered {
 /// A response that is not rendered yet.
 struct Draft<'a> {
     status: u16,
+    content_type: Option<&'static str>,
+    caching: Caching,
     fields: SmallVec<[(&'static str, Cow<'a, str>); FIELDS]>,
     body: Cow<'a, [u8]>,
 }
@@ -135,8 +137,9 @@ impl Renderer {
             draft.fields.iter().map(|(n, v)| (*n, &**v)).collect();
         let response = Response {
             status: Status(draft.status),
+            caching: draft.caching,
             fields: &fields,
-            content_type: (draft.status != 204).then_some(JSON),
+            content_type: draft.content_type,
             body: &draft.body,
         };
         response.render(&mut self.scratch, &self.date, framing);
@@ -192,12 +195,7 @@ impl Renderer {
                 let message = format!("This path allows {allow}.");
                 Draft::error(405, "method_not_allowed", &message).with("Allow", *allow)
             }
-            Outcome::Allowed(allow) => Draft {
-                status: 204,
-                fields: SmallVec::new(),
-                body: Cow::Borrowed(b""),
-            }
-            .with("Allow", *allow),
+            Outcome::Allowed(allow) => Draft::empty(204).with("Allow", *allow),
         }
     }
 
@@ -243,12 +241,26 @@ impl Renderer {
 }
 
 impl<'a> Draft<'a> {
-    fn ok(body: impl Into<Cow<'a, [u8]>>) -> Self {
+    fn json(status: u16, body: impl Into<Cow<'a, [u8]>>) -> Self {
         Self {
-            status: 200,
-            fields: SmallVec::new(),
+            content_type: Some(JSON),
             body: body.into(),
+            ..Self::empty(status)
         }
+    }
+
+    fn empty(status: u16) -> Self {
+        Self {
+            status,
+            content_type: None,
+            caching: Caching::NoStore,
+            fields: SmallVec::new(),
+            body: Cow::Borrowed(b""),
+        }
+    }
+
+    fn ok(body: impl Into<Cow<'a, [u8]>>) -> Self {
+        Self::json(200, body)
     }
 
     /// It was done, and there is nothing to tell.
@@ -257,20 +269,12 @@ impl<'a> Draft<'a> {
     }
 
     fn error(status: u16, code: &str, message: &str) -> Self {
-        Self {
-            status,
-            fields: SmallVec::new(),
-            body: Cow::Owned(json::error(code, message).into_bytes()),
-        }
+        Self::json(status, json::error(code, message).into_bytes())
     }
 
     /// A failure that tells numbers too.
     fn error_with(status: u16, code: &str, message: &str, more: &[(&str, i64)]) -> Self {
-        Self {
-            status,
-            fields: SmallVec::new(),
-            body: Cow::Owned(json::error_with(code, message, more).into_bytes()),
-        }
+        Self::json(status, json::error_with(code, message, more).into_bytes())
     }
 
     fn with(mut self, name: &'static str, value: impl Into<Cow<'a, str>>) -> Self {

@@ -25,7 +25,9 @@ pub use exchange::{Event, Exchange, Partial, Phase, Received};
 pub use form::{Form, FormFault};
 pub use rejection::Rejection;
 pub use request::{Method, Request, Version};
-pub use response::{After, CONTINUE, Framing, Response, Status, push_chunk, push_last_chunk};
+pub use response::{
+    After, CONTINUE, Caching, Framing, Response, Status, push_chunk, push_last_chunk,
+};
 
 /// How much of a request is taken in. What is longer is answered, not dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

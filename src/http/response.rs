@@ -81,11 +81,32 @@ impl Status {
     }
 }
 
+/// What may be done with an answer beyond showing it once (RFC 9111 §5.2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caching {
+    /// Nobody keeps it.
+    NoStore,
+    /// It may be kept, and is asked about before each use.
+    NoCache,
+}
+
+impl Caching {
+    /// The whole field, which so costs no more than to copy it.
+    fn line(self) -> &'static [u8] {
+        match self {
+            Self::NoStore => b"Cache-Control: no-store\r\n",
+            Self::NoCache => b"Cache-Control: no-cache\r\n",
+        }
+    }
+}
+
 /// An answer, before it is known how it is framed.
 #[derive(Clone, Copy, Debug)]
 pub struct Response<'a> {
     /// The status code.
     pub status: Status,
+    /// Whether it may be kept.
+    pub caching: Caching,
     /// Names and values beside those that every answer has.
     pub fields: &'a [(&'a str, &'a str)],
     /// The body's media type.
@@ -138,7 +159,7 @@ impl Response<'_> {
         bytes.extend_from_slice(self.status.reason().as_bytes());
         bytes.extend_from_slice(b"\r\n");
         push_field(bytes, "Date", date);
-        bytes.extend_from_slice(b"Cache-Control: no-store\r\n");
+        bytes.extend_from_slice(self.caching.line());
     }
 
     fn render_fields(&self, bytes: &mut Vec<u8>, framing: Framing) {
@@ -206,6 +227,7 @@ mod tests {
     };
     const OK: Response<'static> = Response {
         status: Status(200),
+        caching: Caching::NoStore,
         fields: &[("Set-Cookie", "session=x"), ("Allow", "GET")],
         content_type: Some("application/json; charset=utf-8"),
         body: b"[]",
@@ -275,6 +297,7 @@ mod tests {
     fn no_content_has_no_length() {
         let response = Response {
             status: Status(204),
+            caching: Caching::NoStore,
             fields: &[],
             content_type: None,
             body: b"",
@@ -282,6 +305,25 @@ mod tests {
         let text = text(&response, PLAIN);
         assert!(text.starts_with("HTTP/1.1 204 No Content\r\n"));
         assert!(!text.contains("Content-"));
+    }
+
+    #[test]
+    fn what_may_be_kept_says_so() {
+        let kept = Response {
+            status: Status(304),
+            caching: Caching::NoCache,
+            fields: &[("ETag", "\"1\"")],
+            content_type: None,
+            body: b"",
+        };
+        assert_eq!(
+            text(&kept, PLAIN),
+            "HTTP/1.1 304 Not Modified\r\n\
+             Date: Mon, 23 Nov 2026 08:00:00 GMT\r\n\
+             Cache-Control: no-cache\r\n\
+             ETag: \"1\"\r\n\
+             \r\n"
+        );
     }
 
     #[test]

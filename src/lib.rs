@@ -63,6 +63,7 @@ pub mod runtime;
 pub mod server;
 pub mod store;
 pub mod timers;
+pub mod web;
 
 pub use config::Config;
 pub use server::{Handle, Server, StartError};

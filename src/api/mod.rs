@@ -3,6 +3,7 @@
 //! - `route`: which call a request's path and method name.
 //! - `site`: whether a browser sends it for another site.
 //! - `call`: its parameters, checked, as a [`Call`](crate::chat::Call).
+//! - `files`: whether who asks for one of the server's files has it already.
 //! - `reply`: the chat core's answer as a response; **the one map from errors to the wire**.
 //! - `events`: a stream's messages as server-sent events.
 //! - `json`: the objects of the contract.
@@ -13,11 +14,13 @@
 
 mod call;
 mod events;
+mod files;
 mod json;
 mod reply;
 mod route;
 mod site;
 
 pub use call::{Rules, parse, session_of};
+pub use files::is_known;
 pub use reply::{Outcome, Renderer};
 pub use route::{Route, Routed, route};

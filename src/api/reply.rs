@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::http::{After, Caching, Framing, Rejection, Response, Status, Version};
 use crate::job::Fault;
 use crate::model::Now;
+use crate::web::File;
 
 /// Fields of its own that a response has, at most, without an allocation.
 const FIELDS: usize = 2;
@@ -43,6 +44,10 @@ pub enum Outcome {
     NotAllowed(&'static str),
     /// OPTIONS.
     Allowed(&'static str),
+    /// One of the server's files.
+    File(&'static File),
+    /// … which who asks has already.
+    Unchanged(&'static File),
 }
 
 /// Renders responses, and remembers the last shared one.
@@ -196,6 +201,12 @@ impl Renderer {
                 Draft::error(405, "method_not_allowed", &message).with("Allow", *allow)
             }
             Outcome::Allowed(allow) => Draft::empty(204).with("Allow", *allow),
+            Outcome::File(file) => Draft {
+                content_type: Some(file.content_type()),
+                body: Cow::Borrowed(file.content()),
+                ..Draft::of_file(200, file)
+            },
+            Outcome::Unchanged(file) => Draft::of_file(304, file),
         }
     }
 
@@ -257,6 +268,15 @@ impl<'a> Draft<'a> {
             fields: SmallVec::new(),
             body: Cow::Borrowed(b""),
         }
+    }
+
+    /// What is said of a file whether or not it comes with it (RFC 9110 §15.4.5).
+    fn of_file(status: u16, file: &'static File) -> Self {
+        let draft = Self {
+            caching: Caching::NoCache,
+            ..Self::empty(status)
+        };
+        draft.with("ETag", file.tag())
     }
 
     fn ok(body: impl Into<Cow<'a, [u8]>>) -> Self {

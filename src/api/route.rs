@@ -2,6 +2,7 @@
 
 use super::site;
 use crate::http::{Method, Request};
+use crate::web::{self, File};
 
 /// The calls of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +114,8 @@ const ROUTES: [(&str, Methods, Route); 22] = [
 pub enum Routed {
     /// A call.
     To(Route),
+    /// One of the server's files.
+    File(&'static File),
     /// OPTIONS: these are allowed.
     Allowed(&'static str),
     /// A call that changes something, which a browser sends for another site.
@@ -164,11 +167,14 @@ fn find(path: &str, method: Method) -> Routed {
         return Routed::Allowed("GET, HEAD, POST, OPTIONS");
     }
     let bare = path.strip_suffix('/').unwrap_or(path);
-    match ROUTES.iter().find(|(path, ..)| *path == bare) {
+    let call = ROUTES.iter().find(|(path, ..)| *path == bare);
+    let call = call.map(|(_, methods, route)| (*methods, Routed::To(*route)));
+    let found = call.or_else(|| Some((Methods::Get, Routed::File(web::file(bare)?))));
+    match found {
         None => Routed::NotFound,
-        Some((_, methods, _)) if method == Method::Options => Routed::Allowed(methods.allow()),
-        Some((_, methods, route)) if methods.has(method) => Routed::To(*route),
-        Some((_, methods, _)) => Routed::NotAllowed(methods.allow()),
+        Some((methods, _)) if method == Method::Options => Routed::Allowed(methods.allow()),
+        Some((methods, routed)) if methods.has(method) => routed,
+        Some((methods, _)) => Routed::NotAllowed(methods.allow()),
     }
 }
 

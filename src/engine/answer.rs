@@ -25,6 +25,8 @@ impl Engine {
             Routed::NotFound => Outcome::NotFound,
             Routed::NotAllowed(allow) => Outcome::NotAllowed(allow),
             Routed::Allowed(allow) => Outcome::Allowed(allow),
+            Routed::File(file) if api::is_known(request, file) => Outcome::Unchanged(file),
+            Routed::File(file) => Outcome::File(file),
             Routed::To(route) => {
                 peer.route = Some(route);
                 if route.waits() && peer.flags.has(Flags::HUNG_UP) {

@@ -9,6 +9,7 @@
 //! - `messages`, `polls`, `polls_per_session`, `since`, `several`, `streams`, `crowd`: what is said, and who hears of it.
 //! - `storage`: what happens when the database cannot be written, or not fast enough.
 //! - `order`: what one connection was told holds for every other.
+//! - `files`: what the server gives to browsers.
 //! - `health`: whether the server is there, and of use.
 //! - `blocking`: the client that tools use.
 //! - `drain`, `embedding`: how a server ends, and how it lives in a host's loop.
@@ -22,6 +23,8 @@ mod checks;
 mod crowd;
 mod drain;
 mod embedding;
+#[cfg(feature = "web")]
+mod files;
 mod health;
 mod leaving;
 mod messages;

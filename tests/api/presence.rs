@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{Client, Request, Serving, Session, get, polling, post};
+use crate::serving::{Client, Request, Serving, Session, get, polling, post};
 
 fn presence(session: &Session, chatroom: i64) -> Request {
     get("/message/presence/")

@@ -10,7 +10,7 @@ use super::source::Source;
 /// Layers that know nothing but one another.
 const LEAVES: [&str; 5] = ["arena", "config", "job", "model", "timers"];
 /// Layers without socket, disk, clock, thread or randomness, so that a simulator can drive them.
-const LOGIC: [&str; 4] = ["http", "chat", "api", "engine"];
+const LOGIC: [&str; 5] = ["http", "chat", "web", "api", "engine"];
 /// What of the library the binary may name beside its types: the module of its settings.
 const FACE: &str = "config";
 
@@ -19,11 +19,12 @@ fn known_to(layer: &str) -> Option<Vec<&'static str>> {
     let with_leaves = |layers: &[&'static str]| [layers, &LEAVES].concat();
     Some(match layer {
         leaf if LEAVES.contains(&leaf) => LEAVES.to_vec(),
+        "web" => Vec::new(),
         "http" => vec!["config"],
         "runtime" => vec!["arena", "model", "config"],
         "chat" => LEAVES.to_vec(),
         "store" => vec!["model", "job", "config"],
-        "api" => with_leaves(&["http", "chat"]),
+        "api" => with_leaves(&["http", "chat", "web"]),
         "engine" => with_leaves(&["api", "http", "chat"]),
         // The meeting point hands settings, jobs and completions from one side to the other.
         "server" => with_leaves(&["engine", "runtime", "store"]),

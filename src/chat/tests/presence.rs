@@ -320,3 +320,53 @@ fn who_has_very_many_polls_elsewhere_is_found_though_all_of_them_end() {
     assert_eq!(answered.len(), POLLS as usize + 1);
     loops.assert_idle();
 }
+
+#[test]
+fn who_waits_in_several_or_hears_a_stream_is_present_in_each() {
+    let mut loops = one();
+    let several = |chatrooms| {
+        let call = SeveralCall {
+            chatrooms,
+            since: None,
+            limit: None,
+            timeout_s: None,
+            is_over: false,
+        };
+        Call::InSession(SessionCall::PollSeveral(Box::new(call)))
+    };
+    let these = Which::These(vec![room(), another_room()]);
+    let stream = Call::InSession(SessionCall::Stream(StreamCall {
+        chatroom: another_room(),
+        since: None,
+    }));
+    loops.as_user(2).call(0, 1, several(these.clone()));
+    loops.as_user(3).call(0, 1, several(Which::All));
+    let stream = loops.as_user(1).call(0, 1, stream).expect("it stays");
+    loops.pass(1_000_000);
+    loops.assert_present(room(), "3 2");
+    loops.assert_present(another_room(), "3 1 2");
+    // All but the stream end, and none comes back.
+    loops.complete(0, saved(2));
+    loops.pass(10_000);
+    loops.assert_present(room(), "3 2");
+    loops.assert_present(another_room(), "3 1 2");
+    loops.chats[0].forget(loops.now, stream);
+    loops.pass(OVER_MS - 10_000);
+    loops.assert_present(room(), "");
+    loops.assert_present(another_room(), "1");
+    loops.pass(OVER_MS);
+    loops.assert_present(another_room(), "");
+    // Another poll in between takes nothing from them.
+    loops.as_user(2).call(0, 2, several(these));
+    loops.complete(0, saved(3));
+    loops.as_user(2).poll(0, 3);
+    loops.complete(0, saved(4));
+    loops.as_user(3).call(0, 4, several(Which::All));
+    loops.complete(0, saved(5));
+    loops.as_user(3).poll(0, 5);
+    loops.complete(0, saved(6));
+    loops.pass(9_000);
+    loops.assert_present(another_room(), "3 2");
+    loops.pass(OVER_MS);
+    loops.assert_present(another_room(), "");
+}

@@ -1,10 +1,10 @@
 //! Whoever polls with `since`, and sends with a `nonce`, loses nothing and doubles nothing, however often the server dies.
 //!
-//! Followers poll one chatroom each, some a message at a time, some all that there is; senders send each message until it
-//! is answered. Meanwhile the server is killed and started anew. In the end each follower has seen every message of its
-//! chatroom once, in the order of the ids, and every message that anybody has sent is among them.
+//! Followers poll one chatroom each, some a message at a time, some all that there is, or fifty on one socket, or hear a stream that they cut every few
+//! messages; senders send each message until it is answered. Meanwhile the server is killed and started anew. In the end
+//! each follower has seen every message of its chatrooms once, in the order of the ids, and every message that anybody has sent is among them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
@@ -15,26 +15,57 @@ use std::thread;
 use std::time::Duration;
 
 use loiter_client::strict::PATIENCE;
-use loiter_client::{Client, Following, News, Pauses, Place, Stop};
+use loiter_client::{Client, Following, Message, News, Pauses, Place, Stop};
 
 use crate::server::{Killed, prepare};
 
-const CHATROOMS: usize = 2;
 const SENDERS: usize = 4;
 /// Of each sender.
 const MESSAGES: usize = 5_000;
 const KILLS: usize = 10;
-/// Each follower's limit; the chatrooms take turns.
-const LIMITS: [Option<u8>; 8] = [
-    None,
-    None,
-    Some(1),
-    Some(3),
-    Some(17),
-    Some(64),
-    Some(200),
-    Some(200),
-];
+/// Whom a run has, beside the senders, who go around the chatrooms.
+struct Cast {
+    chatrooms: usize,
+    loops: usize,
+    followers: Vec<Follower>,
+}
+
+/// What somebody follows, and how.
+#[derive(Clone, Debug)]
+enum Follower {
+    /// Polls, with a limit.
+    Polls(Chatrooms, Option<u8>),
+    /// Streams of one chatroom, each cut behind so many messages.
+    Streams(u64, usize),
+}
+
+#[derive(Clone, Debug)]
+enum Chatrooms {
+    One(u64),
+    These(Vec<u64>),
+    All,
+}
+
+/// What a follower has seen, by chatroom, each message at the place of its id.
+type Seen = BTreeMap<u64, Vec<String>>;
+
+impl Cast {
+    /// How many messages a chatroom has in the end.
+    fn messages_each(&self) -> usize {
+        SENDERS * MESSAGES / self.chatrooms
+    }
+
+    /// The chatrooms of a follower.
+    fn chatrooms_of(&self, follower: &Follower) -> Vec<u64> {
+        match follower {
+            Follower::Polls(Chatrooms::One(chatroom), _) | Follower::Streams(chatroom, _) => {
+                vec![*chatroom]
+            }
+            Follower::Polls(Chatrooms::These(chatrooms), _) => chatrooms.clone(),
+            Follower::Polls(Chatrooms::All, _) => (1..=self.chatrooms as u64).collect(),
+        }
+    }
+}
 
 /// Where the server is, now that it is somewhere else again.
 #[derive(Default)]
@@ -103,9 +134,9 @@ impl Drop for Crowd {
 }
 
 /// Tells of each message that is acknowledged.
-fn send(mut client: Client, sender: usize, acknowledged: &Sender<()>) {
+fn send(mut client: Client, sender: usize, chatrooms: usize, acknowledged: &Sender<()>) {
     for n in 0..MESSAGES {
-        let (chatroom, text) = (n % CHATROOMS + 1, format!("{sender}-{n}"));
+        let (chatroom, text) = (n % chatrooms + 1, format!("{sender}-{n}"));
         let sent = client.send_as(&text, chatroom as u64, &text);
         sent.unwrap_or_else(|error| panic!("{text}: {error}"));
         // The last ones may come when nobody counts any more.
@@ -114,28 +145,70 @@ fn send(mut client: Client, sender: usize, acknowledged: &Sender<()>) {
 }
 
 /// Returns what was said.
-fn follow(mut client: Client, chatroom: usize, limit: Option<u8>) -> Vec<String> {
-    let chatroom = chatroom as u64;
-    let mut following = Following::of([chatroom]).since(chatroom, 0).strict();
-    if let Some(limit) = limit {
-        following = following.limit(limit);
+fn follow(client: Client, cast: &Cast, follower: &Follower) -> Seen {
+    let chatrooms = cast.chatrooms_of(follower);
+    let mut seen: Seen = chatrooms.iter().map(|&id| (id, Vec::new())).collect();
+    let wanted = cast.messages_each() * chatrooms.len();
+    let mut take = |message: &Message| {
+        let of_chatroom = seen.get_mut(&message.chatroomid).expect("followed");
+        assert_eq!(message.id, of_chatroom.len() as u64 + 1, "{message:?}");
+        of_chatroom.push(message.message.clone());
+    };
+    match follower {
+        Follower::Polls(polled, limit) => {
+            let following = match polled {
+                Chatrooms::All => Following::all(),
+                Chatrooms::One(_) | Chatrooms::These(_) => Following::of(chatrooms.clone()),
+            };
+            let mut following = following.strict();
+            for chatroom in chatrooms {
+                following = following.since(chatroom, 0);
+            }
+            if let Some(limit) = limit {
+                following = following.limit(*limit);
+            }
+            poll(client, following, wanted, &mut take);
+        }
+        Follower::Streams(chatroom, cut) => stream(&client, *chatroom, *cut, wanted, &mut take),
     }
-    let mut seen = Vec::new();
+    seen
+}
+
+fn poll(mut client: Client, following: Following, wanted: usize, take: &mut dyn FnMut(&Message)) {
+    let mut taken = 0;
     let followed = client.follow(following, |news| {
         let News::Messages(messages) = news else {
             panic!("nothing is removed here, and nothing lost: {news:?}");
         };
-        for message in messages {
-            assert_eq!(message.id, seen.len() as u64 + 1, "{message:?}");
-            seen.push(message.message.clone());
-        }
-        match seen.len() < SENDERS * MESSAGES / CHATROOMS {
+        messages.iter().for_each(&mut *take);
+        taken += messages.len();
+        match taken < wanted {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
         }
     });
-    followed.unwrap_or_else(|error| panic!("in {chatroom}: {error}"));
-    seen
+    followed.unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// Hears streams one after the other, each from where the one before was cut.
+fn stream(
+    client: &Client,
+    chatroom: u64,
+    cut: usize,
+    wanted: usize,
+    take: &mut dyn FnMut(&Message),
+) {
+    let (mut last, mut taken) = (0, 0);
+    while taken < wanted && !client.stop().is_stopped() {
+        // The server is gone, or will be: the next one finds it.
+        let Ok(stream) = client.stream(chatroom, Some(last)) else {
+            continue;
+        };
+        for message in stream.take(cut.min(wanted - taken)).map_while(Result::ok) {
+            take(&message);
+            (last, taken) = (message.id, taken + 1);
+        }
+    }
 }
 
 /// Kills the server whenever another share of the messages has been acknowledged.
@@ -158,20 +231,20 @@ fn serve(
     server
 }
 
-fn nobody_misses_or_doubles_a_message(loops: usize) {
+fn nobody_misses_or_doubles_a_message(cast: &Cast) {
     let folder = tempfile::tempdir().expect("a folder");
     let database = folder.path().join("loiter.db");
     let mut crowd = Crowd {
-        token: prepare(&database, CHATROOMS as u64),
+        token: prepare(&database, cast.chatrooms as u64),
         whereabouts: Arc::default(),
         stops: Vec::new(),
     };
     let followed = thread::scope(|scope| {
         let (finish, finished) = mpsc::channel();
-        let followers = Vec::from_iter((0..).zip(LIMITS).map(|(n, limit)| {
+        let followers = Vec::from_iter(cast.followers.iter().map(|follower| {
             let (client, finish) = (crowd.client(), finish.clone());
             scope.spawn(move || {
-                let seen = follow(client, n % CHATROOMS + 1, limit);
+                let seen = follow(client, cast, follower);
                 let _ = finish.send(());
                 seen
             })
@@ -179,10 +252,10 @@ fn nobody_misses_or_doubles_a_message(loops: usize) {
         let (acknowledge, acknowledged) = mpsc::channel();
         for sender in 0..SENDERS {
             let (client, acknowledge) = (crowd.client(), acknowledge.clone());
-            scope.spawn(move || send(client, sender, &acknowledge));
+            scope.spawn(move || send(client, sender, cast.chatrooms, &acknowledge));
         }
         drop((finish, acknowledge));
-        let _server = serve(&database, loops, &crowd.whereabouts, &acknowledged);
+        let _server = serve(&database, cast.loops, &crowd.whereabouts, &acknowledged);
         // All is sent, and nobody is killed any more: whoever waits in vain has missed something.
         acknowledged.iter().for_each(drop);
         let has_finished = |_: &_| finished.recv_timeout(PATIENCE).is_ok();
@@ -191,25 +264,100 @@ fn nobody_misses_or_doubles_a_message(loops: usize) {
         let join = |follower: thread::ScopedJoinHandle<'_, _>| follower.join().expect("done");
         Vec::from_iter(followers.into_iter().map(join))
     });
-    for (n, texts) in followed.iter().enumerate() {
-        let wanted = (0..SENDERS).flat_map(|sender| {
-            let own = (0..MESSAGES).filter(move |message| message % CHATROOMS == n % CHATROOMS);
-            own.map(move |message| format!("{sender}-{message}"))
-        });
-        let wanted = HashSet::<String>::from_iter(wanted);
-        let seen = HashSet::from_iter(texts.iter().cloned());
-        let missed = wanted.difference(&seen).next();
-        assert_eq!(missed, None, "follower {n}");
-        assert_eq!(texts.len(), wanted.len(), "follower {n}");
+    for (seen, follower) in followed.into_iter().zip(&cast.followers) {
+        for (chatroom, texts) in seen {
+            let wanted = (0..SENDERS).flat_map(|sender| {
+                let own =
+                    (0..MESSAGES).filter(move |n| (n % cast.chatrooms + 1) as u64 == chatroom);
+                own.map(move |n| format!("{sender}-{n}"))
+            });
+            let wanted = HashSet::<String>::from_iter(wanted);
+            assert_eq!(texts.len(), wanted.len(), "{follower:?} in {chatroom}");
+            let seen = HashSet::from_iter(texts);
+            let missed = wanted.difference(&seen).next();
+            assert_eq!(missed, None, "{follower:?} in {chatroom}");
+        }
+    }
+}
+
+/// Two chatrooms, each polled with different limits.
+fn polls_of_one(loops: usize) -> Cast {
+    let limits = [
+        None,
+        None,
+        Some(1),
+        Some(3),
+        Some(17),
+        Some(64),
+        Some(200),
+        Some(200),
+    ];
+    let chatrooms = [1, 2].into_iter().cycle();
+    let followers = chatrooms.zip(limits);
+    Cast {
+        chatrooms: 2,
+        loops,
+        followers: followers
+            .map(|(id, limit)| Follower::Polls(Chatrooms::One(id), limit))
+            .collect(),
+    }
+}
+
+/// Fifty chatrooms on one socket, all of them or some.
+fn polls_of_fifty(loops: usize) -> Cast {
+    let all = [None, Some(1), Some(7), Some(200)];
+    let all = all.map(|limit| Follower::Polls(Chatrooms::All, limit));
+    let some = Follower::Polls(Chatrooms::These((10..30).collect()), None);
+    Cast {
+        chatrooms: 50,
+        loops,
+        followers: all.into_iter().chain([some]).collect(),
+    }
+}
+
+/// Two chatrooms, each heard by streams that are cut every few messages.
+fn streams(loops: usize) -> Cast {
+    let cuts = [
+        (1, 1),
+        (2, 3),
+        (1, 7),
+        (2, 40),
+        (1, usize::MAX),
+        (2, usize::MAX),
+    ];
+    Cast {
+        chatrooms: 2,
+        loops,
+        followers: cuts.map(|(id, cut)| Follower::Streams(id, cut)).into(),
     }
 }
 
 #[test]
 fn nobody_misses_or_doubles_a_message_with_one_loop() {
-    nobody_misses_or_doubles_a_message(1);
+    nobody_misses_or_doubles_a_message(&polls_of_one(1));
 }
 
 #[test]
 fn nobody_misses_or_doubles_a_message_with_three_loops() {
-    nobody_misses_or_doubles_a_message(3);
+    nobody_misses_or_doubles_a_message(&polls_of_one(3));
+}
+
+#[test]
+fn nobody_misses_or_doubles_a_message_of_fifty_chatrooms_with_one_loop() {
+    nobody_misses_or_doubles_a_message(&polls_of_fifty(1));
+}
+
+#[test]
+fn nobody_misses_or_doubles_a_message_of_fifty_chatrooms_with_three_loops() {
+    nobody_misses_or_doubles_a_message(&polls_of_fifty(3));
+}
+
+#[test]
+fn nobody_misses_or_doubles_an_event_with_one_loop() {
+    nobody_misses_or_doubles_a_message(&streams(1));
+}
+
+#[test]
+fn nobody_misses_or_doubles_an_event_with_three_loops() {
+    nobody_misses_or_doubles_a_message(&streams(3));
 }

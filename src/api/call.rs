@@ -150,6 +150,7 @@ fn in_session(
                 Some(last) => Some(last),
                 None => parameters.since()?,
             },
+            is_ahead: false,
         }),
         Route::Endpoll => SessionCall::EndPolls {
             chatroom: parameters.chatroom()?,
@@ -210,6 +211,7 @@ fn longpoll(parameters: &Parameters<'_>) -> Checked<SessionCall> {
                 },
                 timeout_s,
                 is_over: false,
+                is_ahead: false,
             }));
         }
     };
@@ -226,6 +228,7 @@ fn longpoll(parameters: &Parameters<'_>) -> Checked<SessionCall> {
         limit,
         timeout_s,
         is_over: false,
+        is_ahead: false,
     })))
 }
 

@@ -137,6 +137,7 @@ impl Chat {
                 wanted: poll.wanted,
                 timeout_s: None,
                 is_over: true,
+                is_ahead: false,
             }),
             watch: None,
         };

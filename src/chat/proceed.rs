@@ -149,7 +149,7 @@ impl Chat {
         let watch = waiting.watch.as_ref();
         match &mut waiting.call {
             SessionCall::Chatrooms => self.chatrooms_of(ticket, session),
-            SessionCall::Poll(poll) => self.poll(now, (ticket, session), *poll, watch),
+            SessionCall::Poll(poll) => self.poll(now, (ticket, session), poll, watch),
             SessionCall::PollSeveral(poll) => {
                 let watch = match watch {
                     Some(Watch::Several(watch)) => Some(watch),
@@ -157,7 +157,7 @@ impl Chat {
                 };
                 self.poll_several(now, (ticket, session), poll, watch)
             }
-            &mut SessionCall::Stream(call) => self.open_stream((ticket, session), call, watch),
+            SessionCall::Stream(call) => self.open_stream((ticket, session), call, watch),
             &mut SessionCall::EndPolls { chatroom, limit } => {
                 self.end_polls(ticket, session, chatroom, limit)
             }
@@ -285,7 +285,7 @@ impl Chat {
         &mut self,
         now: Now,
         (ticket, session): (Ticket, SessionKey),
-        poll: PollCall,
+        poll: &mut PollCall,
         watch: Option<&Watch>,
     ) -> Step {
         let key = match self.enter(ticket, session, poll.chatroom) {
@@ -305,6 +305,12 @@ impl Chat {
                     return Step::AwaitChatroom(key);
                 };
                 let last = room.recent.last().map_or(0, MessageId::get);
+                if since.get() > last && !poll.is_ahead {
+                    // What somebody has read from the store need not have been heard of here yet.
+                    poll.is_ahead = true;
+                    room.load = Load::Unknown;
+                    return Step::AwaitChatroom(key);
+                }
                 if since.get() > last {
                     let chatroom = None;
                     let ahead = Failure::SinceAhead { chatroom, last };

@@ -22,7 +22,7 @@ use super::lists::Unparked;
 use super::sessions::{SessionKey, Standing};
 use super::walk::Walk;
 use crate::job::{Fault, Job};
-use crate::model::{Now, Ticket};
+use crate::model::{MessageId, Now, Ticket};
 
 /// Polls of one chatroom or session that are served before the next one's turn.
 const SLICE: usize = 64;
@@ -208,6 +208,9 @@ impl Chat {
                 room.wake_through = None;
             }
             cost += cost_of(&list);
+            if self.pass_over(key, first) {
+                continue;
+            }
             let poll = self.unpark(now, first);
             self.end_with(&poll, list);
         }
@@ -251,6 +254,25 @@ impl Chat {
         }
         let poll = self.unpark(now, key);
         self.give(&poll);
+    }
+
+    /// Puts a poll behind all others of its chatroom if it has all that there is to tell; whether it has.
+    ///
+    /// A load may have told it of a message that is only now being heard of: that is no reason to end it with nothing.
+    fn pass_over(&mut self, chatroom: ChatroomKey, key: HeldKey) -> bool {
+        let Some(since) = self.wanted.get(key).and_then(|wanted| wanted.since) else {
+            return false;
+        };
+        let room = self.chatrooms.chatroom(chatroom).expect("a wake keeps it");
+        let is_known = matches!(room.load, Load::Known);
+        let has_all = room.recent.last().map_or(0, MessageId::get) <= since.get();
+        // Who leaves is told so by whatever comes to their poll first, and the walk would miss it behind its end.
+        if !is_known || !has_all || room.leaving.is_some() || self.is_draining {
+            return false;
+        }
+        room.polls.remove(&mut self.held, key, held::in_chatroom);
+        room.polls.push_back(&mut self.held, key, held::in_chatroom);
+        true
     }
 
     /// Answers a poll that gets a chatroom's list, or what it wants instead.

@@ -38,6 +38,8 @@ pub struct SeveralCall {
     pub timeout_s: Option<u16>,
     /// Whether its time is over: it is answered as soon as it can be, and not parked.
     pub is_over: bool,
+    /// Whether its `since` was ahead of what was remembered somewhere, and all chatrooms have been loaded anew for it.
+    pub is_ahead: bool,
 }
 
 /// Several chatrooms.
@@ -96,7 +98,7 @@ impl Chat {
         &mut self,
         now: Now,
         (ticket, session): (Ticket, SessionKey),
-        call: &SeveralCall,
+        call: &mut SeveralCall,
         watch: Option<&SeveralWatch>,
     ) -> Step {
         let user_key = self.user_key(session);
@@ -153,10 +155,11 @@ impl Chat {
         &mut self,
         ids: &[ChatroomId],
         keys: &[ChatroomKey],
-        call: &SeveralCall,
+        call: &mut SeveralCall,
         watch: Option<&SeveralWatch>,
     ) -> Result<Option<Places>, Failure> {
         let mut is_loading = false;
+        let mut is_ahead = false;
         let mut places = Vec::with_capacity(keys.len());
         for (&id, &key) in ids.iter().zip(keys) {
             let since = call.since(id);
@@ -168,6 +171,12 @@ impl Chat {
                     self.load_chatroom(key);
                     is_loading = true;
                 }
+                Some(since) if since.get() > last && !call.is_ahead => {
+                    // What somebody has read from the store need not have been heard of here yet.
+                    room.load = Load::Unknown;
+                    self.load_chatroom(key);
+                    (is_loading, is_ahead) = (true, true);
+                }
                 Some(since) if since.get() > last => {
                     let chatroom = Some(id);
                     return Err(Failure::SinceAhead { chatroom, last });
@@ -175,6 +184,7 @@ impl Chat {
                 Some(_) => places.push((key, since)),
             }
         }
+        call.is_ahead |= is_ahead;
         Ok((!is_loading).then_some(places))
     }
 

@@ -34,6 +34,8 @@ pub struct StreamCall {
     pub chatroom: ChatroomId,
     /// How far the client has read; `None` is from now.
     pub since: Option<Since>,
+    /// Whether that was ahead of what was remembered, and the chatroom has been loaded anew for it.
+    pub is_ahead: bool,
 }
 
 /// A part of a stream's answer.
@@ -70,7 +72,7 @@ impl Chat {
     pub(super) fn open_stream(
         &mut self,
         (ticket, session): (Ticket, SessionKey),
-        call: StreamCall,
+        call: &mut StreamCall,
         watch: Option<&Watch>,
     ) -> Step {
         let key = match self.enter(ticket, session, call.chatroom) {
@@ -89,6 +91,12 @@ impl Chat {
                     return Step::AwaitChatroom(key);
                 };
                 let last = room.recent.last().map_or(0, MessageId::get);
+                if since.get() > last && !call.is_ahead {
+                    // As in a poll.
+                    call.is_ahead = true;
+                    room.load = Load::Unknown;
+                    return Step::AwaitChatroom(key);
+                }
                 if since.get() > last {
                     let chatroom = None;
                     let ahead = Failure::SinceAhead { chatroom, last };

@@ -7,6 +7,7 @@ mod passwords;
 mod presence;
 mod sessions;
 mod several;
+mod since;
 mod streams;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -83,6 +84,7 @@ fn poll_of(chatroom: ChatroomId, wanted: Wanted) -> SessionCall {
         wanted,
         timeout_s: None,
         is_over: false,
+        is_ahead: false,
     })
 }
 
@@ -194,6 +196,11 @@ impl Loops {
 
     fn poll(&mut self, event_loop: u16, exchange: u32) {
         self.poll_in(room(), event_loop, exchange);
+    }
+
+    fn poll_for(&mut self, event_loop: u16, exchange: u32, wanted: Wanted) {
+        let poll = poll_of(room(), wanted);
+        self.call(event_loop, exchange, Call::InSession(poll));
     }
 
     fn poll_in(&mut self, chatroom: ChatroomId, event_loop: u16, exchange: u32) {

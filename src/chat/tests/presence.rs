@@ -134,6 +134,7 @@ fn a_poll_that_is_answered_at_once_counts_and_one_that_is_refused_does_not() {
     };
     loops.as_user(2).call(0, 1, since(0));
     loops.as_user(3).call(0, 2, since(9));
+    loops.loaded(0, Ok(1));
     let foreign = ChatroomId::new(9).expect("positive");
     loops.poll_in(foreign, 0, 3);
     let ahead = "SinceAhead { chatroom: None, last: 1 }";
@@ -331,6 +332,7 @@ fn who_waits_in_several_or_hears_a_stream_is_present_in_each() {
             limit: None,
             timeout_s: None,
             is_over: false,
+            is_ahead: false,
         };
         Call::InSession(SessionCall::PollSeveral(Box::new(call)))
     };
@@ -338,6 +340,7 @@ fn who_waits_in_several_or_hears_a_stream_is_present_in_each() {
     let stream = Call::InSession(SessionCall::Stream(StreamCall {
         chatroom: another_room(),
         since: None,
+        is_ahead: false,
     }));
     loops.as_user(2).call(0, 1, several(these.clone()));
     loops.as_user(3).call(0, 1, several(Which::All));

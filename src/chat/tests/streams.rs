@@ -8,6 +8,7 @@ impl Loops {
         let call = SessionCall::Stream(StreamCall {
             chatroom: room(),
             since: since.map(|id| Since::new(id).expect("not negative")),
+            is_ahead: false,
         });
         self.call(0, exchange, Call::InSession(call))
     }
@@ -125,6 +126,7 @@ fn what_is_kept_no_longer_is_told_by_a_status_at_its_beginning() {
         "{heard:?}"
     );
     loops.stream(2, Some(401));
+    loops.loaded(0, Ok(400));
     let heard = loops.heard();
     assert!(
         heard[0].contains("SinceAhead") && heard.len() == 1,

@@ -1,0 +1,59 @@
+//! Polls that know more than their loop has heard of: a load, or a read of another, had seen a commit that was still to be told.
+
+use super::*;
+
+fn since(id: i64) -> Wanted {
+    Wanted {
+        since: Since::new(id),
+        limit: None,
+    }
+}
+
+#[test]
+fn what_a_poll_has_already_does_not_end_it_when_it_is_heard_of() {
+    let mut loops = Loops::new(1, 0);
+    loops.poll_for(0, 1, since(2));
+    // The store is ahead of what it has told.
+    loops.loaded(0, Ok(2));
+    loops.poll(0, 2);
+    loops.complete(0, saved(1));
+    loops.complete(0, saved(2));
+    assert_eq!(loops.answered(), [answer(0, 2, "1 2")]);
+    loops.complete(0, saved(3));
+    assert_eq!(loops.answered(), [answer(0, 1, "3")]);
+    loops.assert_idle();
+}
+
+#[test]
+fn who_has_left_is_told_so_though_there_is_nothing_new() {
+    let mut loops = Loops::new(1, 0);
+    loops.poll_for(0, 1, since(2));
+    loops.loaded(0, Ok(2));
+    loops.chats[0].complete(Now::default(), left());
+    loops.complete(0, saved(2));
+    assert_eq!(loops.answered(), [answer(0, 1, "Fault(NotAParticipant)")]);
+    loops.assert_idle();
+}
+
+#[test]
+fn since_is_ahead_only_of_what_the_store_has() {
+    let mut loops = Loops::new(1, 0);
+    loops.poll(0, 1);
+    loops.loaded(0, Ok(1));
+    // It has read the second message, which is still to be told here.
+    loops.poll_for(0, 2, since(2));
+    loops.poll_for(0, 3, since(9));
+    assert_eq!(loops.loads, [0, 0]);
+    loops.loaded(0, Ok(2));
+    assert_eq!(loops.loads, [0, 0, 0]);
+    loops.loaded(0, Ok(2));
+    assert_eq!(
+        loops.answered(),
+        [answer(0, 3, "SinceAhead { chatroom: None, last: 2 }")]
+    );
+    loops.complete(0, saved(2));
+    assert_eq!(loops.answered(), [answer(0, 1, "1 2")]);
+    loops.complete(0, saved(3));
+    assert_eq!(loops.answered(), [answer(0, 2, "3")]);
+    loops.assert_idle();
+}

@@ -241,7 +241,17 @@ impl Chat {
             Load::Unknown => {}
             // The read may have been done before.
             Load::Loading(loading) => loading.first = Some(first),
-            Load::Known => self.chatrooms.forget_before(key, first),
+            Load::Known => self.expire_before(key, first),
+        }
+    }
+
+    /// Lets go of messages that are gone, and keeps them out of a wake that is under way.
+    fn expire_before(&mut self, key: ChatroomKey, first: MessageId) {
+        self.chatrooms.forget_before(key, first);
+        let max = self.settings.recent;
+        let room = self.chatrooms.chatroom(key).expect("just changed");
+        if room.wake_list.is_some() {
+            room.wake_list = Some(room.recent.list(max));
         }
     }
 
@@ -298,6 +308,10 @@ impl Chat {
                 for (message, sender) in loading.saved {
                     self.take_in(key, message, sender);
                 }
+                // What was read before it was written may be gone by now.
+                if let Some(first) = loading.first {
+                    self.expire_before(key, first);
+                }
                 let ahead_max = if self.sends > 0 { AHEAD_MAX } else { 0 };
                 let kept_max = self.settings.recent.saturating_add(ahead_max);
                 self.chatrooms.trim(key, kept_max);
@@ -340,9 +354,16 @@ impl Chat {
         let mut newest: Option<Arc<[u8]>> = None;
         for (message, sender) in loading.saved {
             short.push(&message, self.settings.recent);
+            if let Some(first) = loading.first {
+                short.forget_before(first);
+            }
             newest = Some(short.list(self.settings.recent));
             if let Some(sender) = sender {
-                let messages = short.list(self.take_limit(sender));
+                let limit = self.take_limit(sender);
+                let messages = match short.holds(message.id) {
+                    true => short.list(limit),
+                    false => list_of_one(&message),
+                };
                 let id = message.id;
                 self.answer(sender, Reply::Sent { id, messages });
             }
@@ -497,6 +518,18 @@ mod tests {
         expired(&mut chat, 7);
         saved(&mut chat, 7);
         let lists: [&[i64]; 4] = [&[3, 4], &[3, 4, 5], &[5, 6], &[7]];
+        assert_eq!(answered(&mut chat), lists);
+    }
+
+    #[test]
+    fn what_has_expired_before_the_list_was_here_is_in_none_after() {
+        let mut chat = chat(5);
+        saved(&mut chat, 4);
+        expired(&mut chat, 5);
+        // It was read before any of that.
+        loaded(&mut chat, 1..=3);
+        saved(&mut chat, 5);
+        let lists: [&[i64]; 2] = [&[4], &[5]];
         assert_eq!(answered(&mut chat), lists);
     }
 

@@ -16,10 +16,11 @@ use super::chatrooms::{Chatroom, ChatroomKey, Load};
 use super::held::Waiting;
 use super::notice::Notice;
 use super::proceed::Step;
+use super::recent::Span;
 use super::serve::Ending;
-use super::sessions::SessionKey;
+use super::sessions::{SessionKey, Standing};
 use crate::job::{Audience, Fault};
-use crate::model::{ChatroomId, MessageId, Now, SessionHash, Ticket};
+use crate::model::{ChatroomId, Now, SessionHash, Ticket};
 
 /// Polls that another loop asks to end.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +35,11 @@ pub struct PollsToEnd {
 pub(super) struct Newest {
     pub(super) chatroom: ChatroomKey,
     pub(super) list: Arc<[u8]>,
-    /// The last message in the list.
-    last: Option<MessageId>,
+    /// The caller's own, which may be shorter or longer, and how long it may be.
+    own: Arc<[u8]>,
+    limit: u32,
+    /// What the chatroom's messages were.
+    span: Span,
 }
 
 /// What has come of an endpoll so far.
@@ -45,8 +49,8 @@ pub(super) struct Gathering {
     awaited: usize,
     ended: u32,
     fault: Option<Fault>,
-    /// The list that the caller gets, once this loop's own polls have ended.
-    newest: Option<Newest>,
+    /// The caller's session and list, once this loop's own polls have ended.
+    newest: Option<(SessionKey, Newest)>,
 }
 
 impl PollsToEnd {
@@ -56,19 +60,26 @@ impl PollsToEnd {
 }
 
 impl Newest {
-    /// The list as it is now.
-    pub(super) fn of(key: ChatroomKey, room: &Chatroom, max: u32) -> Self {
+    /// The lists as they are now: that of `max` messages, and the caller's of `limit`.
+    pub(super) fn of(key: ChatroomKey, room: &Chatroom, max: u32, limit: u32) -> Self {
+        let list = room.recent.list(max);
         Self {
             chatroom: key,
-            list: room.recent.list(max),
-            last: room.recent.last(),
+            own: match limit == max {
+                true => list.clone(),
+                false => room.recent.list(limit),
+            },
+            limit,
+            list,
+            span: room.recent.span(),
         }
     }
 
-    /// A message may have been saved since: who is told after that must not miss it.
+    /// A message may have been saved since: who is told after that must not miss it. Or the oldest may be gone.
     pub(super) fn renew(&mut self, room: &Chatroom, max: u32) {
-        if matches!(room.load, Load::Known) && room.recent.last() > self.last {
-            *self = Self::of(self.chatroom, room, max);
+        let now = room.recent.span();
+        if matches!(room.load, Load::Known) && now.last >= self.span.last && now != self.span {
+            *self = Self::of(self.chatroom, room, max, self.limit);
         }
     }
 }
@@ -147,7 +158,7 @@ impl Chat {
         if let Load::Loading(loading) = &mut room.load {
             return loading.endings.push(polls);
         }
-        let newest = Newest::of(key, room, max);
+        let newest = Newest::of(key, room, max, max);
         self.end(session, Ending::polls_in(polls.caller, newest));
     }
 
@@ -165,16 +176,22 @@ impl Chat {
     }
 
     /// The polls of this loop have ended, as the caller has asked here or at another loop.
-    pub(super) fn ended_here(&mut self, caller: Ticket, polls: u32, newest: Newest) {
+    pub(super) fn ended_here(
+        &mut self,
+        session: SessionKey,
+        caller: Ticket,
+        polls: u32,
+        newest: Newest,
+    ) {
         if caller.event_loop != self.settings.event_loop {
             return self.tell_ended(caller, Ok(polls));
         }
         match self.gatherings.get_mut(&caller) {
             Some(gathering) => {
-                gathering.newest = Some(newest);
+                gathering.newest = Some((session, newest));
                 self.gather(caller, Ok(polls));
             }
-            None => self.answer_ended(caller, polls, newest),
+            None => self.answer_ended(session, caller, polls, newest),
         }
     }
 
@@ -192,29 +209,37 @@ impl Chat {
         }
         let gathering = self.gatherings.remove(&caller).expect("just seen");
         match gathering.fault {
-            Some(fault) => {
-                self.take_limit(caller);
-                self.answer(caller, fault.into());
-            }
+            Some(fault) => self.answer(caller, fault.into()),
             None => {
-                let newest = gathering.newest.expect("this loop's own share came too");
-                self.answer_ended(caller, gathering.ended, newest);
+                let (session, newest) = (gathering.newest).expect("this loop's own share came too");
+                self.answer_ended(session, caller, gathering.ended, newest);
             }
         }
     }
 
-    fn answer_ended(&mut self, caller: Ticket, polls: u32, mut newest: Newest) {
+    fn answer_ended(
+        &mut self,
+        session: SessionKey,
+        caller: Ticket,
+        polls: u32,
+        mut newest: Newest,
+    ) {
         if let Some(room) = self.chatrooms.chatroom(newest.chatroom) {
             newest.renew(room, self.settings.recent);
-        }
-        let limit = self.take_limit(caller);
-        let messages = match self.chatrooms.chatroom(newest.chatroom) {
-            Some(room) if limit != self.settings.recent && matches!(room.load, Load::Known) => {
-                room.recent.list(limit)
+            let chatroom = room.id;
+            if self.has_left(session, chatroom) {
+                return self.answer(caller, Fault::NotAParticipant.into());
             }
-            _ => newest.list,
-        };
+        }
+        let messages = newest.own;
         let reply = Reply::Ended { polls, messages };
         self.answer(caller, reply);
+    }
+
+    /// Whether a session's user is known to have left a chatroom since a call in it was begun: what is said there is not for them any more.
+    fn has_left(&mut self, session: SessionKey, chatroom: ChatroomId) -> bool {
+        let standing = (self.sessions.session(session)).map(|session| &session.standing);
+        matches!(standing, Some(Standing::Good(_)))
+            && matches!(self.is_participant(session, chatroom), Ok(false))
     }
 }

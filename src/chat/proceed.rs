@@ -343,8 +343,8 @@ impl Chat {
         let Load::Known = room.load else {
             return Step::AwaitChatroom(key);
         };
-        let newest = Newest::of(key, room, self.settings.recent);
-        self.note_limit(ticket, limit);
+        let max = self.settings.recent;
+        let newest = Newest::of(key, room, max, limit.map_or(max, Limit::get));
         self.end(session, Ending::polls_in(ticket, newest));
         let hash = self.sessions.session(session).expect("good").hash;
         self.end_elsewhere(ticket, hash, chatroom);

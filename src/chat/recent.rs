@@ -20,7 +20,21 @@ pub(super) struct Recent {
     last: Option<MessageId>,
 }
 
+/// Which messages are here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) last: Option<MessageId>,
+    count: usize,
+}
+
 impl Recent {
+    pub(super) fn span(&self) -> Span {
+        Span {
+            last: self.last,
+            count: self.sizes.len(),
+        }
+    }
+
     /// The newest message's id.
     pub(super) fn last(&self) -> Option<MessageId> {
         self.last

@@ -389,7 +389,7 @@ impl Chat {
             self.ending.push_back(key);
         }
         if let Why::Asked { caller, newest } = ending.why {
-            self.ended_here(caller, ending.ended, newest);
+            self.ended_here(key, caller, ending.ended, newest);
         }
     }
 

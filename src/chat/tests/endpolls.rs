@@ -173,3 +173,35 @@ fn an_endpoll_of_a_session_that_is_gone_finds_nothing_to_end_elsewhere() {
     assert_eq!(loops.answered(), wanted);
     loops.assert_idle();
 }
+
+#[test]
+fn who_leaves_while_their_polls_are_ended_gets_no_list() {
+    let mut loops = Loops::new(2, 0);
+    (0..2).for_each(|n| loops.poll(n, 1));
+    (0..2).for_each(|n| loops.loaded(n, Ok(1)));
+    loops.end_polls(1, 5);
+    (0..2).for_each(|n| loops.complete(n, left()));
+    (0..2).for_each(|n| loops.complete(n, saved(2)));
+    loops.deliver_all();
+    let answered = loops.answered();
+    assert_eq!(answered[2], answer(1, 5, "Fault(NotAParticipant)"));
+    assert_eq!(answered.len(), 3);
+    loops.assert_idle();
+}
+
+#[test]
+fn a_callers_list_is_no_longer_than_asked_for_while_the_chatroom_is_loaded_anew() {
+    let mut loops = Loops::new(2, 0);
+    loops.poll(1, 1);
+    loops.loaded(1, Ok(3));
+    let end = SessionCall::EndPolls {
+        chatroom: room(),
+        limit: Limit::new(2),
+    };
+    loops.call(1, 5, Call::InSession(end));
+    // Message 4 has not been heard of.
+    loops.complete(1, saved(5));
+    loops.deliver_all();
+    let wanted = [answer(1, 1, "1 2 3"), answer(1, 5, "1 ended: 2 3")];
+    assert_eq!(loops.answered(), wanted);
+}

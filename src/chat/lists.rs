@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::Chat;
 use super::call::{Failure, PollCall, Reply, SessionCall};
 use super::chatrooms::{ChatroomKey, Load};
-use super::held::Waiting;
+use super::held::{Held, HeldKey, Waiting};
 use super::proceed::Step;
 use super::recent::render_list;
 use super::sessions::{SessionKey, Standing};
@@ -126,23 +126,44 @@ impl Chat {
         if matches!(step, Step::Done) {
             return;
         }
-        let session = (self.sessions.session(poll.session)).expect("its polls keep it");
-        let hash = session.hash;
+        let waiting = self.waiting_of(poll, true);
+        let hash = waiting.session;
+        let key = self.hold(waiting);
+        self.wait(step, key, hash);
+    }
+
+    /// Has a poll with `since` that is woken begin again, in its place of `held`, where it is not known what there is for it: perhaps
+    /// nothing, then it parks once more. Whether it does.
+    pub(super) fn begins_again(&mut self, key: HeldKey, poll: &Unparked) -> bool {
         let room = (self.chatrooms.chatroom(poll.chatroom)).expect("its polls keep it");
-        let waiting = Waiting {
+        let is_known = matches!(room.load, Load::Known);
+        if is_known || poll.wanted.since.is_none() || poll.refusal.is_some() {
+            return false;
+        }
+        let waiting = self.waiting_of(poll, false);
+        let hash = waiting.session;
+        let place = self.waiting.insert(Box::new(waiting));
+        *self.held.get_mut(key).expect("unlinked, not removed") = Held::Waiting(place);
+        self.wait(Step::AwaitChatroom(poll.chatroom), key, hash);
+        true
+    }
+
+    /// A poll that was parked, as a call that waits.
+    fn waiting_of(&mut self, poll: &Unparked, is_over: bool) -> Waiting {
+        let session = (self.sessions.session(poll.session)).expect("its polls keep it");
+        let room = (self.chatrooms.chatroom(poll.chatroom)).expect("its polls keep it");
+        Waiting {
             ticket: poll.ticket,
-            session: hash,
+            session: session.hash,
             call: SessionCall::Poll(PollCall {
                 chatroom: room.id,
                 wanted: poll.wanted,
                 timeout_s: None,
-                is_over: true,
+                is_over,
                 is_ahead: false,
             }),
             watch: None,
-        };
-        let key = self.hold(waiting);
-        self.wait(step, key, hash);
+        }
     }
 
     /// Remembers how long a list a caller wants, until [`Chat::take_limit`] is asked with the answer.

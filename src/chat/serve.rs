@@ -211,8 +211,11 @@ impl Chat {
             if self.pass_over(key, first) {
                 continue;
             }
-            let poll = self.unpark(now, first);
-            self.end_with(&poll, list);
+            let poll = self.unlink(now, first);
+            if !self.begins_again(first, &poll) {
+                self.held.remove(first);
+                self.end_with(&poll, list);
+            }
         }
     }
 
@@ -393,8 +396,15 @@ impl Chat {
         }
     }
 
-    /// Takes a parked poll off its lists, and every mark off it.
+    /// Takes a parked poll off its lists, and every mark off it, for good.
     pub(super) fn unpark(&mut self, now: Now, key: HeldKey) -> Unparked {
+        let poll = self.unlink(now, key);
+        self.held.remove(key);
+        poll
+    }
+
+    /// The same, but it stays among what is held.
+    fn unlink(&mut self, now: Now, key: HeldKey) -> Unparked {
         let poll = self.held.get(key).and_then(Held::as_poll).expect("parked");
         let ticket = poll.ticket(self.settings.event_loop);
         let chatroom = poll.chatroom.expect("a poll of one chatroom");
@@ -416,7 +426,6 @@ impl Chat {
             None if !somebody_leaves => None,
             None => (self.is_leaving(session, chatroom)).then_some(Fault::NotAParticipant),
         };
-        self.held.remove(key);
         Unparked {
             ticket,
             session,

@@ -25,6 +25,21 @@ fn what_a_poll_has_already_does_not_end_it_when_it_is_heard_of() {
 }
 
 #[test]
+fn nor_does_it_while_the_chatroom_is_loaded_anew() {
+    let mut loops = Loops::new(1, 0);
+    loops.poll_for(0, 1, since(2));
+    loops.loaded(0, Ok(2));
+    // Heard of, and before the wake is served somebody asks since what is far ahead.
+    loops.chats[0].complete(Now::default(), saved(2));
+    loops.poll_for(0, 2, since(9));
+    loops.loaded(0, Ok(2));
+    assert_eq!(loops.answered(), [answer(0, 2, "SinceAhead { last: 2 }")]);
+    loops.complete(0, saved(3));
+    assert_eq!(loops.answered(), [answer(0, 1, "3")]);
+    loops.assert_idle();
+}
+
+#[test]
 fn who_has_left_is_told_so_though_there_is_nothing_new() {
     let mut loops = Loops::new(1, 0);
     loops.poll_for(0, 1, since(2));

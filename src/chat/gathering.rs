@@ -20,7 +20,7 @@ use super::recent::Span;
 use super::serve::Ending;
 use super::sessions::{SessionKey, Standing};
 use crate::job::{Audience, Fault};
-use crate::model::{ChatroomId, Now, SessionHash, Ticket};
+use crate::model::{ChatroomId, Now, SessionHash, Ticket, UserId};
 
 /// Polls that another loop asks to end.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +45,11 @@ pub(super) struct Newest {
 /// What has come of an endpoll so far.
 #[derive(Debug)]
 pub(super) struct Gathering {
+    /// Who asks, and where.
+    user: UserId,
+    chatroom: ChatroomId,
+    /// The user has left the chatroom meanwhile. What is remembered of them may be gone by the time it is asked for.
+    has_left: bool,
     /// Loops that have not told yet, this one included.
     awaited: usize,
     ended: u32,
@@ -89,19 +94,23 @@ impl Chat {
     pub(super) fn end_elsewhere(
         &mut self,
         caller: Ticket,
-        session: SessionHash,
+        session: SessionKey,
         chatroom: ChatroomId,
     ) {
         if self.settings.loops == 1 {
             return;
         }
         let gathering = Gathering {
+            user: self.user_of(session).user.id,
+            chatroom,
+            has_left: false,
             awaited: self.settings.loops,
             ended: 0,
             fault: None,
             newest: None,
         };
         self.gatherings.insert(caller, gathering);
+        let session = self.sessions.session(session).expect("good").hash;
         let polls = PollsToEnd {
             caller,
             session,
@@ -195,6 +204,13 @@ impl Chat {
         }
     }
 
+    /// Whoever has left a chatroom gets no list of it for the endpoll that they have under way.
+    pub(super) fn leave_gatherings(&mut self, user: UserId, chatroom: ChatroomId) {
+        for gathering in self.gatherings.values_mut() {
+            gathering.has_left |= (gathering.user, gathering.chatroom) == (user, chatroom);
+        }
+    }
+
     /// Takes in what came of one loop's share of an endpoll.
     pub(super) fn gather(&mut self, caller: Ticket, ended: Result<u32, Fault>) {
         let gathering = (self.gatherings.get_mut(&caller)).expect("it stays until all have told");
@@ -210,6 +226,7 @@ impl Chat {
         let gathering = self.gatherings.remove(&caller).expect("just seen");
         match gathering.fault {
             Some(fault) => self.answer(caller, fault.into()),
+            None if gathering.has_left => self.answer(caller, Fault::NotAParticipant.into()),
             None => {
                 let (session, newest) = (gathering.newest).expect("this loop's own share came too");
                 self.answer_ended(session, caller, gathering.ended, newest);

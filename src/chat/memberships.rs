@@ -47,11 +47,13 @@ impl Chat {
     ) {
         if let Ok(row) = &removed
             && let Some(left) = row.left
-            && let Some(user) = self.sessions.user_by_id(left)
         {
-            user.left(id);
-            self.unfollow_left(left, id);
-            self.end_polls_of(left, id);
+            self.leave_gatherings(left, id);
+            if let Some(user) = self.sessions.user_by_id(left) {
+                user.left(id);
+                self.unfollow_left(left, id);
+                self.end_polls_of(left, id);
+            }
         }
         self.answer_own(ticket, removed.map(|row| Reply::Chatroom(id, row.chatroom)));
     }

@@ -154,11 +154,13 @@ pub struct Counts {
     pub held: usize,
     /// Logins whose password is being verified, or waits to be.
     pub logins: usize,
-    /// Chatrooms being woken, users, sessions and chatrooms whose polls are being ended, endpolls that other loops have a part in, and
-    /// what is to be found out about who is present.
+    /// Chatrooms being woken; users, sessions and chatrooms whose polls are being ended; streams that are behind; calls that want to
+    /// know what is told; endpolls that other loops have a part in; and what is to be found out about who is present.
     pub sweeps: usize,
     /// Polls of several chatrooms, and streams; and places that they have.
     pub followers: (usize, usize),
+    /// Messages that are being saved, and lengths of lists that are remembered for their senders.
+    pub sends: usize,
     /// Remembered sessions, users and chatrooms.
     pub remembered: (usize, usize, usize),
 }
@@ -323,10 +325,15 @@ impl Chat {
                 + self.ending.len()
                 + self.leaving.len()
                 + self.parting.len()
+                + self.feeding.len()
+                + self.closing.len()
+                + self.stream_reads.len()
+                + self.told_readers
                 + self.gatherings.len()
                 + self.presences.len()
                 + self.searching.len(),
             followers: (self.followers.len(), self.followers.places.len()),
+            sends: self.sends + self.limits.len(),
             remembered: (sessions, users, self.chatrooms.len()),
         }
     }

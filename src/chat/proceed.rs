@@ -346,8 +346,7 @@ impl Chat {
         let max = self.settings.recent;
         let newest = Newest::of(key, room, max, limit.map_or(max, Limit::get));
         self.end(session, Ending::polls_in(ticket, newest));
-        let hash = self.sessions.session(session).expect("good").hash;
-        self.end_elsewhere(ticket, hash, chatroom);
+        self.end_elsewhere(ticket, session, chatroom);
         Step::Done
     }
 

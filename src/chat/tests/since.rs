@@ -33,7 +33,10 @@ fn nor_does_it_while_the_chatroom_is_loaded_anew() {
     loops.chats[0].complete(Now::default(), saved(2));
     loops.poll_for(0, 2, since(9));
     loops.loaded(0, Ok(2));
-    assert_eq!(loops.answered(), [answer(0, 2, "SinceAhead { last: 2 }")]);
+    assert_eq!(
+        loops.answered(),
+        [answer(0, 2, "SinceAhead { chatroom: None, last: 2 }")]
+    );
     loops.complete(0, saved(3));
     assert_eq!(loops.answered(), [answer(0, 1, "3")]);
     loops.assert_idle();

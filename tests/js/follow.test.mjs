@@ -234,7 +234,7 @@ test('it ends by what the server says or a callback throws', LIMIT, async (t) =>
 test('a gap is told, and then what comes behind it', LIMIT, async (t) => {
   const events = [];
   const onGap = async (gap) => {
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await new Promise((resolve) => setTimeout(resolve, 5000));
     events.push(gap);
   };
   const onMessages = (messages) => events.push(...messages.map(({ chatroomid, id }) => `${chatroomid}:${id}`));
@@ -255,6 +255,12 @@ test('of one chatroom a gap need not say which it is', LIMIT, async (t) => {
   await parked(server);
   assert.deepEqual([gaps, follow.since], [[{ chatroomid: 7, last: 5 }], { 7: 5 }]);
 });
+
+/** What happens at the server before it answers. */
+const first = (happens) => (answer) => {
+  happens();
+  return answer();
+};
 
 test('chatrooms that are joined meanwhile, from their first message', LIMIT, async (t) => {
   const { server, told, follow } = following(t, 'all', { timeout: 5 }, { rooms: { 7: 2 } });

@@ -84,6 +84,9 @@ test('messages and polls', LIMIT, async (t) => {
 
   // A poll without a timeout has no deadline either.
   const poll = ann.longpoll(chatroomid);
+  let present = [];
+  while (present.length === 0) present = await ann.presence(chatroomid);
+  assert.deepEqual(present, [{ userid: 1, username: 'ann' }]);
   let ended = 0;
   while (ended === 0) ({ ended } = await ann.endpoll(chatroomid, { limit: 1 }));
   assert.equal((await poll).length, 4);

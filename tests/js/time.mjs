@@ -4,6 +4,8 @@ const immediately = () => new Promise((resolve) => setImmediate(resolve));
 
 /** How often in a row nothing may seem to be left: an answer's body takes a few turns of the loop. */
 const IDLE_TURNS = 10;
+/** In so many everything has happened that ever will: a day of a client's attempts takes a tenth of them. */
+const TURNS_MAX = 1_000_000;
 
 let nowMs = Date.now();
 let nextId = 1;
@@ -26,9 +28,10 @@ export const pending = () => timers.size;
 
 /** Lets happen what is to happen, until something holds. */
 export async function until(holds) {
-  for (let idle = 1; !holds(); idle += 1) {
+  for (let turn = 1; !holds(); turn += 1) {
+    if (turn > TURNS_MAX) throw new Error(`it does not come to hold: ${holds}`);
     await immediately();
-    if (idle % IDLE_TURNS === 0 && timers.size > 0) passTime();
+    if (turn % IDLE_TURNS === 0 && timers.size > 0) passTime();
   }
 }
 

@@ -9,6 +9,8 @@ pub(crate) struct Answer {
     pub(crate) token: Option<String>,
     pub(crate) has_allow: bool,
     pub(crate) has_retry_after: bool,
+    /// Of the message that was sent.
+    pub(crate) message_id: Option<i64>,
     pub(crate) body: Value,
 }
 
@@ -55,6 +57,7 @@ impl Answer {
             token: token.map(str::to_owned),
             has_allow: field("Allow").is_some(),
             has_retry_after: field("Retry-After").is_some(),
+            message_id: field("Loiter-Message-Id").and_then(|id| id.parse().ok()),
             body,
         })
     }

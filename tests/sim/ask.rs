@@ -1,45 +1,61 @@
-//! What a client may ask, and the bytes in which it does.
-
-use fastrand::Rng;
+//! What a client may ask.
 
 /// A request's meaning.
 #[derive(Clone, Debug)]
 pub(crate) enum Ask {
-    Poll {
-        chatroom: usize,
-    },
-    /// A poll for what is newer than `since`.
-    Follow {
-        chatroom: usize,
-        since: i64,
-        limit: Option<u8>,
-    },
+    Poll(Poll),
     EndPolls {
         chatroom: usize,
+        limit: Option<u8>,
     },
     Send {
         chatroom: usize,
         text: String,
+        nonce: Option<Nonce>,
+        limit: Option<u8>,
     },
     LogOut,
     LogIn {
         name: String,
         password: String,
     },
+    ChangePassword {
+        password: String,
+        new: String,
+    },
     Register {
         name: String,
     },
-    CreateChatroom,
+    WhoAmI,
+    /// Whether the server is ready.
+    Ready,
+    CreateChatroom {
+        name: Option<&'static str>,
+    },
+    Rename {
+        chatroom: usize,
+        name: &'static str,
+    },
     Add {
         chatroom: usize,
         whom: String,
     },
+    Remove {
+        chatroom: usize,
+        whom: String,
+    },
+    Leave {
+        chatroom: usize,
+    },
     Chatrooms,
+    Overview,
     Participants {
         chatroom: usize,
     },
-    Presence {
+    History {
         chatroom: usize,
+        before: Option<i64>,
+        limit: Option<u8>,
     },
     FindUsers {
         prefix: String,
@@ -49,7 +65,7 @@ pub(crate) enum Ask {
         path: &'static str,
         query: &'static str,
     },
-    /// A request that is none of the API's; the statuses that it may get.
+    /// A request that is none of the API's, or always gets the same; the status that it gets.
     Stray {
         line: &'static str,
         status: u16,
@@ -61,139 +77,114 @@ pub(crate) enum Ask {
     },
 }
 
-/// How it is written.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Shape {
-    pub(crate) is_head: bool,
-    pub(crate) wants_close: bool,
-    pub(crate) is_http10: bool,
-    pub(crate) in_body: bool,
-    pub(crate) is_chunked: bool,
-    pub(crate) expects_continue: bool,
-    pub(crate) has_slash: bool,
+/// A poll of one chatroom.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Poll {
+    pub(crate) chatroom: usize,
+    pub(crate) since: Option<i64>,
+    pub(crate) limit: Option<u8>,
+    pub(crate) timeout_s: Option<u16>,
 }
 
-const WRONG: [(&str, &str); 11] = [
-    ("/message/longpoll", ""),
-    ("/message/longpoll", "chatroomid=0"),
-    ("/message/longpoll", "chatroomid=-1"),
-    ("/message/longpoll", "chatroomid=+1"),
-    ("/message/longpoll", "chatroomid=9223372036854775808"),
-    ("/message/endpoll", "chatroomid=x"),
-    ("/message/getUser", "name="),
-    ("/message/getUser", "name=%ff"),
-    ("/message/getUser", "name=a&name=b"),
-    ("/message/chatroomParticipants", "chatroomid=%"),
-    ("/message/chatroomParticipants", "room=1"),
-];
+impl Poll {
+    /// One as the document has it.
+    pub(crate) fn plain(chatroom: usize) -> Self {
+        Self {
+            chatroom,
+            since: None,
+            limit: None,
+            timeout_s: None,
+        }
+    }
+}
 
-const STRAY: [(&str, u16); 9] = [
-    ("GET /nowhere/", 404),
-    ("GET /", 404),
-    ("POST /message/longpoll/?chatroomid=1", 405),
-    ("HEAD /message/longpoll/?chatroomid=1", 405),
-    ("DELETE /message/chatrooms", 405),
-    ("GET /logout", 405),
-    ("OPTIONS /message/sendMessage/", 204),
-    ("OPTIONS *", 204),
-    ("POST /login/?username=ann", 400),
-];
+/// What makes a message safe to repeat.
+#[derive(Clone, Debug)]
+pub(crate) struct Nonce {
+    pub(crate) text: String,
+    /// The same message was sent with it before.
+    pub(crate) is_repeated: bool,
+}
+
+type Parameters = Vec<(&'static str, String)>;
+
+fn some<T: ToString>(name: &'static str, value: Option<T>) -> Option<(&'static str, String)> {
+    value.map(|value| (name, value.to_string()))
+}
 
 impl Ask {
-    pub(crate) fn wrong(rng: &mut Rng) -> Self {
-        let (path, query) = WRONG[rng.usize(..WRONG.len())];
-        Self::Wrong { path, query }
-    }
-
-    pub(crate) fn stray(rng: &mut Rng) -> Self {
-        let (line, status) = STRAY[rng.usize(..STRAY.len())];
-        Self::Stray { line, status }
-    }
-
-    /// `head_max` is the engine's bound.
-    pub(crate) fn garbage(rng: &mut Rng, head_max: usize) -> Self {
-        let host = "HTTP/1.1\r\nHost: x\r\n";
-        let (bytes, statuses): (Vec<u8>, &[u16]) = match rng.u8(..10) {
-            0 => (b"\x16\x03\x01\x02\x00\x01".to_vec(), &[400]),
-            1 => (b"GET / HTTP/1.1\r\n\r\n".to_vec(), &[400]),
-            2 => (b"GET / HTTP/2.0\r\nHost: x\r\n\r\n".to_vec(), &[505]),
-            3 => (
-                format!("POST /login {host}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
-                    .into(),
-                &[400],
-            ),
-            4 => (format!("GET /{} ", "a".repeat(head_max)).into(), &[414]),
-            5 => (
-                format!("GET / {host}A: {}\r\n", "a".repeat(head_max)).into(),
-                &[431],
-            ),
-            6 => (
-                format!("POST /login {host}Expect: 100-continue\r\nContent-Length: 99999999\r\n\r\n")
-                    .into(),
-                &[413],
-            ),
-            7 => (
-                format!("POST /login {host}Transfer-Encoding: gzip\r\n\r\n").into(),
-                &[501],
-            ),
-            8 => (
-                format!("POST /login {host}Transfer-Encoding: chunked\r\n\r\nzz\r\n").into(),
-                &[400],
-            ),
-            _ => (format!("GET / {host}Expect: tea\r\n\r\n").into(), &[417]),
-        };
-        Self::Garbage { bytes, statuses }
-    }
-
-    /// Method, path, parameters.
-    fn parts(&self) -> (&'static str, &'static str, Vec<(&'static str, String)>) {
-        let room = |chatroom: &usize| ("chatroomid", chatroom.to_string());
+    /// Method and path.
+    pub(crate) fn route(&self) -> (&'static str, &'static str) {
         match self {
-            Self::Poll { chatroom } => ("GET", "/message/longpoll", vec![room(chatroom)]),
-            Self::Follow {
-                chatroom,
-                since,
-                limit,
-            } => {
-                let limit = limit.map(|limit| ("limit", limit.to_string()));
-                let mut parameters = vec![room(chatroom), ("since", since.to_string())];
-                parameters.extend(limit);
-                ("GET", "/message/longpoll", parameters)
-            }
-            Self::EndPolls { chatroom } => ("GET", "/message/endpoll", vec![room(chatroom)]),
-            Self::Send { chatroom, text } => (
-                "POST",
-                "/message/sendMessage",
-                vec![("message", text.clone()), room(chatroom)],
-            ),
-            Self::LogOut => ("POST", "/logout", vec![]),
-            Self::LogIn { name, password } => (
-                "POST",
-                "/login",
-                vec![("username", name.clone()), ("password", password.clone())],
-            ),
-            Self::Register { name } => (
-                "POST",
-                "/register",
-                vec![("username", name.clone()), ("password", "new".to_owned())],
-            ),
-            Self::CreateChatroom => ("POST", "/message/newChatroom", vec![]),
-            Self::Add { chatroom, whom } => (
-                "POST",
-                "/message/addToChatroom",
-                vec![room(chatroom), ("usertoadd", whom.clone())],
-            ),
-            Self::Chatrooms => ("GET", "/message/chatrooms", vec![]),
-            Self::Participants { chatroom } => {
-                ("GET", "/message/chatroomParticipants", vec![room(chatroom)])
-            }
-            Self::Presence { chatroom } => ("GET", "/message/presence", vec![room(chatroom)]),
-            Self::FindUsers { prefix } => {
-                ("GET", "/message/getUser", vec![("name", prefix.clone())])
-            }
+            Self::Poll(_) => ("GET", "/message/longpoll"),
+            Self::EndPolls { .. } => ("GET", "/message/endpoll"),
+            Self::Send { .. } => ("POST", "/message/sendMessage"),
+            Self::LogOut => ("POST", "/logout"),
+            Self::LogIn { .. } => ("POST", "/login"),
+            Self::ChangePassword { .. } => ("POST", "/changePassword"),
+            Self::Register { .. } => ("POST", "/register"),
+            Self::WhoAmI => ("GET", "/whoami"),
+            Self::Ready => ("GET", "/readyz"),
+            Self::CreateChatroom { .. } => ("POST", "/message/newChatroom"),
+            Self::Rename { .. } => ("POST", "/message/renameChatroom"),
+            Self::Add { .. } => ("POST", "/message/addToChatroom"),
+            Self::Remove { .. } => ("POST", "/message/removeFromChatroom"),
+            Self::Leave { .. } => ("POST", "/message/leaveChatroom"),
+            Self::Chatrooms => ("GET", "/message/chatrooms"),
+            Self::Overview => ("GET", "/message/overview"),
+            Self::Participants { .. } => ("GET", "/message/chatroomParticipants"),
+            Self::History { .. } => ("GET", "/message/history"),
+            Self::FindUsers { .. } => ("GET", "/message/getUser"),
             Self::Wrong { .. } | Self::Stray { .. } | Self::Garbage { .. } => {
                 unreachable!("written as they are")
             }
+        }
+    }
+
+    pub(crate) fn parameters(&self) -> Parameters {
+        let mut parameters = self.own_parameters();
+        let chatroom = self.chatroom();
+        parameters.extend(chatroom.map(|id| ("chatroomid", id.to_string())));
+        parameters
+    }
+
+    /// All but the chatroom.
+    fn own_parameters(&self) -> Parameters {
+        let all = |parameters: &[Option<(&'static str, String)>]| {
+            parameters.iter().flatten().cloned().collect()
+        };
+        match self {
+            Self::Poll(poll) => all(&[
+                some("since", poll.since),
+                some("limit", poll.limit),
+                some("timeout", poll.timeout_s),
+            ]),
+            Self::EndPolls { limit, .. } => all(&[some("limit", *limit)]),
+            Self::Send {
+                text, nonce, limit, ..
+            } => all(&[
+                some("message", Some(text)),
+                some("nonce", nonce.as_ref().map(|nonce| &nonce.text)),
+                some("limit", *limit),
+            ]),
+            Self::LogIn { name, password } => {
+                vec![("username", name.clone()), ("password", password.clone())]
+            }
+            Self::ChangePassword { password, new } => {
+                vec![("password", password.clone()), ("newpassword", new.clone())]
+            }
+            Self::Register { name } => {
+                vec![("username", name.clone()), ("password", "new".to_owned())]
+            }
+            Self::CreateChatroom { name } => all(&[some("name", *name)]),
+            Self::Rename { name, .. } => vec![("name", (*name).to_owned())],
+            Self::Add { whom, .. } => vec![("usertoadd", whom.clone())],
+            Self::Remove { whom, .. } => vec![("usertoremove", whom.clone())],
+            Self::History { before, limit, .. } => {
+                all(&[some("before", *before), some("limit", *limit)])
+            }
+            Self::FindUsers { prefix } => vec![("name", prefix.clone())],
+            _ => Vec::new(),
         }
     }
 
@@ -201,7 +192,11 @@ impl Ask {
     pub(crate) fn needs_session(&self) -> bool {
         !matches!(
             self,
-            Self::LogIn { .. } | Self::Register { .. } | Self::Stray { .. } | Self::Garbage { .. }
+            Self::LogIn { .. }
+                | Self::Register { .. }
+                | Self::Ready
+                | Self::Stray { .. }
+                | Self::Garbage { .. }
         )
     }
 
@@ -209,99 +204,43 @@ impl Ask {
         matches!(
             self,
             Self::Chatrooms
+                | Self::Overview
                 | Self::Participants { .. }
-                | Self::Presence { .. }
+                | Self::History { .. }
                 | Self::FindUsers { .. }
+                | Self::WhoAmI
+                | Self::Ready
         )
     }
 
     pub(crate) fn can_have_body(&self) -> bool {
-        matches!(
+        let is_call = !matches!(
             self,
-            Self::Send { .. } | Self::Add { .. } | Self::LogIn { .. } | Self::Register { .. }
-        )
+            Self::Wrong { .. } | Self::Stray { .. } | Self::Garbage { .. }
+        );
+        is_call && self.route().0 == "POST" && !self.parameters().is_empty()
     }
 
     /// The chatroom that it is about.
     pub(crate) fn chatroom(&self) -> Option<usize> {
         match self {
-            Self::Poll { chatroom }
-            | Self::Follow { chatroom, .. }
-            | Self::EndPolls { chatroom }
+            Self::Poll(Poll { chatroom, .. })
+            | Self::EndPolls { chatroom, .. }
             | Self::Send { chatroom, .. }
+            | Self::Rename { chatroom, .. }
             | Self::Add { chatroom, .. }
-            | Self::Participants { chatroom }
-            | Self::Presence { chatroom } => Some(*chatroom),
+            | Self::Remove { chatroom, .. }
+            | Self::Leave { chatroom }
+            | Self::History { chatroom, .. }
+            | Self::Participants { chatroom } => Some(*chatroom),
             _ => None,
         }
     }
 
-    /// Its head, with whatever is written at once, and the body that may have to wait.
-    pub(crate) fn render(&self, shape: &Shape, token: Option<&str>) -> (Vec<u8>, Vec<u8>) {
-        let (start, form) = match self {
-            Self::Garbage { bytes, .. } => return (bytes.clone(), Vec::new()),
-            Self::Stray { line, .. } => ((*line).to_owned(), None),
-            Self::Wrong { path, query } => (format!("GET {path}?{query}"), None),
-            ask => ask.start(shape),
-        };
-        let version = if shape.is_http10 { "1.0" } else { "1.1" };
-        let mut head = format!("{start} HTTP/{version}\r\nHost: sim\r\n");
-        if let Some(token) = token {
-            head += &format!("Cookie: a=b; session={token}\r\n");
-        }
-        if shape.wants_close {
-            head += "Connection: close\r\n";
-        }
-        let mut body = Vec::new();
-        if let Some(form) = form {
-            head += "Content-Type: application/x-www-form-urlencoded\r\n";
-            if shape.expects_continue {
-                head += "Expect: 100-continue\r\n";
-            }
-            if shape.is_chunked {
-                head += "Transfer-Encoding: chunked\r\n";
-                body = chunked(&form);
-            } else {
-                head += &format!("Content-Length: {}\r\n", form.len());
-                body = form.into_bytes();
-            }
-        }
-        head += "\r\n";
-        (head.into_bytes(), body)
-    }
-
-    fn start(&self, shape: &Shape) -> (String, Option<String>) {
-        let (method, path, parameters) = self.parts();
-        let method = if shape.is_head { "HEAD" } else { method };
-        let slash = if shape.has_slash { "/" } else { "" };
-        let pairs = parameters
-            .iter()
-            .map(|(name, value)| format!("{name}={}", encode(value)));
-        let form = pairs.collect::<Vec<_>>().join("&");
-        match shape.in_body {
-            true => (format!("{method} {path}{slash}"), Some(form)),
-            false if form.is_empty() => (format!("{method} {path}{slash}"), None),
-            false => (format!("{method} {path}{slash}?{form}"), None),
+    pub(crate) fn as_poll(&self) -> Option<Poll> {
+        match self {
+            Self::Poll(poll) => Some(*poll),
+            _ => None,
         }
     }
-}
-
-fn chunked(form: &str) -> Vec<u8> {
-    let mut body = Vec::new();
-    for chunk in form.as_bytes().chunks(7) {
-        body.extend(format!("{:x};x=y\r\n", chunk.len()).bytes());
-        body.extend(chunk);
-        body.extend(b"\r\n");
-    }
-    body.extend(b"0\r\nTrailer: x\r\n\r\n");
-    body
-}
-
-fn encode(text: &str) -> String {
-    let encoded = text.bytes().map(|byte| match byte {
-        b' ' => "+".to_owned(),
-        byte if byte.is_ascii_alphanumeric() || byte == b'-' => char::from(byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    });
-    encoded.collect()
 }

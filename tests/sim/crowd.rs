@@ -3,9 +3,10 @@
 use fastrand::Rng;
 use loiter::config::Config;
 
-use crate::ask::{Ask, Shape};
+use crate::ask::{Ask, Poll};
 use crate::clients::{Client, Role};
 use crate::data::{Data, user_id};
+use crate::request::Shape;
 use crate::store::{Faults, Store};
 use crate::trace::Trace;
 use crate::world::World;
@@ -94,23 +95,15 @@ fn crowd(seed: u64) -> World {
         world.tokens.push(token);
     }
     for at in 0..POLLERS + 6 {
-        world.clients.push(Client {
-            role: if at < POLLERS {
-                Role::Patient
-            } else {
-                Role::Host
-            },
-            chatroom: 1,
-            line: None,
-            token: at % 8,
-            seen: Default::default(),
-        });
+        let is_poller = at < POLLERS;
+        let role = if is_poller { Role::Patient } else { Role::Host };
+        world.clients.push(Client::new(role, 1, at % 8));
     }
     for at in 0..POLLERS {
         world.connect(at);
         let id = world.clients[at].line.expect("connected");
         let token = world.tokens[at % 8].clone();
-        let ask = Ask::Poll { chatroom: 1 };
+        let ask = Ask::Poll(Poll::plain(1));
         world.write_as(id, ask, Shape::default(), Some(token));
     }
     world
@@ -127,8 +120,16 @@ impl World {
         self.texts += 1;
         let text = format!("m{}", self.texts);
         let ask = match host % 2 {
-            0 => Ask::EndPolls { chatroom: 1 },
-            _ => Ask::Send { chatroom: 1, text },
+            0 => Ask::EndPolls {
+                chatroom: 1,
+                limit: None,
+            },
+            _ => Ask::Send {
+                chatroom: 1,
+                text,
+                nonce: None,
+                limit: None,
+            },
         };
         if self.lines.contains_key(&id) {
             let token = self.tokens[at % 8].clone();

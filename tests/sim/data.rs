@@ -29,7 +29,8 @@ pub(crate) struct Data {
 pub(crate) struct Account {
     pub(crate) user: User,
     pub(crate) folded: Arc<str>,
-    pub(crate) password: String,
+    /// The newest is the last.
+    pub(crate) passwords: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -87,7 +88,7 @@ impl Data {
         self.users.push(Account {
             user: user.clone(),
             folded: name.to_lowercase().into(),
-            password: password.to_owned(),
+            passwords: vec![password.to_owned()],
         });
         user
     }
@@ -165,7 +166,7 @@ impl Data {
             }
             _ => return true,
         };
-        account.is_some_and(|account| account.password == *password.0)
+        account.is_some_and(|account| account.passwords.last().is_some_and(|p| *p == *password.0))
     }
 
     /// What a reading job finds.
@@ -471,7 +472,8 @@ impl Data {
     }
 
     fn change_password(&mut self, kept: SessionHash, user: UserId, new: &Secret) {
-        self.users[user.get() as usize - 1].password = new.0.to_string();
+        let account = &mut self.users[user.get() as usize - 1];
+        account.passwords.push(new.0.to_string());
         let sessions = self.sessions.iter_mut();
         for (_, session) in sessions.filter(|(hash, _)| **hash != kept.0) {
             session.is_gone |= session.user == user;

@@ -7,10 +7,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use loiter::job::{Completion, Fault, Job, RemovedRow, Saved};
-use loiter::model::{ChatroomId, Now, SessionHash, Ticket, UserId};
+use loiter::model::{ChatroomId, SessionHash, Ticket, UserId};
 
-use crate::data::Data;
+use crate::ask::Ask;
+use crate::chronicle::Chronicle;
+use crate::data::hash_of;
 use crate::line::Asked;
+use crate::store::Store;
 
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
@@ -19,13 +22,26 @@ pub(crate) struct Ledger {
     /// Chatrooms whose list the store was asked for. What is heard of meanwhile is told when the list is
     /// there, and may end the polls that have come since.
     loading: BTreeSet<(u16, i64)>,
+    /// The oldest message that is kept, as the engine was told, by chatroom.
+    first: BTreeMap<i64, i64>,
+    /// How much of the chronicle was told.
+    told: usize,
     joined: BTreeSet<(i64, i64)>,
-    ended: BTreeSet<[u8; 32]>,
+    /// Who has left which chatroom and is not back.
+    left: BTreeMap<(i64, i64), Parting>,
+    /// Whose sessions those are that may be good.
+    sessions: BTreeMap<[u8; 32], i64>,
+    ended: BTreeMap<[u8; 32], Parting>,
+    /// Polls that each session has begun at each loop.
+    polls: BTreeMap<(String, usize), u64>,
+    turn: u32,
     pub(crate) storage_failures: u64,
     pub(crate) refusals: u64,
     unloaded: BTreeMap<i64, u64>,
     /// Polls that ended since all endpolls were last answered, by session and chatroom.
     pub(crate) ended_polls: BTreeMap<(String, usize), EndedPolls>,
+    /// The turn in which an endpoll was last answered, by session and chatroom.
+    pub(crate) endpolls: BTreeMap<(String, usize), u32>,
     /// Logins that are with the store, with their folded names.
     pub(crate) logins: HashMap<Ticket, Option<Arc<str>>>,
     /// Logins that have failed in the minute since the first of them, by folded name.
@@ -38,19 +54,32 @@ pub(crate) struct Ledger {
 pub(crate) struct Begun {
     pub(crate) turn: u32,
     pub(crate) now_ms: u64,
+    /// The loop that has it.
+    pub(crate) at: usize,
     pub(crate) heard: i64,
+    /// The oldest message that is kept.
+    pub(crate) first: i64,
+    /// Times in the chronicle: how much of it was told, how much committed.
+    pub(crate) told: usize,
+    pub(crate) committed: usize,
     /// The chatroom's list was being loaded.
     pub(crate) is_loading: bool,
-    pub(crate) has_joined: bool,
     pub(crate) session_ended: bool,
     pub(crate) storage_failures: u64,
     pub(crate) refusals: u64,
     pub(crate) unloaded: u64,
-    /// How many were committed; none where the chatroom was not.
-    pub(crate) participants: usize,
+    /// How many were committed.
     pub(crate) users: usize,
-    /// How many chatrooms the engine knew the user to be in.
-    pub(crate) chatrooms: usize,
+    /// How many passwords the user has had whose password is asked for; none where there was no such user.
+    pub(crate) passwords: usize,
+}
+
+/// The end of a membership or a session, as it was told.
+#[derive(Clone, Debug)]
+pub(crate) struct Parting {
+    turn: u32,
+    /// The newest messages that were told of before, by chatroom.
+    heard: BTreeMap<i64, i64>,
 }
 
 /// Polls that ended, as far as one endpoll, or several that overlap, may have had a part in it.
@@ -71,22 +100,55 @@ pub(crate) struct EndedPoll {
 }
 
 impl Ledger {
-    /// That of an engine that begins with this data.
-    pub(crate) fn new(data: &Data) -> Self {
-        let mut ledger = Self::default();
+    /// That of an engine that begins with this store.
+    pub(crate) fn new(store: &Store) -> Self {
+        let data = &store.data;
+        let mut ledger = Self {
+            told: store.chronicle.now(),
+            ..Self::default()
+        };
         for (n, chatroom) in (1..).zip(&data.chatrooms) {
             ledger.heard.insert(n, chatroom.messages.len() as i64);
+            ledger.first.insert(n, chatroom.expired as i64 + 1);
             for user in &chatroom.participants {
                 ledger.joined.insert((user.get(), n));
             }
         }
-        let gone = data.sessions.iter().filter(|(_, session)| session.is_gone);
-        ledger.ended = gone.map(|(hash, _)| *hash).collect();
+        for (hash, session) in &data.sessions {
+            ledger.sessions.insert(*hash, session.user.get());
+            if session.is_gone {
+                ledger.ended.insert(*hash, ledger.parting());
+            }
+        }
         ledger
+    }
+
+    /// A turn begins.
+    pub(crate) fn turn(&mut self, turn: u32) {
+        self.turn = turn;
+    }
+
+    fn parting(&self) -> Parting {
+        Parting {
+            turn: self.turn,
+            heard: self.heard.clone(),
+        }
+    }
+
+    fn end_session(&mut self, hash: [u8; 32]) {
+        let parting = self.parting();
+        self.ended.entry(hash).or_insert(parting);
+    }
+
+    fn join(&mut self, user: UserId, chatroom: ChatroomId) {
+        let key = (user.get(), chatroom.get());
+        self.joined.insert(key);
+        self.left.remove(&key);
     }
 
     /// The engine is about to be told this.
     pub(crate) fn tell(&mut self, completion: &Completion) {
+        self.told += usize::from(Chronicle::is_told_by(completion));
         match completion {
             Completion::MessageSaved {
                 chatroom,
@@ -97,24 +159,41 @@ impl Ledger {
                 admin,
                 chatroom: Ok(chatroom),
                 ..
-            } => drop(self.joined.insert((admin.get(), chatroom.get()))),
+            } => self.join(*admin, *chatroom),
             Completion::ParticipantAdded {
                 chatroom,
                 added: Ok(row),
                 ..
-            } => drop(self.joined.insert((row.joined.get(), chatroom.get()))),
+            } => self.join(row.joined, *chatroom),
             Completion::ParticipantRemoved {
                 chatroom,
                 removed: Ok(RemovedRow {
                     left: Some(left), ..
                 }),
                 ..
-            } => drop(self.joined.remove(&(left.get(), chatroom.get()))),
+            } => {
+                let key = (left.get(), chatroom.get());
+                self.joined.remove(&key);
+                self.left.insert(key, self.parting());
+            }
+            Completion::MessagesExpired { chatroom, first } => {
+                self.first.insert(chatroom.get(), first.get());
+            }
+            Completion::LoggedIn {
+                login: Ok((user, token)),
+                ..
+            } => drop((self.sessions).insert(hash_of(&token.0).0, user.id.get())),
+            Completion::PasswordChanged {
+                user,
+                session,
+                done: Ok(()),
+                ..
+            } => self.end_others(*user, session),
             Completion::LoggedOut {
                 session,
                 done: Ok(()) | Err(Fault::NoSession),
                 ..
-            } => drop(self.ended.insert(session.0)),
+            } => self.end_session(session.0),
             Completion::ChatroomLoaded {
                 event_loop,
                 chatroom,
@@ -130,6 +209,15 @@ impl Ledger {
         self.storage_failures += u64::from(text.contains("StorageFailed"));
     }
 
+    fn end_others(&mut self, user: UserId, kept: &SessionHash) {
+        let sessions = self.sessions.iter();
+        let others: Vec<_> = sessions
+            .filter(|(hash, whose)| **whose == user.get() && **hash != kept.0)
+            .map(|(hash, _)| *hash)
+            .collect();
+        others.into_iter().for_each(|hash| self.end_session(hash));
+    }
+
     /// The engine asks for a chatroom's list.
     pub(crate) fn load(&mut self, event_loop: u16, chatroom: ChatroomId) {
         self.loading.insert((event_loop, chatroom.get()));
@@ -138,7 +226,7 @@ impl Ledger {
     /// A job is about to be given back to the engine.
     pub(crate) fn refuse(&mut self, job: &Job) {
         self.refusals += 1;
-        if let Job::LogIn { ticket, .. } = job {
+        if let Job::LogIn { ticket, .. } | Job::ChangePassword { ticket, .. } = job {
             self.logins.remove(ticket);
         }
         if let Job::LoadChatroom {
@@ -173,39 +261,78 @@ impl Ledger {
     }
 
     pub(crate) fn has_ended(&self, hash: SessionHash) -> bool {
-        self.ended.contains(&hash.0)
+        self.ended.contains_key(&hash.0)
     }
 
-    /// What holds for a request now.
-    pub(crate) fn begin(
-        &self,
-        data: &Data,
-        asked: &Asked,
-        at: usize,
-        (turn, now): (u32, Now),
-    ) -> Begun {
+    pub(crate) fn has_joined(&self, user: UserId, chatroom: usize) -> bool {
+        self.joined.contains(&(user.get(), chatroom as i64))
+    }
+
+    pub(crate) fn first(&self, chatroom: usize) -> i64 {
+        self.first.get(&(chatroom as i64)).copied().unwrap_or(1)
+    }
+
+    /// The newest message that who has left a chatroom may still hear of; `None` for who has not, or only in this turn: answers from
+    /// before may still be queued.
+    pub(crate) fn heard_before_leaving(&self, user: UserId, chatroom: usize) -> Option<i64> {
+        let parting = self.left.get(&(user.get(), chatroom as i64))?;
+        parting.heard(chatroom).filter(|_| parting.turn < self.turn)
+    }
+
+    /// The same of a session that has ended.
+    pub(crate) fn heard_in_session(&self, hash: SessionHash, chatroom: usize) -> Option<i64> {
+        let parting = self.ended.get(&hash.0)?;
+        parting.heard(chatroom).filter(|_| parting.turn < self.turn)
+    }
+
+    /// How many polls a session has begun at a loop.
+    pub(crate) fn polls(&self, token: &str, at: usize) -> u64 {
+        let polls = self.polls.get(&(token.to_owned(), at));
+        polls.copied().unwrap_or_default()
+    }
+
+    fn count_poll(&mut self, asked: &Asked, at: usize) {
+        if let (Some(token), Some(_)) = (&asked.token, asked.ask.as_poll()) {
+            *self.polls.entry((token.clone(), at)).or_default() += 1;
+        }
+    }
+
+    /// What holds for a request that a loop has taken now.
+    pub(crate) fn begin(&mut self, store: &Store, asked: &Asked, at: usize, now_ms: u64) -> Begun {
+        self.count_poll(asked, at);
+        let data = &store.data;
         let chatroom = asked.ask.chatroom().unwrap_or(0);
-        let hash = asked.token.as_deref().map(crate::data::hash_of);
-        let user = hash.and_then(|hash| data.sessions.get(&hash.0));
-        let user: Option<UserId> = user.map(|session| session.user);
-        let id = ChatroomId::new(chatroom as i64);
+        let user = data.sessions.get(&asked.session.0);
+        let account = match &asked.ask {
+            Ask::LogIn { name, .. } => data.named(&name.to_lowercase()),
+            _ => user.and_then(|session| data.users.get(session.user.get() as usize - 1)),
+        };
         Begun {
-            turn,
-            now_ms: now.monotonic_ms,
+            turn: self.turn,
+            now_ms,
+            at,
             heard: self.heard(chatroom),
+            first: self.first(chatroom),
+            told: self.told,
+            committed: store.chronicle.now(),
             is_loading: self.loading.contains(&(at as u16, chatroom as i64)),
-            has_joined: user
-                .is_some_and(|user| self.joined.contains(&(user.get(), chatroom as i64))),
-            session_ended: hash.is_some_and(|hash| self.has_ended(hash)),
+            session_ended: self.has_ended(asked.session),
             storage_failures: self.storage_failures,
             refusals: self.refusals,
             unloaded: self.unloaded(chatroom),
-            participants: (id.and_then(|id| data.chatroom(id)))
-                .map_or(0, |chatroom| chatroom.participants.len()),
             users: data.users.len(),
-            chatrooms: (self.joined.iter())
-                .filter(|(joined, _)| user.is_some_and(|user| user.get() == *joined))
-                .count(),
+            passwords: account.map_or(0, |account| account.passwords.len()),
         }
+    }
+}
+
+impl Parting {
+    fn heard(&self, chatroom: usize) -> Option<i64> {
+        Some(
+            self.heard
+                .get(&(chatroom as i64))
+                .copied()
+                .unwrap_or_default(),
+        )
     }
 }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use fastrand::Rng;
 use loiter::engine::Taken;
-use loiter::model::ConnectionKey;
+use loiter::model::{ConnectionKey, SessionHash};
 
 use crate::answer::Answer;
 use crate::ask::Ask;
@@ -18,6 +18,8 @@ use crate::ledger::Begun;
 pub(crate) struct Asked {
     pub(crate) ask: Ask,
     pub(crate) token: Option<String>,
+    /// Of the token.
+    pub(crate) session: SessionHash,
     /// Where it begins and ends in what the client has written to this connection.
     pub(crate) start: usize,
     pub(crate) end: usize,

@@ -5,13 +5,13 @@
 //! loops hear of the same commit at different times, but none acts on input before it has heard what anybody
 //! could know.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use loiter::arena::Arena;
 use loiter::config::Config;
 use loiter::engine::{Engine, Notice};
 use loiter::job::{Audience, Completion, Fault, Job, LOGINS_LOOP};
-use loiter::model::{Connection, ConnectionKey};
+use loiter::model::{ChatroomId, Connection, ConnectionKey, SessionHash, UserId, fold};
 
 use crate::world::World;
 
@@ -22,6 +22,43 @@ pub(crate) struct Loop {
     pub(crate) keys: Arena<u32, Connection>,
     pub(crate) closing: Vec<ConnectionKey>,
     inbox: VecDeque<Letter>,
+    /// What it has asked the store that polls may wait for.
+    awaited: HashMap<Question, usize>,
+    /// What the store has said in this turn.
+    pub(crate) told_by_store: HashSet<Question>,
+    /// Turns that it has still to miss.
+    pub(crate) asleep: u32,
+}
+
+/// What is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Question {
+    Session(SessionHash),
+    User(UserId),
+    Chatroom(ChatroomId),
+    Messages(ConnectionKey),
+}
+
+impl Question {
+    fn of(job: &Job) -> Option<Self> {
+        match job {
+            Job::FindSession { session, .. } => Some(Self::Session(*session)),
+            Job::LoadUser { user, .. } => Some(Self::User(*user)),
+            Job::LoadChatroom { chatroom, .. } => Some(Self::Chatroom(*chatroom)),
+            Job::ReadMessages { ticket, .. } => Some(Self::Messages(ticket.connection)),
+            _ => None,
+        }
+    }
+
+    fn answered(completion: &Completion) -> Option<Self> {
+        match completion {
+            Completion::SessionFound { session, .. } => Some(Self::Session(*session)),
+            Completion::UserLoaded { user, .. } => Some(Self::User(*user)),
+            Completion::ChatroomLoaded { chatroom, .. } => Some(Self::Chatroom(*chatroom)),
+            Completion::MessagesRead { ticket, .. } => Some(Self::Messages(ticket.connection)),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -36,6 +73,7 @@ pub(crate) struct Held {
     pub(crate) held: usize,
     pub(crate) logins: usize,
     pub(crate) sweeps: usize,
+    pub(crate) sends: usize,
 }
 
 impl Loop {
@@ -47,8 +85,21 @@ impl Loop {
                 keys: Arena::default(),
                 closing: Vec::new(),
                 inbox: VecDeque::new(),
+                awaited: HashMap::new(),
+                told_by_store: HashSet::new(),
+                asleep: 0,
             })
             .collect()
+    }
+
+    /// Whether the store is yet to say.
+    pub(crate) fn awaits(&self, question: &Question) -> bool {
+        self.awaited.get(question).is_some_and(|&times| times > 0)
+    }
+
+    fn has_answer(&mut self, question: Question) {
+        *self.awaited.get_mut(&question).expect("asked before") -= 1;
+        self.told_by_store.insert(question);
     }
 
     pub(crate) fn is_at_rest(&self) -> bool {
@@ -60,7 +111,7 @@ impl World {
     /// Some of what the store has to tell is posted; all of it where it is `calm`.
     pub(crate) fn post_completions(&mut self, calm: bool) {
         while calm || self.rng.u8(..4) > 0 {
-            let Some(completion) = self.store.next_completion(&mut self.rng) else {
+            let Some(completion) = self.store.next_completion(&mut self.rng, calm) else {
                 return;
             };
             self.trace.note(format_args!("post {completion:?}"));
@@ -95,6 +146,7 @@ impl World {
             match letter {
                 Letter::Completion(completion) => {
                     self.count_login(&completion);
+                    self.note_answered(at, &completion);
                     self.loops[at].engine.complete(self.now, completion);
                 }
                 Letter::Notice(notice) => self.loops[at].engine.hear(self.now, notice),
@@ -102,13 +154,22 @@ impl World {
         }
     }
 
+    fn note_answered(&mut self, at: usize, completion: &Completion) {
+        let event_loop = &mut self.loops[at];
+        if let Some(question) = Question::answered(completion) {
+            event_loop.has_answer(question);
+        }
+    }
+
     fn count_login(&mut self, completion: &Completion) {
-        let Completion::LoggedIn { ticket, login } = completion else {
-            return;
+        let (ticket, fault) = match completion {
+            Completion::LoggedIn { ticket, login } => (ticket, login.as_ref().err()),
+            Completion::PasswordChanged { ticket, done, .. } => (ticket, done.as_ref().err()),
+            _ => return,
         };
         let name = self.ledger.logins.remove(ticket).flatten();
         let max = self.config.login_attempts;
-        if let (Err(Fault::BadCredentials), Some(name), 1..) = (login, name, max) {
+        if let (Some(Fault::BadCredentials), Some(name), 1..) = (fault, name, max) {
             let failures = self.ledger.fail_login(name, self.now.monotonic_ms);
             self.demand(failures <= max, "more logins fail than may");
         }
@@ -132,9 +193,22 @@ impl World {
                 self.demand(at == usize::from(LOGINS_LOOP), "logins are not counted");
                 self.ledger.logins.insert(ticket, folded);
             }
+            Job::ChangePassword { ticket, user, .. } => {
+                let user = self.store.data.user(*user).expect("registered");
+                let (ticket, folded) = (*ticket, fold(&user.name).into());
+                self.demand(at == usize::from(LOGINS_LOOP), "logins are not counted");
+                self.ledger.logins.insert(ticket, Some(folded));
+            }
             _ => {}
         }
+        let question = Question::of(&job);
+        if let Some(question) = question {
+            *self.loops[at].awaited.entry(question).or_default() += 1;
+        }
         if let Err(job) = self.store.submit(&mut self.rng, job) {
+            if let Some(question) = question {
+                self.loops[at].has_answer(question);
+            }
             self.trace.note(format_args!("refused {job:?}"));
             self.ledger.refuse(&job);
             self.loops[at].engine.refused(self.now, &job);
@@ -170,6 +244,7 @@ impl World {
             all.held += counts.held;
             all.logins += counts.logins;
             all.sweeps += counts.sweeps;
+            all.sends += counts.sends;
         }
         all
     }

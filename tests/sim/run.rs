@@ -1,34 +1,58 @@
 //! One seed's run: a world is made, lives for some hundred turns, comes to rest, and ends.
 
-use std::time::Duration;
-
 use fastrand::Rng;
-use loiter::config::Config;
 
-use crate::clients::{Client, Role};
-use crate::data::{Data, chatroom_id, user_id};
 use crate::loops::Held;
-use crate::store::{Faults, Store, hits};
-use crate::trace::Trace;
+use crate::setup::world;
+use crate::store::hits;
+use crate::tally::Tally;
 use crate::world::World;
 
 const TURNS: u32 = 250;
 /// Turns in which everything must have come to rest.
 const REST_TURNS: u32 = 400;
 
-/// Runs a seed; returns a digest of all that happened.
-pub(crate) fn run(seed: u64, is_shown: bool) -> u64 {
+/// What a seed came to.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    /// Of all that happened.
+    pub(crate) digest: u64,
+    pub(crate) tally: Tally,
+}
+
+/// How often a server ends in whose place another begins, once in so many turns; 0 is never.
+#[derive(Clone, Copy)]
+struct Ends {
+    crash: u32,
+    restart: u32,
+}
+
+impl Ends {
+    fn draw(rng: &mut Rng) -> Self {
+        let often = |rng: &mut Rng| match rng.u8(..8) {
+            0 => 20,
+            1 => 60,
+            2 | 3 => 250,
+            _ => 0,
+        };
+        Self {
+            crash: often(rng),
+            restart: often(rng),
+        }
+    }
+}
+
+/// Runs a seed.
+pub(crate) fn run(seed: u64, is_shown: bool) -> Ran {
     let mut world = world(seed, is_shown);
     let rests = world.rng.u32(1..6);
-    let crashes = world.rng.u8(..4) == 0;
+    let ends = Ends::draw(&mut world.rng);
     for _ in 0..rests {
         for _ in 0..TURNS / rests {
             world.pass_time();
             world.act();
             world.turn(false);
-            if crashes && world.rng.u16(..300) == 0 {
-                world.crash();
-            }
+            world.may_end(ends);
         }
         if world.rng.u8(..4) == 0 {
             world.check_send_timeout();
@@ -36,92 +60,41 @@ pub(crate) fn run(seed: u64, is_shown: bool) -> u64 {
         world.rest();
     }
     world.end();
-    world.trace.digest()
-}
-
-fn world(seed: u64, is_shown: bool) -> World {
-    let mut rng = Rng::with_seed(seed);
-    let config = config(&mut rng);
-    let mut data = Data {
-        session_lifetime_ms: config.session_lifetime.as_millis() as u64,
-        ..Data::default()
-    };
-    for name in ["Ann", "bob", "Cid", "dora"] {
-        data.add_user(name, "right");
-    }
-    for n in 1..=rng.usize(1..4) {
-        let chatroom = data.add_chatroom(user_id(n));
-        for user in (1..=4).map(user_id) {
-            if !data.has_joined(user, chatroom) && rng.bool() {
-                let chatroom = data.chatroom_mut(chatroom).expect("just made");
-                chatroom.participants.push(user);
-            }
-        }
-    }
-    let faults = faults(&mut rng);
-    let queue_max = if rng.u8(..4) == 0 { 4 } else { 4096 };
-    let store = Store::new(data, faults, queue_max);
-    let mut world = World::with(Trace::new(seed, is_shown), rng, config, store);
-    world.people();
-    world
-}
-
-fn config(rng: &mut Rng) -> Config {
-    let defaults = Config::default();
-    Config {
-        recent: [1, 2, 3, 5, 50][rng.usize(..5)],
-        max_head: 1024,
-        loops: if rng.bool() { 1 } else { rng.usize(2..4) },
-        login_attempts: if rng.u8(..4) == 0 { 3 } else { 0 },
-        session_lifetime: match rng.u8(..6) {
-            0 => Duration::from_secs(rng.u64(10..600)),
-            _ => defaults.session_lifetime,
-        },
-        cache_sessions: [1, 2, 4, 1000][rng.usize(..4)],
-        cache_messages: [0, 600, 2000, 1 << 20][rng.usize(..4)],
-        ..defaults
-    }
-}
-
-fn faults(rng: &mut Rng) -> Faults {
-    if rng.bool() {
-        return Faults::default();
-    }
-    let percent = |rng: &mut Rng, max: u32| rng.u32(..max).saturating_sub(max / 3);
-    let read_max = if rng.u8(..3) == 0 { 80 } else { 20 };
-    Faults {
-        read: percent(rng, read_max),
-        write: percent(rng, 15),
-        group: percent(rng, 10),
-        refusal: percent(rng, 10),
-        outage: percent(rng, 4),
+    world.tell_tally();
+    Ran {
+        digest: world.trace.digest(),
+        tally: world.tally,
     }
 }
 
 impl World {
-    fn people(&mut self) {
-        for n in 0..self.rng.usize(2..7) {
-            let token = format!("first-{n}");
-            let user = user_id(self.rng.usize(1..=4));
-            self.store.data.add_session(user, self.now, &token);
-            self.tokens.push(token);
+    /// The server may end, and begin anew with what is stored.
+    fn may_end(&mut self, ends: Ends) {
+        if ends.crash > 0 && self.rng.u32(..ends.crash) == 0 {
+            self.tally.one("crashes");
+            self.crash();
         }
-        for at in 0..self.rng.usize(4..16) {
-            let role = match self.rng.u8(..12) {
-                _ if at == 0 => Role::Talker,
-                0..4 => Role::Patient,
-                4..6 => Role::Follower,
-                6..8 => Role::Impatient,
-                8..11 => Role::Talker,
-                _ => Role::Vandal,
-            };
-            self.clients.push(Client {
-                role,
-                chatroom: self.rng.usize(1..=self.store.data.chatrooms.len()),
-                line: None,
-                token: self.rng.usize(..self.tokens.len()),
-                seen: Default::default(),
-            });
+        if ends.restart > 0 && self.rng.u32(..ends.restart) == 0 {
+            self.tally.one("restarts");
+            self.drain();
+            for _ in 0..self.rng.u8(..20) {
+                self.act();
+                self.turn(false);
+            }
+            // Who takes long is not waited for.
+            self.crash();
+        }
+    }
+
+    fn tell_tally(&mut self) {
+        self.tally.add("steps", self.trace.turns().into());
+        self.tally.merge(&self.store.tally);
+        let rooms = self.store.data.chatrooms.iter();
+        let saved = rooms.map(|room| room.messages.len() as u64).sum();
+        self.tally.add("messages saved", saved);
+        for client in &self.clients {
+            self.tally.add("messages followed", client.reader.read);
+            self.tally.add("sends repeated", client.speaker.repeated);
         }
     }
 
@@ -136,6 +109,7 @@ impl World {
         self.wait(passed_ms);
         if hits(&mut self.rng, 1) {
             // The system's clock is set, by less than an hour.
+            self.tally.one("clocks set");
             let jump_ms = self.rng.u64(..3_600_000);
             self.now.unix_ms = match self.rng.bool() {
                 true => self.now.unix_ms + jump_ms,
@@ -164,7 +138,6 @@ impl World {
             }
         }
         self.check_polls_are_free();
-        self.note_parked_polls();
         for (id, window) in windows {
             if let Some(line) = self.lines.get_mut(&id) {
                 line.window = window;
@@ -192,6 +165,12 @@ impl World {
 
     /// A parked poll costs the store nothing, however long it waits.
     fn check_polls_are_free(&mut self) {
+        let asked = self.lines.values().filter_map(|line| line.asked.front());
+        let mut polls = asked.filter_map(|asked| asked.ask.as_poll());
+        if polls.any(|poll| self.poll_waits_ms(poll).0 != u64::MAX) {
+            // Its own end may cost a read.
+            return;
+        }
         let before = self.jobs;
         for passed_ms in [1, 1_000, 20_000] {
             self.wait(passed_ms);
@@ -220,7 +199,6 @@ impl World {
     /// Ends everything, and sees that nothing is left of it.
     fn end(&mut self) {
         self.store.mend();
-        self.check_presence();
         if self.rng.u8(..3) == 0 {
             self.drain();
             for _ in 0..self.rng.u8(..20) {
@@ -250,10 +228,6 @@ impl World {
         }
         self.come_to_rest();
         self.check_end();
-        // All polls have long gone.
-        self.check_presence();
-        self.come_to_rest();
-        self.check_end();
     }
 
     fn check_end(&mut self) {
@@ -274,15 +248,6 @@ impl World {
             self.demand(deadline.is_none(), "a deadline is left");
             self.demand(output.is_none(), "an output for nobody");
         }
-        for text in &self.not_saved {
-            self.demand(!self.is_saved(text), "a refused message was stored later");
-        }
-        for chatroom in (1..=self.store.data.chatrooms.len()).map(chatroom_id) {
-            let messages = &self.store.data.chatroom(chatroom).expect("exists").messages;
-            let mut texts: Vec<_> = messages.iter().map(|message| &message.text).collect();
-            texts.sort_unstable();
-            let is_once = texts.windows(2).all(|pair| pair[0] != pair[1]);
-            self.demand(is_once, "a message was stored twice");
-        }
+        self.check_said();
     }
 }

@@ -10,7 +10,9 @@ use fastrand::Rng;
 use loiter::job::{Completion, Fault, Job};
 use loiter::model::Now;
 
+use crate::chronicle::Chronicle;
 use crate::data::Data;
+use crate::tally::Tally;
 
 /// What goes wrong, in percent.
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,12 +23,15 @@ pub(crate) struct Faults {
     pub(crate) group: u32,
     /// A job is refused, beside those that the queue's bound refuses.
     pub(crate) refusal: u32,
-    /// For a while nothing can be written begins.
+    /// For a while nothing can be written.
     pub(crate) outage: u32,
+    /// For a while nobody is told of what is written: other reads see it, the loops hear of it late.
+    pub(crate) silence: u32,
 }
 
 pub(crate) struct Store {
     pub(crate) data: Data,
+    pub(crate) chronicle: Chronicle,
     pub(crate) faults: Faults,
     queue_max: usize,
     hashing: Vec<Job>,
@@ -37,7 +42,9 @@ pub(crate) struct Store {
     /// All others, which may be told in any order.
     others: Vec<Completion>,
     outage_steps: u32,
+    silence_steps: u32,
     tokens: u32,
+    pub(crate) tally: Tally,
 }
 
 /// Jobs of one commit.
@@ -50,6 +57,7 @@ pub(crate) fn hits(rng: &mut Rng, percent: u32) -> bool {
 impl Store {
     pub(crate) fn new(data: Data, faults: Faults, queue_max: usize) -> Self {
         Self {
+            chronicle: Chronicle::of(&data),
             data,
             faults,
             queue_max,
@@ -59,13 +67,16 @@ impl Store {
             written: VecDeque::new(),
             others: Vec::new(),
             outage_steps: 0,
+            silence_steps: 0,
             tokens: 0,
+            tally: Tally::default(),
         }
     }
 
     /// Takes a job on, or gives it back where there is no room.
     pub(crate) fn submit(&mut self, rng: &mut Rng, job: Job) -> Result<(), Job> {
         if self.jobs() >= self.queue_max || hits(rng, self.faults.refusal) {
+            self.tally.one("jobs refused");
             return Err(job);
         }
         match job {
@@ -104,6 +115,12 @@ impl Store {
         self.outage_steps = self.outage_steps.saturating_sub(1);
         if hits(rng, self.faults.outage) {
             self.outage_steps = rng.u32(5..60);
+            self.tally.one("outages");
+        }
+        self.silence_steps = self.silence_steps.saturating_sub(1);
+        if hits(rng, self.faults.silence) {
+            self.silence_steps = rng.u32(5..60);
+            self.tally.one("silences");
         }
         while !self.hashing.is_empty() && rng.u8(..3) == 0 {
             let job = self.hashing.swap_remove(rng.usize(..self.hashing.len()));
@@ -128,7 +145,10 @@ impl Store {
 
     fn read(&mut self, rng: &mut Rng, now: Now, job: Job) {
         let completion = match hits(rng, self.faults.read) {
-            true => (job.failed(Fault::StorageFailed)).expect("a read wants an answer"),
+            true => {
+                self.tally.one("reads failed");
+                (job.failed(Fault::StorageFailed)).expect("a read wants an answer")
+            }
             false => self.data.read(now, job),
         };
         self.others.push(completion);
@@ -139,22 +159,30 @@ impl Store {
         let fails = self.outage_steps > 0 || hits(rng, self.faults.group);
         for job in self.writing.drain(..size) {
             let completion = if fails || hits(rng, self.faults.write) {
+                self.tally.one("writes failed");
                 job.failed(Fault::StorageFailed)
             } else {
                 self.tokens += 1;
                 let token = format!("token-{}-{:016x}", self.tokens, rng.u64(..));
                 self.data.write(now, &token, job)
             };
+            if let Some(completion) = &completion {
+                self.chronicle.note(completion, &self.data);
+            }
             self.written.extend(completion);
         }
         if !fails {
-            self.written.extend(self.data.expire(now));
+            let expired = self.data.expire(now);
+            self.tally
+                .add("times that messages expired", expired.len() as u64);
+            self.written.extend(expired);
         }
     }
 
-    /// The next thing to tell the engine.
-    pub(crate) fn next_completion(&mut self, rng: &mut Rng) -> Option<Completion> {
-        let choices = self.others.len() + usize::from(!self.written.is_empty());
+    /// The next thing to tell the engine; where it is `calm`, nothing is late.
+    pub(crate) fn next_completion(&mut self, rng: &mut Rng, calm: bool) -> Option<Completion> {
+        let tells_writes = !self.written.is_empty() && (calm || self.silence_steps == 0);
+        let choices = self.others.len() + usize::from(tells_writes);
         if choices == 0 {
             return None;
         }
@@ -164,21 +192,28 @@ impl Store {
         }
     }
 
-    /// The process dies: what was under way is lost, what is committed stays, told or not.
+    /// The process dies: of what was under way some is committed yet and the rest lost; what is committed stays, told or
+    /// not.
     pub(crate) fn crash(&mut self, rng: &mut Rng, now: Now) {
-        self.commit(rng, now);
+        for _ in 0..rng.u8(..4) {
+            self.commit(rng, now);
+        }
+        let untold = self.written.len() as u64;
+        self.tally.add("commits that a crash left untold", untold);
         self.hashing.clear();
         self.reading.clear();
         self.writing.clear();
         self.written.clear();
         self.others.clear();
         self.outage_steps = 0;
+        self.silence_steps = 0;
     }
 
     /// Nothing goes wrong any more.
     pub(crate) fn mend(&mut self) {
         self.faults = Faults::default();
         self.outage_steps = 0;
+        self.silence_steps = 0;
         self.queue_max = usize::MAX;
     }
 }

@@ -14,8 +14,8 @@ use crate::clients::Client;
 use crate::ledger::Ledger;
 use crate::line::{Flushed, Line};
 use crate::loops::Loop;
-use crate::presence::Polls;
-use crate::store::Store;
+use crate::store::{Store, hits};
+use crate::tally::Tally;
 use crate::trace::Trace;
 
 /// More than any world needs.
@@ -29,10 +29,13 @@ const CALM_OUTPUTS_MAX: usize = 2 * 4096 + OUTPUTS_MAX;
 
 pub(crate) struct World {
     pub(crate) trace: Trace,
+    pub(crate) tally: Tally,
     pub(crate) rng: Rng,
     pub(crate) now: Now,
     pub(crate) config: Config,
     pub(crate) loops: Vec<Loop>,
+    /// How often a loop falls asleep, in percent of its turns.
+    pub(crate) dozes: u32,
     pub(crate) store: Store,
     pub(crate) ledger: Ledger,
     pub(crate) lines: BTreeMap<u32, Line>,
@@ -42,25 +45,28 @@ pub(crate) struct World {
     pub(crate) tokens: Vec<String>,
     /// Endpolls whose client went away: what they end nobody is told of.
     pub(crate) orphans: BTreeSet<(String, usize)>,
-    pub(crate) polls: Polls,
     /// Messages whose senders were told that they are not saved.
     pub(crate) not_saved: BTreeSet<String>,
     pub(crate) has_short_sessions: bool,
     pub(crate) texts: u32,
     pub(crate) jobs: u32,
+    /// The connection whose answer is being judged.
+    pub(crate) answering: Option<ConnectionKey>,
 }
 
 impl World {
     pub(crate) fn with(trace: Trace, rng: Rng, config: Config, store: Store) -> Self {
         Self {
             trace,
+            tally: Tally::default(),
             rng,
             now: Now {
                 monotonic_ms: 0,
                 unix_ms: 1_795_420_800_000,
             },
             loops: Loop::all(&config),
-            ledger: Ledger::new(&store.data),
+            dozes: 0,
+            ledger: Ledger::new(&store),
             has_short_sessions: store.data.session_lifetime_ms < 1_000_000,
             config,
             store,
@@ -69,10 +75,10 @@ impl World {
             clients: Vec::new(),
             tokens: Vec::new(),
             orphans: BTreeSet::new(),
-            polls: Polls::default(),
             not_saved: BTreeSet::new(),
             texts: 0,
             jobs: 0,
+            answering: None,
         }
     }
 
@@ -84,13 +90,13 @@ impl World {
     /// One turn, in the server's order. `calm`: everything that can be delivered is.
     pub(crate) fn turn(&mut self, calm: bool) {
         self.trace.turn(self.now);
+        self.ledger.turn(self.trace.turns());
         self.demand(self.trace.turns() < TURNS_MAX, "there is no end to it");
         let mut loops: Vec<usize> = (0..self.loops.len()).collect();
         self.rng.shuffle(&mut loops);
         for at in loops {
             self.post_completions(calm);
-            // A loop may be slower than another.
-            if calm || self.loops.len() == 1 || self.rng.u8(..4) > 0 {
+            if calm || self.has_turn(at) {
                 self.turn_loop(at, calm);
             }
         }
@@ -98,6 +104,23 @@ impl World {
         for line in self.lines.values_mut() {
             line.carry(&mut self.rng, calm);
         }
+    }
+
+    /// A loop may be slower than another, and now and then get nothing done for long.
+    fn has_turn(&mut self, at: usize) -> bool {
+        let Self {
+            loops, rng, tally, ..
+        } = self;
+        let event_loop = &mut loops[at];
+        if event_loop.asleep == 0 && hits(rng, self.dozes) {
+            event_loop.asleep = rng.u32(2..40);
+            tally.one("loops put to sleep");
+        }
+        if event_loop.asleep > 0 {
+            event_loop.asleep -= 1;
+            return false;
+        }
+        loops.len() == 1 || rng.u8(..4) > 0
     }
 
     fn turn_loop(&mut self, at: usize, calm: bool) {
@@ -111,6 +134,8 @@ impl World {
         self.flush(at);
         self.carry_out(at, calm);
         self.reap(at);
+        self.check_turn(at);
+        self.loops[at].told_by_store.clear();
     }
 
     fn read_lines(&mut self, at: usize, calm: bool) {
@@ -149,8 +174,8 @@ impl World {
         let is_idle = !was_stalled || line.is_finishing || taken == had_taken;
         for asked in &mut line.asked {
             if asked.begun.is_none() && asked.end <= taken {
-                let turn = self.trace.turns();
-                let begun = (self.ledger).begin(&self.store.data, asked, at, (turn, *now));
+                let now_ms = now.monotonic_ms;
+                let begun = (self.ledger).begin(&self.store, asked, at, now_ms);
                 asked.begun = Some(begun);
             }
         }
@@ -167,6 +192,9 @@ impl World {
             "read line {id}, {taken} taken, {hung_up} {ended} {is_reset}"
         ));
         self.demand(is_idle, "work is done for a peer that takes no answers");
+        if hung_up || ended || is_reset {
+            self.note_lost(id);
+        }
         if hung_up {
             self.loops[at].engine.hung_up(self.now, key);
         }
@@ -253,7 +281,8 @@ impl World {
         let offered = line.offered_up_to().saturating_sub(asked.start);
         let is_head = asked.is_head && offered >= "HEAD ".len();
         self.demand(may_send, "an answer behind the last");
-        self.note_gone_poll(&asked);
+        self.answering = Some(key);
+        self.tally.one("answers");
         let verdict = Answer::parse(bytes, is_head).and_then(|answer| {
             self.judge(&asked, &answer)
                 .map_err(|what| format!("{what}, in {answer:?}"))?;
@@ -290,15 +319,25 @@ impl World {
     fn reap(&mut self, at: usize) {
         for key in std::mem::take(&mut self.loops[at].closing) {
             let id = self.loops[at].keys.remove(key);
+            id.into_iter().for_each(|id| self.note_lost(id));
             let line = id.and_then(|id| self.lines.remove(&id));
             self.orphan(line.expect("listed while it has a key"));
         }
     }
 
+    /// Whose client has gone: an endpoll may have ended and counted the poll whose list is still being read.
+    fn note_lost(&mut self, id: u32) {
+        let front = self.lines[&id].asked.front();
+        let polling = front.filter(|asked| asked.begun.is_some());
+        let polling = polling.and_then(|asked| Some((asked.token.clone()?, asked.ask.as_poll()?)));
+        if let Some((token, poll)) = polling {
+            self.push_ended((token, poll.chatroom), false);
+        }
+    }
+
     fn orphan(&mut self, line: Line) {
-        (line.asked.iter()).for_each(|asked| self.note_gone_poll(asked));
         for asked in line.asked.into_iter().filter(|asked| asked.begun.is_some()) {
-            if let (Ask::EndPolls { chatroom }, Some(token)) = (asked.ask, asked.token) {
+            if let (Ask::EndPolls { chatroom, .. }, Some(token)) = (asked.ask, asked.token) {
                 self.orphans.insert((token, chatroom));
             }
         }
@@ -307,12 +346,14 @@ impl World {
     /// The process dies and begins anew: connections are gone, what is committed stays.
     pub(crate) fn crash(&mut self) {
         self.trace.note(format_args!("crash"));
+        let held = self.counts().held as u64;
+        self.tally.add("polls and calls that a crash cut off", held);
         self.store.crash(&mut self.rng, self.now);
         self.loops = Loop::all(&self.config);
-        self.ledger = Ledger::new(&self.store.data);
+        self.ledger = Ledger::new(&self.store);
+        self.ledger.turn(self.trace.turns());
         self.lines.clear();
         self.orphans.clear();
-        self.polls = Polls::default();
     }
 
     /// Any key that is in use: what another loop is told of must never be taken for one's own.

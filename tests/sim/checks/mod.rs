@@ -1,0 +1,174 @@
+//! What must hold for every answer at the moment at which the engine sends it, and for every turn.
+//!
+//! Here is what all answers share; a file for each subject has the rest.
+
+mod accounts;
+mod chatrooms;
+mod endings;
+mod lists;
+mod polls;
+mod rest;
+mod said;
+mod turns;
+
+use loiter::model::UserId;
+
+use crate::answer::Answer;
+use crate::ask::Ask;
+use crate::ledger::Begun;
+use crate::line::Asked;
+use crate::world::World;
+
+pub(crate) type Verdict = Result<(), String>;
+
+pub(crate) fn demand(holds: bool, what: &str) -> Verdict {
+    match holds {
+        true => Ok(()),
+        false => Err(what.to_owned()),
+    }
+}
+
+impl World {
+    /// Holds an answer against its request.
+    pub(crate) fn judge(&mut self, asked: &Asked, answer: &Answer) -> Verdict {
+        let Some(begun) = asked.begun else {
+            let is_garbage = matches!(asked.ask, Ask::Garbage { .. });
+            let is_late = answer.is(408, "request_timeout");
+            demand(
+                is_garbage || is_late,
+                "a request was answered that is not all here",
+            )?;
+            return self.judge_garbage(asked, answer);
+        };
+        let must_close = asked.wants_close || self.ledger.is_draining;
+        demand(
+            answer.closes || !must_close,
+            "the connection is not told to close",
+        )?;
+        if let Ask::Garbage { .. } = asked.ask {
+            return self.judge_garbage(asked, answer);
+        }
+        if let Ask::Stray { status, .. } = asked.ask {
+            demand(answer.status == status, "the wrong status")?;
+            return demand(
+                answer.has_allow == matches!(status, 204 | 405),
+                "Allow stands where it should not, or does not where it should",
+            );
+        }
+        if answer.status != 200 {
+            self.note_perhaps_ended(asked);
+        }
+        if answer.is(500, "storage_failed") {
+            return self.judge_failed(asked, begun);
+        }
+        if answer.is(503, "overloaded") && !matches!(asked.ask, Ask::Ready) {
+            self.note_not_saved(asked)?;
+            demand(answer.has_retry_after, "no Retry-After")?;
+            let refused = self.ledger.refusals > begun.refusals;
+            return demand(refused, "no job was refused");
+        }
+        match asked.ask.needs_session() {
+            true => self.judge_in_session(asked, begun, answer),
+            false => self.judge_without(&asked.ask, begun, answer),
+        }
+    }
+
+    fn judge_failed(&mut self, asked: &Asked, begun: Begun) -> Verdict {
+        self.note_not_saved(asked)?;
+        let mut failed = self.ledger.storage_failures > begun.storage_failures;
+        if let (Ask::EndPolls { chatroom, .. }, Some(token)) = (&asked.ask, &asked.token) {
+            // At another loop, where it may have had no room; at the others polls may have ended.
+            failed |= self.loops.len() > 1 && self.ledger.refusals > begun.refusals;
+            self.orphans.insert((token.clone(), *chatroom));
+        }
+        demand(failed, "the storage has not failed")
+    }
+
+    fn judge_garbage(&self, asked: &Asked, answer: &Answer) -> Verdict {
+        if !answer.is(408, "request_timeout")
+            && let Ask::Garbage { statuses, .. } = asked.ask
+        {
+            demand(statuses.contains(&answer.status), "the wrong status")?;
+        }
+        demand(answer.closes, "the connection goes on")
+    }
+
+    fn judge_in_session(&mut self, asked: &Asked, begun: Begun, answer: &Answer) -> Verdict {
+        let token = asked.token.as_deref().unwrap_or_default();
+        let session = self.store.data.session(token);
+        let is_gone = session.is_none_or(|session| session.is_gone);
+        if answer.status == 401 {
+            demand(answer.is(401, "no_session"), "another code")?;
+            let may_be_old = session.is_some() && self.has_short_sessions;
+            self.note_not_saved(asked)?;
+            return demand(is_gone || may_be_old, "a good session is refused");
+        }
+        let user = session.ok_or("nobody's session is good")?.user;
+        demand(!begun.session_ended, "a session is good that was ended")?;
+        match &asked.ask {
+            Ask::LogOut => {
+                demand(is_gone, "logged out, but not in the store")?;
+                demand(
+                    answer.status == 200 && answer.body["status"] == "ok",
+                    "no 200",
+                )
+            }
+            Ask::Wrong { .. } => demand(answer.is(400, "bad_parameter"), "not 400 bad_parameter"),
+            ask => match ask.chatroom() {
+                Some(chatroom) => self.judge_in_chatroom(asked, begun, chatroom, user, answer),
+                None => self.judge_of_user(asked, begun, user, answer),
+            },
+        }
+    }
+
+    fn judge_in_chatroom(
+        &mut self,
+        asked: &Asked,
+        begun: Begun,
+        chatroom: usize,
+        user: UserId,
+        answer: &Answer,
+    ) -> Verdict {
+        let ask = &asked.ask;
+        if let Ask::Rename { .. } | Ask::Add { .. } | Ask::Remove { .. } | Ask::Leave { .. } = ask {
+            return self.judge_change(ask, begun, (user, chatroom), answer);
+        }
+        let (status, from) = match ask {
+            // Of these an engine remembers who is in a chatroom; the others are the store's alone.
+            Ask::Poll(_) | Ask::EndPolls { .. } => (500, begun.told),
+            Ask::Send { .. } => (500, begun.committed),
+            _ => (403, begun.committed),
+        };
+        if answer.is(status, "not_a_participant") {
+            self.note_not_saved(asked)?;
+            let may_be_out = (self.store.chronicle).may_be_out(user, chatroom, from);
+            return demand(may_be_out, "a participant is refused");
+        }
+        let may_be_in = self.store.chronicle.may_be_in(user, chatroom, from);
+        demand(may_be_in, "an outsider is answered")?;
+        if let Ask::Poll(poll) = ask
+            && answer.status != 200
+        {
+            return self.judge_refused_poll(*poll, begun, answer);
+        }
+        demand(answer.status == 200, "the wrong status")?;
+        if answer.body.is_null() {
+            return demand(asked.is_head, "no body");
+        }
+        let last = match ask {
+            Ask::Participants { .. } => {
+                return self.judge_participants(&answer.body, chatroom, begun);
+            }
+            Ask::Poll(poll) => self.judge_poll(asked, begun, *poll, answer)?,
+            Ask::EndPolls { limit, .. } => {
+                self.judge_end_polls(asked, begun, (chatroom, *limit), answer)?
+            }
+            Ask::History { before, limit, .. } => {
+                self.judge_history(begun, (chatroom, *before, *limit), answer)?
+            }
+            Ask::Send { .. } => self.judge_send(asked, begun, (user, chatroom), answer)?,
+            ask => unreachable!("{ask:?} is about no chatroom"),
+        };
+        self.check_is_meant_for(asked, user, chatroom, last)
+    }
+}

@@ -1,0 +1,154 @@
+//! Answers to polls.
+
+use serde_json::Value;
+
+use super::lists::Last;
+use super::{Verdict, demand};
+use crate::answer::Answer;
+use crate::ask::Poll;
+use crate::data::chatroom_id;
+use crate::ledger::{Begun, EndedPoll};
+use crate::line::Asked;
+use crate::world::World;
+
+impl World {
+    pub(super) fn judge_poll(
+        &mut self,
+        asked: &Asked,
+        begun: Begun,
+        poll: Poll,
+        answer: &Answer,
+    ) -> Result<Last, String> {
+        let (last, is_nothing_new) = match poll.since {
+            None => self.judge_recent(begun, poll, answer)?,
+            Some(since) => self.judge_newer(begun, poll, since, answer)?,
+        };
+        self.note_ended(asked, begun, poll, is_nothing_new)?;
+        Ok(last)
+    }
+
+    /// The list of most recent messages, and whether the poll can have heard nothing new in it.
+    fn judge_recent(
+        &self,
+        begun: Begun,
+        poll: Poll,
+        answer: &Answer,
+    ) -> Result<(Last, bool), String> {
+        let of = (poll.chatroom, poll.limit);
+        let last = self.judge_list(&answer.body, of, begun, false)?;
+        let newest = last.unwrap_or_else(|| self.stored(poll.chatroom));
+        demand(newest >= begun.heard, "what was known is left out")?;
+        Ok((last, newest <= begun.heard && !begun.is_loading))
+    }
+
+    /// The oldest of all that is newer, or nothing where nothing is.
+    fn judge_newer(
+        &self,
+        begun: Begun,
+        poll: Poll,
+        since: i64,
+        answer: &Answer,
+    ) -> Result<(Last, bool), String> {
+        let list = answer.body.as_array().ok_or("no array")?;
+        let first = list.first().map(|message: &Value| &message["id"]);
+        let is_behind = first.is_none_or(|first| *first == since + 1);
+        demand(is_behind, "what is right behind since is left out")?;
+        demand(since <= self.stored(poll.chatroom), "since is ahead")?;
+        let last = self.judge_slice(list, poll.chatroom, begun)?;
+        let recent = i64::from(self.config.recent);
+        let length_max = poll.limit.map_or(recent, i64::from);
+        let length = list.len() as i64;
+        demand(length <= length_max, "the list is too long")?;
+        let knows_all = last.unwrap_or(since) >= begun.heard || length == length_max;
+        demand(knows_all, "what was known is left out")?;
+        Ok((last, list.is_empty()))
+    }
+
+    /// What is `since` a message that is still to come, or before one that is gone.
+    pub(super) fn judge_refused_poll(&self, poll: Poll, begun: Begun, answer: &Answer) -> Verdict {
+        let since = poll.since.ok_or("a poll without since is refused")?;
+        let number = |name: &str| answer.body[name].as_i64().ok_or("no number");
+        let stored = self.stored(poll.chatroom);
+        if answer.is(409, "since_ahead") {
+            let last = number("last")?;
+            demand((begun.heard..=stored).contains(&last), "another last")?;
+            return demand(since > last, "since is not ahead");
+        }
+        demand(answer.is(410, "since_expired"), "the wrong status")?;
+        let first = number("first")?;
+        let room = self.store.data.chatroom(chatroom_id(poll.chatroom));
+        let kept = room.map_or(0, |room| room.expired) as i64 + 1;
+        demand((begun.first..=kept).contains(&first), "another first")?;
+        demand(since + 1 < first && since < stored, "nothing is missing")
+    }
+
+    fn stored(&self, chatroom: usize) -> i64 {
+        let room = self.store.data.chatroom(chatroom_id(chatroom));
+        room.map_or(0, |room| room.messages.len()) as i64
+    }
+
+    /// A poll has ended; one with nothing new, because somebody has asked for it, its time is over, or it was one too many.
+    fn note_ended(
+        &mut self,
+        asked: &Asked,
+        begun: Begun,
+        poll: Poll,
+        is_nothing_new: bool,
+    ) -> Verdict {
+        if self.ledger.is_draining {
+            return Ok(());
+        }
+        let token = asked.token.clone().unwrap_or_default();
+        let waited_ms = self.now.monotonic_ms - begun.now_ms;
+        let may_be_over = self.poll_waits_ms(poll).0 <= waited_ms;
+        // The first that was parked ends, which need not be the first that came.
+        let max = self.config.max_polls_per_session as u64;
+        let is_surplus = max > 0 && self.ledger.polls(&token, begun.at) > max;
+        let is_by_endpoll = is_nothing_new && !may_be_over && !is_surplus;
+        let key = (token, poll.chatroom);
+        // Where it had to wait for anything then, the endpoll may have been answered before.
+        let is_late = self.has_awaited_store(begun.at, self.answering, asked);
+        if is_by_endpoll {
+            let was_asked = self
+                .ledger
+                .endpolls
+                .get(&key)
+                .is_some_and(|&turn| turn >= begun.turn);
+            let is_asked = self.is_endpoll_under_way(&key.0, key.1);
+            demand(
+                is_asked || is_late && was_asked,
+                "a poll ended with nothing new",
+            )?;
+        }
+        self.push_ended(key, is_by_endpoll && !is_late);
+        Ok(())
+    }
+
+    /// A poll was refused: perhaps when an endpoll had ended and counted it.
+    pub(super) fn note_perhaps_ended(&mut self, asked: &Asked) {
+        if let (Some(poll), Some(token)) = (asked.ask.as_poll(), &asked.token) {
+            self.push_ended((token.clone(), poll.chatroom), false);
+        }
+    }
+
+    pub(crate) fn push_ended(&mut self, key: (String, usize), is_by_endpoll: bool) {
+        let ended = EndedPoll {
+            turn: self.trace.turns(),
+            is_by_endpoll,
+        };
+        let polls = self.ledger.ended_polls.entry(key).or_default();
+        polls.polls.push(ended);
+    }
+
+    /// How long a poll waits at least, and at most, in milliseconds.
+    pub(crate) fn poll_waits_ms(&self, poll: Poll) -> (u64, u64) {
+        let asked_ms = poll.timeout_s.map(|seconds| u64::from(seconds) * 1000);
+        let server_ms = self.config.poll_timeout;
+        let server_ms = server_ms.map(|timeout| timeout.as_millis() as u64);
+        let least = |server_ms: Option<u64>| {
+            let waits = asked_ms.into_iter().chain(server_ms);
+            waits.min().unwrap_or(u64::MAX)
+        };
+        (least(server_ms.map(|ms| ms - ms / 10)), least(server_ms))
+    }
+}

@@ -1,0 +1,248 @@
+//! Those who use the server: pollers, talkers, and some who mean it no good.
+//!
+//! Here is how they come, ask, listen and go; `choosing` is what each asks for, `elsewhere` who is not simulated.
+
+mod choosing;
+mod elsewhere;
+
+use crate::answer::Answer;
+use crate::ask::Ask;
+use crate::checks::Verdict;
+use crate::data::hash_of;
+use crate::line::{Asked, Line};
+use crate::reader::Reader;
+use crate::request::Shape;
+use crate::speaker::Speaker;
+use crate::store::hits;
+use crate::world::World;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Polls one chatroom, again as soon as it is answered.
+    Patient,
+    /// Polls one chatroom since the newest message that it has, again as soon as it is answered, whatever becomes of
+    /// its connections.
+    Follower,
+    /// Says one thing after another, each until it is answered, whatever becomes of its connections.
+    Speaker,
+    /// Polls any chatroom, and often goes away.
+    Impatient,
+    /// Makes all calls.
+    Talker,
+    /// Sends what is no request too.
+    Vandal,
+    /// Does as it is told.
+    Host,
+}
+
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) role: Role,
+    pub(crate) chatroom: usize,
+    pub(crate) line: Option<u32>,
+    /// Among the world's tokens.
+    pub(crate) token: usize,
+    pub(crate) reader: Reader,
+    pub(crate) speaker: Speaker,
+}
+
+impl Client {
+    pub(crate) fn new(role: Role, chatroom: usize, token: usize) -> Self {
+        Self {
+            role,
+            chatroom,
+            line: None,
+            token,
+            reader: Reader::default(),
+            speaker: Speaker::default(),
+        }
+    }
+
+    /// Takes in an answer; an error where it cannot be.
+    fn hear(&mut self, ask: &Ask, answer: &Answer) -> Verdict {
+        let messages = answer.body.as_array().map_or(&[][..], |list| list);
+        match (self.role, ask) {
+            (Role::Speaker, _) => self.speaker.hear(answer),
+            (Role::Follower, Ask::Poll(poll)) if answer.is(410, "since_expired") => {
+                let first = answer.body["first"].as_i64().ok_or("no first")?;
+                self.reader.skip_to(poll.chatroom, first)?;
+            }
+            (Role::Follower, Ask::Poll(_)) if answer.status == 409 => {
+                return Err("a follower is told that it is ahead".to_owned());
+            }
+            (Role::Follower, Ask::Poll(_)) if answer.status == 200 => {
+                self.reader.hear(messages)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl World {
+    /// Every client may do something.
+    pub(crate) fn act(&mut self) {
+        for at in 0..self.clients.len() {
+            self.listen(at);
+            if self.rng.u8(..3) == 0 {
+                self.act_one(at);
+            }
+        }
+        if hits(&mut self.rng, 2) {
+            self.act_elsewhere();
+        }
+    }
+
+    /// Reads what has come for a client.
+    pub(crate) fn listen(&mut self, at: usize) {
+        let line = self.clients[at].line.and_then(|id| self.lines.get_mut(&id));
+        let Some(line) = line else {
+            self.clients[at].line = None;
+            return;
+        };
+        let unread = line.sent - line.read;
+        line.read += match line.window {
+            usize::MAX => unread,
+            _ => self.rng.usize(..=unread),
+        };
+        while let Some((end, _)) = line.answers.front()
+            && *end <= line.read
+        {
+            let (_, answer) = line.answers.pop_front().expect("looked at");
+            match answer {
+                None => finish_body(line),
+                Some((ask, answer)) => return self.take(at, &ask, &answer),
+            }
+        }
+        // The server's end: nobody waits for more.
+        if line.is_finished && line.read == line.queued && !line.has_fin {
+            match self.rng.u8(..8) {
+                0 => {
+                    line.is_reset = true;
+                    self.tally.one("resets");
+                }
+                1..4 => line.has_fin = true,
+                _ => {}
+            }
+        }
+    }
+
+    fn take(&mut self, at: usize, ask: &Ask, answer: &Answer) {
+        if let Some(line) = self.clients[at].line.and_then(|id| self.lines.get_mut(&id)) {
+            finish_body(line);
+        }
+        if matches!(ask, Ask::LogIn { .. }) && answer.status == 200 {
+            self.tokens.extend(answer.token.clone());
+        }
+        if answer.status == 401 && ask.needs_session() {
+            self.clients[at].token = self.rng.usize(..self.tokens.len());
+        }
+        if let Err(what) = self.clients[at].hear(ask, answer) {
+            self.demand(false, &what);
+        }
+    }
+
+    fn act_one(&mut self, at: usize) {
+        let role = self.clients[at].role;
+        if role == Role::Host {
+            return;
+        }
+        let Some(id) = self.clients[at].line else {
+            return self.connect(at);
+        };
+        let line = self.lines.get_mut(&id).expect("listened to");
+        let pending = line.asked.len() + line.answers.len();
+        let (reset, fin) = match role {
+            Role::Patient | Role::Host => (0, 0),
+            Role::Follower => (1, 1),
+            Role::Speaker => (4, 1),
+            Role::Impatient => (4, 4),
+            Role::Talker | Role::Vandal => (1, 2),
+        };
+        if hits(&mut self.rng, reset) {
+            line.is_reset = true;
+            line.under_way.clear();
+            self.tally.one("resets");
+        } else if hits(&mut self.rng, fin) && pending > 0 {
+            line.has_fin = true;
+            self.tally.one("half-closes");
+        }
+        if line.body.is_some() && self.rng.u8(..8) == 0 {
+            finish_body(line);
+        }
+        let pending_max = match role {
+            Role::Patient | Role::Follower | Role::Speaker | Role::Host => 1,
+            Role::Impatient => 2,
+            Role::Talker | Role::Vandal => 5,
+        };
+        if line.is_writable() && !line.said_close && pending < pending_max {
+            let ask = self.choose(at);
+            self.write(at, id, ask);
+            let line = self.lines.get_mut(&id).expect("still there");
+            // Some ask and shut their side down in one breath.
+            if role != Role::Patient && self.rng.u8(..40) == 0 {
+                line.has_fin = true;
+                self.tally.one("half-closes");
+            }
+        }
+    }
+
+    pub(crate) fn connect(&mut self, at: usize) {
+        self.lines_made += 1;
+        let window = match self.rng.u8(..8) {
+            0 => {
+                self.tally.one("slow readers");
+                self.rng.usize(20..400)
+            }
+            _ => usize::MAX,
+        };
+        let home = self.rng.usize(..self.loops.len());
+        self.lines.insert(self.lines_made, Line::new(home, window));
+        self.clients[at].line = Some(self.lines_made);
+    }
+
+    fn write(&mut self, at: usize, id: u32, ask: Ask) {
+        let shape = self.shape(self.clients[at].role, &ask);
+        let known = match self.clients[at].role {
+            Role::Talker if self.rng.u8(..4) == 0 => self.rng.usize(..self.tokens.len()),
+            _ => self.clients[at].token,
+        };
+        let token = match self.rng.u8(..60) {
+            0 => None,
+            1 => Some("never-given".to_owned()),
+            _ => Some(self.tokens[known].clone()),
+        };
+        self.write_as(id, ask, shape, token);
+    }
+
+    pub(crate) fn write_as(&mut self, id: u32, ask: Ask, shape: Shape, token: Option<String>) {
+        let (head, body) = ask.render(&shape, token.as_deref());
+        let line = self.lines.get_mut(&id).expect("written to");
+        self.trace
+            .note(format_args!("line {id} asks {ask:?} {shape:?} {token:?}"));
+        line.asked.push_back(Asked {
+            is_head: shape.is_head || head.starts_with(b"HEAD "),
+            wants_close: shape.wants_close || shape.is_http10,
+            expects_continue: shape.expects_continue,
+            session: hash_of(token.as_deref().unwrap_or_default()),
+            token,
+            start: line.written,
+            end: line.written + head.len() + body.len(),
+            begun: None,
+            is_parked: false,
+            ask,
+        });
+        line.write(&head);
+        match shape.expects_continue {
+            true => line.body = Some(body),
+            false => line.write(&body),
+        }
+    }
+}
+
+/// The body that waited is written: 100 Continue has come, or the client would wait no longer.
+fn finish_body(line: &mut Line) {
+    if let Some(body) = line.body.take() {
+        line.write(&body);
+    }
+}

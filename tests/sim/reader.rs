@@ -1,0 +1,46 @@
+//! What somebody has read, exactly once and in order, however it came: by polls, of one chatroom or several.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// How far somebody has read, by chatroom.
+#[derive(Debug, Default)]
+pub(crate) struct Reader {
+    newest: BTreeMap<usize, i64>,
+    /// Messages that have come.
+    pub(crate) read: u64,
+}
+
+impl Reader {
+    /// The newest message that has come of a chatroom, or 0.
+    pub(crate) fn newest(&self, chatroom: usize) -> i64 {
+        self.newest.get(&chatroom).copied().unwrap_or_default()
+    }
+
+    /// Takes in messages, of any chatrooms; each must be the next of its own.
+    pub(crate) fn hear(&mut self, messages: &[Value]) -> Result<(), String> {
+        for message in messages {
+            let chatroom = message["chatroomid"].as_u64().ok_or("no chatroom")?;
+            let newest = self.newest.entry(chatroom as usize).or_default();
+            if message["id"] != *newest + 1 {
+                return Err(format!(
+                    "a reader has missed or doubled a message: {message} behind {newest}"
+                ));
+            }
+            *newest += 1;
+            self.read += 1;
+        }
+        Ok(())
+    }
+
+    /// Has been told that what comes next is no longer kept, and goes on with `first`.
+    pub(crate) fn skip_to(&mut self, chatroom: usize, first: i64) -> Result<(), String> {
+        let newest = self.newest.entry(chatroom).or_default();
+        if first <= *newest + 1 {
+            return Err(format!("nothing is missing between {newest} and {first}"));
+        }
+        *newest = first - 1;
+        Ok(())
+    }
+}

@@ -33,6 +33,8 @@ pub(super) struct Chatroom {
     /// While polls of those who have left may be parked here.
     pub(super) leaving: Option<Box<Leaving>>,
     pub(super) told: Told,
+    /// How far it reached when the store was last asked for that alone.
+    pub(super) reached: Option<Since>,
     /// Held calls that compare `told` later: the chatroom stays for them.
     pub(super) watchers: u32,
     by_use: Link,
@@ -109,20 +111,26 @@ impl Chatroom {
         !self.polls.is_empty() || !self.places.is_empty()
     }
 
-    /// The newest message that is known here, whether or not it is here.
-    pub(super) fn newest(&self) -> Option<MessageId> {
-        let recent = match self.load {
-            Load::Known => self.recent.last(),
-            Load::Unknown | Load::Loading(_) => None,
-        };
-        recent.max(self.told.newest)
+    /// The newest message that somebody who waits here could be given, from here or from the store; 0 where there is none.
+    pub(super) fn newest(&self) -> i64 {
+        let told = self.told.newest.map_or(0, MessageId::get);
+        match self.load {
+            // What the store has and has not told of yet is told soon.
+            Load::Known => self.recent.last().map_or(0, MessageId::get).max(told),
+            Load::Unknown | Load::Loading(_) => self.reached.map_or(0, Since::get).max(told),
+        }
+    }
+
+    /// The newest message of all that anybody can have heard of, if that is known.
+    pub(super) fn known_newest(&self) -> Option<i64> {
+        let is_known = matches!(self.load, Load::Known) || self.reached.is_some();
+        is_known.then(|| self.newest().max(self.reached.map_or(0, Since::get)))
     }
 
     /// From where on there is something newer for one who has read so far (see `Place::since`), if there is.
     pub(super) fn news(&self, since: Option<Since>) -> Option<Since> {
         let since = since.or_else(|| self.told.since(None))?;
-        let newest = self.newest().map_or(0, MessageId::get);
-        (since.get() < newest).then_some(since)
+        (since.get() < self.newest()).then_some(since)
     }
 
     /// Whether something needs this chatroom to stay.
@@ -176,6 +184,7 @@ impl Chatrooms {
             is_waking: false,
             leaving: None,
             told: Told::default(),
+            reached: None,
             watchers: 0,
             by_use: Link::default(),
         });

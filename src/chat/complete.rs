@@ -31,6 +31,7 @@ impl Chat {
                 read,
                 ..
             } => self.messages_read(now, ticket, range, read),
+            Completion::NewestRead { ticket, read } => self.newest_read(ticket, read),
             Completion::NewsRead { ticket, read } => self.news_read(ticket, read),
             Completion::MessageSaved {
                 ticket,

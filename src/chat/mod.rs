@@ -106,6 +106,8 @@ pub struct Chat {
     closing: VecDeque<HeldKey>,
     /// Messages that the loop was told of while anybody waits who wants to know: see `several`.
     told_log: Vec<(ChatroomId, MessageId)>,
+    /// Held calls for which the store reads where chatrooms end.
+    newest_waiters: HashMap<Ticket, HeldKey>,
     told_readers: usize,
     /// What senders want of their lists.
     limits: HashMap<Ticket, Limit>,
@@ -189,6 +191,7 @@ impl Chat {
             stream_reads: HashMap::new(),
             closing: VecDeque::new(),
             told_log: Vec::new(),
+            newest_waiters: HashMap::new(),
             told_readers: 0,
             limits: HashMap::new(),
             waiting: Arena::default(),
@@ -329,6 +332,7 @@ impl Chat {
                 + self.closing.len()
                 + self.stream_reads.len()
                 + self.told_readers
+                + self.newest_waiters.len()
                 + self.gatherings.len()
                 + self.presences.len()
                 + self.searching.len(),

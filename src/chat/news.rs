@@ -12,7 +12,7 @@ use super::recent::render_list;
 use super::sessions::{SessionKey, Standing};
 use super::wanted::{Limit, Since, Wanted};
 use crate::job::{Fault, Job, MessageRange, News};
-use crate::model::{MessageId, Ticket, UserId};
+use crate::model::{Ticket, UserId};
 
 /// Chatrooms in which there is something newer, and than what.
 pub(super) type NewsOf = SmallVec<[(ChatroomKey, Since); 2]>;
@@ -101,7 +101,7 @@ impl Chat {
                 joined.push(b',');
             }
             joined.extend_from_slice(&list[1..list.len() - 1]);
-            let newer = room.newest().map_or(0, MessageId::get) - since.get();
+            let newer = room.newest() - since.get();
             left -= u32::try_from(newer).unwrap_or(left).min(left);
             if left == 0 {
                 break;

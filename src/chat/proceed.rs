@@ -41,8 +41,8 @@ pub(super) enum Step {
     AwaitChatroom(ChatroomKey),
     /// Polls from before the user left the chatroom must have gone.
     AwaitLeft(ChatroomKey),
-    /// Chatrooms of which some are being loaded.
-    AwaitChatrooms(Vec<ChatroomKey>),
+    /// Of these chatrooms, some must be asked for their newest messages' ids.
+    AwaitNewest(Vec<ChatroomKey>, Vec<ChatroomId>),
     /// A poll may take its place.
     Park(SessionKey, ChatroomKey, Wanted),
     /// A poll may take its places.

@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 
 use super::Chat;
 use super::call::{Failure, Reply};
-use super::chatrooms::{ChatroomKey, Load};
+use super::chatrooms::ChatroomKey;
 use super::followers::{Follower, Kind};
 use super::held::{Held, HeldKey};
 use super::proceed::Step;
@@ -57,6 +57,14 @@ pub(super) struct Following {
     kind: Kind,
     limit: Option<Limit>,
     places: Places,
+}
+
+/// Why it is not settled yet how far one has read in each chatroom.
+enum Unsettled {
+    /// It is not known how far these reach.
+    Unknown(Vec<ChatroomId>),
+    /// Further than one of them reaches.
+    Ahead(Failure),
 }
 
 /// Chatrooms, and how far one has read in each, as [`Place::since`](super::followers::Place::since).
@@ -123,9 +131,9 @@ impl Chat {
             return Step::AwaitLeft(key);
         }
         let places = match self.places_of(&ids, &keys, call, watch) {
-            Ok(Some(places)) => places,
-            Ok(None) => return Step::AwaitChatrooms(keys),
-            Err(ahead) => {
+            Ok(places) => places,
+            Err(Unsettled::Unknown(chatrooms)) => return Step::AwaitNewest(keys, chatrooms),
+            Err(Unsettled::Ahead(ahead)) => {
                 self.answer(ticket, Reply::Failed(ahead));
                 return Step::Done;
             }
@@ -150,42 +158,43 @@ impl Chat {
         }))
     }
 
-    /// How far the client has read in each chatroom; none where some must be loaded before they can be compared.
+    /// How far the client has read in each chatroom.
     fn places_of(
         &mut self,
         ids: &[ChatroomId],
         keys: &[ChatroomKey],
         call: &mut SeveralCall,
         watch: Option<&SeveralWatch>,
-    ) -> Result<Option<Places>, Failure> {
-        let mut is_loading = false;
+    ) -> Result<Places, Unsettled> {
+        let mut unknown = Vec::new();
         let mut is_ahead = false;
         let mut places = Vec::with_capacity(keys.len());
         for (&id, &key) in ids.iter().zip(keys) {
             let since = call.since(id);
             let room = self.chatrooms.chatroom(key).expect("entered");
-            let last = room.recent.last().map_or(0, MessageId::get);
-            match since {
-                None => places.push((key, self.since_call(key, watch))),
-                Some(_) if !matches!(room.load, Load::Known) => {
-                    self.load_chatroom(key);
-                    is_loading = true;
+            match (since, room.known_newest()) {
+                (None, _) => places.push((key, self.since_call(key, watch))),
+                (Some(_), None) => unknown.push(id),
+                (Some(since), Some(last)) if since.get() <= last => {
+                    places.push((key, Some(since)));
                 }
-                Some(since) if since.get() > last && !call.is_ahead => {
-                    // What somebody has read from the store need not have been heard of here yet.
-                    room.load = Load::Unknown;
-                    self.load_chatroom(key);
-                    (is_loading, is_ahead) = (true, true);
-                }
-                Some(since) if since.get() > last => {
+                (Some(_), Some(last)) if call.is_ahead => {
                     let chatroom = Some(id);
-                    return Err(Failure::SinceAhead { chatroom, last });
+                    let ahead = Failure::SinceAhead { chatroom, last };
+                    return Err(Unsettled::Ahead(ahead));
                 }
-                Some(_) => places.push((key, since)),
+                (Some(_), Some(_)) => {
+                    // What somebody has read from the store need not have been heard of here yet.
+                    unknown.push(id);
+                    is_ahead = true;
+                }
             }
         }
         call.is_ahead |= is_ahead;
-        Ok((!is_loading).then_some(places))
+        match unknown.is_empty() {
+            true => Ok(places),
+            false => Err(Unsettled::Unknown(unknown)),
+        }
     }
 
     /// How far one has read in a chatroom who wants to hear of it from when their call came.
@@ -215,9 +224,8 @@ impl Chat {
         } = following;
         self.followers.insert(key, kind, limit);
         for (chatroom, since) in places {
+            // A chatroom that is not here is loaded when it speaks: very many may never do.
             (self.followers).take(&mut self.chatrooms, key, chatroom, since);
-            // Asked for now, so that the wake will not have to.
-            self.load_chatroom(chatroom);
         }
         self.chatrooms.evict();
         self.park_in_session(now, key, session);
@@ -336,7 +344,6 @@ impl Chat {
             if self.followers.place_in(key, chatroom).is_none() {
                 let since = self.since_call(chatroom, None);
                 (self.followers).take(&mut self.chatrooms, key, chatroom, since);
-                self.load_chatroom(chatroom);
             }
         }
     }

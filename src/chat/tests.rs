@@ -336,7 +336,9 @@ impl Loops {
                 assert_eq!(event_loop, LOGINS_LOOP);
                 self.logins.push(ticket);
             }
-            Job::ReadMessages { .. } | Job::ReadNews { .. } => self.reads.push(job),
+            Job::ReadMessages { .. } | Job::ReadNews { .. } | Job::ReadNewest { .. } => {
+                self.reads.push(job);
+            }
             _ => {}
         }
     }

@@ -9,8 +9,9 @@ use super::chatrooms::{ChatroomKey, Load};
 use super::held::{Held, HeldKey, Waiting, Watch};
 use super::proceed::Step;
 use super::sessions::{Chatrooms, Standing, UserKey};
+use super::wanted::Since;
 use crate::job::{Fault, Job};
-use crate::model::SessionHash;
+use crate::model::{ChatroomId, MessageId, SessionHash, Ticket};
 
 /// Messages that are loaded beyond those of a list. A load may see messages whose senders are still to be
 /// answered, each with the list that ends with their own: so many of them get a whole one. A store's
@@ -59,15 +60,7 @@ impl Chat {
                 leaving.waiters.push(key);
             }
             Step::AwaitChatroom(chatroom) => self.wait_for_chatroom(chatroom, key),
-            Step::AwaitChatrooms(chatrooms) => {
-                // The last to be asked for is there when most are.
-                let chatrooms = chatrooms.into_iter().rev();
-                let last = chatrooms.into_iter().find(|&chatroom| {
-                    let room = self.chatrooms.chatroom(chatroom).expect("entered");
-                    matches!(room.load, Load::Loading(_))
-                });
-                self.wait_for_chatroom(last.expect("some are being loaded"), key);
-            }
+            Step::AwaitNewest(_, chatrooms) => self.wait_for_newest(chatrooms, key),
         }
     }
 
@@ -77,6 +70,39 @@ impl Chat {
         match &mut room.load {
             Load::Loading(loading) => loading.waiters.push(waiter),
             _ => unreachable!("it loads"),
+        }
+    }
+
+    /// One job for all of them: a list of most recent messages for each would be a lot that nobody may ever want.
+    fn wait_for_newest(&mut self, chatrooms: Vec<ChatroomId>, waiter: HeldKey) {
+        let Some(&Held::Waiting(place)) = self.held.get(waiter) else {
+            unreachable!("it is to wait")
+        };
+        let ticket = self.waiting.get(place).expect("it waits").ticket;
+        self.newest_waiters.insert(ticket, waiter);
+        self.submit(Job::ReadNewest { ticket, chatrooms });
+    }
+
+    /// The store has read the newest messages' ids for somebody.
+    pub(super) fn newest_read(
+        &mut self,
+        ticket: Ticket,
+        read: Result<Vec<(ChatroomId, Option<MessageId>)>, Fault>,
+    ) {
+        let waiter = self.newest_waiters.remove(&ticket);
+        let waiter = waiter.expect("asked for somebody, who may have gone");
+        match read {
+            Ok(newest) => {
+                for (id, last) in newest {
+                    if let Some(key) = self.chatrooms.find(id) {
+                        let room = self.chatrooms.chatroom(key).expect("found");
+                        let reached = last.map_or(Since::NOTHING, Since::through);
+                        room.reached = room.reached.max(Some(reached));
+                    }
+                }
+                self.again.push_back(waiter);
+            }
+            Err(fault) => self.give_up(waiter, fault),
         }
     }
 
@@ -124,7 +150,7 @@ impl Chat {
                     Some(Watch::Several(watch)) => watch,
                     Some(Watch::Chatroom { .. }) | None => self.watch_all(),
                 };
-                if let Step::AwaitChatrooms(chatrooms) = step {
+                if let Step::AwaitNewest(chatrooms, _) = step {
                     self.keep_chatrooms(&mut watch, chatrooms.clone());
                 }
                 waiting.watch = Some(Watch::Several(watch));

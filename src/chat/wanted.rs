@@ -15,6 +15,9 @@ pub struct Since(
 );
 
 impl Since {
+    /// Nothing at all.
+    pub const NOTHING: Self = Self(NonZeroU64::MIN);
+
     /// From 0 to 2^63-1.
     pub fn new(id: i64) -> Option<Self> {
         let id = u64::try_from(id).ok()?;

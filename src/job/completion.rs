@@ -50,6 +50,13 @@ pub enum Completion {
         /// What there is of it.
         read: Result<MessageRows, Fault>,
     },
+    /// Of [`Job::ReadNewest`].
+    NewestRead {
+        /// Who waits for it.
+        ticket: Ticket,
+        /// By chatroom the newest message ever saved, kept or not; `None` where nothing was ever said.
+        read: Result<Vec<(ChatroomId, Option<MessageId>)>, Fault>,
+    },
     /// Of [`Job::ReadNews`]; [`Fault::NotAParticipant`].
     NewsRead {
         /// Whom the answer is for.
@@ -322,6 +329,7 @@ impl Completion {
             Self::LoggedIn { .. } | Self::PasswordChanged { .. } => Audience::One(LOGINS_LOOP),
             Self::MessagesRead { ticket, .. }
             | Self::NewsRead { ticket, .. }
+            | Self::NewestRead { ticket, .. }
             | Self::UsersFound { ticket, .. }
             | Self::ParticipantsListed { ticket, .. }
             | Self::OverviewListed { ticket, .. }

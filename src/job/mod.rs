@@ -75,6 +75,13 @@ pub enum Job {
         /// How many messages at most.
         limit: u32,
     },
+    /// Read the newest messages' ids of several chatrooms; answered by [`Completion::NewestRead`].
+    ReadNewest {
+        /// Who waits for it.
+        ticket: Ticket,
+        /// Which.
+        chatrooms: Vec<ChatroomId>,
+    },
     /// Read what is newer in several chatrooms; answered by [`Completion::NewsRead`].
     ReadNews {
         /// Whom the answer is for.
@@ -298,6 +305,10 @@ impl Job {
                 ticket,
                 chatroom,
                 range,
+                read: Err(fault),
+            },
+            Self::ReadNewest { ticket, .. } => Completion::NewestRead {
+                ticket,
                 read: Err(fault),
             },
             Self::ReadNews { ticket, .. } => Completion::NewsRead {

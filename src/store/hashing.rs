@@ -81,6 +81,7 @@ impl HashingLane {
             | Job::LoadChatroom { .. }
             | Job::ReadMessages { .. }
             | Job::ReadNews { .. }
+            | Job::ReadNewest { .. }
             | Job::FindUsers { .. }
             | Job::ListParticipants { .. }
             | Job::ListOverview { .. }

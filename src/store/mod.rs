@@ -179,6 +179,7 @@ impl Store {
             Job::FindSession { .. }
             | Job::ReadMessages { .. }
             | Job::ReadNews { .. }
+            | Job::ReadNewest { .. }
             | Job::FindUsers { .. }
             | Job::ListParticipants { .. }
             | Job::ListOverview { .. } => self.reading.push(job),

@@ -101,6 +101,13 @@ impl ReadingLane {
                     read: Ok(rows),
                 }
             }
+            Job::ReadNewest {
+                ticket,
+                ref chatrooms,
+            } => Completion::NewestRead {
+                ticket,
+                read: Ok(newest_of(connection, chatrooms)?),
+            },
             Job::ReadNews {
                 ticket,
                 user,
@@ -205,6 +212,19 @@ fn newest_messages(
     messages.truncate(recent as usize);
     messages.reverse();
     Ok(RecentRows { last, messages })
+}
+
+fn newest_of(
+    connection: &Connection,
+    chatrooms: &[ChatroomId],
+) -> Result<Vec<(ChatroomId, Option<MessageId>)>> {
+    let snapshot = connection.unchecked_transaction()?;
+    let mut newest = snapshot.prepare_cached(sql::NEWEST_MESSAGE)?;
+    let mut read = |&chatroom: &ChatroomId| {
+        let last = newest.query_row((chatroom.get(),), |row| rows::message_id_if_any(row, 0));
+        Ok((chatroom, last?))
+    };
+    chatrooms.iter().map(&mut read).collect()
 }
 
 /// Some of a chatroom's messages; none at all for one who is not in it.

@@ -182,6 +182,11 @@ WHERE participants.user = ?2 AND participants.chatroom = ?1";
 /// chatroom → the newest message that it had when it was emptied
 pub(super) const LAST_MESSAGE: &str = "SELECT last_message FROM chatrooms WHERE id = ?1";
 
+/// chatroom → the newest message ever, if there was one
+pub(super) const NEWEST_MESSAGE: &str = "
+SELECT coalesce((SELECT max(id) FROM messages WHERE chatroom = ?1),
+                (SELECT last_message FROM chatrooms WHERE id = ?1))";
+
 /// chatroom, id, count → the oldest messages that are newer, oldest first
 pub(super) const MESSAGES_AFTER: &str = "
 SELECT messages.id, users.id, users.name, messages.text, messages.time

@@ -216,6 +216,7 @@ impl Open<'_> {
             | Job::LoadChatroom { .. }
             | Job::ReadMessages { .. }
             | Job::ReadNews { .. }
+            | Job::ReadNewest { .. }
             | Job::FindUsers { .. }
             | Job::ListParticipants { .. }
             | Job::ListOverview { .. }

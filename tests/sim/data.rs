@@ -206,6 +206,13 @@ impl Data {
                 range,
                 read: self.read_messages(chatroom, user, range, limit as usize),
             },
+            Job::ReadNewest { ticket, chatrooms } => Completion::NewestRead {
+                ticket,
+                read: Ok(chatrooms
+                    .into_iter()
+                    .map(|id| (id, self.chatroom(id).and_then(Chatroom::last)))
+                    .collect()),
+            },
             Job::ReadNews {
                 ticket,
                 user,

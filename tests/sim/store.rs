@@ -88,6 +88,7 @@ impl Store {
             | Job::LoadChatroom { .. }
             | Job::ReadMessages { .. }
             | Job::ReadNews { .. }
+            | Job::ReadNewest { .. }
             | Job::FindUsers { .. }
             | Job::ListParticipants { .. }
             | Job::ListOverview { .. } => self.reading.push(job),

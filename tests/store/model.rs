@@ -72,7 +72,7 @@ impl Beside {
     fn read(&mut self) -> Job {
         let (ticket, chatroom) = (ticket(1), self.chatroom());
         let user = self.user().id;
-        match self.rng.u8(..8) {
+        match self.rng.u8(..9) {
             7 => Job::FindSession {
                 event_loop: 0,
                 session: self.session(),
@@ -96,6 +96,10 @@ impl Beside {
                 ticket,
                 prefix: self.name()[..1].to_owned(),
                 limit: self.rng.u32(1..3),
+            },
+            6 => Job::ReadNewest {
+                ticket,
+                chatrooms: (0..3).map(|_| self.chatroom()).collect(),
             },
             5 => {
                 let pair = |_| (self.chatroom(), self.message());
@@ -225,6 +229,7 @@ impl Beside {
             | Job::LoadChatroom { .. }
             | Job::ReadMessages { .. }
             | Job::ReadNews { .. }
+            | Job::ReadNewest { .. }
             | Job::FindUsers { .. }
             | Job::ListParticipants { .. }
             | Job::ListOverview { .. } => self.data.read(self.now, job),

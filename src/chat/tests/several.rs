@@ -38,6 +38,18 @@ impl Loops {
         self.call(0, exchange, Call::InSession(call))
     }
 
+    /// The store says how far the chatrooms reach that it was asked for.
+    fn reached(&mut self, newest: &[(ChatroomId, i64)]) {
+        let Some(Job::ReadNewest { ticket, chatrooms }) = self.reads.pop() else {
+            panic!("it was not asked: {:?}", self.reads);
+        };
+        let asked: Vec<_> = newest.iter().map(|&(of, _)| of).collect();
+        assert_eq!(chatrooms, asked);
+        let newest = newest.iter().map(|&(of, last)| (of, MessageId::new(last)));
+        let read = Ok(newest.collect());
+        self.complete(0, Completion::NewestRead { ticket, read });
+    }
+
     fn finish(&mut self) -> Vec<String> {
         self.carry_out(0);
         while self.chats[0].has_work() {
@@ -54,8 +66,20 @@ impl Loops {
 fn known() -> Loops {
     let mut loops = in_two();
     loops.several(1, poll(two(), Some(&[(7, 3), (9, 2)])));
+    loops.reached(&[(room(), 3), (other(), 2)]);
+    for chatroom in [room(), other()] {
+        loops.poll_in(chatroom, 0, 90);
+    }
     loops.loaded(0, Ok(3));
     loops.loaded_in(0, other(), Ok(2));
+    loops.end_polls(0, 91);
+    let end = SessionCall::EndPolls {
+        chatroom: other(),
+        limit: None,
+    };
+    loops.call(0, 92, Call::InSession(end));
+    loops.finish();
+    loops.several(1, poll(two(), Some(&[(7, 3), (9, 2)])));
     assert_eq!(loops.finish(), [""; 0]);
     loops
 }
@@ -130,14 +154,15 @@ fn from_now_is_from_when_it_came() {
 #[test]
 fn what_the_store_had_read_before_it_was_told_still_wakes() {
     let mut loops = in_two();
-    loops.several(1, poll(two(), Some(&[(7, 0)])));
-    loops.several(2, poll(two(), None));
-    // The first's other chatroom is from now; nothing was told of it, and the store is ahead.
-    loops.loaded(0, Ok(0));
+    loops.poll_in(other(), 0, 3);
     loops.loaded_in(0, other(), Ok(2));
+    // Nothing was told of it yet: to both of these it is from now.
+    loops.several(1, poll(two(), Some(&[(7, 0)])));
+    loops.reached(&[(room(), 0)]);
+    loops.several(2, poll(two(), None));
     assert_eq!(loops.finish(), [""; 0]);
     loops.complete(0, saved_in(other(), 2));
-    assert_eq!(loops.finish(), ["2: 9:1 9:2", "1: 9:2"]);
+    assert_eq!(loops.finish(), ["3: 9:1 9:2", "1: 9:2", "2: 9:1 9:2"]);
     loops.assert_idle();
 }
 
@@ -145,10 +170,10 @@ fn what_the_store_had_read_before_it_was_told_still_wakes() {
 fn what_was_read_before_it_was_told_is_not_told_twice() {
     let mut loops = in_two();
     loops.several(1, poll(two(), Some(&[(7, 2), (9, 0)])));
-    loops.loaded(0, Ok(2));
-    loops.loaded_in(0, other(), Ok(0));
+    loops.reached(&[(room(), 2), (other(), 0)]);
     // Its client has got 2 by another way, before this loop is told.
     loops.complete(0, saved(2));
+    loops.loaded(0, Ok(2));
     assert_eq!(loops.finish(), [""; 0], "it goes on waiting");
     loops.complete(0, saved(3));
     assert_eq!(loops.finish(), ["1: 3"]);
@@ -182,8 +207,9 @@ fn all_of_none_waits_for_the_first() {
     loops.complete(0, came_into(room()));
     // How far this one has read there is looked at when it comes again.
     assert_eq!(loops.finish(), ["3: "]);
-    loops.loaded(0, Ok(0));
     loops.complete(0, saved(1));
+    assert_eq!(loops.loads, [0], "it is loaded when it speaks");
+    loops.loaded(0, Ok(1));
     assert_eq!(loops.finish(), ["1: 1", "2: 1"]);
     loops.assert_idle();
 }
@@ -206,7 +232,7 @@ fn who_is_ahead_or_foreign_is_told() {
     let mut loops = known();
     loops.several(2, poll(two(), Some(&[(9, 3)])));
     // Once more, since somebody may have read what this loop has not heard of.
-    loops.loaded_in(0, other(), Ok(2));
+    loops.reached(&[(other(), 2)]);
     let foreign = ChatroomId::new(10).expect("positive");
     loops.several(3, poll(Which::These(vec![room(), foreign]), None));
     let told = loops.finish();
@@ -224,8 +250,7 @@ fn what_is_not_here_the_store_reads_in_order() {
     let mut call = poll(Which::All, Some(&[(7, 0), (9, 1)]));
     call.limit = Limit::new(200);
     loops.several(1, call);
-    loops.loaded(0, Ok(400));
-    loops.loaded_in(0, other(), Ok(2));
+    loops.reached(&[(room(), 400), (other(), 2)]);
     assert_eq!(loops.finish(), [""; 0]);
     let Some(Job::ReadNews {
         ticket,
@@ -260,8 +285,9 @@ fn whoever_goes_leaves_nothing() {
     let waiting = loops.several(1, poll(two(), Some(&[(7, 3), (9, 2)])));
     loops.chats[0].forget(Now::default(), waiting.expect("held"));
     let second = loops.several(2, poll(two(), Some(&[(7, 3), (9, 2)])));
-    loops.loaded(0, Ok(3));
-    loops.loaded_in(0, other(), Ok(2));
+    loops.reached(&[(room(), 3), (other(), 2)]);
+    // What was asked for the first one is of use to nobody.
+    loops.reached(&[(room(), 3), (other(), 2)]);
     assert_eq!(loops.chats[0].counts().followers, (1, 2));
     loops.chats[0].forget(Now::default(), second.expect("held"));
     loops.assert_idle();
@@ -279,7 +305,7 @@ fn whoever_goes_leaves_nothing() {
 }
 
 #[test]
-fn many_chatrooms_stay_until_all_are_loaded() {
+fn many_chatrooms_are_asked_about_at_once_and_stay() {
     let config = Config {
         cache_messages: 1024,
         ..Config::default()
@@ -290,12 +316,12 @@ fn many_chatrooms_stay_until_all_are_loaded() {
     loops.chatrooms = rooms.clone();
     let since: Vec<_> = (1..=50).map(|of| (of, 1)).collect();
     loops.several(1, poll(Which::All, Some(&since)));
-    for &chatroom in &rooms {
-        loops.loaded_in(0, chatroom, Ok(1));
-    }
-    assert_eq!(loops.loads.len(), 50, "each is asked for once");
+    let reached: Vec<_> = rooms.iter().map(|&of| (of, 1)).collect();
+    loops.reached(&reached);
+    assert_eq!(loops.loads, [0; 0], "nobody may ever want their lists");
     assert_eq!(loops.chats[0].counts().followers, (1, 50));
     loops.complete(0, saved_in(rooms[30], 2));
+    loops.loaded_in(0, rooms[30], Ok(2));
     assert_eq!(loops.finish(), ["1: 31:2"]);
     loops.assert_idle();
 }

@@ -285,8 +285,22 @@ fn a_slow_reader_holds_nothing_up_and_misses_nothing() {
 
 #[test]
 fn who_takes_nothing_is_given_up() {
-    let (_serving, mut stream) = flooded(|config| config.send_timeout = Duration::from_millis(300));
+    const CONNECTIONS: usize = 16;
+    let (serving, mut stream) = flooded(|config| {
+        config.send_timeout = Duration::from_millis(300);
+        config.max_connections = Some(CONNECTIONS);
+    });
+    // Only when its connection is gone is there room for so many others.
+    let mut others = Vec::new();
+    while others.len() < CONNECTIONS {
+        let mut other = serving.connect();
+        match other.ask(&get("/healthz")).status {
+            200 => others.push(other),
+            status => assert_eq!(status, 503),
+        }
+    }
     // A whole one would end with its last message.
     while stream.read_what_is_left() {}
-    assert!(stream.unread.len() < SAID * 4096, "{}", stream.unread.len());
+    let heard = stream.unread.len();
+    assert!(heard < SAID * 4096, "{heard}");
 }

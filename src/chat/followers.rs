@@ -120,7 +120,7 @@ impl Followers {
         self.of_all.get(&user).cloned().unwrap_or_default()
     }
 
-    /// All there are.
+    /// All there are, in no order.
     pub(super) fn keys(&self) -> impl Iterator<Item = HeldKey> {
         self.by_key.keys().copied()
     }

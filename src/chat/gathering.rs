@@ -160,7 +160,9 @@ impl Chat {
     pub(super) fn end_parked(&mut self, polls: PollsToEnd) {
         let max = self.settings.recent;
         let Some((session, key)) = self.parked_here(&polls) else {
-            return self.tell_ended(polls.caller, Ok(0));
+            let session = self.sessions.find(&polls.session);
+            let ended = session.map_or(0, |session| self.end_waiting(session, polls.chatroom));
+            return self.tell_ended(polls.caller, Ok(ended));
         };
         self.load_chatroom(key);
         let room = self.chatrooms.chatroom(key).expect("its polls keep it");

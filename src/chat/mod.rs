@@ -44,7 +44,7 @@ mod waits;
 mod walk;
 mod wanted;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 pub use call::{BadParameter, Call, Failure, PollCall, Reply, SessionCall};
@@ -106,6 +106,8 @@ pub struct Chat {
     closing: VecDeque<HeldKey>,
     /// Messages that the loop was told of while anybody waits who wants to know: see `several`.
     told_log: Vec<(ChatroomId, MessageId)>,
+    /// By session the polls that wait for more than the session and its user.
+    settling: HashMap<SessionHash, HashSet<HeldKey>>,
     /// Held calls for which the store reads where chatrooms end.
     newest_waiters: HashMap<Ticket, HeldKey>,
     told_readers: usize,
@@ -191,6 +193,7 @@ impl Chat {
             stream_reads: HashMap::new(),
             closing: VecDeque::new(),
             told_log: Vec::new(),
+            settling: HashMap::new(),
             newest_waiters: HashMap::new(),
             told_readers: 0,
             limits: HashMap::new(),
@@ -281,6 +284,7 @@ impl Chat {
             Some(&Held::Waiting(waiting)) => {
                 self.held.remove(key);
                 let waiting = self.waiting.remove(waiting).expect("it waits");
+                self.settled(key, &waiting);
                 self.unwatch(waiting.watch.as_ref());
             }
         }
@@ -305,7 +309,9 @@ impl Chat {
     /// From here on every poll ends at once with its list, those that come too.
     pub fn drain(&mut self) {
         self.is_draining = true;
-        self.closing.extend(self.followers.keys());
+        let mut followers = Vec::from_iter(self.followers.keys());
+        followers.sort_unstable();
+        self.closing.extend(followers);
         for chatroom in self.chatrooms.with_polls() {
             // Where a load has failed, once more: its polls are woken when it is done.
             self.load_chatroom(chatroom);
@@ -332,6 +338,7 @@ impl Chat {
                 + self.closing.len()
                 + self.stream_reads.len()
                 + self.told_readers
+                + self.settling.len()
                 + self.newest_waiters.len()
                 + self.gatherings.len()
                 + self.presences.len()

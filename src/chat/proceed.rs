@@ -96,6 +96,7 @@ impl Chat {
             return;
         };
         let mut waiting = self.waiting.remove(place).expect("it waits");
+        self.settled(key, &waiting);
         let step = self.proceed(now, &mut waiting);
         let mut park = |poll| *self.held.get_mut(key).expect("held") = Held::Parked(poll);
         match step {

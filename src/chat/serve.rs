@@ -145,7 +145,13 @@ impl Chat {
     }
 
     /// Marks polls of a session to be ended.
-    pub(super) fn end(&mut self, key: SessionKey, ending: Ending) {
+    pub(super) fn end(&mut self, key: SessionKey, mut ending: Ending) {
+        if let Why::Asked { newest, .. } = &ending.why
+            && let Some(room) = self.chatrooms.chatroom(newest.chatroom)
+        {
+            let chatroom = room.id;
+            ending.ended += self.end_waiting(key, chatroom);
+        }
         let session = (self.sessions.session(key)).expect("ended while it is there");
         let endings = session.endings.get_or_insert_default();
         endings.queue.push_back(ending);

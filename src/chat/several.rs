@@ -79,6 +79,16 @@ pub(super) struct SeveralWatch {
     told_from: usize,
 }
 
+impl Which {
+    /// Whether one that its user is in is among them.
+    pub(super) fn include(&self, chatroom: ChatroomId) -> bool {
+        match self {
+            Self::These(these) => these.binary_search(&chatroom).is_ok(),
+            Self::All => true,
+        }
+    }
+}
+
 impl SeveralCall {
     fn since(&self, chatroom: ChatroomId) -> Option<Since> {
         let pairs = self.since.as_deref()?;

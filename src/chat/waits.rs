@@ -8,7 +8,7 @@ use super::call::SessionCall;
 use super::chatrooms::{ChatroomKey, Load};
 use super::held::{Held, HeldKey, Waiting, Watch};
 use super::proceed::Step;
-use super::sessions::{Chatrooms, Standing, UserKey};
+use super::sessions::{Chatrooms, SessionKey, Standing, UserKey};
 use super::wanted::Since;
 use crate::job::{Fault, Job};
 use crate::model::{ChatroomId, MessageId, SessionHash, Ticket};
@@ -29,6 +29,7 @@ impl Chat {
         if let Some(&Held::Waiting(place)) = self.held.get(key) {
             self.held.remove(key);
             let waiting = self.waiting.remove(place).expect("it waits");
+            self.settled(key, &waiting);
             self.unwatch(waiting.watch.as_ref());
             self.refuse(&waiting, fault);
         }
@@ -36,6 +37,9 @@ impl Chat {
 
     /// Lets a call of this session wait for what `step` says.
     pub(super) fn wait(&mut self, step: Step, key: HeldKey, hash: SessionHash) {
+        if let Step::AwaitLeft(_) | Step::AwaitChatroom(_) | Step::AwaitNewest(..) = step {
+            self.note_settling(key, hash);
+        }
         match step {
             Step::Done | Step::Park(..) | Step::Follow(_) | Step::Stream(..) => {
                 unreachable!("nothing to wait for")
@@ -71,6 +75,51 @@ impl Chat {
             Load::Loading(loading) => loading.waiters.push(waiter),
             _ => unreachable!("it loads"),
         }
+    }
+
+    /// Who ends the session's polls finds this one.
+    fn note_settling(&mut self, key: HeldKey, hash: SessionHash) {
+        let Some(&Held::Waiting(place)) = self.held.get(key) else {
+            unreachable!("it is to wait")
+        };
+        let waiting = self.waiting.get(place).expect("it waits");
+        if let SessionCall::Poll(_) | SessionCall::PollSeveral(_) = waiting.call {
+            self.settling.entry(hash).or_default().insert(key);
+        }
+    }
+
+    pub(super) fn settled(&mut self, key: HeldKey, waiting: &Waiting) {
+        if let Some(settling) = self.settling.get_mut(&waiting.session) {
+            settling.remove(&key);
+            if settling.is_empty() {
+                self.settling.remove(&waiting.session);
+            }
+        }
+    }
+
+    /// Ends the polls of a session that would wait in a chatroom, one that its user is in, and are not parked yet: they are answered as soon as they can be. How many.
+    pub(super) fn end_waiting(&mut self, session: SessionKey, chatroom: ChatroomId) -> u32 {
+        let hash = self
+            .sessions
+            .session(session)
+            .expect("its call keeps it")
+            .hash;
+        let mut ended = 0;
+        for key in self.settling.get(&hash).into_iter().flatten() {
+            let Some(&Held::Waiting(place)) = self.held.get(*key) else {
+                unreachable!("it is settling")
+            };
+            let waiting = self.waiting.get_mut(place).expect("it waits");
+            let is_over = match &mut waiting.call {
+                SessionCall::Poll(poll) if poll.chatroom == chatroom => &mut poll.is_over,
+                SessionCall::PollSeveral(poll) if poll.chatrooms.include(chatroom) => {
+                    &mut poll.is_over
+                }
+                _ => continue,
+            };
+            ended += u32::from(!std::mem::replace(is_over, true));
+        }
+        ended
     }
 
     /// One job for all of them: a list of most recent messages for each would be a lot that nobody may ever want.

@@ -47,7 +47,7 @@ impl Loops {
         assert_eq!(chatrooms, asked);
         let newest = newest.iter().map(|&(of, last)| (of, MessageId::new(last)));
         let read = Ok(newest.collect());
-        self.complete(0, Completion::NewestRead { ticket, read });
+        self.complete(ticket.event_loop, Completion::NewestRead { ticket, read });
     }
 
     fn finish(&mut self) -> Vec<String> {
@@ -323,5 +323,28 @@ fn many_chatrooms_are_asked_about_at_once_and_stay() {
     loops.complete(0, saved_in(rooms[30], 2));
     loops.loaded_in(0, rooms[30], Ok(2));
     assert_eq!(loops.finish(), ["1: 31:2"]);
+    loops.assert_idle();
+}
+
+#[test]
+fn an_endpoll_ends_those_that_still_wait_for_the_store() {
+    let mut loops = Loops::new(2, 0);
+    loops.chatrooms = vec![room(), other()];
+    let call = poll(Which::All, Some(&[(7, 1), (9, 1)]));
+    let call = SessionCall::PollSeveral(Box::new(call));
+    loops.call(1, 1, Call::InSession(call));
+    let since = Wanted {
+        since: Since::new(1),
+        limit: None,
+    };
+    loops.poll_for(1, 2, since);
+    loops.end_polls(0, 3);
+    loops.loaded(0, Ok(1));
+    loops.deliver_all();
+    assert_eq!(loops.answered(), [answer(0, 3, "2 ended: 1")]);
+    loops.loaded(1, Ok(1));
+    loops.reached(&[(room(), 1), (other(), 1)]);
+    loops.carry_out(1);
+    assert_eq!(loops.answered(), [answer(1, 2, ""), answer(1, 1, "")]);
     loops.assert_idle();
 }

@@ -202,9 +202,9 @@ fn longpoll(parameters: &Parameters<'_>) -> Checked<SessionCall> {
     let chatrooms = match given {
         "all" => Which::All,
         several if several.contains(',') => Which::These(ids(several)?),
-        _ => {
+        one => {
             return Ok(SessionCall::Poll(PollCall {
-                chatroom: parameters.chatroom()?,
+                chatroom: ids(one)?[0],
                 wanted: Wanted {
                     since: parameters.since()?,
                     limit,
@@ -276,13 +276,15 @@ fn twice(ids: &[ChatroomId]) -> Option<ChatroomId> {
 
 /// The id of the last event that a stream's client has seen, where it says so.
 fn last_event_id(request: &Request<'_>) -> Checked<Option<Since>> {
+    let mut given = request
+        .fields("last-event-id")
+        .filter(|given| !given.is_empty());
     let read = |given: &[u8]| {
         let given = std::str::from_utf8(given).ok();
         let since = given.and_then(id).and_then(Since::new);
         let rule = "must be a message's id, or 0: an integer from 0 to 9223372036854775807 in decimal digits";
         since.ok_or_else(|| bad("Last-Event-ID", rule))
     };
-    let mut given = request.fields("last-event-id");
     given.next().map(read).transpose()
 }
 

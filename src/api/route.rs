@@ -154,8 +154,11 @@ impl Methods {
 /// Finds what a request is to.
 pub fn route(request: &Request<'_>) -> Routed {
     match find(request.path(), request.method()) {
-        // What GET and HEAD do is nothing that another site could want.
-        Routed::To(_) if request.method() == Method::Post && site::is_elsewhere(request) => {
+        // What other calls by GET and HEAD do is nothing that another site could want.
+        Routed::To(route)
+            if (request.method() == Method::Post || route == Route::Endpoll)
+                && site::is_elsewhere(request) =>
+        {
             Routed::CrossSite
         }
         routed => routed,

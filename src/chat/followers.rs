@@ -102,6 +102,22 @@ impl Followers {
         }
     }
 
+    /// Keeps how far one of all chatrooms has read in one that its user has left, where its client wants what is newer.
+    pub(super) fn note_elsewhere(&mut self, key: HeldKey, id: ChatroomId, since: Option<Since>) {
+        let follower = self.by_key.get_mut(&key).expect("it had a place");
+        if let (
+            Kind::All {
+                has_since: true,
+                elsewhere,
+                ..
+            },
+            Some(since),
+        ) = (&mut follower.kind, since)
+        {
+            elsewhere.push((id, since));
+        }
+    }
+
     /// Forgets one who has no place any more.
     fn remove(&mut self, key: HeldKey) {
         let follower = self.by_key.remove(&key).expect("forgotten once");

@@ -138,7 +138,9 @@ impl Recent {
         for (&size, id) in sizes.zip(since + 1..) {
             let end = at + size as usize;
             let id = MessageId::new(id).expect("ids are positive");
-            events.push(id, &self.json[at..end - 1]);
+            if !events.take(id, &self.json[at..end - 1]) {
+                break;
+            }
             at = end;
         }
         Some(events)
@@ -173,6 +175,10 @@ impl Recent {
     }
 }
 
+/// Bytes of messages that are told a stream at once, but for one that is longer by itself. It may be what a peer does not take, and there may be
+/// as many of those as there are connections.
+const EVENTS_BYTES: usize = 32 * 1024;
+
 /// Messages as ready-made JSON, one by one.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Events {
@@ -182,19 +188,28 @@ pub struct Events {
 }
 
 impl Events {
-    /// Of these messages.
+    /// Of these messages, or of as many as there is room for.
     pub(super) fn render(messages: &[Message]) -> Self {
         let mut events = Self::default();
+        let mut json = Vec::new();
         for message in messages {
-            render(&mut events.json, message);
-            events.messages.push((message.id, events.json.len()));
+            json.clear();
+            render(&mut json, message);
+            if !events.take(message.id, &json) {
+                break;
+            }
         }
         events
     }
 
-    fn push(&mut self, id: MessageId, json: &[u8]) {
-        self.json.extend_from_slice(json);
-        self.messages.push((id, self.json.len()));
+    /// Takes one more, if there is room; the first always finds some.
+    fn take(&mut self, id: MessageId, json: &[u8]) -> bool {
+        let has_room = self.messages.is_empty() || self.json.len() + json.len() <= EVENTS_BYTES;
+        if has_room {
+            self.json.extend_from_slice(json);
+            self.messages.push((id, self.json.len()));
+        }
+        has_room
     }
 
     /// Each message's id and its JSON, oldest first.
@@ -333,6 +348,29 @@ mod tests {
             recent.newer(0, 200).map(|list| ids(&list)),
             Some(vec![1, 2])
         );
+    }
+
+    #[test]
+    fn events_are_bounded_in_number_and_in_bytes() {
+        let mut recent = Recent::default();
+        let long = "x".repeat(EVENTS_BYTES / 4);
+        let messages: Vec<_> = (1..=9).map(|id| message(id, &long)).collect();
+        messages.iter().for_each(|message| recent.push(message, 8));
+        let ids = |events: &Events| events.iter().map(|(id, _)| id.get()).collect::<Vec<_>>();
+        let events = |since, max| recent.events(since, max).map(|events| ids(&events));
+        assert_eq!(events(0, 64), None, "1 is not here");
+        assert_eq!(events(1, 2), Some(vec![2, 3]));
+        assert_eq!(events(1, 64), Some(vec![2, 3, 4]));
+        assert_eq!(events(9, 64), Some(vec![]));
+        assert_eq!(Events::render(&messages), recent_events(&messages[..3]));
+        let alone = Events::render(&[message(1, &long.repeat(9)), message(2, "x")]);
+        assert_eq!(ids(&alone), [1]);
+    }
+
+    fn recent_events(messages: &[Message]) -> Events {
+        let mut recent = Recent::default();
+        messages.iter().for_each(|message| recent.push(message, 8));
+        recent.events(0, 64).expect("all are here")
     }
 
     #[test]

@@ -358,14 +358,17 @@ impl Chat {
         }
     }
 
-    /// A user has left a chatroom: who waits in all of theirs goes on without it.
+    /// A user has left a chatroom: who waits in all of theirs goes on without it. Should the user come back, what was said meanwhile is
+    /// theirs to read: so how far they have read is kept.
     pub(super) fn unfollow_left(&mut self, user: UserId, id: ChatroomId) {
         let Some(chatroom) = self.chatrooms.find(id) else {
             return;
         };
         for key in self.followers.of_all(user) {
-            if let Some(place) = self.followers.place_in(key, chatroom) {
-                self.followers.give_up(&mut self.chatrooms, key, place);
+            if let Some(at) = self.followers.place_in(key, chatroom) {
+                let since = self.followers.places.get(at).and_then(|place| place.since);
+                self.followers.give_up(&mut self.chatrooms, key, at);
+                self.followers.note_elsewhere(key, id, since);
             }
         }
     }

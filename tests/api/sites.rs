@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::serving::{Answer, Request, Serving, get, logging_in, polling, post, saying};
+use crate::serving::{Answer, Request, Serving, ending, get, logging_in, polling, post, saying};
 
 const FOREIGN: [(&str, &str); 7] = [
     ("Sec-Fetch-Site", "cross-site"),
@@ -13,6 +13,22 @@ const FOREIGN: [(&str, &str); 7] = [
     ("origin", "https://evil.example"),
     ("Origin", "file://"),
 ];
+
+#[test]
+fn an_endpoll_is_refused_though_it_is_a_get() {
+    let serving = Serving::start();
+    let ann = serving.user("ann");
+    let id = serving.chatroom(&ann);
+    let mut poll = serving.poll(&ann, id);
+    let elsewhere = ending(&ann, id).field("Sec-Fetch-Site", "cross-site");
+    serving.ask(&elsewhere).assert_failed(403, "cross_site");
+    poll.assert_silent();
+    // What changes nothing is not.
+    let listing = get("/message/chatrooms/").of(&ann);
+    serving
+        .ask(&listing.field("Sec-Fetch-Site", "cross-site"))
+        .ok();
+}
 
 #[test]
 fn another_site_changes_nothing() {

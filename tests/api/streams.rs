@@ -216,11 +216,7 @@ fn wrong_ones_are_refused_before_they_begin() {
     let ahead = serving.ask(&streaming(&ann, id).field("Last-Event-ID", "10"));
     ahead.assert_failed(409, "since_ahead");
     assert_eq!(ahead.json()["last"], 9);
-    for (field, value) in [
-        ("Last-Event-ID", "x"),
-        ("Last-Event-ID", ""),
-        ("Last-Event-ID", "-1"),
-    ] {
+    for (field, value) in [("Last-Event-ID", "x"), ("Last-Event-ID", "-1")] {
         let answer = serving.ask(&streaming(&ann, id).field(field, value));
         answer.assert_failed(400, "bad_parameter");
         assert!(

@@ -192,7 +192,7 @@ fn all_follows_its_user_in_and_out() {
     loops.complete(0, came_into(other()));
     loops.complete(0, came_into(other()));
     loops.complete(0, saved_in(other(), 4));
-    assert_eq!(loops.finish(), ["2: 9:4", "3: 9:1 9:2 9:3 9:4"]);
+    assert_eq!(loops.finish(), ["2: ", "3: 9:1 9:2 9:3 9:4"]);
     loops.assert_idle();
 }
 
@@ -346,5 +346,22 @@ fn an_endpoll_ends_those_that_still_wait_for_the_store() {
     loops.reached(&[(room(), 1), (other(), 1)]);
     loops.carry_out(1);
     assert_eq!(loops.answered(), [answer(1, 2, ""), answer(1, 1, "")]);
+    loops.assert_idle();
+}
+
+#[test]
+fn what_was_said_while_its_user_was_away_is_not_passed_over() {
+    let mut loops = known();
+    loops.several(2, poll(Which::All, Some(&[(7, 3), (9, 2)])));
+    loops.several(3, poll(Which::All, None));
+    loops.complete(0, left_from(other()));
+    loops.complete(0, saved_in(other(), 3));
+    loops.complete(0, came_into(other()));
+    loops.complete(0, saved_in(other(), 4));
+    // Where its client has read to 2 it has to ask again; without since it is from when they came back.
+    let told = ["1: Fault(NotAParticipant)", "2: ", "3: 9:1 9:2 9:3 9:4"];
+    assert_eq!(loops.finish(), told);
+    loops.several(4, poll(Which::All, Some(&[(7, 3), (9, 2)])));
+    assert_eq!(loops.finish(), ["4: 9:3 9:4"]);
     loops.assert_idle();
 }

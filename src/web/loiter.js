@@ -305,11 +305,14 @@ class Following {
     const since = Object.fromEntries(this.#ids.map((id) => [id, this.#since.get(id)]));
     const messages = await this.#poll(since, signal);
     // Of a chatroom that was joined meanwhile this may not be the first: the next poll asks for all of it.
-    if (messages.some(({ chatroomid }) => !(chatroomid in since))) this.#stockIsDueMs = 0;
-    const fresh = messages.filter(({ chatroomid, id }) => id > since[chatroomid]);
+    const isJoined = messages.some(({ chatroomid }) => !(chatroomid in since));
+    if (isJoined) this.#stockIsDueMs = 0;
+    // One that does not follow on is asked for again, with what came before it.
+    const told = { ...since };
+    const fresh = messages.filter(({ chatroomid, id }) => id === told[chatroomid] + 1 && (told[chatroomid] = id));
     if (fresh.length > 0) await this.#call(signal, this.#options.onMessages, fresh);
     for (const { chatroomid, id } of fresh) this.#since.set(chatroomid, id);
-    return messages.length > 0;
+    return isJoined || fresh.length > 0;
   }
 
   /** The messages that end a poll; none where a gap was told instead. */

@@ -249,18 +249,33 @@ test('a gap is told, and then what comes behind it', LIMIT, async (t) => {
   assert.equal(events.at(-1), '9:3');
 });
 
+/** What happens at the server before it answers. */
+const first = (happens) => (answer) => {
+  happens();
+  return answer();
+};
+
+test('a message out of turn is asked for again, with what came before it', LIMIT, async (t) => {
+  const { server, told, follow } = following(t, 7, {}, { rooms: { 7: 2 } });
+  await parked(server);
+  /** A server that has passed one over. */
+  const lossy = async (answer) => {
+    const messages = await (await answer()).json();
+    return new Response(JSON.stringify(messages.slice(1)));
+  };
+  server.faults = [(answer) => (['a', 'b', 'c'].forEach((text) => server.say(7, text)), lossy(answer))];
+  server.endPolls();
+  await heard(told, 3);
+  assert.deepEqual(told.texts, { 7: ['a', 'b', 'c'] });
+  assert.deepEqual(follow.since, { 7: 5 });
+});
+
 test('of one chatroom a gap need not say which it is', LIMIT, async (t) => {
   const gaps = [];
   const { server, follow } = following(t, 7, { since: { 7: 9 }, onGap: async (gap) => gaps.push(gap) }, { rooms: { 7: 5 } });
   await parked(server);
   assert.deepEqual([gaps, follow.since], [[{ chatroomid: 7, last: 5 }], { 7: 5 }]);
 });
-
-/** What happens at the server before it answers. */
-const first = (happens) => (answer) => {
-  happens();
-  return answer();
-};
 
 test('chatrooms that are joined meanwhile, from their first message', LIMIT, async (t) => {
   const { server, told, follow } = following(t, 'all', { timeout: 5 }, { rooms: { 7: 2 } });

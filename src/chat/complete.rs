@@ -171,6 +171,7 @@ impl Chat {
     }
 
     fn end_session(&mut self, hash: &SessionHash) {
+        self.end_reads(|reader| reader.session == *hash);
         let Some(key) = self.sessions.find(hash) else {
             return;
         };

@@ -12,7 +12,7 @@ use super::chatrooms::{ChatroomKey, Load};
 use super::held::{Held, HeldKey, Waiting};
 use super::proceed::Step;
 use super::recent::render_list;
-use super::sessions::{SessionKey, Standing};
+use super::sessions::SessionKey;
 use super::wanted::{Limit, Wanted};
 use crate::job::{Fault, Job, MessageRange, MessageRows};
 use crate::model::{MessageId, Now, Ticket};
@@ -96,16 +96,9 @@ impl Chat {
             Listed::Here(list) => self.answer(ticket, Reply::Messages(list)),
             Listed::Unknown => return Step::AwaitChatroom(key),
             Listed::Stored(range, limit) => {
-                let session = self.sessions.session(session).expect("its call keeps it");
-                let Standing::Good(user) = session.standing else {
-                    self.answer(ticket, Fault::NoSession.into());
-                    return Step::Done;
-                };
-                let user = self.sessions.user(user).expect("its sessions keep it");
-                let user = user.user.id;
                 let room = self.chatrooms.chatroom(key).expect("entered");
                 let chatroom = room.id;
-                self.submit(Job::ReadMessages {
+                self.read_for(ticket, session, false, |user| Job::ReadMessages {
                     ticket,
                     chatroom,
                     user,
@@ -205,6 +198,6 @@ impl Chat {
                 Reply::Messages(render_list(&rows.messages))
             }
         });
-        self.answer_own(ticket, reply);
+        self.read_done(ticket, reply);
     }
 }

@@ -8,6 +8,7 @@
 //! - `complete` takes in what the store says; `memberships` who is where.
 //! - `serve` wakes chatrooms and ends polls, slice by slice; `leaving` ends those of who has left, and `walk` is the cursor.
 //! - `followers` are polls of several chatrooms and streams, `several` and `streams` what becomes of them, `news` what they get.
+//! - `reads` are polls whose list the store is reading.
 //! - `gathering` is an endpoll over several event loops, `notice` how loops talk.
 //! - `presence` finds who is in a chatroom just now, `lately` is what it remembers of who was.
 //! - `logins` is the limit on failed ones, `passwords` what changing one ends.
@@ -35,6 +36,7 @@ mod notice;
 mod passwords;
 mod presence;
 mod proceed;
+mod reads;
 mod recent;
 mod serve;
 mod sessions;
@@ -66,6 +68,7 @@ use held::{Held, Waiting};
 use lists::TailoredList;
 use logins::{Aim, Login, Logins};
 use presence::{Presence, Search};
+use reads::Reads;
 use sessions::{SessionKey, Sessions, UserKey};
 use streams::LastEvents;
 
@@ -100,6 +103,8 @@ pub struct Chat {
     followers: Followers,
     /// Streams that are behind.
     feeding: VecDeque<HeldKey>,
+    /// Polls that the store reads for.
+    reads: Reads,
     /// Streams that the store reads for.
     stream_reads: HashMap<Ticket, HeldKey>,
     /// Those of `followers` that are to end, for a drain.
@@ -165,6 +170,8 @@ pub struct Counts {
     pub followers: (usize, usize),
     /// Messages that are being saved, and lengths of lists that are remembered for their senders.
     pub sends: usize,
+    /// Polls that are over and whose list the store reads.
+    pub reads: usize,
     /// Remembered sessions, users and chatrooms.
     pub remembered: (usize, usize, usize),
 }
@@ -190,6 +197,7 @@ impl Chat {
             empty_list: Arc::from(&b"[]"[..]),
             followers: Followers::default(),
             feeding: VecDeque::new(),
+            reads: Reads::default(),
             stream_reads: HashMap::new(),
             closing: VecDeque::new(),
             told_log: Vec::new(),
@@ -345,6 +353,7 @@ impl Chat {
                 + self.searching.len(),
             followers: (self.followers.len(), self.followers.places.len()),
             sends: self.sends + self.limits.len(),
+            reads: self.reads.len(),
             remembered: (sessions, users, self.chatrooms.len()),
         }
     }

@@ -9,13 +9,23 @@ use super::call::{Failure, Reply};
 use super::chatrooms::{ChatroomKey, Load};
 use super::lists::Listed;
 use super::recent::render_list;
-use super::sessions::{SessionKey, Standing};
+use super::sessions::SessionKey;
 use super::wanted::{Limit, Since, Wanted};
 use crate::job::{Fault, Job, MessageRange, News};
-use crate::model::{Ticket, UserId};
+use crate::model::Ticket;
 
 /// Chatrooms in which there is something newer, and than what.
 pub(super) type NewsOf = SmallVec<[(ChatroomKey, Since); 2]>;
+
+/// What a poll of several chatrooms has asked for, beyond the chatrooms.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// Of all that its user is in.
+    pub(super) is_of_all: bool,
+    /// Its client has said how far it has read: it gets what is newer.
+    pub(super) has_since: bool,
+    pub(super) limit: Option<Limit>,
+}
 
 impl Chat {
     /// Those of these places where something is newer.
@@ -36,19 +46,14 @@ impl Chat {
         &mut self,
         ticket: Ticket,
         session: SessionKey,
-        has_since: bool,
-        limit: Option<Limit>,
+        terms: Terms,
         news: NewsOf,
     ) {
-        let session = self.sessions.session(session).expect("its call keeps it");
-        let Standing::Good(user) = session.standing else {
-            return self.answer(ticket, Fault::NoSession.into());
-        };
-        let user = self.sessions.user(user).expect("its sessions keep it");
-        let user = user.user.id;
+        let limit = terms.limit;
+        let reader = (ticket, session, terms);
         match *news {
             [] => self.answer(ticket, Reply::Messages(self.empty_list.clone())),
-            [(key, _)] | [(key, _), ..] if !has_since => self.give_spoken(ticket, user, key, limit),
+            [(key, _)] | [(key, _), ..] if !terms.has_since => self.give_spoken(reader, key),
             [(key, since)] => match self.listed(
                 key,
                 Wanted {
@@ -57,11 +62,11 @@ impl Chat {
                 },
             ) {
                 Listed::Here(list) => self.answer(ticket, Reply::Messages(list)),
-                Listed::Stored(..) | Listed::Unknown => self.read_news(ticket, user, limit, &news),
+                Listed::Stored(..) | Listed::Unknown => self.read_news(reader, &news),
             },
             [..] => match self.joined_lists(limit, &news) {
                 Some(list) => self.answer(ticket, Reply::Messages(list)),
-                None => self.read_news(ticket, user, limit, &news),
+                None => self.read_news(reader, &news),
             },
         }
     }
@@ -69,21 +74,21 @@ impl Chat {
     /// Answers with the list of the chatroom that spoke.
     fn give_spoken(
         &mut self,
-        ticket: Ticket,
-        user: UserId,
+        (ticket, session, terms): (Ticket, SessionKey, Terms),
         key: ChatroomKey,
-        limit: Option<Limit>,
     ) {
+        let limit = terms.limit;
         if let Listed::Here(list) = self.listed(key, Wanted { since: None, limit }) {
             return self.answer(ticket, Reply::Messages(list));
         }
         let chatroom = self.chatrooms.chatroom(key).expect("it is waited in").id;
-        self.submit(Job::ReadMessages {
+        let limit = limit.map_or(self.settings.recent, Limit::get);
+        self.read_for(ticket, session, terms.is_of_all, |user| Job::ReadMessages {
             ticket,
             chatroom,
             user,
             range: MessageRange::Before(None),
-            limit: limit.map_or(self.settings.recent, Limit::get),
+            limit,
         });
     }
 
@@ -111,17 +116,18 @@ impl Chat {
         Some(joined.into())
     }
 
-    fn read_news(&mut self, ticket: Ticket, user: UserId, limit: Option<Limit>, news: &NewsOf) {
+    fn read_news(&mut self, (ticket, session, terms): (Ticket, SessionKey, Terms), news: &NewsOf) {
         let mut since = Vec::with_capacity(news.len());
         for (key, after) in self.by_id(news) {
             let room = self.chatrooms.chatroom(key).expect("it is waited in");
             since.push((room.id, after.message()));
         }
-        self.submit(Job::ReadNews {
+        let limit = terms.limit.map_or(self.settings.recent, Limit::get);
+        self.read_for(ticket, session, terms.is_of_all, |user| Job::ReadNews {
             ticket,
             user,
             since,
-            limit: limit.map_or(self.settings.recent, Limit::get),
+            limit,
         });
     }
 
@@ -142,6 +148,6 @@ impl Chat {
                 first,
             }),
         });
-        self.answer_own(ticket, reply);
+        self.read_done(ticket, reply);
     }
 }

@@ -23,6 +23,9 @@ impl Chat {
         session: &SessionHash,
         done: Result<(), Fault>,
     ) {
+        if done.is_ok() {
+            self.end_reads(|reader| reader.user == user && reader.session != *session);
+        }
         if done.is_ok()
             && let Some(former) = self.sessions.part(user, session)
         {

@@ -19,6 +19,7 @@ use super::call::{Failure, Reply};
 use super::chatrooms::ChatroomKey;
 use super::followers::{Follower, Kind};
 use super::held::{Held, HeldKey};
+use super::news::Terms;
 use super::proceed::Step;
 use super::sessions::{Chatrooms, SessionKey};
 use super::wanted::{Limit, Since};
@@ -157,7 +158,12 @@ impl Chat {
                     self.sessions.leave_these(session, ids.iter().copied(), now);
                 }
             }
-            self.answer_several(ticket, session, call.since.is_some(), call.limit, news);
+            let terms = Terms {
+                is_of_all: call.chatrooms == Which::All,
+                has_since: call.since.is_some(),
+                limit: call.limit,
+            };
+            self.answer_several(ticket, session, terms, news);
             return Step::Done;
         }
         Step::Follow(Box::new(Following {
@@ -250,7 +256,7 @@ impl Chat {
     ) -> bool {
         let refusal = self.refusal_of(key);
         let follower = self.followers.get(key).expect("one of them");
-        let limit = follower.limit;
+        let (is_of_all, limit) = (follower.is_of_all(), follower.limit);
         let has_since = match follower.kind {
             Kind::Stream(feed) => {
                 self.end_stream(now, key, feed, refusal);
@@ -282,7 +288,12 @@ impl Chat {
             news.retain(|(of, _)| *of == spoke);
         }
         let (ticket, session) = self.unfollow(now, key);
-        self.answer_several(ticket, session, has_since, limit, news);
+        let terms = Terms {
+            is_of_all,
+            has_since,
+            limit,
+        };
+        self.answer_several(ticket, session, terms, news);
         true
     }
 

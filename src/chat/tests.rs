@@ -5,6 +5,7 @@ mod leaving;
 mod logins;
 mod passwords;
 mod presence;
+mod reads;
 mod sessions;
 mod several;
 mod since;

@@ -136,9 +136,11 @@ impl Followers {
         self.of_all.get(&user).cloned().unwrap_or_default()
     }
 
-    /// All there are, in no order.
-    pub(super) fn keys(&self) -> impl Iterator<Item = HeldKey> {
-        self.by_key.keys().copied()
+    /// All there are, in an order that the same inputs give again.
+    pub(super) fn keys(&self) -> Vec<HeldKey> {
+        let mut keys: Vec<HeldKey> = self.by_key.keys().copied().collect();
+        keys.sort_unstable();
+        keys
     }
 
     pub(super) fn len(&self) -> usize {

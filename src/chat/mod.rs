@@ -317,9 +317,7 @@ impl Chat {
     /// From here on every poll ends at once with its list, those that come too.
     pub fn drain(&mut self) {
         self.is_draining = true;
-        let mut followers = Vec::from_iter(self.followers.keys());
-        followers.sort_unstable();
-        self.closing.extend(followers);
+        self.closing.extend(self.followers.keys());
         for chatroom in self.chatrooms.with_polls() {
             // Where a load has failed, once more: its polls are woken when it is done.
             self.load_chatroom(chatroom);

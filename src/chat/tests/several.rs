@@ -127,6 +127,18 @@ fn without_since_the_one_that_spoke_gives_its_list() {
 }
 
 #[test]
+fn a_drain_ends_them_in_the_order_of_their_slots() {
+    let mut loops = known();
+    for exchange in 2..20 {
+        loops.several(exchange, poll(Which::All, None));
+    }
+    loops.chats[0].drain();
+    let ended: Vec<String> = (1..20).map(|exchange| format!("{exchange}: ")).collect();
+    assert_eq!(loops.finish(), ended);
+    loops.assert_idle();
+}
+
+#[test]
 fn from_now_is_from_when_it_came() {
     let mut loops = in_two();
     loops.slow = Some(VecDeque::new());

@@ -102,22 +102,6 @@ impl Followers {
         }
     }
 
-    /// Keeps how far one of all chatrooms has read in one that its user has left, where its client wants what is newer.
-    pub(super) fn note_elsewhere(&mut self, key: HeldKey, id: ChatroomId, since: Option<Since>) {
-        let follower = self.by_key.get_mut(&key).expect("it had a place");
-        if let (
-            Kind::All {
-                has_since: true,
-                elsewhere,
-                ..
-            },
-            Some(since),
-        ) = (&mut follower.kind, since)
-        {
-            elsewhere.push((id, since));
-        }
-    }
-
     /// Forgets one who has no place any more.
     fn remove(&mut self, key: HeldKey) {
         let follower = self.by_key.remove(&key).expect("forgotten once");
@@ -185,6 +169,20 @@ impl Followers {
         (room.places).push_back(&mut self.places, place, |place| &mut place.in_chatroom);
         let follower = self.by_key.get_mut(&key).expect("taken in before");
         (follower.places).push_back(&mut self.places, place, |place| &mut place.of_follower);
+    }
+
+    /// Remembers how far one of all chatrooms has read in one that its user has left: they may come back to it.
+    pub(super) fn note_elsewhere(&mut self, key: HeldKey, chatroom: ChatroomId, place: PlaceKey) {
+        let since = self.places.get(place).and_then(|place| place.since);
+        if let Some(follower) = self.by_key.get_mut(&key)
+            && let Kind::All {
+                has_since: true,
+                elsewhere,
+                ..
+            } = &mut follower.kind
+        {
+            elsewhere.extend(since.map(|since| (chatroom, since)));
+        }
     }
 
     /// Gives a place up, and takes every mark off it.

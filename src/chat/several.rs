@@ -376,10 +376,9 @@ impl Chat {
             return;
         };
         for key in self.followers.of_all(user) {
-            if let Some(at) = self.followers.place_in(key, chatroom) {
-                let since = self.followers.places.get(at).and_then(|place| place.since);
-                self.followers.give_up(&mut self.chatrooms, key, at);
-                self.followers.note_elsewhere(key, id, since);
+            if let Some(place) = self.followers.place_in(key, chatroom) {
+                self.followers.note_elsewhere(key, id, place);
+                self.followers.give_up(&mut self.chatrooms, key, place);
             }
         }
     }

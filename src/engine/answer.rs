@@ -117,6 +117,10 @@ impl Engine {
         }
         if let Streamed::Begin = part {
             peer.flags.set(Flags::STREAMING);
+            if let Some(held) = peer.held.filter(|_| peer.flags.has(Flags::STALLED)) {
+                // It was asked for behind an answer that is not taken.
+                self.chat.pause(held);
+            }
             if self.is_draining || !peer.exchange.framing().is_chunked() {
                 peer.exchange.close_after_answer();
             }

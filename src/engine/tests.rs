@@ -29,6 +29,14 @@ fn room() -> ChatroomId {
 impl Driven {
     /// One connection, with a stream that has begun.
     fn streaming() -> Self {
+        let mut driven = Self::asked(b"");
+        let head = driven.sent_at(0);
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+        driven
+    }
+
+    /// One connection, on which a stream is asked for behind this.
+    fn asked(before: &[u8]) -> Self {
         let mut keys: Arena<(), Connection> = Arena::default();
         let mut driven = Self {
             engine: Engine::new(&Config::default(), 0),
@@ -41,9 +49,8 @@ impl Driven {
         let request =
             b"GET /message/stream?chatroomid=7 HTTP/1.1\r\nHost: h\r\nCookie: session=x\r\n\r\n";
         let origin = || IpAddr::V4(Ipv4Addr::LOCALHOST);
-        (driven.engine).receive(driven.now, driven.key, request, &origin);
-        let head = driven.sent_at(0);
-        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+        let requests = [before, request].concat();
+        (driven.engine).receive(driven.now, driven.key, &requests, &origin);
         driven
     }
 
@@ -150,6 +157,19 @@ fn one_that_is_not_taken_is_told_nothing_until_it_is_given_up() {
     assert!(driven.is_closed);
     assert_eq!(driven.engine.counts().held, 0);
     assert_eq!(driven.engine.counts().followers, (0, 0));
+}
+
+#[test]
+fn one_that_begins_behind_an_answer_which_is_not_taken_waits_for_that() {
+    let mut driven = Driven::asked(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n");
+    // The answer does not go out, and the stream waits for its session.
+    driven.engine.stalled(driven.now, driven.key);
+    let begun = driven.sent_at(0);
+    assert!(begun.contains("text/event-stream"), "{begun}");
+    driven.say(1);
+    assert_eq!(driven.sent_at(100), "");
+    driven.engine.drained(driven.now, driven.key);
+    assert!(driven.sent_at(100).contains("id: 1\n"));
 }
 
 #[test]

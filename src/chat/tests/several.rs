@@ -127,25 +127,6 @@ fn without_since_the_one_that_spoke_gives_its_list() {
 }
 
 #[test]
-fn who_comes_back_to_a_chatroom_goes_on_there_from_where_they_were() {
-    let mut loops = in_two();
-    loops.several(1, poll(Which::All, Some(&[(7, 3), (9, 2)])));
-    loops.loaded(0, Ok(3));
-    loops.loaded_in(0, other(), Ok(2));
-    assert_eq!(loops.finish(), [""; 0]);
-    loops.complete(0, left_from(other()));
-    loops.complete(0, saved_in(other(), 3));
-    assert_eq!(loops.finish(), [""; 0]);
-    // What was said meanwhile they are not told before they ask again: then exactly.
-    loops.complete(0, came_into(other()));
-    assert_eq!(loops.finish(), ["1: "]);
-    loops.several(2, poll(Which::All, Some(&[(7, 3), (9, 2)])));
-    loops.loaded_in(0, other(), Ok(3));
-    assert_eq!(loops.finish(), ["2: 9:3"]);
-    loops.assert_idle();
-}
-
-#[test]
 fn a_drain_ends_them_in_the_order_of_their_slots() {
     let mut loops = known();
     for exchange in 2..20 {

@@ -121,9 +121,10 @@ impl Chatroom {
         }
     }
 
-    /// The newest message of all that anybody can have heard of, if that is known.
+    /// The newest message of all that are known here, if it is known that there is none before it which the loop is yet to be told of.
     pub(super) fn known_newest(&self) -> Option<i64> {
-        let is_known = matches!(self.load, Load::Known) || self.reached.is_some();
+        let is_told = self.told.newest.is_some() || self.reached.is_some();
+        let is_known = is_told || matches!(self.load, Load::Known);
         is_known.then(|| self.newest().max(self.reached.map_or(0, Since::get)))
     }
 

@@ -14,28 +14,52 @@ pub(crate) struct Answer {
     pub(crate) body: Value,
 }
 
-impl Answer {
-    /// Reads exactly one response.
-    pub(crate) fn parse(bytes: &[u8], is_head: bool) -> Result<Self, String> {
+/// A status line and fields.
+pub(crate) struct Head<'a> {
+    pub(crate) status: u16,
+    fields: &'a str,
+}
+
+impl<'a> Head<'a> {
+    /// Reads one, and says what stands behind it.
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), String> {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
         let end = end.ok_or("no empty line")?;
         let head = str::from_utf8(&bytes[..end]).map_err(|_| "the head is not text")?;
-        let body = &bytes[end + 4..];
         let (start, fields) = head.split_once("\r\n").unwrap_or((head, ""));
         let status = start.strip_prefix("HTTP/1.1 ").and_then(|s| s.get(..3));
         let status: u16 = (status.and_then(|s| s.parse().ok())).ok_or("no status")?;
-        let field = |name: &str| {
-            let values = fields
-                .split("\r\n")
-                .filter_map(move |line| line.split_once(": "));
-            let mut values = values.filter(|(n, _)| n.eq_ignore_ascii_case(name));
-            let value = values.next().map(|(_, value)| value);
-            assert!(values.next().is_none(), "{name} stands twice: {head}");
-            value
-        };
-        if field("Date").is_none() || field("Cache-Control") != Some("no-store") {
-            return Err(format!("Date or Cache-Control is missing: {head}"));
+        let head = Self { status, fields };
+        if head.field("Date").is_none() || head.field("Cache-Control") != Some("no-store") {
+            return Err(format!("Date or Cache-Control is missing: {fields}"));
         }
+        Ok((head, &bytes[end + 4..]))
+    }
+
+    pub(crate) fn field(&self, name: &str) -> Option<&'a str> {
+        let lines = self.fields.split("\r\n");
+        let values = lines.filter_map(|line| line.split_once(": "));
+        let mut values = values.filter(|(n, _)| n.eq_ignore_ascii_case(name));
+        let value = values.next().map(|(_, value)| value);
+        assert!(
+            values.next().is_none(),
+            "{name} stands twice: {}",
+            self.fields
+        );
+        value
+    }
+
+    pub(crate) fn closes(&self) -> bool {
+        self.field("Connection") == Some("close")
+    }
+}
+
+impl Answer {
+    /// Reads exactly one response.
+    pub(crate) fn parse(bytes: &[u8], is_head: bool) -> Result<Self, String> {
+        let (head, body) = Head::parse(bytes)?;
+        let status = head.status;
+        let field = |name: &str| head.field(name);
         let length = match field("Content-Length") {
             None if status == 204 => 0,
             Some(length) => length.parse::<usize>().map_err(|e| e.to_string())?,
@@ -53,7 +77,7 @@ impl Answer {
             .and_then(|cookie| cookie.split(';').next());
         Ok(Self {
             status,
-            closes: field("Connection") == Some("close"),
+            closes: head.closes(),
             token: token.map(str::to_owned),
             has_allow: field("Allow").is_some(),
             has_retry_after: field("Retry-After").is_some(),

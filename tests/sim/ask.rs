@@ -4,6 +4,9 @@
 #[derive(Clone, Debug)]
 pub(crate) enum Ask {
     Poll(Poll),
+    /// A poll of several chatrooms.
+    Several(Several),
+    Stream(Stream),
     EndPolls {
         chatroom: usize,
         limit: Option<u8>,
@@ -52,6 +55,9 @@ pub(crate) enum Ask {
     Participants {
         chatroom: usize,
     },
+    Presence {
+        chatroom: usize,
+    },
     History {
         chatroom: usize,
         before: Option<i64>,
@@ -98,6 +104,61 @@ impl Poll {
     }
 }
 
+/// A poll of several chatrooms.
+#[derive(Clone, Debug)]
+pub(crate) struct Several {
+    pub(crate) which: Which,
+    /// How far its client has read, in pairs.
+    pub(crate) since: Option<Vec<(usize, i64)>>,
+    pub(crate) limit: Option<u8>,
+    pub(crate) timeout_s: Option<u16>,
+}
+
+/// Which chatrooms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Two or more.
+    These(Vec<usize>),
+    /// Those that the user is in.
+    All,
+}
+
+impl Several {
+    /// How far its client says that it has read in a chatroom.
+    pub(crate) fn since(&self, chatroom: usize) -> Option<i64> {
+        let mut pairs = self.since.iter().flatten();
+        let pair = pairs.find(|(id, _)| *id == chatroom);
+        pair.map(|(_, since)| *since)
+    }
+
+    fn parameters(&self) -> [Option<(&'static str, String)>; 4] {
+        let joined = |parts: Vec<String>| parts.join(",");
+        let chatrooms = match &self.which {
+            Which::All => "all".to_owned(),
+            Which::These(ids) => joined(ids.iter().map(usize::to_string).collect()),
+        };
+        let pairs = self.since.as_ref().map(|pairs| {
+            let pairs = pairs.iter().map(|(id, since)| format!("{id}:{since}"));
+            joined(pairs.collect())
+        });
+        [
+            some("chatroomid", Some(chatrooms)),
+            some("since", pairs),
+            some("limit", self.limit),
+            some("timeout", self.timeout_s),
+        ]
+    }
+}
+
+/// A stream of one chatroom.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stream {
+    pub(crate) chatroom: usize,
+    pub(crate) since: Option<i64>,
+    /// That is said by `Last-Event-ID`.
+    pub(crate) in_header: bool,
+}
+
 /// What makes a message safe to repeat.
 #[derive(Clone, Debug)]
 pub(crate) struct Nonce {
@@ -116,7 +177,8 @@ impl Ask {
     /// Method and path.
     pub(crate) fn route(&self) -> (&'static str, &'static str) {
         match self {
-            Self::Poll(_) => ("GET", "/message/longpoll"),
+            Self::Poll(_) | Self::Several(_) => ("GET", "/message/longpoll"),
+            Self::Stream(_) => ("GET", "/message/stream"),
             Self::EndPolls { .. } => ("GET", "/message/endpoll"),
             Self::Send { .. } => ("POST", "/message/sendMessage"),
             Self::LogOut => ("POST", "/logout"),
@@ -133,6 +195,7 @@ impl Ask {
             Self::Chatrooms => ("GET", "/message/chatrooms"),
             Self::Overview => ("GET", "/message/overview"),
             Self::Participants { .. } => ("GET", "/message/chatroomParticipants"),
+            Self::Presence { .. } => ("GET", "/message/presence"),
             Self::History { .. } => ("GET", "/message/history"),
             Self::FindUsers { .. } => ("GET", "/message/getUser"),
             Self::Wrong { .. } | Self::Stray { .. } | Self::Garbage { .. } => {
@@ -159,6 +222,8 @@ impl Ask {
                 some("limit", poll.limit),
                 some("timeout", poll.timeout_s),
             ]),
+            Self::Several(several) => all(&several.parameters()),
+            Self::Stream(stream) if !stream.in_header => all(&[some("since", stream.since)]),
             Self::EndPolls { limit, .. } => all(&[some("limit", *limit)]),
             Self::Send {
                 text, nonce, limit, ..
@@ -206,6 +271,7 @@ impl Ask {
             Self::Chatrooms
                 | Self::Overview
                 | Self::Participants { .. }
+                | Self::Presence { .. }
                 | Self::History { .. }
                 | Self::FindUsers { .. }
                 | Self::WhoAmI
@@ -225,6 +291,7 @@ impl Ask {
     pub(crate) fn chatroom(&self) -> Option<usize> {
         match self {
             Self::Poll(Poll { chatroom, .. })
+            | Self::Stream(Stream { chatroom, .. })
             | Self::EndPolls { chatroom, .. }
             | Self::Send { chatroom, .. }
             | Self::Rename { chatroom, .. }
@@ -232,14 +299,36 @@ impl Ask {
             | Self::Remove { chatroom, .. }
             | Self::Leave { chatroom }
             | Self::History { chatroom, .. }
-            | Self::Participants { chatroom } => Some(*chatroom),
+            | Self::Participants { chatroom }
+            | Self::Presence { chatroom } => Some(*chatroom),
             _ => None,
         }
     }
 
-    pub(crate) fn as_poll(&self) -> Option<Poll> {
+    /// A poll of one chatroom or several.
+    pub(crate) fn is_poll(&self) -> bool {
+        matches!(self, Self::Poll(_) | Self::Several(_))
+    }
+
+    /// Whether its answer may be long in coming.
+    pub(crate) fn waits(&self) -> bool {
+        self.is_poll() || matches!(self, Self::Stream(_))
+    }
+
+    /// How long it waits at most, as it says.
+    pub(crate) fn timeout_s(&self) -> Option<u16> {
         match self {
-            Self::Poll(poll) => Some(*poll),
+            Self::Poll(Poll { timeout_s, .. }) | Self::Several(Several { timeout_s, .. }) => {
+                *timeout_s
+            }
+            _ => None,
+        }
+    }
+
+    /// What it says as `Last-Event-ID`.
+    pub(crate) fn last_event_id(&self) -> Option<i64> {
+        match self {
+            Self::Stream(stream) => stream.since.filter(|_| stream.in_header),
             _ => None,
         }
     }

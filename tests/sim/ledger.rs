@@ -27,6 +27,10 @@ pub(crate) struct Ledger {
     /// How much of the chronicle was told.
     told: usize,
     joined: BTreeSet<(i64, i64)>,
+    /// How far the engine had heard of a chatroom when who is in it came into it.
+    joined_at: BTreeMap<(i64, i64), i64>,
+    /// The turn in which somebody has last left a chatroom.
+    left_turn: BTreeMap<(i64, i64), u32>,
     /// Who has left which chatroom and is not back.
     left: BTreeMap<(i64, i64), Parting>,
     /// Whose sessions those are that may be good.
@@ -56,22 +60,42 @@ pub(crate) struct Begun {
     pub(crate) now_ms: u64,
     /// The loop that has it.
     pub(crate) at: usize,
-    pub(crate) heard: i64,
-    /// The oldest message that is kept.
-    pub(crate) first: i64,
+    /// Of the chatroom that it is about.
+    pub(crate) of: BegunIn,
     /// Times in the chronicle: how much of it was told, how much committed.
     pub(crate) told: usize,
     pub(crate) committed: usize,
-    /// The chatroom's list was being loaded.
-    pub(crate) is_loading: bool,
     pub(crate) session_ended: bool,
     pub(crate) storage_failures: u64,
     pub(crate) refusals: u64,
-    pub(crate) unloaded: u64,
     /// How many were committed.
     pub(crate) users: usize,
     /// How many passwords the user has had whose password is asked for; none where there was no such user.
     pub(crate) passwords: usize,
+}
+
+/// What held of a chatroom then. One that was not there yet has said nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BegunIn {
+    /// The newest message that the engine had been told of.
+    pub(crate) heard: i64,
+    /// The oldest message that is kept.
+    pub(crate) first: i64,
+    /// Its list was being loaded.
+    pub(crate) is_loading: bool,
+    /// How often its list could not be had.
+    pub(crate) unloaded: u64,
+}
+
+impl Default for BegunIn {
+    fn default() -> Self {
+        Self {
+            heard: 0,
+            first: 1,
+            is_loading: false,
+            unloaded: 0,
+        }
+    }
 }
 
 /// The end of a membership or a session, as it was told.
@@ -142,7 +166,10 @@ impl Ledger {
 
     fn join(&mut self, user: UserId, chatroom: ChatroomId) {
         let key = (user.get(), chatroom.get());
-        self.joined.insert(key);
+        if self.joined.insert(key) {
+            let heard = self.heard(chatroom.get() as usize);
+            self.joined_at.insert(key, heard);
+        }
         self.left.remove(&key);
     }
 
@@ -175,6 +202,7 @@ impl Ledger {
                 let key = (left.get(), chatroom.get());
                 self.joined.remove(&key);
                 self.left.insert(key, self.parting());
+                self.left_turn.insert(key, self.turn);
             }
             Completion::MessagesExpired { chatroom, first } => {
                 self.first.insert(chatroom.get(), first.get());
@@ -268,6 +296,24 @@ impl Ledger {
         self.joined.contains(&(user.get(), chatroom as i64))
     }
 
+    /// How far the engine had heard of a chatroom when this user came into it; 0 where they were in it from the beginning.
+    pub(crate) fn joined_at(&self, user: UserId, chatroom: usize) -> i64 {
+        let heard = self.joined_at.get(&(user.get(), chatroom as i64));
+        heard.copied().unwrap_or_default()
+    }
+
+    /// Whether somebody has left a chatroom since a turn, and before this one: answers from before may still be queued.
+    pub(crate) fn has_left_since(&self, user: UserId, chatroom: usize, turn: u32) -> bool {
+        let left = self.left_turn.get(&(user.get(), chatroom as i64));
+        left.is_some_and(|&left| left > turn && left < self.turn)
+    }
+
+    /// The chatrooms that a user is in, ascending.
+    pub(crate) fn chatrooms_of(&self, user: UserId) -> Vec<usize> {
+        let own = self.joined.iter().filter(|(whose, _)| *whose == user.get());
+        own.map(|(_, chatroom)| *chatroom as usize).collect()
+    }
+
     pub(crate) fn first(&self, chatroom: usize) -> i64 {
         self.first.get(&(chatroom as i64)).copied().unwrap_or(1)
     }
@@ -292,16 +338,25 @@ impl Ledger {
     }
 
     fn count_poll(&mut self, asked: &Asked, at: usize) {
-        if let (Some(token), Some(_)) = (&asked.token, asked.ask.as_poll()) {
+        if let (Some(token), true) = (&asked.token, asked.ask.waits()) {
             *self.polls.entry((token.clone(), at)).or_default() += 1;
         }
     }
 
     /// What holds for a request that a loop has taken now.
-    pub(crate) fn begin(&mut self, store: &Store, asked: &Asked, at: usize, now_ms: u64) -> Begun {
+    pub(crate) fn begin(
+        &mut self,
+        store: &Store,
+        asked: &mut Asked,
+        at: usize,
+        now_ms: u64,
+    ) -> Begun {
         self.count_poll(asked, at);
         let data = &store.data;
-        let chatroom = asked.ask.chatroom().unwrap_or(0);
+        if let Ask::Several(_) = asked.ask {
+            let all = 1..=data.chatrooms.len();
+            asked.begun_in = all.map(|id| (id, self.begin_in(id, at))).collect();
+        }
         let user = data.sessions.get(&asked.session.0);
         let account = match &asked.ask {
             Ask::LogIn { name, .. } => data.named(&name.to_lowercase()),
@@ -311,17 +366,25 @@ impl Ledger {
             turn: self.turn,
             now_ms,
             at,
-            heard: self.heard(chatroom),
-            first: self.first(chatroom),
+            of: self.begin_in(asked.ask.chatroom().unwrap_or(0), at),
             told: self.told,
             committed: store.chronicle.now(),
-            is_loading: self.loading.contains(&(at as u16, chatroom as i64)),
             session_ended: self.has_ended(asked.session),
             storage_failures: self.storage_failures,
             refusals: self.refusals,
-            unloaded: self.unloaded(chatroom),
             users: data.users.len(),
             passwords: account.map_or(0, |account| account.passwords.len()),
+        }
+    }
+}
+
+impl Ledger {
+    fn begin_in(&self, chatroom: usize, at: usize) -> BegunIn {
+        BegunIn {
+            heard: self.heard(chatroom),
+            first: self.first(chatroom),
+            is_loading: self.loading.contains(&(at as u16, chatroom as i64)),
+            unloaded: self.unloaded(chatroom),
         }
     }
 }

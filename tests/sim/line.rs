@@ -3,15 +3,17 @@
 //! The runtime's side keeps the rules of `runtime::Connection`: what the engine did not consume is offered
 //! again with what came since; while it is paused nothing is; a FIN is noticed at once and only offered behind all bytes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use fastrand::Rng;
 use loiter::engine::Taken;
 use loiter::model::{ConnectionKey, SessionHash};
+use serde_json::Value;
 
 use crate::answer::Answer;
 use crate::ask::Ask;
-use crate::ledger::Begun;
+use crate::ledger::{Begun, BegunIn};
+use crate::streaming::Streaming;
 
 /// A request that was written.
 #[derive(Debug)]
@@ -25,11 +27,44 @@ pub(crate) struct Asked {
     pub(crate) end: usize,
     pub(crate) is_head: bool,
     pub(crate) wants_close: bool,
+    pub(crate) is_http10: bool,
     pub(crate) expects_continue: bool,
     /// What held when the engine had taken its last byte.
     pub(crate) begun: Option<Begun>,
-    /// A poll that was parked when everything had come to rest.
-    pub(crate) is_parked: bool,
+    /// The same of each chatroom, for a poll of several.
+    pub(crate) begun_in: BTreeMap<usize, BegunIn>,
+    /// The turn after which everything had come to rest, and a poll or stream was parked.
+    pub(crate) parked: Option<u32>,
+    /// A stream that has begun.
+    pub(crate) stream: Option<Streaming>,
+}
+
+impl Asked {
+    /// What held of one chatroom, and of everything else, when it was begun.
+    pub(crate) fn begun_in(&self, chatroom: usize) -> Begun {
+        let begun = self.begun.expect("it is being answered");
+        match &self.ask {
+            Ask::Several(_) => Begun {
+                of: self.begun_in.get(&chatroom).copied().unwrap_or_default(),
+                ..begun
+            },
+            _ => begun,
+        }
+    }
+}
+
+/// What a client reads at a time.
+#[derive(Debug)]
+pub(crate) enum Came {
+    /// It is to write its body.
+    Continue,
+    Answer(Ask, Answer),
+    /// Of a stream: its head, or a comment.
+    Sign,
+    /// A stream's message.
+    Event(Value),
+    /// A stream is over.
+    End,
 }
 
 #[derive(Debug, Default)]
@@ -73,8 +108,8 @@ pub(crate) struct Line {
     pub(crate) said_close: bool,
     /// Requests without an answer, in order.
     pub(crate) asked: VecDeque<Asked>,
-    /// Answers that the client has not read, with the place where each ends; None is 100 Continue.
-    pub(crate) answers: VecDeque<(usize, Option<(Ask, Answer)>)>,
+    /// What the client has not read, with the place where each ends.
+    pub(crate) answers: VecDeque<(usize, Came)>,
 }
 
 /// What became of a flush.

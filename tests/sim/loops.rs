@@ -26,6 +26,8 @@ pub(crate) struct Loop {
     awaited: HashMap<Question, usize>,
     /// What the store has said in this turn.
     pub(crate) told_by_store: HashSet<Question>,
+    /// Messages that it has been told of in this turn.
+    pub(crate) saved_taken: usize,
     /// Turns that it has still to miss.
     pub(crate) asleep: u32,
 }
@@ -45,7 +47,9 @@ impl Question {
             Job::FindSession { session, .. } => Some(Self::Session(*session)),
             Job::LoadUser { user, .. } => Some(Self::User(*user)),
             Job::LoadChatroom { chatroom, .. } => Some(Self::Chatroom(*chatroom)),
-            Job::ReadMessages { ticket, .. } => Some(Self::Messages(ticket.connection)),
+            Job::ReadMessages { ticket, .. }
+            | Job::ReadNews { ticket, .. }
+            | Job::ReadNewest { ticket, .. } => Some(Self::Messages(ticket.connection)),
             _ => None,
         }
     }
@@ -55,7 +59,9 @@ impl Question {
             Completion::SessionFound { session, .. } => Some(Self::Session(*session)),
             Completion::UserLoaded { user, .. } => Some(Self::User(*user)),
             Completion::ChatroomLoaded { chatroom, .. } => Some(Self::Chatroom(*chatroom)),
-            Completion::MessagesRead { ticket, .. } => Some(Self::Messages(ticket.connection)),
+            Completion::MessagesRead { ticket, .. }
+            | Completion::NewsRead { ticket, .. }
+            | Completion::NewestRead { ticket, .. } => Some(Self::Messages(ticket.connection)),
             _ => None,
         }
     }
@@ -74,6 +80,9 @@ pub(crate) struct Held {
     pub(crate) logins: usize,
     pub(crate) sweeps: usize,
     pub(crate) sends: usize,
+    pub(crate) reads: usize,
+    /// Those that wait by places, and their places.
+    pub(crate) followers: (usize, usize),
 }
 
 impl Loop {
@@ -87,6 +96,7 @@ impl Loop {
                 inbox: VecDeque::new(),
                 awaited: HashMap::new(),
                 told_by_store: HashSet::new(),
+                saved_taken: 0,
                 asleep: 0,
             })
             .collect()
@@ -156,6 +166,8 @@ impl World {
 
     fn note_answered(&mut self, at: usize, completion: &Completion) {
         let event_loop = &mut self.loops[at];
+        let is_saved = matches!(completion, Completion::MessageSaved { saved: Ok(_), .. });
+        event_loop.saved_taken += usize::from(is_saved);
         if let Some(question) = Question::answered(completion) {
             event_loop.has_answer(question);
         }
@@ -177,6 +189,7 @@ impl World {
 
     pub(crate) fn submit(&mut self, at: usize, job: Job) {
         self.jobs += 1;
+        self.touches += u32::from(matches!(job, Job::TouchSessions { .. }));
         match &job {
             Job::LoadChatroom {
                 event_loop,
@@ -223,7 +236,7 @@ impl World {
             if let Some(begun) = &mut asked.begun
                 && begun.turn == self.trace.turns()
             {
-                begun.is_loading = true;
+                begun.of.is_loading = true;
             }
         }
     }
@@ -245,6 +258,9 @@ impl World {
             all.logins += counts.logins;
             all.sweeps += counts.sweeps;
             all.sends += counts.sends;
+            all.reads += counts.reads;
+            all.followers.0 += counts.followers.0;
+            all.followers.1 += counts.followers.1;
         }
         all
     }

@@ -1,7 +1,7 @@
 //! A seeded simulator: the whole engine on a made-up network, store and clock, beside what must hold.
 //!
 //! `world` makes turns as the server does and carries out what the engine asks for; `line` is a
-//! connection, `loops` the event loops and the post between them, `store` the storage lanes over `data`; `setup` makes a world and its people, `run` lets it live.
+//! connection, `streaming` how a stream is read from one, `loops` the event loops and the post between them, `store` the storage lanes over `data`; `setup` makes a world and its people, `run` lets it live.
 //! `clients` ask (`ask`, `stray`, `request`) and listen: a `reader` follows what is said, and a `speaker` says everything once.
 //! `checks` holds every answer against the committed data, its `chronicle` and the `ledger` of what the engine had been told, and every turn
 //! against what must not wait. The same seed gives the same run.
@@ -26,6 +26,7 @@ mod setup;
 mod speaker;
 mod store;
 mod stray;
+mod streaming;
 mod tally;
 mod trace;
 mod world;
@@ -41,7 +42,7 @@ const SEEDS: u64 = 256;
 const KEPT: [u64; 8] = [96, 639, 665, 709, 740, 1100, 6582, 32028];
 
 /// What an ordinary run injects, and what must come of it, each of it.
-const INJECTED: [&str; 17] = [
+const INJECTED: [&str; 22] = [
     "clocks set",
     "commits that a crash left untold",
     "crashes",
@@ -49,6 +50,9 @@ const INJECTED: [&str; 17] = [
     "jobs refused",
     "loops put to sleep",
     "messages followed",
+    "messages followed by streams",
+    "messages followed in all chatrooms",
+    "messages followed in several chatrooms",
     "outages",
     "polls and calls that a crash cut off",
     "reads failed",
@@ -57,6 +61,8 @@ const INJECTED: [&str; 17] = [
     "sends repeated",
     "silences",
     "slow readers",
+    "streams begun",
+    "streams stalled",
     "times that messages expired",
     "writes failed",
 ];

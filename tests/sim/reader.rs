@@ -1,4 +1,4 @@
-//! What somebody has read, exactly once and in order, however it came: by polls, of one chatroom or several.
+//! What somebody has read, exactly once and in order, however it came: by polls of one chatroom or several, or by a stream.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +16,19 @@ impl Reader {
     /// The newest message that has come of a chatroom, or 0.
     pub(crate) fn newest(&self, chatroom: usize) -> i64 {
         self.newest.get(&chatroom).copied().unwrap_or_default()
+    }
+
+    /// Begins to read a chatroom behind a message, unless it has begun before.
+    pub(crate) fn begin(&mut self, chatroom: usize, newest: i64) {
+        self.newest.entry(chatroom).or_insert(newest);
+    }
+
+    /// How far it has read in each of its chatrooms.
+    pub(crate) fn pairs(&self) -> Vec<(usize, i64)> {
+        let pairs = self.newest.iter();
+        pairs
+            .map(|(&chatroom, &newest)| (chatroom, newest))
+            .collect()
     }
 
     /// Takes in messages, of any chatrooms; each must be the next of its own.

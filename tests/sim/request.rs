@@ -30,6 +30,9 @@ impl Ask {
         if let Some(token) = token {
             head += &format!("Cookie: a=b; session={token}\r\n");
         }
+        if let Some(id) = self.last_event_id() {
+            head += &format!("Last-Event-ID: {id}\r\n");
+        }
         if shape.wants_close {
             head += "Connection: close\r\n";
         }

@@ -93,7 +93,9 @@ impl World {
         let saved = rooms.map(|room| room.messages.len() as u64).sum();
         self.tally.add("messages saved", saved);
         for client in &self.clients {
-            self.tally.add("messages followed", client.reader.read);
+            if let Some(what) = client.role.followed() {
+                self.tally.add(what, client.reader.read);
+            }
             self.tally.add("sends repeated", client.speaker.repeated);
         }
     }
@@ -134,10 +136,11 @@ impl World {
         // Nothing is loaded any more: what is held is parked.
         for line in self.lines.values_mut() {
             if let Some(asked) = line.asked.front_mut() {
-                asked.is_parked = asked.begun.is_some();
+                asked.parked = asked.begun.map(|_| self.trace.turns());
             }
         }
         self.check_polls_are_free();
+        self.note_parked();
         for (id, window) in windows {
             if let Some(line) = self.lines.get_mut(&id) {
                 line.window = window;
@@ -165,18 +168,21 @@ impl World {
 
     /// A parked poll costs the store nothing, however long it waits.
     fn check_polls_are_free(&mut self) {
-        let asked = self.lines.values().filter_map(|line| line.asked.front());
-        let mut polls = asked.filter_map(|asked| asked.ask.as_poll());
-        if polls.any(|poll| self.poll_waits_ms(poll).0 != u64::MAX) {
+        let mut asked = self.lines.values().filter_map(|line| line.asked.front());
+        if asked.any(|asked| self.waits_ms(&asked.ask).0 != u64::MAX) {
             // Its own end may cost a read.
             return;
         }
-        let before = self.jobs;
+        // A stream that shows that it is one keeps its session.
+        let mut asked = self.lines.values().flat_map(|line| &line.asked);
+        let has_streams = asked.any(|asked| asked.stream.is_some());
+        let jobs = |world: &Self| world.jobs - if has_streams { world.touches } else { 0 };
+        let before = jobs(self);
         for passed_ms in [1, 1_000, 20_000] {
             self.wait(passed_ms);
             self.turn(true);
         }
-        self.demand(self.jobs == before, "a job for nobody");
+        self.demand(jobs(self) == before, "a job for nobody");
         (0..self.clients.len()).for_each(|at| self.listen(at));
         self.come_to_rest();
     }
@@ -199,6 +205,10 @@ impl World {
     /// Ends everything, and sees that nothing is left of it.
     fn end(&mut self) {
         self.store.mend();
+        // All are told whose time is over, and whoever has gone does not count any more.
+        self.wait(11_000);
+        self.come_to_rest();
+        self.check_presence();
         if self.rng.u8(..3) == 0 {
             self.drain();
             for _ in 0..self.rng.u8(..20) {
@@ -226,6 +236,13 @@ impl World {
             self.turn(true);
             (0..self.clients.len()).for_each(|at| self.listen(at));
         }
+        self.come_to_rest();
+        self.check_end();
+        // All have long gone.
+        self.check_presence();
+        self.come_to_rest();
+        self.wait(80_000);
+        self.turn(true);
         self.come_to_rest();
         self.check_end();
     }

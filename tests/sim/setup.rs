@@ -7,6 +7,7 @@ use loiter::config::Config;
 
 use crate::clients::{Client, Role};
 use crate::data::{Data, user_id};
+use crate::ledger::Ledger;
 use crate::store::{Faults, Store};
 use crate::trace::Trace;
 use crate::world::World;
@@ -85,14 +86,19 @@ impl World {
             self.store.data.add_session(user, self.now, &token);
             self.tokens.push(token);
         }
+        // Sessions that it does not know of could not end.
+        self.ledger = Ledger::new(&self.store);
         for at in 0..self.rng.usize(4..16) {
-            let role = match self.rng.u8(..14) {
+            let role = match self.rng.u8(..19) {
                 _ if at == 0 => Role::Talker,
-                0..3 => Role::Patient,
-                3..6 => Role::Follower,
-                6 | 7 => Role::Speaker,
-                8 | 9 => Role::Impatient,
-                10..13 => Role::Talker,
+                0 | 1 => Role::Patient,
+                2 | 3 => Role::Follower,
+                4 | 5 => Role::FollowerOfAll,
+                6 | 7 => Role::FollowerOfSeveral,
+                8..11 => Role::Listener,
+                11 | 12 => Role::Speaker,
+                13 | 14 => Role::Impatient,
+                15..18 => Role::Talker,
                 _ => Role::Vandal,
             };
             let chatroom = self.rng.usize(1..=self.store.data.chatrooms.len());

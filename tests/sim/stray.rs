@@ -4,11 +4,18 @@ use fastrand::Rng;
 
 use crate::ask::Ask;
 
-const WRONG: [(&str, &str); 15] = [
+const WRONG: [(&str, &str); 22] = [
     ("/message/longpoll", "chatroomid=1&since=-1"),
     ("/message/longpoll", "chatroomid=1&limit=201"),
     ("/message/longpoll", "chatroomid=1&timeout=0"),
     ("/message/history", "chatroomid=1&before=0"),
+    ("/message/longpoll", "chatroomid=1,2&since=3"),
+    ("/message/longpoll", "chatroomid=1,2&since=1:2,1:3"),
+    ("/message/longpoll", "chatroomid=1,2&since=3:0"),
+    ("/message/longpoll", "chatroomid=1,1"),
+    ("/message/longpoll", "chatroomid=all&since=1:-1"),
+    ("/message/endpoll", "chatroomid=all"),
+    ("/message/stream", "chatroomid=1,2"),
     ("/message/longpoll", ""),
     ("/message/longpoll", "chatroomid=0"),
     ("/message/longpoll", "chatroomid=-1"),
@@ -22,13 +29,14 @@ const WRONG: [(&str, &str); 15] = [
     ("/message/chatroomParticipants", "room=1"),
 ];
 
-const STRAY: [(&str, u16); 11] = [
+const STRAY: [(&str, u16); 12] = [
     ("GET /healthz", 200),
     ("HEAD /healthz/", 200),
     ("GET /nowhere/", 404),
     ("GET /", 404),
     ("POST /message/longpoll/?chatroomid=1", 405),
     ("HEAD /message/longpoll/?chatroomid=1", 405),
+    ("HEAD /message/stream/?chatroomid=1", 405),
     ("DELETE /message/chatrooms", 405),
     ("GET /logout", 405),
     ("OPTIONS /message/sendMessage/", 204),

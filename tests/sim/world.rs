@@ -10,11 +10,13 @@ use loiter::model::{ConnectionKey, Now};
 
 use crate::answer::Answer;
 use crate::ask::Ask;
+use crate::checks::Seen;
 use crate::clients::Client;
 use crate::ledger::Ledger;
-use crate::line::{Flushed, Line};
+use crate::line::{Came, Flushed, Line};
 use crate::loops::Loop;
 use crate::store::{Store, hits};
+use crate::streaming;
 use crate::tally::Tally;
 use crate::trace::Trace;
 
@@ -45,11 +47,14 @@ pub(crate) struct World {
     pub(crate) tokens: Vec<String>,
     /// Endpolls whose client went away: what they end nobody is told of.
     pub(crate) orphans: BTreeSet<(String, usize)>,
+    pub(crate) seen: Seen,
     /// Messages whose senders were told that they are not saved.
     pub(crate) not_saved: BTreeSet<String>,
     pub(crate) has_short_sessions: bool,
     pub(crate) texts: u32,
     pub(crate) jobs: u32,
+    /// Those that tell the store of sessions in use.
+    pub(crate) touches: u32,
     /// The connection whose answer is being judged.
     pub(crate) answering: Option<ConnectionKey>,
 }
@@ -75,9 +80,11 @@ impl World {
             clients: Vec::new(),
             tokens: Vec::new(),
             orphans: BTreeSet::new(),
+            seen: Seen::default(),
             not_saved: BTreeSet::new(),
             texts: 0,
             jobs: 0,
+            touches: 0,
             answering: None,
         }
     }
@@ -136,6 +143,7 @@ impl World {
         self.reap(at);
         self.check_turn(at);
         self.loops[at].told_by_store.clear();
+        self.loops[at].saved_taken = 0;
     }
 
     fn read_lines(&mut self, at: usize, calm: bool) {
@@ -243,6 +251,7 @@ impl World {
                     let line = self.line_of(at, key);
                     let is_new = !std::mem::replace(&mut line.is_finishing, true);
                     self.demand(is_new, "finished twice");
+                    self.finish_stream(at, key);
                 }
                 Output::Close(key) => {
                     self.line_of(at, key).is_closing = true;
@@ -253,7 +262,7 @@ impl World {
     }
 
     /// The line of a key that may still be spoken of.
-    fn line_of(&mut self, at: usize, key: ConnectionKey) -> &mut Line {
+    pub(crate) fn line_of(&mut self, at: usize, key: ConnectionKey) -> &mut Line {
         let id = self.loops[at].keys.get(key).copied();
         let id = id.filter(|id| self.lines.get(id).is_some_and(|line| !line.is_closing));
         self.demand(id.is_some(), "an output for a key that is closed");
@@ -267,12 +276,22 @@ impl World {
         let may_send = !line.is_finishing && !line.said_close;
         line.queued += bytes.len();
         let end = line.queued;
+        self.answering = Some(key);
+        let line = self.line_of(at, key);
         if bytes == loiter::http::CONTINUE {
             let front = line.asked.front_mut();
             let is_due = front.is_some_and(|asked| std::mem::take(&mut asked.expects_continue));
-            line.answers.push_back((end, None));
+            line.answers.push_back((end, Came::Continue));
             self.demand(is_due && may_send, "nobody waits for 100 Continue");
             return;
+        }
+        let is_streaming = line
+            .asked
+            .front()
+            .is_some_and(|asked| asked.stream.is_some());
+        if is_streaming || streaming::begins(bytes) {
+            self.demand(may_send || is_streaming, "a stream behind the last answer");
+            return self.send_of_stream(at, key, bytes);
         }
         let Some(asked) = line.asked.pop_front() else {
             return self.demand(false, "an answer that nobody asked for");
@@ -281,15 +300,15 @@ impl World {
         let offered = line.offered_up_to().saturating_sub(asked.start);
         let is_head = asked.is_head && offered >= "HEAD ".len();
         self.demand(may_send, "an answer behind the last");
-        self.answering = Some(key);
+        self.note_gone(&asked);
         self.tally.one("answers");
         let verdict = Answer::parse(bytes, is_head).and_then(|answer| {
             self.judge(&asked, &answer)
                 .map_err(|what| format!("{what}, in {answer:?}"))?;
             let line = self.line_of(at, key);
             line.said_close = answer.closes;
-            line.answers
-                .push_back((end, Some((asked.ask.clone(), answer))));
+            let came = Came::Answer(asked.ask.clone(), answer);
+            line.answers.push_back((end, came));
             Ok(())
         });
         if let Err(what) = verdict {
@@ -309,8 +328,18 @@ impl World {
             };
             self.trace.note(format_args!("line {id} {flushed:?}"));
             match flushed {
-                Flushed::Stalled => engine.stalled(self.now, key),
-                Flushed::Drained => engine.drained(self.now, key),
+                Flushed::Stalled => {
+                    let front = line.asked.front();
+                    let is_stream = front.is_some_and(|asked| asked.stream.is_some());
+                    self.tally.add("streams stalled", is_stream.into());
+                    engine.stalled(self.now, key);
+                }
+                Flushed::Drained => {
+                    if let Some(stream) = line.asked.front_mut().and_then(|a| a.stream.as_mut()) {
+                        stream.active_ms = self.now.monotonic_ms;
+                    }
+                    engine.drained(self.now, key);
+                }
                 Flushed::Finished => engine.finished(self.now, key),
             }
         }
@@ -327,15 +356,18 @@ impl World {
 
     /// Whose client has gone: an endpoll may have ended and counted the poll whose list is still being read.
     fn note_lost(&mut self, id: u32) {
-        let front = self.lines[&id].asked.front();
-        let polling = front.filter(|asked| asked.begun.is_some());
-        let polling = polling.and_then(|asked| Some((asked.token.clone()?, asked.ask.as_poll()?)));
-        if let Some((token, poll)) = polling {
-            self.push_ended((token, poll.chatroom), false);
+        let line = self.lines.get_mut(&id).expect("it is lost only now");
+        if let Some(asked) = line.asked.pop_front() {
+            if asked.begun.is_some() {
+                self.note_perhaps_ended(&asked);
+            }
+            let line = self.lines.get_mut(&id).expect("just seen");
+            line.asked.push_front(asked);
         }
     }
 
     fn orphan(&mut self, line: Line) {
+        (line.asked.iter()).for_each(|asked| self.note_gone(asked));
         for asked in line.asked.into_iter().filter(|asked| asked.begun.is_some()) {
             if let (Ask::EndPolls { chatroom, .. }, Some(token)) = (asked.ask, asked.token) {
                 self.orphans.insert((token, chatroom));
@@ -354,6 +386,7 @@ impl World {
         self.ledger.turn(self.trace.turns());
         self.lines.clear();
         self.orphans.clear();
+        self.seen = Seen::default();
     }
 
     /// Any key that is in use: what another loop is told of must never be taken for one's own.

@@ -18,7 +18,7 @@ impl World {
     ) -> Result<Last, String> {
         let list = &answer.body["messages"];
         let last = self.judge_list(list, (chatroom, limit), begun, true)?;
-        let is_new = last.is_none_or(|last| last >= begun.heard);
+        let is_new = last.is_none_or(|last| last >= begun.of.heard);
         demand(is_new, "the list is old")?;
         let ended = answer.body["ended"].as_u64().ok_or("no number")?;
         let key = (asked.token.clone().unwrap_or_default(), chatroom);
@@ -82,7 +82,7 @@ impl World {
     fn check_none_is_parked(&self, key: &(String, usize)) -> Verdict {
         let mut left = self.polling(key);
         let is_left = left.any(|(line, asked)| {
-            asked.is_parked && !self.has_awaited_store(line.home, line.key, asked)
+            asked.parked.is_some() && !self.has_awaited_store(line.home, line.key, asked)
         });
         demand(!is_left, "an endpoll has left a poll")
     }
@@ -96,10 +96,9 @@ impl World {
         let lines = lines.filter(|line| !line.is_closing && !line.is_finishing);
         let polls = lines.filter_map(|line| Some((line, line.asked.front()?)));
         polls.filter(move |(_, asked)| {
-            let poll = asked.ask.as_poll();
             asked.begun.is_some()
                 && asked.token.as_ref() == Some(token)
-                && poll.is_some_and(|poll| poll.chatroom == *chatroom)
+                && self.polled(asked).contains(chatroom)
         })
     }
 }

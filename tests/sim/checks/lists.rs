@@ -5,11 +5,9 @@ use serde_json::Value;
 
 use super::{Verdict, demand};
 use crate::answer::Answer;
-use crate::ask::Ask;
 use crate::data::chatroom_id;
 use crate::ledger::Begun;
 use crate::line::Asked;
-use crate::loops::Question;
 use crate::world::World;
 
 /// A list's newest message; none where it is empty.
@@ -37,9 +35,9 @@ impl World {
         let expired = room.map_or(0, |room| room.expired) as i64;
         let is_full = match last {
             Some(last) => length >= min || last - length <= expired,
-            None => begun.heard <= expired,
+            None => begun.of.heard <= expired,
         };
-        let may_be_short = self.ledger.unloaded(chatroom) > begun.unloaded;
+        let may_be_short = self.ledger.unloaded(chatroom) > begun.of.unloaded;
         demand(is_full || may_be_short, "the list is too short")?;
         Ok(last)
     }
@@ -57,7 +55,7 @@ impl World {
             return Ok(None);
         };
         let first = first["id"].as_i64().ok_or("no id")?;
-        demand(first >= begun.first, "the list begins with what is gone")?;
+        demand(first >= begun.of.first, "the list begins with what is gone")?;
         for (id, told) in (first..).zip(list) {
             let stored = room.messages.get(id as usize - 1).ok_or("not stored")?;
             let same = told["id"] == id
@@ -83,7 +81,7 @@ impl World {
         let stored = room.messages.len() as i64;
         let Some(before) = before.filter(|&before| before <= stored) else {
             let last = last?;
-            let is_newest = last.is_none_or(|last| last >= begun.heard);
+            let is_newest = last.is_none_or(|last| last >= begun.of.heard);
             demand(is_newest, "what was known is left out")?;
             return Ok(last);
         };
@@ -94,7 +92,7 @@ impl World {
             _ => last?,
         };
         let ends_before = last.is_none_or(|last| {
-            last == before - 1 || last < before && stored > begun.heard && last >= begun.heard
+            last == before - 1 || last < before && stored > begun.of.heard && last >= begun.of.heard
         });
         demand(ends_before, "the list does not end right before")?;
         Ok(last)
@@ -113,17 +111,9 @@ impl World {
         let is_back = (self.store.data).has_joined(user, chatroom_id(chatroom));
         let is_for_user = is_back || left.is_none_or(|heard| last <= heard);
         demand(is_for_user, "who has left hears what was said after")?;
-        // What was submitted before is done; and what the store is reading is not called back.
-        let read = Question::Messages(self.answering.expect("an answer is judged"));
-        let is_called_back = matches!(asked.ask, Ask::Poll(_)) && !self.has_just_come(asked, &read);
+        // What was submitted before is done.
         let ended = self.ledger.heard_in_session(asked.session, chatroom);
-        let is_for_session = !is_called_back || ended.is_none_or(|heard| last <= heard);
+        let is_for_session = !asked.ask.waits() || ended.is_none_or(|heard| last <= heard);
         demand(is_for_session, "a poll has outlived its session")
-    }
-
-    /// Whether the store has said in this turn what a request may have waited for.
-    pub(super) fn has_just_come(&self, asked: &Asked, question: &Question) -> bool {
-        let begun = asked.begun.expect("it is answered");
-        self.loops[begun.at].told_by_store.contains(question)
     }
 }

@@ -7,17 +7,23 @@ mod chatrooms;
 mod endings;
 mod lists;
 mod polls;
+mod presence;
 mod rest;
 mod said;
+mod several;
+mod streams;
 mod turns;
+mod waits;
 
 use loiter::model::UserId;
 
 use crate::answer::Answer;
-use crate::ask::Ask;
+use crate::ask::{Ask, Poll, Stream};
 use crate::ledger::Begun;
 use crate::line::Asked;
 use crate::world::World;
+
+pub(crate) use presence::Seen;
 
 pub(crate) type Verdict = Result<(), String>;
 
@@ -113,6 +119,7 @@ impl World {
                     "no 200",
                 )
             }
+            Ask::Several(several) => self.judge_several(asked, several, user, answer),
             Ask::Wrong { .. } => demand(answer.is(400, "bad_parameter"), "not 400 bad_parameter"),
             ask => match ask.chatroom() {
                 Some(chatroom) => self.judge_in_chatroom(asked, begun, chatroom, user, answer),
@@ -136,6 +143,7 @@ impl World {
         let (status, from) = match ask {
             // Of these an engine remembers who is in a chatroom; the others are the store's alone.
             Ask::Poll(_) | Ask::EndPolls { .. } => (500, begun.told),
+            Ask::Stream(_) => (403, begun.told),
             Ask::Send { .. } => (500, begun.committed),
             _ => (403, begun.committed),
         };
@@ -146,10 +154,18 @@ impl World {
         }
         let may_be_in = self.store.chronicle.may_be_in(user, chatroom, from);
         demand(may_be_in, "an outsider is answered")?;
-        if let Ask::Poll(poll) = ask
-            && answer.status != 200
-        {
-            return self.judge_refused_poll(*poll, begun, answer);
+        match ask {
+            Ask::Poll(poll) if answer.status != 200 => {
+                return self.judge_refused_poll(*poll, begun, answer);
+            }
+            &Ask::Stream(Stream { since, .. }) => {
+                let poll = Poll {
+                    since,
+                    ..Poll::plain(chatroom)
+                };
+                return self.judge_refused_poll(poll, begun, answer);
+            }
+            _ => {}
         }
         demand(answer.status == 200, "the wrong status")?;
         if answer.body.is_null() {
@@ -158,6 +174,9 @@ impl World {
         let last = match ask {
             Ask::Participants { .. } => {
                 return self.judge_participants(&answer.body, chatroom, begun);
+            }
+            Ask::Presence { .. } => {
+                return self.judge_presence(&answer.body, chatroom, begun);
             }
             Ask::Poll(poll) => self.judge_poll(asked, begun, *poll, answer)?,
             Ask::EndPolls { limit, .. } => {

@@ -23,7 +23,7 @@ impl World {
             None => self.judge_recent(begun, poll, answer)?,
             Some(since) => self.judge_newer(begun, poll, since, answer)?,
         };
-        self.note_ended(asked, begun, poll, is_nothing_new)?;
+        self.note_ended(asked, begun, is_nothing_new)?;
         Ok(last)
     }
 
@@ -37,8 +37,8 @@ impl World {
         let of = (poll.chatroom, poll.limit);
         let last = self.judge_list(&answer.body, of, begun, false)?;
         let newest = last.unwrap_or_else(|| self.stored(poll.chatroom));
-        demand(newest >= begun.heard, "what was known is left out")?;
-        Ok((last, newest <= begun.heard && !begun.is_loading))
+        demand(newest >= begun.of.heard, "what was known is left out")?;
+        Ok((last, newest <= begun.of.heard && !begun.of.is_loading))
     }
 
     /// The oldest of all that is newer, or nothing where nothing is.
@@ -59,7 +59,7 @@ impl World {
         let length_max = poll.limit.map_or(recent, i64::from);
         let length = list.len() as i64;
         demand(length <= length_max, "the list is too long")?;
-        let knows_all = last.unwrap_or(since) >= begun.heard || length == length_max;
+        let knows_all = last.unwrap_or(since) >= begun.of.heard || length == length_max;
         demand(knows_all, "what was known is left out")?;
         Ok((last, list.is_empty()))
     }
@@ -71,28 +71,32 @@ impl World {
         let stored = self.stored(poll.chatroom);
         if answer.is(409, "since_ahead") {
             let last = number("last")?;
-            demand((begun.heard..=stored).contains(&last), "another last")?;
+            demand((begun.of.heard..=stored).contains(&last), "another last")?;
             return demand(since > last, "since is not ahead");
         }
         demand(answer.is(410, "since_expired"), "the wrong status")?;
         let first = number("first")?;
-        let room = self.store.data.chatroom(chatroom_id(poll.chatroom));
-        let kept = room.map_or(0, |room| room.expired) as i64 + 1;
-        demand((begun.first..=kept).contains(&first), "another first")?;
+        let kept = self.kept_from(poll.chatroom);
+        demand((begun.of.first..=kept).contains(&first), "another first")?;
         demand(since + 1 < first && since < stored, "nothing is missing")
     }
 
-    fn stored(&self, chatroom: usize) -> i64 {
+    pub(super) fn stored(&self, chatroom: usize) -> i64 {
         let room = self.store.data.chatroom(chatroom_id(chatroom));
         room.map_or(0, |room| room.messages.len()) as i64
     }
 
+    /// The oldest message that is kept, or the next to come.
+    pub(super) fn kept_from(&self, chatroom: usize) -> i64 {
+        let room = self.store.data.chatroom(chatroom_id(chatroom));
+        room.map_or(0, |room| room.expired) as i64 + 1
+    }
+
     /// A poll has ended; one with nothing new, because somebody has asked for it, its time is over, or it was one too many.
-    fn note_ended(
+    pub(super) fn note_ended(
         &mut self,
         asked: &Asked,
         begun: Begun,
-        poll: Poll,
         is_nothing_new: bool,
     ) -> Verdict {
         if self.ledger.is_draining {
@@ -100,55 +104,51 @@ impl World {
         }
         let token = asked.token.clone().unwrap_or_default();
         let waited_ms = self.now.monotonic_ms - begun.now_ms;
-        let may_be_over = self.poll_waits_ms(poll).0 <= waited_ms;
+        let may_be_over = self.waits_ms(&asked.ask).0 <= waited_ms;
         // The first that was parked ends, which need not be the first that came.
         let max = self.config.max_polls_per_session as u64;
         let is_surplus = max > 0 && self.ledger.polls(&token, begun.at) > max;
         let is_by_endpoll = is_nothing_new && !may_be_over && !is_surplus;
-        let key = (token, poll.chatroom);
         // Where it had to wait for anything then, the endpoll may have been answered before.
         let is_late = self.has_awaited_store(begun.at, self.answering, asked);
-        if is_by_endpoll {
-            let was_asked = self
-                .ledger
-                .endpolls
-                .get(&key)
-                .is_some_and(|&turn| turn >= begun.turn);
-            let is_asked = self.is_endpoll_under_way(&key.0, key.1);
-            demand(
-                is_asked || is_late && was_asked,
-                "a poll ended with nothing new",
-            )?;
+        let polled = self.polled(asked);
+        let by: Vec<usize> = (polled.iter().copied())
+            .filter(|&id| is_by_endpoll && self.may_be_ended(&token, id, begun.turn, is_late))
+            .collect();
+        demand(
+            !is_by_endpoll || !by.is_empty(),
+            "a poll ended with nothing new",
+        )?;
+        for id in polled {
+            // Of several it is only known which it was where there is only one.
+            let is_by_this = is_by_endpoll && !is_late && by == [id];
+            self.push_ended((token.clone(), id), is_by_this);
         }
-        self.push_ended(key, is_by_endpoll && !is_late);
         Ok(())
     }
 
-    /// A poll was refused: perhaps when an endpoll had ended and counted it.
-    pub(super) fn note_perhaps_ended(&mut self, asked: &Asked) {
-        if let (Some(poll), Some(token)) = (asked.ask.as_poll(), &asked.token) {
-            self.push_ended((token.clone(), poll.chatroom), false);
+    /// Whether an endpoll in a chatroom may be what has ended a poll of this session that was begun in that turn.
+    fn may_be_ended(&self, token: &str, chatroom: usize, turn: u32, is_late: bool) -> bool {
+        let answered = self.ledger.endpolls.get(&(token.to_owned(), chatroom));
+        let was_asked = answered.is_some_and(|&answered| answered >= turn);
+        self.is_endpoll_under_way(token, chatroom) || is_late && was_asked
+    }
+
+    /// A poll was refused, or its client has gone: perhaps when an endpoll had ended and counted it.
+    pub(crate) fn note_perhaps_ended(&mut self, asked: &Asked) {
+        if let Some(token) = &asked.token {
+            for id in self.polled(asked) {
+                self.push_ended((token.clone(), id), false);
+            }
         }
     }
 
-    pub(crate) fn push_ended(&mut self, key: (String, usize), is_by_endpoll: bool) {
+    fn push_ended(&mut self, key: (String, usize), is_by_endpoll: bool) {
         let ended = EndedPoll {
             turn: self.trace.turns(),
             is_by_endpoll,
         };
         let polls = self.ledger.ended_polls.entry(key).or_default();
         polls.polls.push(ended);
-    }
-
-    /// How long a poll waits at least, and at most, in milliseconds.
-    pub(crate) fn poll_waits_ms(&self, poll: Poll) -> (u64, u64) {
-        let asked_ms = poll.timeout_s.map(|seconds| u64::from(seconds) * 1000);
-        let server_ms = self.config.poll_timeout;
-        let server_ms = server_ms.map(|timeout| timeout.as_millis() as u64);
-        let least = |server_ms: Option<u64>| {
-            let waits = asked_ms.into_iter().chain(server_ms);
-            waits.min().unwrap_or(u64::MAX)
-        };
-        (least(server_ms.map(|ms| ms - ms / 10)), least(server_ms))
     }
 }

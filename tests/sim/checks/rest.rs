@@ -10,6 +10,7 @@ impl World {
     /// What must hold when everything has been delivered and nothing is left to serve.
     pub(crate) fn check_rest(&self) {
         let mut held = 0;
+        let mut followers = (0, 0);
         let mut by_session: BTreeMap<(usize, &str), usize> = BTreeMap::new();
         for line in self.lines.values() {
             let is_over = line.ended && line.is_finished && !line.is_closing;
@@ -20,28 +21,28 @@ impl World {
             let Some(asked) = line.asked.front() else {
                 continue;
             };
-            let Some(begun) = asked.begun else {
+            if asked.begun.is_none() {
                 let is_here = asked.end <= line.arrived_up_to();
                 self.demand(!is_here, "a whole request was never begun");
                 continue;
-            };
+            }
             held += 1;
-            let Ask::Poll(poll) = asked.ask else {
-                self.demand(false, "a call was never answered");
-                continue;
-            };
-            let heard = self.ledger.heard(poll.chatroom);
-            match poll.since {
-                None => self.demand(begun.heard == heard, "a wake was lost"),
-                Some(since) => {
-                    self.demand(since == heard, "a poll is parked behind its chatroom");
-                }
+            self.demand(asked.ask.waits(), "a call was never answered");
+            let places = self.places(asked);
+            for &(chatroom, read) in &places {
+                let heard = self.ledger.heard(chatroom);
+                self.demand(read == heard, "a wake was lost");
+            }
+            if !matches!(asked.ask, Ask::Poll(_)) {
+                followers.0 += 1;
+                followers.1 += places.len();
             }
             self.demand(!line.hung_up, "a poll is held for nobody");
             self.demand(!self.ledger.is_draining, "a drain left a poll");
             let token = asked.token.as_deref().unwrap_or_default();
             let session = self.store.data.session(token).expect("it was good");
-            let has_joined = self.ledger.has_joined(session.user, poll.chatroom);
+            let mut chatrooms = places.iter();
+            let has_joined = chatrooms.all(|&(id, _)| self.ledger.has_joined(session.user, id));
             self.demand(has_joined, "who is not in it has a poll there");
             let has_ended = self.ledger.has_ended(asked.session);
             self.demand(!has_ended, "an ended session's poll is held");
@@ -55,9 +56,10 @@ impl World {
             counts
                 == Held {
                     held,
+                    followers,
                     ..Held::default()
                 },
-            &format!("{held} polls should be held: {counts:?}"),
+            &format!("{held} polls should be held, {followers:?} in places: {counts:?}"),
         );
     }
 }

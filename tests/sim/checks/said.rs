@@ -38,7 +38,7 @@ impl World {
             is_of_nonce && (nonce.is_repeated || !is_own)
         });
         demand(is_own || is_repeated, "another message")?;
-        let is_as_now = is_repeated && last.is_none_or(|last| last >= begun.heard);
+        let is_as_now = is_repeated && last.is_none_or(|last| last >= begun.of.heard);
         demand(last == Some(id) || is_as_now, "another message is the last")?;
         Ok(last)
     }

@@ -1,9 +1,10 @@
 //! What must hold at the end of each of a loop's turns.
 
-use loiter::model::ConnectionKey;
+use loiter::model::{ConnectionKey, UserId};
 use loiter::timers::Due;
 
-use crate::ask::Poll;
+use super::streams::COMMENT_MS;
+use crate::ask::{Ask, Which};
 use crate::data::chatroom_id;
 use crate::ledger::Begun;
 use crate::line::{Asked, Line};
@@ -14,7 +15,7 @@ use crate::world::World;
 const CHECKED_MAX: usize = 64;
 
 impl World {
-    /// A loop that has nothing left to do has told every poll what there is to tell: none is parked while its loop has been told of something
+    /// A loop that has nothing left to do has told every poll and stream what there is to tell: none is parked while its loop has been told of something
     /// newer, nor for longer than it may wait, nor for who has left or whose session is over.
     pub(crate) fn check_turn(&self, at: usize) {
         if self.loops[at].engine.has_work() {
@@ -31,49 +32,62 @@ impl World {
                 continue;
             }
             if let Some(asked) = line.asked.front()
+                && asked.ask.waits()
                 && let Some(begun) = asked.begun
-                && let Some(poll) = asked.ask.as_poll()
-                && let Some(fault) = self.fault_of(line, asked, begun, poll)
+                && let Some(fault) = self.fault_of(line, asked, begun)
             {
                 let may_wait = self.awaits_store(line, asked) && !line.said_hung_up;
-                self.demand(may_wait, fault);
+                self.demand(may_wait, &format!("{fault}: {asked:?}"));
             }
         }
     }
 
-    /// What is wrong with a poll that is parked.
-    fn fault_of(
-        &self,
-        line: &Line,
-        asked: &Asked,
-        begun: Begun,
-        poll: Poll,
-    ) -> Option<&'static str> {
+    /// What is wrong with a poll or a stream that is parked.
+    fn fault_of(&self, line: &Line, asked: &Asked, begun: Begun) -> Option<&'static str> {
         if line.said_hung_up {
-            return Some("a poll is held for nobody");
+            return Some("it is held for nobody");
         }
         let ledger = &self.ledger;
-        let heard = ledger.heard(poll.chatroom);
-        match poll.since {
-            // A load may have told of more, and of what is loaded a poll is told when it is heard of.
-            Some(since) if since < heard => return Some("a poll is parked behind its chatroom"),
-            None if begun.heard < heard => return Some("a wake is late"),
-            _ => {}
+        if ledger.has_ended(asked.session) {
+            return Some("it has outlived its session");
+        }
+        // Who does not take what was sent is told nothing, and waits for nothing but that.
+        if line.is_stalled && asked.stream.is_some() {
+            return None;
+        }
+        let places = self.places(asked);
+        let mut read = places.iter();
+        // A load may have told of more, and of what is loaded a poll is told when it is heard of.
+        if read.any(|&(chatroom, read)| read < ledger.heard(chatroom)) {
+            return Some("a wake is late");
         }
         let waited_ms = self.now.monotonic_ms - begun.now_ms;
-        let most_ms = self.poll_waits_ms(poll).1.saturating_add(Due::STEP_MS);
+        let most_ms = self.waits_ms(&asked.ask).1.saturating_add(Due::STEP_MS);
         // Behind an answer that is not taken the deadline is that answer's.
         if waited_ms >= most_ms && !line.is_stalled {
-            return Some("a poll waits for too long");
+            return Some("it waits for too long");
         }
-        if ledger.has_ended(asked.session) {
-            return Some("an ended session's poll is held");
+        if let Some(stream) = asked.stream {
+            let silent_ms = self.now.monotonic_ms - stream.active_ms;
+            if silent_ms >= COMMENT_MS + Due::STEP_MS {
+                return Some("a stream is silent for too long");
+            }
         }
-        let session = self.store.data.sessions.get(&asked.session.0);
         // Whose session is being looked for.
-        let user = session?.user;
-        let has_left = ledger.heard_before_leaving(user, poll.chatroom).is_some();
-        has_left.then_some("who has left has a poll there")
+        let user = self.user_of(asked)?;
+        let mut places = places.iter();
+        let has_left = places.any(|&(chatroom, _)| {
+            ledger.heard_before_leaving(user, chatroom).is_some()
+                || self.has_left_under(asked, user, chatroom)
+        });
+        has_left.then_some("who has left waits there")
+    }
+
+    /// Whether somebody has left a chatroom since something of theirs was parked there, which is not of all chatrooms.
+    fn has_left_under(&self, asked: &Asked, user: UserId, chatroom: usize) -> bool {
+        let is_of_all = matches!(&asked.ask, Ask::Several(of) if of.which == Which::All);
+        let parked = asked.parked.filter(|_| !is_of_all);
+        parked.is_some_and(|parked| self.ledger.has_left_since(user, chatroom, parked))
     }
 
     /// Whether the store is yet to say what the first request of a connection needs.
@@ -109,6 +123,13 @@ impl World {
             (asked.ask.chatroom()).map(|id| Question::Chatroom(chatroom_id(id))),
             key.map(Question::Messages),
         ];
-        questions.into_iter().flatten()
+        let several = match asked.ask {
+            Ask::Several(_) => self.polled(asked),
+            _ => Vec::new(),
+        };
+        let several = several
+            .into_iter()
+            .map(|id| Question::Chatroom(chatroom_id(id)));
+        questions.into_iter().flatten().chain(several)
     }
 }

@@ -3,6 +3,7 @@
 use fastrand::Rng;
 
 use super::Role;
+use super::following::{any_several, any_stream};
 use crate::ask::{Ask, Nonce, Poll};
 use crate::request::Shape;
 use crate::world::World;
@@ -18,12 +19,7 @@ impl World {
         let client = &mut self.clients[at];
         match client.role {
             Role::Patient | Role::Host => Ask::Poll(Poll::plain(client.chatroom)),
-            Role::Follower => Ask::Poll(Poll {
-                since: Some(client.reader.newest(client.chatroom)),
-                limit: rng.bool().then(|| rng.u8(1..8)),
-                timeout_s: timeout_s(rng),
-                chatroom: client.chatroom,
-            }),
+            role if role.follows() => client.follow(rng),
             Role::Speaker => {
                 self.texts += 1;
                 let text = format!("m{}", self.texts);
@@ -34,9 +30,9 @@ impl World {
                 chatroom,
                 limit: limit(rng),
             },
-            Role::Impatient => Ask::Poll(any_poll(rng, chatroom)),
+            Role::Impatient => any_wait(rng, chatroom, rooms),
             Role::Vandal if rng.bool() => Ask::garbage(rng, self.config.max_head),
-            Role::Talker | Role::Vandal => self.choose_call(chatroom),
+            _ => self.choose_call(chatroom),
         }
     }
 
@@ -56,7 +52,7 @@ impl World {
                     limit: limit(rng),
                 }
             }
-            20..26 => Ask::Poll(any_poll(rng, chatroom)),
+            20..26 => any_wait(rng, chatroom, self.store.data.chatrooms.len()),
             26..31 => Ask::EndPolls {
                 chatroom,
                 limit: limit(rng),
@@ -87,12 +83,20 @@ impl World {
     }
 }
 
-fn limit(rng: &mut Rng) -> Option<u8> {
+pub(super) fn limit(rng: &mut Rng) -> Option<u8> {
     (rng.u8(..4) == 0).then(|| rng.u8(1..8))
 }
 
-fn timeout_s(rng: &mut Rng) -> Option<u16> {
+pub(super) fn timeout_s(rng: &mut Rng) -> Option<u16> {
     (rng.u8(..4) == 0).then(|| rng.u16(1..40))
+}
+
+fn any_wait(rng: &mut Rng, chatroom: usize, rooms: usize) -> Ask {
+    match rng.u8(..8) {
+        0 | 1 => Ask::Several(any_several(rng, rooms)),
+        2 => Ask::Stream(any_stream(rng, chatroom)),
+        _ => Ask::Poll(any_poll(rng, chatroom)),
+    }
 }
 
 /// Now and then since what is long gone or still to come.
@@ -142,7 +146,7 @@ fn choose_change(rng: &mut Rng, chatroom: usize) -> Ask {
 }
 
 fn choose_question(rng: &mut Rng, chatroom: usize) -> Ask {
-    match rng.u8(..7) {
+    match rng.u8(..8) {
         0 => Ask::Chatrooms,
         1 => Ask::Overview,
         2 => Ask::Participants { chatroom },
@@ -151,7 +155,8 @@ fn choose_question(rng: &mut Rng, chatroom: usize) -> Ask {
             before: rng.bool().then(|| rng.i64(1..40)),
             limit: limit(rng),
         },
-        5 => Ask::FindUsers {
+        5 => Ask::Presence { chatroom },
+        6 => Ask::FindUsers {
             prefix: ["a", "new", "zz"][rng.usize(..3)].to_owned(),
         },
         _ => Ask::Ready,

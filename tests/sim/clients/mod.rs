@@ -1,15 +1,20 @@
 //! Those who use the server: pollers, talkers, and some who mean it no good.
 //!
-//! Here is how they come, ask, listen and go; `choosing` is what each asks for, `elsewhere` who is not simulated.
+//! Here is how they come, ask, listen and go; `choosing` is what each asks for, `following` how to miss nothing, `elsewhere` who is not simulated.
 
 mod choosing;
 mod elsewhere;
+mod following;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
 
 use crate::answer::Answer;
 use crate::ask::Ask;
 use crate::checks::Verdict;
 use crate::data::hash_of;
-use crate::line::{Asked, Line};
+use crate::line::{Asked, Came, Line};
 use crate::reader::Reader;
 use crate::request::Shape;
 use crate::speaker::Speaker;
@@ -23,6 +28,12 @@ pub(crate) enum Role {
     /// Polls one chatroom since the newest message that it has, again as soon as it is answered, whatever becomes of
     /// its connections.
     Follower,
+    /// The same with all chatrooms that its user is in.
+    FollowerOfAll,
+    /// The same with some of them.
+    FollowerOfSeveral,
+    /// The same with one chatroom by streams.
+    Listener,
     /// Says one thing after another, each until it is answered, whatever becomes of its connections.
     Speaker,
     /// Polls any chatroom, and often goes away.
@@ -35,6 +46,23 @@ pub(crate) enum Role {
     Host,
 }
 
+impl Role {
+    fn follows(self) -> bool {
+        self.followed().is_some()
+    }
+
+    /// What is told of its reading.
+    pub(crate) fn followed(self) -> Option<&'static str> {
+        match self {
+            Self::Follower => Some("messages followed"),
+            Self::FollowerOfAll => Some("messages followed in all chatrooms"),
+            Self::FollowerOfSeveral => Some("messages followed in several chatrooms"),
+            Self::Listener => Some("messages followed by streams"),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) role: Role,
@@ -42,6 +70,10 @@ pub(crate) struct Client {
     pub(crate) line: Option<u32>,
     /// Among the world's tokens.
     pub(crate) token: usize,
+    /// Those that a follower of several follows.
+    chatrooms: Vec<usize>,
+    /// A follower of all has learned of its chatrooms.
+    has_overview: bool,
     pub(crate) reader: Reader,
     pub(crate) speaker: Speaker,
 }
@@ -53,6 +85,8 @@ impl Client {
             chatroom,
             line: None,
             token,
+            chatrooms: Vec::new(),
+            has_overview: false,
             reader: Reader::default(),
             speaker: Speaker::default(),
         }
@@ -60,19 +94,9 @@ impl Client {
 
     /// Takes in an answer; an error where it cannot be.
     fn hear(&mut self, ask: &Ask, answer: &Answer) -> Verdict {
-        let messages = answer.body.as_array().map_or(&[][..], |list| list);
-        match (self.role, ask) {
-            (Role::Speaker, _) => self.speaker.hear(answer),
-            (Role::Follower, Ask::Poll(poll)) if answer.is(410, "since_expired") => {
-                let first = answer.body["first"].as_i64().ok_or("no first")?;
-                self.reader.skip_to(poll.chatroom, first)?;
-            }
-            (Role::Follower, Ask::Poll(_)) if answer.status == 409 => {
-                return Err("a follower is told that it is ahead".to_owned());
-            }
-            (Role::Follower, Ask::Poll(_)) if answer.status == 200 => {
-                self.reader.hear(messages)?;
-            }
+        match self.role {
+            Role::Speaker => self.speaker.hear(answer),
+            role if role.follows() => self.hear_as_follower(ask, answer)?,
             _ => {}
         }
         Ok(())
@@ -110,8 +134,10 @@ impl World {
         {
             let (_, answer) = line.answers.pop_front().expect("looked at");
             match answer {
-                None => finish_body(line),
-                Some((ask, answer)) => return self.take(at, &ask, &answer),
+                Came::Continue => finish_body(line),
+                Came::Answer(ask, answer) => return self.take(at, &ask, &answer),
+                Came::Sign | Came::End => {}
+                Came::Event(message) => return self.take_event(at, message),
             }
         }
         // The server's end: nobody waits for more.
@@ -134,10 +160,25 @@ impl World {
         if matches!(ask, Ask::LogIn { .. }) && answer.status == 200 {
             self.tokens.extend(answer.token.clone());
         }
+        let is_foreign = matches!(answer.code(), "not_a_participant");
         if answer.status == 401 && ask.needs_session() {
             self.clients[at].token = self.rng.usize(..self.tokens.len());
         }
+        if answer.status == 401 || is_foreign || self.rng.u8(..40) == 0 {
+            let client = &mut self.clients[at];
+            let token = &self.tokens[client.token];
+            client.look_around(&mut self.rng, &self.store.data, token);
+        }
         if let Err(what) = self.clients[at].hear(ask, answer) {
+            self.demand(false, &what);
+        }
+    }
+
+    fn take_event(&mut self, at: usize, message: Value) {
+        let client = &mut self.clients[at];
+        if client.role == Role::Listener
+            && let Err(what) = client.reader.hear(&[message])
+        {
             self.demand(false, &what);
         }
     }
@@ -154,7 +195,8 @@ impl World {
         let pending = line.asked.len() + line.answers.len();
         let (reset, fin) = match role {
             Role::Patient | Role::Host => (0, 0),
-            Role::Follower => (1, 1),
+            Role::Follower | Role::FollowerOfAll | Role::FollowerOfSeveral => (1, 1),
+            Role::Listener => (3, 1),
             Role::Speaker => (4, 1),
             Role::Impatient => (4, 4),
             Role::Talker | Role::Vandal => (1, 2),
@@ -171,9 +213,9 @@ impl World {
             finish_body(line);
         }
         let pending_max = match role {
-            Role::Patient | Role::Follower | Role::Speaker | Role::Host => 1,
             Role::Impatient => 2,
             Role::Talker | Role::Vandal => 5,
+            _ => 1,
         };
         if line.is_writable() && !line.said_close && pending < pending_max {
             let ask = self.choose(at);
@@ -223,13 +265,16 @@ impl World {
         line.asked.push_back(Asked {
             is_head: shape.is_head || head.starts_with(b"HEAD "),
             wants_close: shape.wants_close || shape.is_http10,
+            is_http10: shape.is_http10,
             expects_continue: shape.expects_continue,
             session: hash_of(token.as_deref().unwrap_or_default()),
             token,
             start: line.written,
             end: line.written + head.len() + body.len(),
             begun: None,
-            is_parked: false,
+            begun_in: BTreeMap::new(),
+            parked: None,
+            stream: None,
             ask,
         });
         line.write(&head);

@@ -56,7 +56,16 @@ impl World {
             return None;
         }
         let places = self.places(asked);
-        let mut read = places.iter();
+        let user = self.user_of(asked);
+        let is_of_all = matches!(&asked.ask, Ask::Several(of) if of.which == Which::All);
+        // A load may have seen that the user has left one before the loop is told: a poll of all goes on without it.
+        let may_have_gone = |chatroom| {
+            let chronicle = &self.store.chronicle;
+            is_of_all && user.is_some_and(|user| chronicle.may_be_out(user, chatroom, begun.told))
+        };
+        let mut read = places
+            .iter()
+            .filter(|&&(chatroom, _)| !may_have_gone(chatroom));
         // A load may have told of more, and of what is loaded a poll is told when it is heard of.
         if read.any(|&(chatroom, read)| read < ledger.heard(chatroom)) {
             return Some("a wake is late");
@@ -74,7 +83,7 @@ impl World {
             }
         }
         // Whose session is being looked for.
-        let user = self.user_of(asked)?;
+        let user = user?;
         let mut places = places.iter();
         let has_left = places.any(|&(chatroom, _)| {
             ledger.heard_before_leaving(user, chatroom).is_some()

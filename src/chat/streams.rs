@@ -254,6 +254,18 @@ impl Chat {
         });
     }
 
+    /// Ends a stream whose session has ended, or whose user has left, before what that has marked comes to it. Stale keys are ignored.
+    fn end_feed_if_refused(&mut self, now: Now, key: HeldKey) -> bool {
+        let Some(&mut feed) = self.followers.feed_mut(key) else {
+            return false;
+        };
+        let refusal = self.refusal_of(key);
+        if refusal.is_some() {
+            self.end_stream(now, key, feed, refusal);
+        }
+        refusal.is_some()
+    }
+
     /// The store has read for a stream.
     pub(super) fn stream_read(
         &mut self,
@@ -262,6 +274,9 @@ impl Chat {
         since: Option<MessageId>,
         read: Result<MessageRows, Fault>,
     ) {
+        if self.end_feed_if_refused(now, key) {
+            return;
+        }
         let Some(feed) = self.followers.feed_mut(key) else {
             return;
         };
@@ -311,7 +326,9 @@ impl Chat {
         let streams = self.feeding.len().min(slice);
         for _ in 0..streams {
             let key = self.feeding.pop_front().expect("counted");
-            self.feed(now, key);
+            if !self.end_feed_if_refused(now, key) {
+                self.feed(now, key);
+            }
         }
         streams
     }

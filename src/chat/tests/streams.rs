@@ -181,3 +181,37 @@ fn from_now_is_from_when_it_came() {
     loops.complete(0, saved(6));
     assert_eq!(loops.heard(), ["1: 6"]);
 }
+
+#[test]
+fn who_is_told_late_is_told_nothing_once_the_session_has_ended() {
+    let ended = || Completion::LoggedOut {
+        ticket: ticket(9, 0),
+        session: SESSION,
+        done: Ok(()),
+    };
+    let mut loops = Loops::new(1, 0);
+    let key = loops.stream(1, Some(3)).expect("held");
+    loops.loaded(0, Ok(3));
+    assert_eq!(loops.heard(), ["1: begins"]);
+    loops.chats[0].pause(key);
+    loops.complete(0, saved(4));
+    // All in one turn: its peer has taken what was sent, and the session ends.
+    loops.chats[0].go_on(key);
+    loops.chats[0].complete(Now::default(), ended());
+    loops.chats[0].complete(Now::default(), saved(5));
+    assert_eq!(loops.heard(), ["1: ends"]);
+    loops.assert_idle();
+
+    // The same of one for which the store reads.
+    let mut loops = Loops::with(Config {
+        recent: 1,
+        ..Config::default()
+    });
+    loops.stream(1, Some(0));
+    loops.loaded(0, Ok(3));
+    assert_eq!(loops.heard(), [""; 0]);
+    loops.chats[0].complete(Now::default(), ended());
+    loops.read(1, 3);
+    assert_eq!(loops.heard(), ["1: Fault(NoSession)"]);
+    loops.assert_idle();
+}

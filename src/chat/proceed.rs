@@ -47,8 +47,8 @@ pub(super) enum Step {
     Park(SessionKey, ChatroomKey, Wanted),
     /// A poll may take its places.
     Follow(Box<Following>),
-    /// A stream may take its place.
-    Stream(SessionKey, ChatroomKey, Option<Since>),
+    /// A stream may take its place, whether or not it has begun.
+    Stream(SessionKey, ChatroomKey, Option<Since>, bool),
 }
 
 impl Chat {
@@ -74,10 +74,10 @@ impl Chat {
                 self.follow(now, key, *following);
                 Some(key)
             }
-            Step::Stream(session, chatroom, since) => {
+            Step::Stream(session, chatroom, since, is_begun) => {
                 let poll = Poll::new(waiting.ticket, session, None);
                 let key = self.held.insert(Held::Parked(poll));
-                self.park_stream(now, key, session, chatroom, since);
+                self.park_stream(now, key, (session, is_begun), chatroom, since);
                 self.held.get(key).map(|_| key)
             }
             step => {
@@ -114,9 +114,9 @@ impl Chat {
                 self.follow(now, key, *following);
                 self.unwatch(waiting.watch.as_ref());
             }
-            Step::Stream(session, chatroom, since) => {
+            Step::Stream(session, chatroom, since, is_begun) => {
                 park(Poll::new(waiting.ticket, session, None));
-                self.park_stream(now, key, session, chatroom, since);
+                self.park_stream(now, key, (session, is_begun), chatroom, since);
                 self.unwatch(waiting.watch.as_ref());
             }
             step => {

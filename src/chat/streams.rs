@@ -110,7 +110,12 @@ impl Chat {
             }
             (None, _) => room.told.newest.map(Since::through),
         };
-        Step::Stream(session, key, since)
+        // There is nothing that one from now could be told instead.
+        let is_begun = call.since.is_none();
+        if is_begun {
+            self.stream(ticket, Streamed::Begin);
+        }
+        Step::Stream(session, key, since, is_begun)
     }
 
     /// Parks a stream under a key that is in no list yet.
@@ -118,11 +123,15 @@ impl Chat {
         &mut self,
         now: Now,
         key: HeldKey,
-        session: SessionKey,
+        (session, is_begun): (SessionKey, bool),
         chatroom: ChatroomKey,
         since: Option<Since>,
     ) {
-        (self.followers).insert(key, Kind::Stream(Feed::default()), None);
+        let feed = Feed {
+            is_begun,
+            ..Feed::default()
+        };
+        self.followers.insert(key, Kind::Stream(feed), None);
         (self.followers).take(&mut self.chatrooms, key, chatroom, since);
         self.load_chatroom(chatroom);
         self.park_in_session(now, key, session);

@@ -54,6 +54,19 @@ impl Told {
         self.newest = Some(id);
     }
 
+    /// What was told before the chatroom was remembered, up to this one: whoever has been told of nothing since hears of the next.
+    pub(super) fn catch_up(&mut self, newest: MessageId) {
+        self.newest = self.newest.max(Some(newest));
+    }
+
+    /// Whether something was told since `newest` was the newest of it.
+    pub(super) fn has_more_than(&self, newest: Option<MessageId>) -> bool {
+        match newest {
+            Some(_) => self.newest > newest,
+            None => self.first.is_some(),
+        }
+    }
+
     /// How far somebody has read who has read all that was told when `newest` was the newest of it: `None` is as `Place::since`.
     pub(super) fn since(&self, newest: Option<MessageId>) -> Option<Since> {
         match newest {

@@ -297,7 +297,7 @@ impl Chat {
         let missed = match poll.wanted.since {
             None => match watch {
                 Some(&Watch::Chatroom { chatroom, told }) => {
-                    chatroom == key && told != room.told.newest
+                    chatroom == key && room.told.has_more_than(told)
                 }
                 Some(Watch::Several(_)) | None => false,
             },

@@ -223,10 +223,7 @@ impl Chat {
         };
         // It may not have been remembered yet when the loop was told.
         let last = told.next_back().map_or(first, |&(_, last)| last);
-        if room.told.newest < Some(last) {
-            room.told.note(first);
-            room.told.note(last);
-        }
+        room.told.catch_up(last);
         Some(Since::before(first))
     }
 

@@ -164,6 +164,27 @@ fn from_now_is_from_when_it_came() {
 }
 
 #[test]
+fn what_one_had_to_be_told_late_is_before_now_for_who_came_after_it() {
+    let mut loops = in_two();
+    loops.slow = Some(VecDeque::new());
+    loops.several(1, poll(Which::All, Some(&[])));
+    loops.complete(0, saved_in(other(), 5));
+    // Nothing of the chatroom is remembered yet.
+    let stream = SessionCall::Stream(StreamCall {
+        chatroom: other(),
+        since: None,
+        is_ahead: false,
+    });
+    loops.call(0, 2, Call::InSession(stream));
+    loops.poll_in(other(), 0, 3);
+    loops.catch_up();
+    assert_eq!(loops.finish(), ["2: begins"]);
+    loops.loaded_in(0, other(), Ok(5));
+    loops.complete(0, saved_in(other(), 6));
+    assert_eq!(loops.finish(), ["3: 9:1 9:2 9:3 9:4 9:5 9:6", "2: 6"]);
+}
+
+#[test]
 fn what_the_store_had_read_before_it_was_told_still_wakes() {
     let mut loops = in_two();
     loops.poll_in(other(), 0, 3);

@@ -204,7 +204,9 @@ fn longpoll(parameters: &Parameters<'_>) -> Checked<SessionCall> {
         several if several.contains(',') => Which::These(ids(several)?),
         one => {
             return Ok(SessionCall::Poll(PollCall {
-                chatroom: ids(one)?[0],
+                chatroom: id(one)
+                    .and_then(ChatroomId::new)
+                    .ok_or_else(|| bad("chatroomid", IDS_RULE))?,
                 wanted: Wanted {
                     since: parameters.since()?,
                     limit,
@@ -232,12 +234,14 @@ fn longpoll(parameters: &Parameters<'_>) -> Checked<SessionCall> {
     })))
 }
 
+/// What longpoll's `chatroomid` must be.
+const IDS_RULE: &str = "must be an id, several with commas between them, or all: an id is an integer from 1 to 9223372036854775807 in decimal digits";
+
 /// Chatrooms' ids between commas, ascending.
 fn ids(given: &str) -> Checked<Vec<ChatroomId>> {
     let read = |given| id(given).and_then(ChatroomId::new);
     let ids: Option<Vec<_>> = given.split(',').map(read).collect();
-    let rule = "must be an id, several with commas between them, or all: an id is an integer from 1 to 9223372036854775807 in decimal digits";
-    let mut ids = ids.ok_or_else(|| bad("chatroomid", rule))?;
+    let mut ids = ids.ok_or_else(|| bad("chatroomid", IDS_RULE))?;
     ids.sort_unstable();
     match twice(&ids) {
         Some(id) => Err(bad("chatroomid", format!("names chatroom {id} twice"))),

@@ -103,6 +103,8 @@ pub struct Chat {
     followers: Followers,
     /// Streams that are behind.
     feeding: VecDeque<HeldKey>,
+    /// Those of them that have just been told a batch.
+    fed: Vec<HeldKey>,
     /// Polls that the store reads for.
     reads: Reads,
     /// Streams that the store reads for.
@@ -197,6 +199,7 @@ impl Chat {
             empty_list: Arc::from(&b"[]"[..]),
             followers: Followers::default(),
             feeding: VecDeque::new(),
+            fed: Vec::new(),
             reads: Reads::default(),
             stream_reads: HashMap::new(),
             closing: VecDeque::new(),
@@ -341,6 +344,7 @@ impl Chat {
                 + self.leaving.len()
                 + self.parting.len()
                 + self.feeding.len()
+                + self.fed.len()
                 + self.closing.len()
                 + self.stream_reads.len()
                 + self.told_readers

@@ -129,7 +129,10 @@ impl Chat {
 
     /// Whether [`Chat::serve`] has something to do.
     pub fn has_work(&self) -> bool {
-        self.has_turns() || !self.feeding.is_empty() || !self.used.is_empty()
+        self.has_turns()
+            || !self.feeding.is_empty()
+            || !self.fed.is_empty()
+            || !self.used.is_empty()
     }
 
     /// Whether anybody waits for a turn. A use noted while these are taken is none: it goes to the store in the

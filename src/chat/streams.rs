@@ -57,6 +57,8 @@ pub(super) struct Feed {
     is_paused: bool,
     /// The store reads for it.
     is_reading: bool,
+    /// It is behind, and its turn comes.
+    is_queued: bool,
 }
 
 /// Events that were made for a stream, for the next.
@@ -149,7 +151,9 @@ impl Chat {
     pub fn go_on(&mut self, key: HeldKey) {
         if let Some(feed) = self.followers.feed_mut(key) {
             feed.is_paused = false;
-            self.feeding.push_back(key);
+            if !std::mem::replace(&mut feed.is_queued, true) {
+                self.feeding.push_back(key);
+            }
         }
     }
 
@@ -166,7 +170,7 @@ impl Chat {
     /// Tells a stream what is newer than it has been told, a batch of it. Stale keys are ignored.
     pub(super) fn feed(&mut self, now: Now, key: HeldKey) {
         match self.followers.feed_mut(key) {
-            Some(feed) if !feed.is_paused && !feed.is_reading => {}
+            Some(feed) if !feed.is_paused && !feed.is_reading && !feed.is_queued => {}
             _ => return,
         }
         let (place, chatroom, since) = self.place_of_stream(key);
@@ -224,8 +228,12 @@ impl Chat {
             .chatroom(chatroom)
             .expect("its places keep it");
         if room.news(Some(Since::through(last))).is_some() {
-            // After the others' turn, and when it is known whether the peer takes this.
-            self.feeding.push_back(key);
+            // After the others' turn, and when it is known whether the peer takes this: what the store has read comes before this turn's
+            // batches, and it must not get one of these too.
+            let feed = self.followers.feed_mut(key).expect("a stream");
+            if !std::mem::replace(&mut feed.is_queued, true) {
+                self.fed.push(key);
+            }
         }
     }
 
@@ -335,10 +343,14 @@ impl Chat {
         let streams = self.feeding.len().min(slice);
         for _ in 0..streams {
             let key = self.feeding.pop_front().expect("counted");
+            if let Some(feed) = self.followers.feed_mut(key) {
+                feed.is_queued = false;
+            }
             if !self.end_feed_if_refused(now, key) {
                 self.feed(now, key);
             }
         }
+        self.feeding.extend(self.fed.drain(..));
         streams
     }
 

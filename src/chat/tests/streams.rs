@@ -215,3 +215,21 @@ fn who_is_told_late_is_told_nothing_once_the_session_has_ended() {
     assert_eq!(loops.heard(), ["1: Fault(NoSession)"]);
     loops.assert_idle();
 }
+
+#[test]
+fn what_the_store_has_read_is_the_only_batch_of_its_turn() {
+    let mut loops = Loops::new(1, 0);
+    loops.stream(1, Some(0));
+    loops.loaded(0, Ok(100));
+    loops.read(1, 100);
+    // The newest 50 are here, but what was sent has to go out first; a wake makes no difference.
+    let told = |loops: &mut Loops| loops.answered().into_iter().map(|(.., what)| what);
+    let ids = |from: i64, last: i64| {
+        let ids = (from..=last).map(|id| id.to_string());
+        ids.collect::<Vec<_>>().join(" ")
+    };
+    let first: Vec<String> = told(&mut loops).collect();
+    assert_eq!(first, ["begins".to_owned(), ids(1, 64)]);
+    loops.chats[0].complete(Now::default(), saved(101));
+    assert_eq!(loops.heard(), [format!("1: {}", ids(65, 101))]);
+}

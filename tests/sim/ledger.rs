@@ -308,6 +308,11 @@ impl Ledger {
         left.is_some_and(|&left| left > turn && left < self.turn)
     }
 
+    /// How much of the chronicle was told.
+    pub(crate) fn told(&self) -> usize {
+        self.told
+    }
+
     /// The chatrooms that a user is in, ascending.
     pub(crate) fn chatrooms_of(&self, user: UserId) -> Vec<usize> {
         let own = self.joined.iter().filter(|(whose, _)| *whose == user.get());

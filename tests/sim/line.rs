@@ -220,6 +220,22 @@ impl Line {
         was_stalled.then_some(Flushed::Drained)
     }
 
+    /// Whether nothing but that is owed on it.
+    pub(crate) fn asks_only_who_it_is(&self) -> bool {
+        self.asked
+            .iter()
+            .all(|asked| matches!(asked.ask, Ask::WhoAmI))
+            && self
+                .answers
+                .iter()
+                .all(|(_, came)| matches!(came, Came::Answer(Ask::WhoAmI, _)))
+    }
+
+    /// Whether the engine still has something to say on it.
+    pub(crate) fn is_held(&self) -> bool {
+        !self.is_closing && !self.is_finishing && !self.said_hung_up
+    }
+
     /// Whether the client may still write.
     pub(crate) fn is_writable(&self) -> bool {
         !self.has_fin && !self.is_reset && !self.is_closing && self.body.is_none()

@@ -24,6 +24,7 @@ mod request;
 mod run;
 mod setup;
 mod speaker;
+mod stalled;
 mod store;
 mod stray;
 mod streaming;

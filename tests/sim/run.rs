@@ -134,7 +134,8 @@ impl World {
         self.come_to_rest();
         self.check_rest();
         // Nothing is loaded any more: what is held is parked.
-        for line in self.lines.values_mut() {
+        let lines = self.lines.values_mut();
+        for line in lines.filter(|line| line.is_held()) {
             if let Some(asked) = line.asked.front_mut() {
                 asked.parked = asked.begun.map(|_| self.trace.turns());
             }

@@ -159,8 +159,9 @@ impl World {
                 return self.judge_refused_poll(*poll, begun, answer);
             }
             &Ask::Stream(Stream { since, .. }) => {
+                // From now is from when it came, however long it waited until it could begin.
                 let poll = Poll {
-                    since,
+                    since: since.or(Some(begun.of.heard)),
                     ..Poll::plain(chatroom)
                 };
                 return self.judge_refused_poll(poll, begun, answer);

@@ -53,7 +53,7 @@ impl World {
     /// Everything rests: what is held is parked.
     pub(crate) fn note_parked(&mut self) {
         let now_ms = self.now.monotonic_ms;
-        for wait in self.waiting(|asked| asked.parked.is_some()) {
+        for wait in self.waiting(|line, asked| line.is_held() && asked.parked.is_some()) {
             self.seen.parked_ms.insert(wait, now_ms);
         }
     }
@@ -67,10 +67,11 @@ impl World {
         }
     }
 
-    fn waiting(&self, is_meant: impl Fn(&Asked) -> bool) -> BTreeSet<Waits> {
-        let asked = self.lines.values().flat_map(|line| &line.asked);
-        let meant = asked.filter(|asked| is_meant(asked));
-        meant.flat_map(|asked| self.waits(asked)).collect()
+    fn waiting(&self, is_meant: impl Fn(&Line, &Asked) -> bool) -> BTreeSet<Waits> {
+        let lines = self.lines.values();
+        let asked = lines.flat_map(|line| line.asked.iter().map(move |asked| (line, asked)));
+        let meant = asked.filter(|(line, asked)| is_meant(line, asked));
+        meant.flat_map(|(_, asked)| self.waits(asked)).collect()
     }
 
     pub(super) fn judge_presence(&self, body: &Value, chatroom: usize, begun: Begun) -> Verdict {
@@ -91,7 +92,7 @@ impl World {
                 &format!("user {user} is missing"),
             )?;
         }
-        let under_way = self.waiting(|asked| asked.begun.is_some());
+        let under_way = self.waiting(|_, asked| asked.begun.is_some());
         for user in told {
             let waits = [(user, Some(chatroom)), (user, None)];
             let may_be_here = waits
@@ -113,7 +114,7 @@ impl World {
     pub(crate) fn check_presence(&mut self) {
         self.trace.note(format_args!("who is present?"));
         let now_ms = self.now.monotonic_ms;
-        let parked = self.waiting(|asked| asked.begun.is_some());
+        let parked = self.waiting(|line, asked| line.is_held() && asked.begun.is_some());
         for chatroom in 1..=self.store.data.chatrooms.len() {
             let participants = self.store.data.chatrooms[chatroom - 1].participants.clone();
             let is_any = |user: UserId, is: &dyn Fn(&Waits) -> bool| {

@@ -35,7 +35,7 @@ impl World {
         let may_be_in = ids.all(|&id| chronicle.may_be_in(user, id, begun.told));
         demand(may_be_in, "an outsider is answered")?;
         if answer.status != 200 {
-            return self.judge_refused_several(asked, several, user, answer);
+            return self.judge_refused_several(asked, several, answer);
         }
         let list = answer.body.as_array().ok_or("no array")?;
         let groups = groups(list)?;
@@ -79,6 +79,9 @@ impl World {
         groups: &Groups<'_>,
     ) -> Verdict {
         let told = asked.begun.expect("it is answered").told;
+        if groups.is_empty() && self.has_left_one(asked, several, user) {
+            return Ok(());
+        }
         let mut left = several
             .limit
             .map_or(self.config.recent as usize, usize::from);
@@ -112,18 +115,11 @@ impl World {
         Ok(())
     }
 
-    fn judge_refused_several(
-        &self,
-        asked: &Asked,
-        several: &Several,
-        user: UserId,
-        answer: &Answer,
-    ) -> Verdict {
+    fn judge_refused_several(&self, asked: &Asked, several: &Several, answer: &Answer) -> Verdict {
         let id = answer.body["chatroomid"].as_u64().ok_or("no chatroom")? as usize;
         demand(self.polled(asked).contains(&id), "another chatroom")?;
         let begun = asked.begun_in(id);
-        let from_now = begun.of.heard.max(self.ledger.joined_at(user, id));
-        let since = several.since(id).unwrap_or(from_now);
+        let since = several.since(id).unwrap_or(begun.of.heard);
         let is_told = several.since.is_some();
         demand(is_told, "a poll without since is refused")?;
         let poll = Poll {
@@ -133,6 +129,14 @@ impl World {
             timeout_s: None,
         };
         self.judge_refused_poll(poll, begun, answer)
+    }
+
+    /// Whether a poll of all chatrooms may get nothing of any, since its user has left one while it was being read.
+    fn has_left_one(&self, asked: &Asked, several: &Several, user: UserId) -> bool {
+        let told = asked.begun.expect("it is answered").told;
+        let chronicle = &self.store.chronicle;
+        let mut own = self.polled(asked).into_iter();
+        several.which == Which::All && own.any(|id| chronicle.may_be_out(user, id, told))
     }
 
     /// Whether a poll may end with nothing though nobody has asked for it and its time is not over: where its user has come into a chatroom in which
@@ -145,11 +149,11 @@ impl World {
             && pairs.any(|&(id, _)| {
                 chronicle.may_be_out(user, id, told) && chronicle.may_be_in(user, id, told)
             });
-        let is_gone = |id: usize| {
-            let heard = self.ledger.heard(id);
-            heard > asked.begun_in(id).of.heard && self.ledger.first(id) > heard
-        };
-        has_come || several.since.is_none() && self.polled(asked).into_iter().any(is_gone)
+        let is_gone = |id: usize| self.kept_from(id) > asked.begun_in(id).of.heard + 1;
+        let has_left = self.has_left_one(asked, several, user);
+        has_come
+            || has_left
+            || several.since.is_none() && self.polled(asked).into_iter().any(is_gone)
     }
 }
 

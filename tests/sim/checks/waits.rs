@@ -54,7 +54,15 @@ impl World {
                 };
                 let ids = match &several.which {
                     Which::These(ids) => ids.clone(),
-                    Which::All => self.ledger.chatrooms_of(user),
+                    // The store may have read what is yet to be told.
+                    Which::All => (self.ledger.chatrooms_of(user).into_iter())
+                        .filter(|&id| {
+                            !self
+                                .store
+                                .chronicle
+                                .may_be_out(user, id, self.ledger.told())
+                        })
+                        .collect(),
                 };
                 let read = |id| {
                     // Of one that the user came into later it has heard from then on.

@@ -22,6 +22,8 @@ impl Client {
                 let pairs = pairs.map(|&id| (id, self.reader.newest(id))).collect();
                 several(rng, Which::These(self.chatrooms.clone()), pairs)
             }
+            // A stream may stand behind an answer that is not taken.
+            Role::Listener if rng.u8(..4) == 0 => Ask::WhoAmI,
             Role::Listener => Ask::Stream(Stream {
                 chatroom: self.chatroom,
                 since: Some(since),

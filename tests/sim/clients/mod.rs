@@ -213,6 +213,7 @@ impl World {
             finish_body(line);
         }
         let pending_max = match role {
+            Role::Listener if line.asks_only_who_it_is() => 2,
             Role::Impatient => 2,
             Role::Talker | Role::Vandal => 5,
             _ => 1,
@@ -231,12 +232,16 @@ impl World {
 
     pub(crate) fn connect(&mut self, at: usize) {
         self.lines_made += 1;
-        let window = match self.rng.u8(..8) {
-            0 => {
+        let is_slow = match self.clients[at].role {
+            Role::Listener => self.rng.u8(..3) == 0,
+            _ => self.rng.u8(..8) == 0,
+        };
+        let window = match is_slow {
+            true => {
                 self.tally.one("slow readers");
                 self.rng.usize(20..400)
             }
-            _ => usize::MAX,
+            false => usize::MAX,
         };
         let home = self.rng.usize(..self.loops.len());
         self.lines.insert(self.lines_made, Line::new(home, window));

@@ -82,7 +82,11 @@ impl World {
     fn check_none_is_parked(&self, key: &(String, usize)) -> Verdict {
         let mut left = self.polling(key);
         let is_left = left.any(|(line, asked)| {
-            asked.parked.is_some() && !self.has_awaited_store(line.home, line.key, asked)
+            // One of all chatrooms waits in one of them when its loop has been told that its user is in it.
+            let mut places = self.places(asked).into_iter();
+            asked.parked.is_some()
+                && places.any(|(id, _)| id == key.1)
+                && !self.has_awaited_store(line.home, line.key, asked)
         });
         demand(!is_left, "an endpoll has left a poll")
     }

@@ -86,7 +86,9 @@ impl World {
         let user = user?;
         let mut places = places.iter();
         let has_left = places.any(|&(chatroom, _)| {
-            ledger.heard_before_leaving(user, chatroom).is_some()
+            // The store may have read that they are back, and not told it yet.
+            let may_be_back = (self.store.chronicle).may_be_in(user, chatroom, ledger.told());
+            ledger.heard_before_leaving(user, chatroom).is_some() && !may_be_back
                 || self.has_left_under(asked, user, chatroom)
         });
         has_left.then_some("who has left waits there")

@@ -13,7 +13,7 @@ use crate::chat::{Failure, Reply, Streamed};
 use crate::config::Config;
 use crate::http::{After, Caching, Framing, Rejection, Response, Status, Version};
 use crate::job::Fault;
-use crate::model::Now;
+use crate::model::{ChatroomId, Now};
 use crate::web::File;
 
 /// Fields of its own that a response has, at most, without an allocation.
@@ -292,9 +292,20 @@ impl<'a> Draft<'a> {
         Self::json(status, json::error(code, message).into_bytes())
     }
 
-    /// A failure that tells numbers too.
-    fn error_with(status: u16, code: &str, message: &str, more: &[(&str, i64)]) -> Self {
-        Self::json(status, json::error_with(code, message, more).into_bytes())
+    /// A failure that tells a number, and in which chatroom it is, when the call named several.
+    fn error_in(
+        status: u16,
+        code: &str,
+        message: &str,
+        chatroom: Option<ChatroomId>,
+        number: (&str, i64),
+    ) -> Self {
+        let chatroom = chatroom.map(|id| ("chatroomid", id.get()));
+        let numbers: SmallVec<[_; 2]> = chatroom.into_iter().chain([number]).collect();
+        Self::json(
+            status,
+            json::error_with(code, message, &numbers).into_bytes(),
+        )
     }
 
     fn with(mut self, name: &'static str, value: impl Into<Cow<'a, str>>) -> Self {
@@ -309,16 +320,12 @@ fn failed<'a>(route: Option<Route>, failure: &Failure) -> Draft<'a> {
         Failure::SinceAhead { chatroom, last } => {
             let message =
                 "There is no such message yet: since is ahead of the newest, whose id is last.";
-            let where_ = chatroom.map(|id| ("chatroomid", id.get()));
-            let numbers: SmallVec<[_; 2]> = where_.into_iter().chain([("last", *last)]).collect();
-            Draft::error_with(409, "since_ahead", message, &numbers)
+            Draft::error_in(409, "since_ahead", message, *chatroom, ("last", *last))
         }
         Failure::SinceExpired { chatroom, first } => {
             let message = "What came right after since is no longer kept: the oldest message that is has the id first.";
-            let where_ = chatroom.map(|id| ("chatroomid", id.get()));
-            let first = [("first", first.get())];
-            let numbers: SmallVec<[_; 2]> = where_.into_iter().chain(first).collect();
-            Draft::error_with(410, "since_expired", message, &numbers)
+            let first = ("first", first.get());
+            Draft::error_in(410, "since_expired", message, *chatroom, first)
         }
         Failure::TooManyAttempts { retry_after_s } => Draft::error(
             429,

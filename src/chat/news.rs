@@ -131,11 +131,9 @@ impl Chat {
         });
     }
 
-    fn by_id(&mut self, news: &NewsOf) -> NewsOf {
+    fn by_id(&self, news: &NewsOf) -> NewsOf {
         let mut sorted = news.clone();
-        let id_of = |key| self.chatrooms.chatroom(key).expect("it is waited in").id;
-        let mut id_of = id_of;
-        sorted.sort_by_key(|&(key, _)| id_of(key));
+        sorted.sort_by_key(|&(key, _)| self.chatrooms.id_of(key.pin()));
         sorted
     }
 

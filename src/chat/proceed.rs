@@ -301,25 +301,10 @@ impl Chat {
                 }
                 Some(Watch::Several(_)) | None => false,
             },
-            Some(since) => {
-                let Load::Known = room.load else {
-                    return Step::AwaitChatroom(key);
-                };
-                let last = room.recent.last().map_or(0, MessageId::get);
-                if since.get() > last && !poll.is_ahead {
-                    // What somebody has read from the store need not have been heard of here yet.
-                    poll.is_ahead = true;
-                    room.load = Load::Unknown;
-                    return Step::AwaitChatroom(key);
-                }
-                if since.get() > last {
-                    let chatroom = None;
-                    let ahead = Failure::SinceAhead { chatroom, last };
-                    self.answer(ticket, Reply::Failed(ahead));
-                    return Step::Done;
-                }
-                since.get() < last
-            }
+            Some(since) => match self.is_behind(ticket, key, since, &mut poll.is_ahead) {
+                Ok(is_behind) => is_behind,
+                Err(step) => return step,
+            },
         };
         if missed || poll.is_over || self.is_draining {
             // Others see the same of who is always answered at once as of who always has to wait.
@@ -327,6 +312,35 @@ impl Chat {
             return self.list_for(ticket, session, key, poll.wanted);
         }
         Step::Park(session, key, poll.wanted)
+    }
+
+    /// Whether a chatroom has something newer, as far as that is known; who is ahead of it is refused.
+    pub(super) fn is_behind(
+        &mut self,
+        ticket: Ticket,
+        key: ChatroomKey,
+        since: Since,
+        is_ahead: &mut bool,
+    ) -> Result<bool, Step> {
+        let room = self.chatrooms.chatroom(key).expect("entered");
+        let Load::Known = room.load else {
+            return Err(Step::AwaitChatroom(key));
+        };
+        let last = room.recent.last().map_or(0, MessageId::get);
+        if since.get() <= last {
+            return Ok(since.get() < last);
+        }
+        if !std::mem::replace(is_ahead, true) {
+            // What somebody has read from the store need not have been heard of here yet.
+            room.load = Load::Unknown;
+            return Err(Step::AwaitChatroom(key));
+        }
+        let chatroom = None;
+        self.answer(
+            ticket,
+            Reply::Failed(Failure::SinceAhead { chatroom, last }),
+        );
+        Err(Step::Done)
     }
 
     fn end_polls(

@@ -243,7 +243,7 @@ impl Chat {
         if self.refusal_of(key).is_none() {
             if self.followers.feed_mut(key).is_some() {
                 self.followers.move_back(&mut self.chatrooms, first);
-                self.feed(now, key);
+                self.feed(key);
                 return cost;
             }
             if !has_news {

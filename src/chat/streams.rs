@@ -88,25 +88,10 @@ impl Chat {
         }
         let room = self.chatrooms.chatroom(key).expect("entered");
         let since = match (call.since, watch) {
-            (Some(since), _) => {
-                let Load::Known = room.load else {
-                    return Step::AwaitChatroom(key);
-                };
-                let last = room.recent.last().map_or(0, MessageId::get);
-                if since.get() > last && !call.is_ahead {
-                    // As in a poll.
-                    call.is_ahead = true;
-                    room.load = Load::Unknown;
-                    return Step::AwaitChatroom(key);
-                }
-                if since.get() > last {
-                    let chatroom = None;
-                    let ahead = Failure::SinceAhead { chatroom, last };
-                    self.answer(ticket, Reply::Failed(ahead));
-                    return Step::Done;
-                }
-                Some(since)
-            }
+            (Some(since), _) => match self.is_behind(ticket, key, since, &mut call.is_ahead) {
+                Ok(_) => Some(since),
+                Err(step) => return step,
+            },
             (None, Some(&Watch::Chatroom { chatroom, told })) if chatroom == key => {
                 room.told.since(told)
             }
@@ -137,7 +122,7 @@ impl Chat {
         (self.followers).take(&mut self.chatrooms, key, chatroom, since);
         self.load_chatroom(chatroom);
         self.park_in_session(now, key, session);
-        self.feed(now, key);
+        self.feed(key);
     }
 
     /// Its peer does not take what was sent. Stale keys, and those of what is no stream, are ignored.
@@ -167,8 +152,9 @@ impl Chat {
         }
     }
 
-    /// Tells a stream what is newer than it has been told, a batch of it. Stale keys are ignored.
-    pub(super) fn feed(&mut self, now: Now, key: HeldKey) {
+    /// Tells a stream what is newer than it has been told, a batch of it. Stale keys are ignored. Whoever calls has seen that it
+    /// may be told: its session is good.
+    pub(super) fn feed(&mut self, key: HeldKey) {
         match self.followers.feed_mut(key) {
             Some(feed) if !feed.is_paused && !feed.is_reading && !feed.is_queued => {}
             _ => return,
@@ -183,7 +169,7 @@ impl Chat {
         };
         match self.events(chatroom, since) {
             Some(events) => self.tell_events(key, place, events),
-            None => self.read_for_stream(now, key, chatroom, since),
+            None => self.read_for_stream(key, chatroom, since),
         }
     }
 
@@ -245,13 +231,9 @@ impl Chat {
         }
     }
 
-    fn read_for_stream(&mut self, now: Now, key: HeldKey, chatroom: ChatroomKey, since: Since) {
+    fn read_for_stream(&mut self, key: HeldKey, chatroom: ChatroomKey, since: Since) {
         let poll = self.held.get(key).and_then(Held::as_poll).expect("parked");
         let session = self.sessions.key_of(poll.session);
-        if let Some(fault) = self.session_refusal(session) {
-            let feed = *self.followers.feed_mut(key).expect("a stream");
-            return self.end_stream(now, key, feed, Some(fault));
-        }
         let user = self.user_of(session).user.id;
         let feed = self.followers.feed_mut(key).expect("a stream");
         feed.is_reading = true;
@@ -347,7 +329,7 @@ impl Chat {
                 feed.is_queued = false;
             }
             if !self.end_feed_if_refused(now, key) {
-                self.feed(now, key);
+                self.feed(key);
             }
         }
         self.feeding.extend(self.fed.drain(..));

@@ -348,6 +348,18 @@ impl Loops {
         std::mem::take(&mut self.answers)
     }
 
+    /// What has been answered at the one loop once it has nothing left to do.
+    fn heard(&mut self) -> Vec<String> {
+        self.carry_out(0);
+        while self.chats[0].has_work() {
+            self.carry_out(0);
+        }
+        let answered = self.answered().into_iter();
+        answered
+            .map(|(_, exchange, what)| format!("{exchange}: {what}"))
+            .collect()
+    }
+
     #[track_caller]
     fn assert_idle(&self) {
         for chat in &self.chats {

@@ -18,7 +18,7 @@ fn since(session: &Session, chatroom: i64, id: i64) -> Request {
 }
 
 /// A server with short lists, ann, and a chatroom with nine messages.
-fn talked() -> (Serving, Session, i64) {
+pub(super) fn talked() -> (Serving, Session, i64) {
     let serving = Serving::with(|config| config.recent = 3);
     let ann = serving.user("ann");
     let id = serving.chatroom(&ann);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use loiter::config::{Config, Durability};
 use socket2::SockRef;
 
+use super::since::talked;
 use crate::serving::{Client, Request, Serving, Session, ending, get, post};
 
 /// What comes on a connection, in pieces.
@@ -97,14 +98,6 @@ impl Stream {
 }
 
 /// A server with short lists, ann, and a chatroom with nine messages.
-fn talked() -> (Serving, Session, i64) {
-    let serving = Serving::with(|config| config.recent = 3);
-    let ann = serving.user("ann");
-    let id = serving.chatroom(&ann);
-    (1..=9).for_each(|n| drop(serving.say(&ann, id, &n.to_string())));
-    (serving, ann, id)
-}
-
 #[test]
 fn each_message_is_an_event_with_its_id() {
     let (serving, ann, id) = talked();

@@ -49,17 +49,6 @@ impl Loops {
         let read = Ok(newest.collect());
         self.complete(ticket.event_loop, Completion::NewestRead { ticket, read });
     }
-
-    fn finish(&mut self) -> Vec<String> {
-        self.carry_out(0);
-        while self.chats[0].has_work() {
-            self.carry_out(0);
-        }
-        let answered = self.answered().into_iter();
-        answered
-            .map(|(_, exchange, what)| format!("{exchange}: {what}"))
-            .collect()
-    }
 }
 
 /// Both chatrooms are known: 3 messages in the first, 2 in the other.
@@ -78,9 +67,9 @@ fn known() -> Loops {
         limit: None,
     };
     loops.call(0, 92, Call::InSession(end));
-    loops.finish();
+    loops.heard();
     loops.several(1, poll(two(), Some(&[(7, 3), (9, 2)])));
-    assert_eq!(loops.finish(), [""; 0]);
+    assert_eq!(loops.heard(), [""; 0]);
     loops
 }
 
@@ -89,7 +78,7 @@ fn one_wakes_with_what_is_newer_in_any() {
     let mut loops = known();
     loops.several(2, poll(Which::All, Some(&[(7, 3), (9, 2)])));
     loops.complete(0, saved_in(other(), 3));
-    assert_eq!(loops.finish(), ["1: 9:3", "2: 9:3"]);
+    assert_eq!(loops.heard(), ["1: 9:3", "2: 9:3"]);
     loops.assert_idle();
     // In the order of the chatrooms, whichever spoke first, and no more than asked for.
     loops.complete(0, saved(4));
@@ -97,7 +86,7 @@ fn one_wakes_with_what_is_newer_in_any() {
     loops.several(3, call.clone());
     call.limit = Limit::new(3);
     loops.several(4, call);
-    assert_eq!(loops.finish(), ["3: 3 4 9:2 9:3", "4: 3 4 9:2"]);
+    assert_eq!(loops.heard(), ["3: 3 4 9:2 9:3", "4: 3 4 9:2"]);
     loops.assert_idle();
 }
 
@@ -106,7 +95,7 @@ fn two_that_speak_in_one_turn_are_told_together() {
     let mut loops = known();
     loops.chats[0].complete(Now::default(), saved_in(other(), 3));
     loops.chats[0].complete(Now::default(), saved(4));
-    assert_eq!(loops.finish(), ["1: 4 9:3"]);
+    assert_eq!(loops.heard(), ["1: 4 9:3"]);
     loops.assert_idle();
 }
 
@@ -118,11 +107,11 @@ fn without_since_the_one_that_spoke_gives_its_list() {
     call.limit = Limit::new(2);
     loops.several(3, call);
     loops.complete(0, saved_in(other(), 3));
-    assert_eq!(loops.finish(), ["1: 9:3", "2: 9:1 9:2 9:3", "3: 9:2 9:3"]);
+    assert_eq!(loops.heard(), ["1: 9:3", "2: 9:1 9:2 9:3", "3: 9:2 9:3"]);
     let key = loops.several(4, poll(Which::All, None));
     assert_ne!(key, first);
     loops.chats[0].time_out(Now::default(), key.expect("held"));
-    assert_eq!(loops.finish(), ["4: "]);
+    assert_eq!(loops.heard(), ["4: "]);
     loops.assert_idle();
 }
 
@@ -134,7 +123,7 @@ fn a_drain_ends_them_in_the_order_of_their_slots() {
     }
     loops.chats[0].drain();
     let ended: Vec<String> = (1..20).map(|exchange| format!("{exchange}: ")).collect();
-    assert_eq!(loops.finish(), ended);
+    assert_eq!(loops.heard(), ended);
     loops.assert_idle();
 }
 
@@ -149,7 +138,7 @@ fn from_now_is_from_when_it_came() {
     loops.complete(0, saved_in(other(), 6));
     loops.catch_up();
     loops.loaded_in(0, other(), Ok(6));
-    assert_eq!(loops.finish(), [""; 0]);
+    assert_eq!(loops.heard(), [""; 0]);
     // The store reads what the loop does not have.
     let [
         Job::ReadNews { since, .. },
@@ -178,10 +167,10 @@ fn what_one_had_to_be_told_late_is_before_now_for_who_came_after_it() {
     loops.call(0, 2, Call::InSession(stream));
     loops.poll_in(other(), 0, 3);
     loops.catch_up();
-    assert_eq!(loops.finish(), ["2: begins"]);
+    assert_eq!(loops.heard(), ["2: begins"]);
     loops.loaded_in(0, other(), Ok(5));
     loops.complete(0, saved_in(other(), 6));
-    assert_eq!(loops.finish(), ["3: 9:1 9:2 9:3 9:4 9:5 9:6", "2: 6"]);
+    assert_eq!(loops.heard(), ["3: 9:1 9:2 9:3 9:4 9:5 9:6", "2: 6"]);
 }
 
 #[test]
@@ -193,9 +182,9 @@ fn what_the_store_had_read_before_it_was_told_still_wakes() {
     loops.several(1, poll(two(), Some(&[(7, 0)])));
     loops.reached(&[(room(), 0)]);
     loops.several(2, poll(two(), None));
-    assert_eq!(loops.finish(), [""; 0]);
+    assert_eq!(loops.heard(), [""; 0]);
     loops.complete(0, saved_in(other(), 2));
-    assert_eq!(loops.finish(), ["3: 9:1 9:2", "1: 9:2", "2: 9:1 9:2"]);
+    assert_eq!(loops.heard(), ["3: 9:1 9:2", "1: 9:2", "2: 9:1 9:2"]);
     loops.assert_idle();
 }
 
@@ -207,9 +196,9 @@ fn what_was_read_before_it_was_told_is_not_told_twice() {
     // Its client has got 2 by another way, before this loop is told.
     loops.complete(0, saved(2));
     loops.loaded(0, Ok(2));
-    assert_eq!(loops.finish(), [""; 0], "it goes on waiting");
+    assert_eq!(loops.heard(), [""; 0], "it goes on waiting");
     loops.complete(0, saved(3));
-    assert_eq!(loops.finish(), ["1: 3"]);
+    assert_eq!(loops.heard(), ["1: 3"]);
     loops.assert_idle();
 }
 
@@ -219,15 +208,15 @@ fn all_follows_its_user_in_and_out() {
     loops.several(2, poll(Which::All, Some(&[(7, 3), (9, 2)])));
     loops.several(3, poll(Which::All, None));
     loops.complete(0, left_from(other()));
-    assert_eq!(loops.finish(), ["1: Fault(NotAParticipant)"]);
+    assert_eq!(loops.heard(), ["1: Fault(NotAParticipant)"]);
     loops.complete(0, saved_in(other(), 3));
-    assert_eq!(loops.finish(), [""; 0], "who has left hears nothing");
+    assert_eq!(loops.heard(), [""; 0], "who has left hears nothing");
     loops.complete(0, came_into(other()));
     loops.complete(0, came_into(other()));
     // It has said how far it has read: what was said meanwhile it gets when it comes again.
-    assert_eq!(loops.finish(), ["2: "]);
+    assert_eq!(loops.heard(), ["2: "]);
     loops.complete(0, saved_in(other(), 4));
-    assert_eq!(loops.finish(), ["3: 9:1 9:2 9:3 9:4"]);
+    assert_eq!(loops.heard(), ["3: 9:1 9:2 9:3 9:4"]);
     loops.assert_idle();
 }
 
@@ -238,14 +227,14 @@ fn all_of_none_waits_for_the_first() {
     loops.several(1, poll(Which::All, Some(&[])));
     loops.several(2, poll(Which::All, None));
     loops.several(3, poll(Which::All, Some(&[(7, 0)])));
-    assert_eq!(loops.finish(), [""; 0]);
+    assert_eq!(loops.heard(), [""; 0]);
     loops.complete(0, came_into(room()));
     // How far this one has read there is looked at when it comes again.
-    assert_eq!(loops.finish(), ["3: "]);
+    assert_eq!(loops.heard(), ["3: "]);
     loops.complete(0, saved(1));
     assert_eq!(loops.loads, [0], "it is loaded when it speaks");
     loops.loaded(0, Ok(1));
-    assert_eq!(loops.finish(), ["1: 1", "2: 1"]);
+    assert_eq!(loops.heard(), ["1: 1", "2: 1"]);
     loops.assert_idle();
 }
 
@@ -256,9 +245,9 @@ fn an_endpoll_of_one_ends_it() {
     loops.several(3, poll(Which::These(vec![other()]), None));
     loops.end_polls(0, 4);
     let ended = ["1: ", "2: ", "4: 2 ended: 1 2 3"];
-    assert_eq!(loops.finish(), ended);
+    assert_eq!(loops.heard(), ended);
     loops.chats[0].drain();
-    assert_eq!(loops.finish(), ["3: "]);
+    assert_eq!(loops.heard(), ["3: "]);
     loops.assert_idle();
 }
 
@@ -270,7 +259,7 @@ fn who_is_ahead_or_foreign_is_told() {
     loops.reached(&[(other(), 2)]);
     let foreign = ChatroomId::new(10).expect("positive");
     loops.several(3, poll(Which::These(vec![room(), foreign]), None));
-    let told = loops.finish();
+    let told = loops.heard();
     assert_eq!(told.len(), 2);
     assert!(
         told[0].contains("SinceAhead") && told[0].contains("last: 2"),
@@ -286,7 +275,7 @@ fn what_is_not_here_the_store_reads_in_order() {
     call.limit = Limit::new(200);
     loops.several(1, call);
     loops.reached(&[(room(), 400), (other(), 2)]);
-    assert_eq!(loops.finish(), [""; 0]);
+    assert_eq!(loops.heard(), [""; 0]);
     let Some(Job::ReadNews {
         ticket,
         since,
@@ -306,7 +295,7 @@ fn what_is_not_here_the_store_reads_in_order() {
     };
     let read = Ok(expired);
     loops.complete(0, Completion::NewsRead { ticket, read });
-    let told = loops.finish();
+    let told = loops.heard();
     assert!(
         told[0].contains("SinceExpired") && told[0].contains("first: MessageId(5)"),
         "{told:?}"
@@ -335,7 +324,7 @@ fn whoever_goes_leaves_nothing() {
         done: Ok(()),
     };
     loops.complete(0, done);
-    assert_eq!(loops.finish(), ["4: LoggedOut", "3: Fault(NoSession)"]);
+    assert_eq!(loops.heard(), ["4: LoggedOut", "3: Fault(NoSession)"]);
     loops.assert_idle();
 }
 
@@ -357,7 +346,7 @@ fn many_chatrooms_are_asked_about_at_once_and_stay() {
     assert_eq!(loops.chats[0].counts().followers, (1, 50));
     loops.complete(0, saved_in(rooms[30], 2));
     loops.loaded_in(0, rooms[30], Ok(2));
-    assert_eq!(loops.finish(), ["1: 31:2"]);
+    assert_eq!(loops.heard(), ["1: 31:2"]);
     loops.assert_idle();
 }
 
@@ -395,8 +384,8 @@ fn what_was_said_while_its_user_was_away_is_not_passed_over() {
     loops.complete(0, saved_in(other(), 4));
     // Where its client has read to 2 it has to ask again; without since it is from when they came back.
     let told = ["1: Fault(NotAParticipant)", "2: ", "3: 9:1 9:2 9:3 9:4"];
-    assert_eq!(loops.finish(), told);
+    assert_eq!(loops.heard(), told);
     loops.several(4, poll(Which::All, Some(&[(7, 3), (9, 2)])));
-    assert_eq!(loops.finish(), ["4: 9:3 9:4"]);
+    assert_eq!(loops.heard(), ["4: 9:3 9:4"]);
     loops.assert_idle();
 }

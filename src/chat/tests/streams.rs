@@ -13,16 +13,6 @@ impl Loops {
         self.call(0, exchange, Call::InSession(call))
     }
 
-    fn heard(&mut self) -> Vec<String> {
-        while self.chats[0].has_work() {
-            self.carry_out(0);
-        }
-        let answered = self.answered().into_iter();
-        answered
-            .map(|(_, exchange, what)| format!("{exchange}: {what}"))
-            .collect()
-    }
-
     /// The store reads what it was asked to, of messages up to `last`, of which those from `first` on are kept.
     fn read(&mut self, first: i64, last: i64) {
         let Some(Job::ReadMessages {

@@ -96,8 +96,6 @@ pub(super) struct Loading {
     pub(super) saved: Vec<(Message, Option<Ticket>)>,
     /// The oldest message that is kept, where others have expired meanwhile.
     pub(super) first: Option<MessageId>,
-    /// Whoever sent a message once more meanwhile, which it was, and how long a list they want.
-    pub(super) said_before: Vec<(Ticket, MessageId, u32)>,
     /// Polls that other loops have asked to end meanwhile.
     pub(super) endings: Vec<PollsToEnd>,
 }

@@ -9,7 +9,9 @@ use super::recent::Recent;
 use super::serve::Ending;
 use super::sessions::{SessionKey, Standing};
 use super::waits::AHEAD_MAX;
-use crate::job::{Completion, Fault, RecentRows, Saved, SessionRow};
+use crate::job::{
+    Completion, Fault, Job, MessageRange, RecentRows, Saved, SavedBefore, SessionRow,
+};
 use crate::model::{ChatroomId, Message, MessageId, Now, SessionHash, Ticket, UserId};
 
 impl Chat {
@@ -189,7 +191,7 @@ impl Chat {
         self.sends -= usize::from(sender.is_some());
         let message = match saved {
             Ok(Saved::New(message)) => message,
-            Ok(Saved::Before(first)) => return self.said_before(ticket, id, first),
+            Ok(Saved::Before(before)) => return self.said_before(ticket, id, before),
             Err(fault) => {
                 self.take_limit(ticket);
                 return self.answer_own(ticket, Err(fault));
@@ -211,25 +213,18 @@ impl Chat {
         self.take_in(key, message, sender);
     }
 
-    /// A message was sent once more: nothing was saved, and nobody is woken. The sender gets the list as it is now.
-    fn said_before(&mut self, sender: Ticket, id: ChatroomId, first: MessageId) {
-        let key = self.chatrooms.enter(id);
-        self.load_chatroom(key);
-        let limit = self.take_limit(sender);
-        let room = self.chatrooms.chatroom(key).expect("entered");
-        match &mut room.load {
-            Load::Loading(loading) => loading.said_before.push((sender, first, limit)),
-            Load::Unknown | Load::Known => {
-                let messages = room.recent.list(limit);
-                self.answer(
-                    sender,
-                    Reply::Sent {
-                        id: first,
-                        messages,
-                    },
-                );
-            }
-        }
+    /// A message was sent once more: nothing was saved, and nobody is woken. The sender gets the list as it is now, if they are still in
+    /// the chatroom: so it comes from the store, which alone knows.
+    fn said_before(&mut self, sender: Ticket, chatroom: ChatroomId, before: SavedBefore) {
+        let limit = self.take_limit(sender).min(self.settings.recent);
+        self.sent_before.insert(sender, before.id);
+        self.submit(Job::ReadMessages {
+            ticket: sender,
+            chatroom,
+            user: before.author,
+            range: MessageRange::Before(None),
+            limit,
+        });
     }
 
     fn messages_expired(&mut self, id: ChatroomId, first: MessageId) {
@@ -318,11 +313,6 @@ impl Chat {
                 let kept_max = self.settings.recent.saturating_add(ahead_max);
                 self.chatrooms.trim(key, kept_max);
                 self.again.extend(loading.waiters);
-                for (sender, id, limit) in loading.said_before {
-                    let room = self.chatrooms.chatroom(key).expect("the newest stays");
-                    let messages = room.recent.list(limit);
-                    self.answer(sender, Reply::Sent { id, messages });
-                }
                 if self.is_draining {
                     self.wake(key);
                 }
@@ -377,9 +367,6 @@ impl Chat {
         }
         for waiter in loading.waiters {
             self.give_up(waiter, fault);
-        }
-        for (sender, ..) in loading.said_before {
-            self.answer(sender, fault.into());
         }
         for polls in loading.endings {
             self.tell_ended(polls.caller(), Err(fault));

@@ -187,15 +187,18 @@ impl Chat {
         {
             return self.stream_read(now, stream, since, read);
         }
-        let reply = read.map(|rows| match range {
-            MessageRange::After(since) if rows.is_gap(since) => {
-                Reply::Failed(Failure::SinceExpired {
-                    chatroom: None,
-                    first: rows.first,
-                })
+        let sent = self.sent_before.remove(&ticket);
+        let reply = read.map(|rows| {
+            if let MessageRange::After(since) = range
+                && rows.is_gap(since)
+            {
+                let (chatroom, first) = (None, rows.first);
+                return Reply::Failed(Failure::SinceExpired { chatroom, first });
             }
-            MessageRange::After(_) | MessageRange::Before(_) => {
-                Reply::Messages(render_list(&rows.messages))
+            let messages = render_list(&rows.messages);
+            match sent {
+                Some(id) => Reply::Sent { id, messages },
+                None => Reply::Messages(messages),
             }
         });
         self.read_done(ticket, reply);

@@ -120,6 +120,8 @@ pub struct Chat {
     told_readers: usize,
     /// What senders want of their lists.
     limits: HashMap<Ticket, Limit>,
+    /// Senders of what had been sent before, for whom the store reads the list.
+    sent_before: HashMap<Ticket, MessageId>,
     /// Those of `held` that wait for something to be loaded. Boxed: after a start all may wait at once, and later none.
     waiting: Arena<Box<Waiting>, Waiting>,
     /// Held calls whose wait is over.
@@ -208,6 +210,7 @@ impl Chat {
             newest_waiters: HashMap::new(),
             told_readers: 0,
             limits: HashMap::new(),
+            sent_before: HashMap::new(),
             waiting: Arena::default(),
             again: VecDeque::new(),
             waking: VecDeque::new(),
@@ -354,7 +357,7 @@ impl Chat {
                 + self.presences.len()
                 + self.searching.len(),
             followers: (self.followers.len(), self.followers.places.len()),
-            sends: self.sends + self.limits.len(),
+            sends: self.sends + self.limits.len() + self.sent_before.len(),
             reads: self.reads.len(),
             remembered: (sessions, users, self.chatrooms.len()),
         }

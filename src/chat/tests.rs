@@ -3,6 +3,7 @@
 mod endpolls;
 mod leaving;
 mod logins;
+mod nonces;
 mod passwords;
 mod presence;
 mod reads;
@@ -389,6 +390,7 @@ fn shown(reply: &Reply) -> String {
     };
     match reply {
         Reply::Messages(list) => ids(list),
+        Reply::Sent { id, messages } => format!("sent {id}: {}", ids(messages)),
         Reply::Ended { polls, messages } => format!("{polls} ended: {}", ids(messages)),
         Reply::Users(users) => {
             let ids = users.iter().map(|user| user.id.to_string());

@@ -202,8 +202,17 @@ pub struct OverviewRow {
 pub enum Saved {
     /// It was written now, with this id and time.
     New(Message),
-    /// It had been written before, under this id. Nothing was written now, and nobody is to be woken.
-    Before(MessageId),
+    /// It had been written before. Nothing was written now, and nobody is to be woken.
+    Before(SavedBefore),
+}
+
+/// A message that was there when it was sent once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SavedBefore {
+    /// Its id.
+    pub id: MessageId,
+    /// Who has sent it, again.
+    pub author: UserId,
 }
 
 /// The event loops that are told of a completion.
@@ -391,7 +400,10 @@ mod tests {
         let again = Completion::MessageSaved {
             ticket: ticket(),
             chatroom: ChatroomId::new(1).expect("positive"),
-            saved: Ok(Saved::Before(MessageId::new(1).expect("positive"))),
+            saved: Ok(Saved::Before(SavedBefore {
+                id: MessageId::new(1).expect("positive"),
+                author: UserId::new(1).expect("positive"),
+            })),
         };
         assert_eq!(again.audience(), Audience::One(2));
         let removed = |left| Completion::ParticipantRemoved {

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 pub use completion::{
     AddedRow, Audience, ChatroomRow, Completion, MessageRows, News, OverviewRow, RecentRows,
-    RemovedRow, Saved, SessionRow,
+    RemovedRow, Saved, SavedBefore, SessionRow,
 };
 
 use crate::model::{

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use loiter::job::{
     AddedRow, ChatroomRow, Completion, Fault, Job, MessageRange, MessageRows, NONCE_LIFETIME, News,
-    OverviewRow, RecentRows, RemovedRow, Saved, SessionRow, Whom,
+    OverviewRow, RecentRows, RemovedRow, Saved, SavedBefore, SessionRow, Whom,
 };
 use loiter::model::{
     ChatroomId, ChatroomName, Message, MessageId, Now, Secret, SessionHash, User, UserId,
@@ -610,7 +610,8 @@ impl Data {
         if let Some(before) = nonce.as_ref().and_then(|nonce| nonces.get(nonce)) {
             let sent_ms = messages[before.get() as usize - 1].time_unix_ms;
             if now.unix_ms.saturating_sub(sent_ms) <= NONCE_LIFETIME.as_millis() as u64 {
-                return Ok(Saved::Before(*before));
+                let (id, author) = (*before, user.id);
+                return Ok(Saved::Before(SavedBefore { id, author }));
             }
         }
         let message = Message {

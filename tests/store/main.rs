@@ -298,7 +298,7 @@ fn say(chatroom: ChatroomId, author: &User, text: &str) -> Job {
 fn new_message(completion: Completion) -> Result<Message, Fault> {
     field!(completion, MessageSaved, saved).map(|saved| match saved {
         Saved::New(message) => message,
-        Saved::Before(id) => panic!("{id} was there before"),
+        Saved::Before(before) => panic!("{} was there before", before.id),
     })
 }
 

@@ -1,5 +1,6 @@
 //! Messages that are sent once more.
 
+use loiter::job::SavedBefore;
 use loiter::model::MessageId;
 
 use super::*;
@@ -14,8 +15,9 @@ fn say_with(chatroom: ChatroomId, author: &User, text: &str, nonce: &str) -> Job
     job
 }
 
-fn before(id: i64) -> Result<Saved, Fault> {
-    Ok(Saved::Before(MessageId::new(id).expect("positive")))
+fn before(id: i64, author: &User) -> Result<Saved, Fault> {
+    let (id, author) = (MessageId::new(id).expect("positive"), author.id);
+    Ok(Saved::Before(SavedBefore { id, author }))
 }
 
 impl Fixture {
@@ -41,9 +43,12 @@ fn a_message_that_is_sent_again_is_saved_once() {
     assert_eq!(fixture.say(chatroom, &ann, "x").expect("saved").id.get(), 1);
     assert_eq!(fixture.send_new(chatroom, &ann, "a\0' \u{1f511}"), 2);
     assert_eq!(fixture.send_new(chatroom, &ann, "a\0"), 3);
-    assert_eq!(fixture.send(chatroom, &ann, "a\0' \u{1f511}"), before(2));
+    assert_eq!(
+        fixture.send(chatroom, &ann, "a\0' \u{1f511}"),
+        before(2, &ann)
+    );
     fixture.reopen();
-    assert_eq!(fixture.send(chatroom, &ann, "a\0"), before(3));
+    assert_eq!(fixture.send(chatroom, &ann, "a\0"), before(3, &ann));
     assert_eq!(fixture.recent(chatroom, 50).messages.len(), 3);
     // Without a nonce the same text is another message.
     assert_eq!(fixture.say(chatroom, &ann, "x").expect("saved").id.get(), 4);
@@ -62,8 +67,8 @@ fn a_nonce_is_of_one_user_in_one_chatroom() {
         assert_eq!(fixture.send_new(chatroom, &bob, "N"), 3);
     }
     for chatroom in chatrooms {
-        assert_eq!(fixture.send(chatroom, &ann, "n"), before(1));
-        assert_eq!(fixture.send(chatroom, &bob, "n"), before(2));
+        assert_eq!(fixture.send(chatroom, &ann, "n"), before(1, &ann));
+        assert_eq!(fixture.send(chatroom, &bob, "n"), before(2, &bob));
     }
 }
 
@@ -78,7 +83,7 @@ fn of_two_that_are_one_in_one_commit_the_second_is_the_repetition() {
     for text in ["1", "2"] {
         assert_eq!(&*new_message(fixture.next()).expect("saved").text, text);
     }
-    assert_eq!(field!(fixture.next(), MessageSaved, saved), before(1));
+    assert_eq!(field!(fixture.next(), MessageSaved, saved), before(1, &ann));
 }
 
 #[test]
@@ -112,8 +117,8 @@ fn a_nonce_counts_for_a_day() {
         assert_eq!(sqlite.execute(age, (nonce, age_ms)), Ok(1));
     }
     assert_eq!(fixture.send_new(chatroom, &ann, "n"), 3);
-    assert_eq!(fixture.send(chatroom, &ann, "n"), before(3));
-    assert_eq!(fixture.send(chatroom, &ann, "m"), before(2));
+    assert_eq!(fixture.send(chatroom, &ann, "n"), before(3, &ann));
+    assert_eq!(fixture.send(chatroom, &ann, "m"), before(2, &ann));
 }
 
 #[test]
@@ -134,5 +139,5 @@ fn nonces_that_count_no_longer_are_removed_a_few_at_a_time() {
     assert_eq!(left, Ok("n".to_owned()));
     let count = sqlite.query_row("SELECT count(*) FROM nonces", (), |row| row.get(0));
     assert_eq!(count, Ok(1));
-    assert_eq!(fixture.send(chatroom, &ann, "n"), before(1));
+    assert_eq!(fixture.send(chatroom, &ann, "n"), before(1, &ann));
 }

@@ -3,7 +3,7 @@
 use rusqlite::OptionalExtension;
 
 use super::{Open, or_refused};
-use crate::job::{Fault, NONCE_LIFETIME, Saved};
+use crate::job::{Fault, NONCE_LIFETIME, Saved, SavedBefore};
 use crate::model::{ChatroomId, Message, MessageId, User, UserId};
 use crate::store::clock::expiry_unix_ms;
 use crate::store::error::JobError;
@@ -38,7 +38,10 @@ impl Open<'_> {
             })
             .optional()?;
         if let Some(before) = before {
-            return Ok(Saved::Before(before));
+            return Ok(Saved::Before(SavedBefore {
+                id: before,
+                author: author.id,
+            }));
         }
         let message = self.add_message(id, chatroom, author, text)?;
         self.connection.prepare_cached(sql::ADD_NONCE)?.execute((

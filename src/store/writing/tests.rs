@@ -82,7 +82,7 @@ fn write(lane: &mut WritingLane, mut batch: Vec<Write>) -> Vec<Result<i64, Fault
     let told = told.map(|completion| match completion {
         Completion::MessageSaved { saved, .. } => saved.map(|saved| match saved {
             Saved::New(message) => message.id.get(),
-            Saved::Before(id) => -id.get(),
+            Saved::Before(before) => -before.id.get(),
         }),
         Completion::LoggedIn { login, .. } => login.map(|_| 0),
         Completion::PasswordChanged { done, .. } => done.map(|()| 0),

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use loiter::job::{Completion, Fault, Job, RemovedRow, Saved};
-use loiter::model::{ChatroomId, SessionHash, Ticket, UserId};
+use loiter::job::{Completion, Fault, Job, News, RemovedRow, Saved};
+use loiter::model::{ChatroomId, Message, SessionHash, Ticket, UserId};
 
 use crate::ask::Ask;
 use crate::chronicle::Chronicle;
@@ -19,6 +19,8 @@ use crate::store::Store;
 pub(crate) struct Ledger {
     /// The newest message that the engine was told of, by chatroom.
     heard: BTreeMap<i64, i64>,
+    /// The newest message in any list that the store has read. It may be one that the engine is yet to be told of.
+    read: BTreeMap<i64, i64>,
     /// Chatrooms whose list the store was asked for. What is heard of meanwhile is told when the list is
     /// there, and may end the polls that have come since.
     loading: BTreeSet<(u16, i64)>,
@@ -160,8 +162,20 @@ impl Ledger {
     }
 
     fn end_session(&mut self, hash: [u8; 32]) {
-        let parting = self.parting();
+        let mut parting = self.parting();
+        // Of sessions the store is not asked when it reads: what it had read before may be told.
+        for (&chatroom, &read) in &self.read {
+            let heard = parting.heard.entry(chatroom).or_default();
+            *heard = read.max(*heard);
+        }
         self.ended.entry(hash).or_insert(parting);
+    }
+
+    fn note_read(&mut self, messages: &[Message]) {
+        for message in messages {
+            let read = self.read.entry(message.chatroom.get()).or_default();
+            *read = message.id.get().max(*read);
+        }
     }
 
     fn join(&mut self, user: UserId, chatroom: ChatroomId) {
@@ -227,10 +241,18 @@ impl Ledger {
                 chatroom,
                 loaded,
             } => {
+                if let Ok(rows) = loaded {
+                    self.note_read(&rows.messages);
+                }
                 self.loading.remove(&(*event_loop, chatroom.get()));
                 let failed = u64::from(loaded.is_err());
                 *self.unloaded.entry(chatroom.get()).or_default() += failed;
             }
+            Completion::MessagesRead { read: Ok(rows), .. } => self.note_read(&rows.messages),
+            Completion::NewsRead {
+                read: Ok(News::Messages(messages)),
+                ..
+            } => self.note_read(messages),
             _ => {}
         }
         let text = format!("{completion:?}");

@@ -48,15 +48,15 @@ session() {
   diff expected answers || fail "the session with curl answers otherwise than docs/clients.md says"
 }
 
-# call USER PATH [CURL'S OPTION…]: for what the examples do not do themselves.
+# call USER PATH [CURL'S OPTION…]: for what the examples do not do themselves. Only who logs in writes the cookies: the examples read them.
 call() {
   local user=$1 path=$2
   shift 2
-  curl -sS --fail-with-body --retry 20 --retry-all-errors -b "$user.jar" -c "$user.jar" "$url$path" "$@" 2>>errors
+  curl -sS --fail-with-body --retry 20 --retry-all-errors -b "$user.jar" "$url$path" "$@" 2>>errors
 }
 
 enter() {
-  call "$1" /login/ -d "username=$1" -d 'password=correct horse' >>log
+  call "$1" /login/ -c "$1.jar" -d "username=$1" -d 'password=correct horse' >>log
 }
 
 # A new chatroom with everybody in it.
@@ -82,13 +82,13 @@ are_present() {
   for user in "$@"; do [[ $present == *"\"username\":\"$user\""* ]] || return 1; done
 }
 
-# speak ROUND: by Python, by Node and by the page, in each chatroom. Does not wait until anything is said.
+# speak ROUND: by Python, by Node and by the page, in each chatroom. Waits neither until anything is said nor for a program that has ended.
 speak() {
   local n name chatroom
   for n in 1 2 3 4 5; do
     for chatroom in $(seq "$chatrooms"); do
       for name in python node page; do
-        printf '%s %s\n' "$chatroom" "$name $1.$n" | tee -a said >"$name.in"
+        printf '%s %s\n' "$chatroom" "$name $1.$n" | tee -a said 1<>"$name.in"
       done
     done
   done
@@ -175,6 +175,7 @@ open_chatroom
 call ann /message/sendMessage/ -d chatroomid=1 -d 'message=while the page is away' -d nonce=away >>log
 echo '1 while the page is away' >>said
 start page "${page[@]}"
+until_true "the page is told what it has missed" has_heard page
 speak 3
 end_server || fail "the server did not end in good order"
 serve "$binary" --password-iterations 1000 --log error

@@ -197,7 +197,7 @@ impl Chat {
                 return self.answer_own(ticket, Err(fault));
             }
         };
-        self.note_told(id, message.id);
+        self.told_log.note(id, message.id);
         let key = match sender {
             Some(_) => self.chatrooms.enter(id),
             None => match self.chatrooms.find(id) {

@@ -42,6 +42,7 @@ mod serve;
 mod sessions;
 mod several;
 mod streams;
+mod told;
 mod waits;
 mod walk;
 mod wanted;
@@ -60,7 +61,7 @@ pub use wanted::{Limit, Since, Wanted};
 use crate::arena::{Arena, SideTable};
 use crate::config::Config;
 use crate::job::{Audience, Fault, Job};
-use crate::model::{ChatroomId, MessageId, Now, SessionHash, Ticket};
+use crate::model::{MessageId, Now, SessionHash, Ticket};
 use chatrooms::{ChatroomKey, Chatrooms};
 use followers::Followers;
 use gathering::Gathering;
@@ -71,6 +72,7 @@ use presence::{Presence, Search};
 use reads::Reads;
 use sessions::{SessionKey, Sessions, UserKey};
 use streams::LastEvents;
+use told::ToldLog;
 
 /// What the chat core wants done.
 #[derive(Debug)]
@@ -112,12 +114,11 @@ pub struct Chat {
     /// Those of `followers` that are to end, for a drain.
     closing: VecDeque<HeldKey>,
     /// Messages that the loop was told of while anybody waits who wants to know: see `several`.
-    told_log: Vec<(ChatroomId, MessageId)>,
+    told_log: ToldLog,
     /// By session the polls that wait for more than the session and its user.
     settling: HashMap<SessionHash, HashSet<HeldKey>>,
     /// Held calls for which the store reads where chatrooms end.
     newest_waiters: HashMap<Ticket, HeldKey>,
-    told_readers: usize,
     /// What senders want of their lists.
     limits: HashMap<Ticket, Limit>,
     /// Senders of what had been sent before, for whom the store reads the list.
@@ -205,10 +206,9 @@ impl Chat {
             reads: Reads::default(),
             stream_reads: HashMap::new(),
             closing: VecDeque::new(),
-            told_log: Vec::new(),
+            told_log: ToldLog::default(),
             settling: HashMap::new(),
             newest_waiters: HashMap::new(),
-            told_readers: 0,
             limits: HashMap::new(),
             sent_before: HashMap::new(),
             waiting: Arena::default(),
@@ -350,7 +350,7 @@ impl Chat {
                 + self.fed.len()
                 + self.closing.len()
                 + self.stream_reads.len()
-                + self.told_readers
+                + self.told_log.len()
                 + self.settling.len()
                 + self.newest_waiters.len()
                 + self.gatherings.len()

@@ -7,7 +7,7 @@
 //! What the chatrooms no longer remember the store reads, for all of them at once, and answers by itself.
 //!
 //! **From now** is from the moment the call came, also where it first waits for its session or for chatrooms to be loaded:
-//! while any does, the messages that the loop is told of are noted (`told_log`), since the chatrooms of one that wants all
+//! while any does, it is noted which messages the loop is told of (`told`), since the chatrooms of one that wants all
 //! of them may not even be known.
 
 use std::sync::Arc;
@@ -22,9 +22,10 @@ use super::held::{Held, HeldKey};
 use super::news::Terms;
 use super::proceed::Step;
 use super::sessions::{Chatrooms, SessionKey};
+use super::told::Arrival;
 use super::wanted::{Limit, Since};
 use crate::job::Fault;
-use crate::model::{ChatroomId, MessageId, Now, Ticket, UserId};
+use crate::model::{ChatroomId, Now, Ticket, UserId};
 
 /// A wait for a message in one of several chatrooms.
 #[derive(Clone, Debug)]
@@ -76,8 +77,8 @@ type Places = Vec<(ChatroomKey, Option<Since>)>;
 pub(super) struct SeveralWatch {
     /// Its chatrooms, while it waits for some of them.
     pub(super) chatrooms: Vec<ChatroomKey>,
-    /// Where it came in `Chat::told_log`.
-    told_from: usize,
+    /// When it came.
+    arrival: Arrival,
 }
 
 impl Which {
@@ -216,13 +217,11 @@ impl Chat {
     /// How far one has read in a chatroom who wants to hear of it from when their call came.
     fn since_call(&mut self, key: ChatroomKey, watch: Option<&SeveralWatch>) -> Option<Since> {
         let room = self.chatrooms.chatroom(key).expect("entered");
-        let told = watch.map_or(&[][..], |watch| &self.told_log[watch.told_from..]);
-        let mut told = told.iter().filter(|&&(of, _)| of == room.id);
-        let Some(&(_, first)) = told.next() else {
+        let told = watch.and_then(|watch| self.told_log.since(watch.arrival, room.id));
+        let Some((first, last)) = told else {
             return room.told.newest.map(Since::through);
         };
         // It may not have been remembered yet when the loop was told.
-        let last = told.next_back().map_or(first, |&(_, last)| last);
         room.told.catch_up(last);
         Some(Since::before(first))
     }
@@ -382,10 +381,9 @@ impl Chat {
 
     /// Begins to note what the loop is told, for one that waits.
     pub(super) fn watch_all(&mut self) -> SeveralWatch {
-        self.told_readers += 1;
         SeveralWatch {
             chatrooms: Vec::new(),
-            told_from: self.told_log.len(),
+            arrival: self.told_log.arrive(),
         }
     }
 
@@ -408,16 +406,6 @@ impl Chat {
 
     pub(super) fn unwatch_all(&mut self, watch: &SeveralWatch) {
         self.release_chatrooms(&watch.chatrooms);
-        self.told_readers -= 1;
-        if self.told_readers == 0 {
-            self.told_log = Vec::new();
-        }
-    }
-
-    /// The loop has been told of a message.
-    pub(super) fn note_told(&mut self, chatroom: ChatroomId, id: MessageId) {
-        if self.told_readers > 0 {
-            self.told_log.push((chatroom, id));
-        }
+        self.told_log.leave(watch.arrival);
     }
 }

@@ -162,7 +162,7 @@ pub struct PollCall {
     pub timeout_s: Option<u16>,
     /// Whether its time is over: it is answered as soon as it can be, and not parked.
     pub is_over: bool,
-    /// Whether its `since` was ahead of what was remembered, and the chatroom has been loaded anew for it.
+    /// Whether its `since` was ahead of what was remembered, and the store has been asked how far the chatroom reaches.
     pub is_ahead: bool,
 }
 

@@ -331,11 +331,16 @@ impl Chat {
             return Ok(since.get() < last);
         }
         if !std::mem::replace(is_ahead, true) {
-            // What somebody has read from the store need not have been heard of here yet.
+            // What somebody has read from the store need not have been heard of here yet. The list stays for all others.
+            let chatroom = room.id;
+            return Err(Step::AwaitNewest(vec![key], vec![chatroom]));
+        }
+        let reached = room.reached.map_or(0, Since::get);
+        if since.get() <= reached {
             room.load = Load::Unknown;
             return Err(Step::AwaitChatroom(key));
         }
-        let chatroom = None;
+        let (chatroom, last) = (None, last.max(reached));
         self.answer(
             ticket,
             Reply::Failed(Failure::SinceAhead { chatroom, last }),

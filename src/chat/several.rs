@@ -40,7 +40,7 @@ pub struct SeveralCall {
     pub timeout_s: Option<u16>,
     /// Whether its time is over: it is answered as soon as it can be, and not parked.
     pub is_over: bool,
-    /// Whether its `since` was ahead of what was remembered somewhere, and all chatrooms have been loaded anew for it.
+    /// Whether its `since` was ahead of what was remembered somewhere, and the store has been asked how far the chatrooms reach.
     pub is_ahead: bool,
 }
 

@@ -34,7 +34,7 @@ pub struct StreamCall {
     pub chatroom: ChatroomId,
     /// How far the client has read; `None` is from now.
     pub since: Option<Since>,
-    /// Whether that was ahead of what was remembered, and the chatroom has been loaded anew for it.
+    /// Whether that was ahead of what was remembered, and the store has been asked how far the chatroom reaches.
     pub is_ahead: bool,
 }
 

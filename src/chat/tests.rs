@@ -241,6 +241,18 @@ impl Loops {
         self.complete(event_loop, completion);
     }
 
+    /// The store says how far the chatrooms reach that it was asked for.
+    fn reached(&mut self, newest: &[(ChatroomId, i64)]) {
+        let Some(Job::ReadNewest { ticket, chatrooms }) = self.reads.pop() else {
+            panic!("it was not asked: {:?}", self.reads);
+        };
+        let asked: Vec<_> = newest.iter().map(|&(of, _)| of).collect();
+        assert_eq!(chatrooms, asked);
+        let newest = newest.iter().map(|&(of, last)| (of, MessageId::new(last)));
+        let read = Ok(newest.collect());
+        self.complete(ticket.event_loop, Completion::NewestRead { ticket, read });
+    }
+
     /// Hands the next notice to those whom it is for.
     fn deliver(&mut self) {
         let (to, notice) = self.told.pop_front().expect("told");

@@ -135,6 +135,7 @@ fn a_poll_that_is_answered_at_once_counts_and_one_that_is_refused_does_not() {
     loops.as_user(2).call(0, 1, since(0));
     loops.as_user(3).call(0, 2, since(9));
     loops.loaded(0, Ok(1));
+    loops.reached(&[(room(), 1)]);
     let foreign = ChatroomId::new(9).expect("positive");
     loops.poll_in(foreign, 0, 3);
     let ahead = "SinceAhead { chatroom: None, last: 1 }";

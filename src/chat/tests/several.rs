@@ -37,18 +37,6 @@ impl Loops {
         let call = SessionCall::PollSeveral(Box::new(call));
         self.call(0, exchange, Call::InSession(call))
     }
-
-    /// The store says how far the chatrooms reach that it was asked for.
-    fn reached(&mut self, newest: &[(ChatroomId, i64)]) {
-        let Some(Job::ReadNewest { ticket, chatrooms }) = self.reads.pop() else {
-            panic!("it was not asked: {:?}", self.reads);
-        };
-        let asked: Vec<_> = newest.iter().map(|&(of, _)| of).collect();
-        assert_eq!(chatrooms, asked);
-        let newest = newest.iter().map(|&(of, last)| (of, MessageId::new(last)));
-        let read = Ok(newest.collect());
-        self.complete(ticket.event_loop, Completion::NewestRead { ticket, read });
-    }
 }
 
 /// Both chatrooms are known: 3 messages in the first, 2 in the other.

@@ -25,20 +25,22 @@ fn what_a_poll_has_already_does_not_end_it_when_it_is_heard_of() {
 }
 
 #[test]
-fn nor_does_it_while_the_chatroom_is_loaded_anew() {
+fn what_is_loaded_anew_is_told_once() {
     let mut loops = Loops::new(1, 0);
     loops.poll_for(0, 1, since(2));
     loops.loaded(0, Ok(2));
-    // Heard of, and before the wake is served somebody asks since what is far ahead.
+    // Heard of, and before the wake is served somebody asks since what the loop has not heard of yet.
+    loops.poll_for(0, 2, since(3));
     loops.chats[0].complete(Now::default(), saved(2));
-    loops.poll_for(0, 2, since(9));
-    loops.loaded(0, Ok(2));
-    assert_eq!(
-        loops.answered(),
-        [answer(0, 2, "SinceAhead { chatroom: None, last: 2 }")]
-    );
-    loops.complete(0, saved(3));
+    loops.reached(&[(room(), 3)]);
+    assert_eq!(loops.loads, [0, 0]);
+    loops.loaded(0, Ok(3));
     assert_eq!(loops.answered(), [answer(0, 1, "3")]);
+    loops.poll_for(0, 1, since(3));
+    loops.complete(0, saved(3));
+    assert_eq!(loops.answered(), []);
+    loops.complete(0, saved(4));
+    assert_eq!(loops.answered(), [answer(0, 2, "4"), answer(0, 1, "4")]);
     loops.assert_idle();
 }
 
@@ -61,14 +63,15 @@ fn since_is_ahead_only_of_what_the_store_has() {
     // It has read the second message, which is still to be told here.
     loops.poll_for(0, 2, since(2));
     loops.poll_for(0, 3, since(9));
-    assert_eq!(loops.loads, [0, 0]);
-    loops.loaded(0, Ok(2));
-    assert_eq!(loops.loads, [0, 0, 0]);
-    loops.loaded(0, Ok(2));
+    loops.reached(&[(room(), 2)]);
     assert_eq!(
         loops.answered(),
         [answer(0, 3, "SinceAhead { chatroom: None, last: 2 }")]
     );
+    assert_eq!(loops.loads, [0], "the list stays for all others");
+    loops.reached(&[(room(), 2)]);
+    assert_eq!(loops.loads, [0, 0]);
+    loops.loaded(0, Ok(2));
     loops.complete(0, saved(2));
     assert_eq!(loops.answered(), [answer(0, 1, "1 2")]);
     loops.complete(0, saved(3));

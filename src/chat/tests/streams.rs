@@ -116,7 +116,7 @@ fn what_is_kept_no_longer_is_told_by_a_status_at_its_beginning() {
         "{heard:?}"
     );
     loops.stream(2, Some(401));
-    loops.loaded(0, Ok(400));
+    loops.reached(&[(room(), 400)]);
     let heard = loops.heard();
     assert!(
         heard[0].contains("SinceAhead") && heard.len() == 1,

@@ -68,6 +68,8 @@ pub struct Config {
     /// Polls that one session may have parked at one event loop; where one more comes, the oldest ends with its list. 0 is
     /// unlimited: what they cost is bounded by the connections.
     pub max_polls_per_session: usize,
+    /// Chatrooms that the polls of several of them wait in at one event loop, all together: 40 bytes each. Beyond it such a poll gets 503.
+    pub max_places: usize,
     /// Rounds of PBKDF2-HMAC-SHA256 for a new hash. OWASP's recommendation of 2023.
     pub password_iterations: NonZeroU32,
     /// Characters of a new password, at least.
@@ -120,6 +122,7 @@ impl Default for Config {
             session_lifetime: Duration::from_secs(30 * 24 * 60 * 60),
             retention: None,
             max_polls_per_session: 0,
+            max_places: 4_000_000,
             password_iterations: NonZeroU32::new(600_000).expect("not zero"),
             min_password_length: 1,
             login_attempts: 10,

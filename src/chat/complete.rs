@@ -81,7 +81,7 @@ impl Chat {
             Completion::Registered { ticket, user } => {
                 self.answer_own(ticket, user.map(Reply::Registered));
             }
-            Completion::Probed { ticket, done } => self.probed(ticket, done),
+            Completion::Probed { done, .. } => self.probed(done),
             Completion::OverviewListed { ticket, chatrooms } => {
                 self.answer_own(ticket, chatrooms.map(Reply::Overview));
             }
@@ -95,12 +95,15 @@ impl Chat {
     }
 
     /// The store can write, or cannot. A drain may have begun since that was asked.
-    fn probed(&mut self, ticket: Ticket, done: Result<(), Fault>) {
-        let reply = match done.is_ok() && !self.is_draining {
-            true => Reply::Done,
-            false => Reply::Failed(Failure::NotReady),
-        };
-        self.answer_own(ticket, Ok(reply));
+    fn probed(&mut self, done: Result<(), Fault>) {
+        let is_ready = done.is_ok() && !self.is_draining;
+        for ticket in std::mem::take(&mut self.probed_for) {
+            let reply = match is_ready {
+                true => Reply::Done,
+                false => Reply::Failed(Failure::NotReady),
+            };
+            self.answer(ticket, reply);
+        }
     }
 
     /// Answers a ticket of this loop. Completions of writes come to every loop.

@@ -67,7 +67,14 @@ pub(super) struct Followers {
     by_key: HashMap<HeldKey, Follower>,
     /// Of each user those of all chatrooms.
     of_all: HashMap<UserId, SmallVec<[HeldKey; 1]>>,
+    /// Places that were taken, given up or looked through since it was last asked.
+    effort: usize,
 }
+
+/// Places that cost as much to take, to give up or to look through as a poll costs to wake.
+const PLACES_EACH: usize = 32;
+/// Places that one turn takes and gives up before the rest has to wait for its slices (`Chat::serve`): half a millisecond.
+const EFFORT_MAX: usize = 8 * 1024;
 
 impl Follower {
     /// Whether its chatrooms are those that its user is in, whichever these are.
@@ -129,6 +136,21 @@ impl Followers {
 
     pub(super) fn len(&self) -> usize {
         self.by_key.len()
+    }
+
+    /// So many places are taken or looked through.
+    pub(super) fn note_effort(&mut self, places: usize) {
+        self.effort += places;
+    }
+
+    /// Whether what has been done since [`Followers::cost`] was last asked is enough for a turn.
+    pub(super) fn is_spent(&self) -> bool {
+        self.effort >= EFFORT_MAX
+    }
+
+    /// What has been done since this was last asked, in polls to wake.
+    pub(super) fn cost(&mut self) -> usize {
+        std::mem::take(&mut self.effort) / PLACES_EACH
     }
 
     /// The places of one of them, in the order in which they were taken.
@@ -197,6 +219,7 @@ impl Followers {
     pub(super) fn end(&mut self, chatrooms: &mut Chatrooms, key: HeldKey) {
         while let Some(place) = self.first_place(key) {
             self.give_up(chatrooms, key, place);
+            self.effort += 1;
         }
         self.remove(key);
     }

@@ -100,7 +100,7 @@ impl Chat {
                     let places = &self.followers.places;
                     (leaving.places).step(&room.places, places, followers::chatroom_link);
                     self.end_follower_if_left(now, at);
-                    cost += 1;
+                    cost += 1 + self.followers.cost();
                 }
                 Walk::Over => {
                     self.again.extend(std::mem::take(&mut leaving.waiters));

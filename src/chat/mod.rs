@@ -111,7 +111,7 @@ pub struct Chat {
     reads: Reads,
     /// Streams that the store reads for.
     stream_reads: HashMap<Ticket, HeldKey>,
-    /// Those of `followers` that are to end, for a drain.
+    /// Those of `followers` that are to end in a later slice.
     closing: VecDeque<HeldKey>,
     /// Messages that the loop was told of while anybody waits who wants to know: see `several`.
     told_log: ToldLog,
@@ -121,12 +121,16 @@ pub struct Chat {
     newest_waiters: HashMap<Ticket, HeldKey>,
     /// What senders want of their lists.
     limits: HashMap<Ticket, Limit>,
+    /// Who waits to hear whether the store can write.
+    probed_for: Vec<Ticket>,
     /// Senders of what had been sent before, for whom the store reads the list.
     sent_before: HashMap<Ticket, MessageId>,
     /// Those of `held` that wait for something to be loaded. Boxed: after a start all may wait at once, and later none.
     waiting: Arena<Box<Waiting>, Waiting>,
     /// Held calls whose wait is over.
     again: VecDeque<HeldKey>,
+    /// Held polls of several chatrooms that wait for nothing but a later slice.
+    turns: VecDeque<HeldKey>,
     /// Chatrooms with polls to wake, in turn.
     waking: VecDeque<ChatroomKey>,
     /// Sessions with polls to end, in turn.
@@ -159,6 +163,7 @@ struct Settings {
     session_lifetime_ms: u64,
     /// 0 is unlimited.
     polls_per_session_max: usize,
+    places_max: usize,
 }
 
 /// What the chat core holds right now.
@@ -192,6 +197,7 @@ impl Chat {
                 recent: config.recent,
                 session_lifetime_ms: u64::try_from(lifetime_ms).unwrap_or(u64::MAX),
                 polls_per_session_max: config.max_polls_per_session,
+                places_max: config.max_places,
             },
             sessions: Sessions::new(config.cache_sessions),
             chatrooms: Chatrooms::new(config.cache_messages),
@@ -210,9 +216,11 @@ impl Chat {
             settling: HashMap::new(),
             newest_waiters: HashMap::new(),
             limits: HashMap::new(),
+            probed_for: Vec::new(),
             sent_before: HashMap::new(),
             waiting: Arena::default(),
             again: VecDeque::new(),
+            turns: VecDeque::new(),
             waking: VecDeque::new(),
             ending: VecDeque::new(),
             leaving: VecDeque::new(),
@@ -268,7 +276,11 @@ impl Chat {
                 None
             }
             Call::Readiness => {
-                self.submit(Job::Probe { ticket });
+                // One write tells all who ask while it is under way: anybody may ask.
+                if self.probed_for.is_empty() {
+                    self.submit(Job::Probe { ticket });
+                }
+                self.probed_for.push(ticket);
                 None
             }
             Call::InSession(call) => match session {
@@ -293,7 +305,13 @@ impl Chat {
     pub fn forget(&mut self, now: Now, key: HeldKey) {
         match self.held.get(key) {
             None => {}
-            Some(Held::Parked(poll)) if poll.chatroom.is_none() => drop(self.unfollow(now, key)),
+            Some(Held::Parked(poll)) if poll.chatroom.is_none() => {
+                match self.followers.is_spent() && self.followers.feed_mut(key).is_none() {
+                    // It is answered then, for nobody.
+                    true => self.closing.push_back(key),
+                    false => drop(self.unfollow(now, key)),
+                }
+            }
             Some(Held::Parked(_)) => drop(self.unpark(now, key)),
             Some(&Held::Waiting(waiting)) => {
                 self.held.remove(key);
@@ -349,6 +367,7 @@ impl Chat {
                 + self.feeding.len()
                 + self.fed.len()
                 + self.closing.len()
+                + self.turns.len()
                 + self.stream_reads.len()
                 + self.told_log.len()
                 + self.settling.len()
@@ -357,7 +376,7 @@ impl Chat {
                 + self.presences.len()
                 + self.searching.len(),
             followers: (self.followers.len(), self.followers.places.len()),
-            sends: self.sends + self.limits.len() + self.sent_before.len(),
+            sends: self.sends + self.limits.len() + self.sent_before.len() + self.probed_for.len(),
             reads: self.reads.len(),
             remembered: (sessions, users, self.chatrooms.len()),
         }

@@ -43,6 +43,8 @@ pub(super) enum Step {
     AwaitLeft(ChatroomKey),
     /// Of these chatrooms, some must be asked for their newest messages' ids.
     AwaitNewest(Vec<ChatroomKey>, Vec<ChatroomId>),
+    /// Enough has been done in this turn for others that wait in very many chatrooms.
+    AwaitTurn,
     /// A poll may take its place.
     Park(SessionKey, ChatroomKey, Wanted),
     /// A poll may take its places.

@@ -28,8 +28,6 @@ use crate::model::{MessageId, Now, Ticket};
 const SLICE: usize = 64;
 /// Polls that are passed over, for they are not meant, at the cost of one that is answered: an answer is a system call.
 pub(super) const PASSED_EACH: usize = 128;
-/// Places that cost as much to give up as a poll costs to wake.
-const PLACES_EACH: usize = 32;
 /// Bytes of a list that cost as much to send as a poll costs to wake.
 const BYTES_EACH: usize = 8 * 1024;
 
@@ -76,6 +74,11 @@ impl Ending {
 }
 
 impl Chat {
+    /// A turn's input is over: what it could do at once was bounded, and is bounded anew from here on.
+    pub fn end_input(&mut self) {
+        self.followers.cost();
+    }
+
     /// Serves what is marked, about `budget` polls and calls, or fewer where lists are long.
     pub fn serve(&mut self, now: Now, budget: usize) {
         if !self.used.is_empty() {
@@ -89,7 +92,13 @@ impl Chat {
         while left > 0 && self.has_turns() {
             if let Some(key) = self.again.pop_front() {
                 self.begin_again(now, key);
-                left -= 1;
+                left = left.saturating_sub(1 + self.followers.cost());
+            }
+            if left > 0
+                && let Some(key) = self.turns.pop_front()
+            {
+                self.begin_again(now, key);
+                left = left.saturating_sub(1 + self.followers.cost());
             }
             if left > 0
                 && let Some(session) = self.ending.pop_front()
@@ -102,7 +111,7 @@ impl Chat {
                 if self.followers.get(key).is_some() {
                     self.end_follower(now, key, None);
                 }
-                left -= 1;
+                left = left.saturating_sub(1 + self.followers.cost());
             }
             if left > 0
                 && let Some(former) = self.parting.pop_front()
@@ -139,6 +148,7 @@ impl Chat {
     /// next slice.
     fn has_turns(&self) -> bool {
         !(self.again.is_empty()
+            && self.turns.is_empty()
             && self.ending.is_empty()
             && self.leaving.is_empty()
             && self.closing.is_empty()
@@ -252,16 +262,17 @@ impl Chat {
                 return 1;
             }
         }
-        let follower = self.followers.get(key).expect("its places are");
-        let places = follower.places.len();
         self.end_follower(now, key, Some((chatroom, list)));
-        cost + places / PLACES_EACH
+        cost + self.followers.cost()
     }
 
-    /// Ends a poll or a stream as an endpoll would, whatever it waits in.
+    /// Ends a poll or a stream as an endpoll would, whatever it waits in: in a later slice, if very many places have been given up in this turn.
     pub(super) fn end_parked_poll(&mut self, now: Now, key: HeldKey) {
         if self.followers.get(key).is_some() {
-            self.end_follower(now, key, None);
+            match self.followers.is_spent() {
+                true => self.closing.push_back(key),
+                false => drop(self.end_follower(now, key, None)),
+            }
             return;
         }
         let poll = self.unpark(now, key);
@@ -378,7 +389,7 @@ impl Chat {
         if self.end_follower(now, at, None) {
             self.count_ended(key);
         }
-        1
+        1 + self.followers.cost()
     }
 
     fn count_ended(&mut self, key: SessionKey) {

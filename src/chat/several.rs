@@ -121,6 +121,9 @@ impl Chat {
         call: &mut SeveralCall,
         watch: Option<&SeveralWatch>,
     ) -> Step {
+        if self.followers.is_spent() {
+            return Step::AwaitTurn;
+        }
         let user_key = self.user_key(session);
         let user = self.user_of(session);
         let user_id = user.user.id;
@@ -135,6 +138,7 @@ impl Chat {
             }
             Which::These(_) => return self.fail(ticket, Fault::NotAParticipant),
         };
+        self.followers.note_effort(ids.len());
         let chatrooms = &mut self.chatrooms;
         let keys: Vec<_> = ids.iter().map(|&id| chatrooms.enter_beside(id)).collect();
         if let Which::These(_) = call.chatrooms
@@ -166,6 +170,9 @@ impl Chat {
             };
             self.answer_several(ticket, session, terms, news);
             return Step::Done;
+        }
+        if self.followers.places.len() + places.len() > self.settings.places_max {
+            return self.fail(ticket, Fault::Overloaded);
         }
         Step::Follow(Box::new(Following {
             session,
@@ -305,6 +312,8 @@ impl Chat {
             // What its user has left it has left too.
             return None;
         }
+        let places = follower.places.len();
+        self.followers.note_effort(places);
         let chatrooms = &mut self.chatrooms;
         let mut somebody_leaves = false;
         for (_, place) in self.followers.places_of(key) {

@@ -6,6 +6,7 @@ mod logins;
 mod nonces;
 mod passwords;
 mod presence;
+mod readiness;
 mod reads;
 mod sessions;
 mod several;
@@ -146,6 +147,7 @@ struct Loops {
     /// Chatrooms that the store has been asked for, by loop.
     loads: Vec<u16>,
     logins: Vec<Ticket>,
+    probes: Vec<Ticket>,
     /// Messages that the store is to read.
     reads: Vec<Job>,
     /// Those that the user is in, as the store has it.
@@ -178,6 +180,7 @@ impl Loops {
             told: VecDeque::new(),
             loads: Vec::new(),
             logins: Vec::new(),
+            probes: Vec::new(),
             reads: Vec::new(),
             chatrooms: vec![room(), another_room()],
             slow: None,
@@ -268,6 +271,7 @@ impl Loops {
 
     fn carry_out(&mut self, event_loop: u16) {
         let at = usize::from(event_loop);
+        self.chats[at].end_input();
         self.chats[at].serve(self.now, 100);
         while let Some(output) = self.chats[at].next_output() {
             match output {
@@ -345,6 +349,7 @@ impl Loops {
                 self.found(event_loop, completion);
             }
             Job::LoadChatroom { .. } => self.loads.push(event_loop),
+            Job::Probe { ticket } => self.probes.push(ticket),
             Job::ListParticipants { ticket, .. } => self.listings.push(ticket),
             Job::LogIn { ticket, .. } => {
                 assert_eq!(event_loop, LOGINS_LOOP);

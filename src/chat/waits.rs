@@ -37,7 +37,11 @@ impl Chat {
 
     /// Lets a call of this session wait for what `step` says.
     pub(super) fn wait(&mut self, step: Step, key: HeldKey, hash: SessionHash) {
-        if let Step::AwaitLeft(_) | Step::AwaitChatroom(_) | Step::AwaitNewest(..) = step {
+        if let Step::AwaitLeft(_)
+        | Step::AwaitChatroom(_)
+        | Step::AwaitNewest(..)
+        | Step::AwaitTurn = step
+        {
             self.note_settling(key, hash);
         }
         match step {
@@ -65,6 +69,7 @@ impl Chat {
             }
             Step::AwaitChatroom(chatroom) => self.wait_for_chatroom(chatroom, key),
             Step::AwaitNewest(_, chatrooms) => self.wait_for_newest(chatrooms, key),
+            Step::AwaitTurn => self.turns.push_back(key),
         }
     }
 

@@ -162,6 +162,14 @@ pub(crate) struct Options {
     #[arg(default_value = "0", value_parser = number::<usize>(0..=1_000_000))]
     max_polls_per_session: usize,
 
+    /// The most places that polls of several chatrooms may take, all together.
+    ///
+    /// Such a poll takes a place in each of its chatrooms, 40 bytes. Beyond it the answer to one more is 503; polls of one chatroom
+    /// take none. From 1000 to 1000000000. With several --loops it holds at each of them.
+    #[arg(long, value_name = "N", help_heading = USERS, env = "LOITER_MAX_PLACES")]
+    #[arg(default_value = "4000000", value_parser = number::<usize>(1_000..=1_000_000_000))]
+    max_places: usize,
+
     /// Rounds of PBKDF2-HMAC-SHA256 for a new password's hash.
     ///
     /// From 1000 to 10000000. The number is kept with each hash, so it can be raised later: old
@@ -309,6 +317,7 @@ impl Options {
             session_lifetime: self.session_lifetime,
             retention: Some(self.retention).filter(|retention| !retention.is_zero()),
             max_polls_per_session: self.max_polls_per_session,
+            max_places: self.max_places,
             password_iterations: self.password_iterations,
             min_password_length: self.min_password_length,
             login_attempts: self.login_attempts,
@@ -448,8 +457,9 @@ mod tests {
         };
         assert_eq!(kept("0"), None);
         assert_eq!(kept("2h"), Some(Duration::from_secs(7200)));
-        let polls = config(&["--max-polls-per-session", "3"]).expect("in bounds");
-        assert_eq!(polls.max_polls_per_session, 3);
+        let given = ["--max-polls-per-session", "3", "--max-places", "5000"];
+        let polls = config(&given).expect("in bounds");
+        assert_eq!((polls.max_polls_per_session, polls.max_places), (3, 5_000));
     }
 
     #[test]

@@ -356,6 +356,7 @@ impl Engine {
     /// Serves a slice of what takes long: wakes, endings, a drain.
     pub fn serve(&mut self, now: Now) {
         self.drain_slice(now);
+        self.chat.end_input();
         if self.chat.has_work() {
             self.chat.serve(now, SERVED_PER_TURN);
             self.carry_out(now);

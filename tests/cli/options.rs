@@ -6,7 +6,7 @@ use std::process::Output;
 use super::{assert_holds, loiter, run, text};
 
 /// Every option: its group, and its default as `--help` shows it.
-const OPTIONS: [(&str, &str, &str); 26] = [
+const OPTIONS: [(&str, &str, &str); 27] = [
     (
         "Serving",
         "--listen",
@@ -35,6 +35,7 @@ const OPTIONS: [(&str, &str, &str); 26] = [
         "--max-polls-per-session",
         "[default: 0]",
     ),
+    ("Users and sessions", "--max-places", "[default: 4000000]"),
     (
         "Users and sessions",
         "--password-iterations",
@@ -56,7 +57,7 @@ const OPTIONS: [(&str, &str, &str); 26] = [
 ];
 
 /// A bad value of each kind: option, value, and a part of what is allowed.
-const BAD_VALUES: [(&str, &str, &str); 40] = [
+const BAD_VALUES: [(&str, &str, &str); 41] = [
     ("--listen", "localhost:8000", "127.0.0.1:8000"),
     ("--listen", "8000", "[::]:80"),
     ("--recent", "0", "from 1 to 200"),
@@ -73,6 +74,7 @@ const BAD_VALUES: [(&str, &str, &str); 40] = [
     ),
     ("--retention", "for ever", "or 0 for none"),
     ("--max-polls-per-session", "1000001", "from 0 to 1000000"),
+    ("--max-places", "999", "from 1000 to 1000000000"),
     ("--max-connections", "0", "from 1 to 16777216"),
     ("--max-head", "1023", "from 1024 to 1048576"),
     ("--max-body", "1023", "from 1024 to 16777216"),

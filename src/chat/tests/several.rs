@@ -377,3 +377,66 @@ fn what_was_said_while_its_user_was_away_is_not_passed_over() {
     assert_eq!(loops.heard(), ["4: 9:3 9:4"]);
     loops.assert_idle();
 }
+
+/// A user in so many chatrooms that few polls of all of them fill a turn.
+fn in_very_many() -> Loops {
+    let mut loops = Loops::with(Config {
+        loops: 1,
+        max_places: 60_000,
+        ..Config::default()
+    });
+    loops.chatrooms = (1..=3_000).filter_map(ChatroomId::new).collect();
+    // The session and its chatrooms are known from then on.
+    loops.poll(0, 99);
+    loops
+}
+
+#[test]
+fn those_of_very_many_chatrooms_come_and_go_in_slices() {
+    let mut loops = in_very_many();
+    let places = |loops: &Loops| loops.chats[0].counts().followers.1;
+    let call = |loops: &mut Loops, exchange| {
+        let call = SessionCall::PollSeveral(Box::new(poll(Which::All, None)));
+        let (ticket, session) = (ticket(0, exchange), Some(loops.session));
+        loops.chats[0].call(loops.now, ticket, session, Call::InSession(call))
+    };
+    // All of one turn.
+    let keys: Vec<_> = (1..=10).filter_map(|n| call(&mut loops, n)).collect();
+    assert_eq!((keys.len(), places(&loops)), (10, 9_000));
+    let mut before = 9_000;
+    loops.carry_out(0);
+    while places(&loops) < 30_000 {
+        let slice = places(&loops) - before;
+        assert!((3_000..=6_000).contains(&slice), "{slice}");
+        before = places(&loops);
+        loops.carry_out(0);
+    }
+    assert_eq!(loops.heard(), [""; 0]);
+    // They go in one turn; one of them is woken meanwhile, for nobody.
+    for key in keys {
+        loops.chats[0].forget(loops.now, key);
+    }
+    assert_eq!(places(&loops), 21_000);
+    loops.complete(0, saved(1));
+    while places(&loops) > 0 {
+        let before = places(&loops);
+        loops.carry_out(0);
+        let slice = before - places(&loops);
+        assert!((3_000..=12_000).contains(&slice), "{slice}");
+    }
+    loops.loaded(0, Ok(1));
+    assert!(loops.heard().contains(&"99: 1".to_owned()));
+    loops.assert_idle();
+}
+
+#[test]
+fn what_they_may_take_all_together_is_bounded() {
+    let mut loops = in_very_many();
+    (1..=21).for_each(|n| drop(loops.several(n, poll(Which::All, None))));
+    assert_eq!(loops.heard(), ["21: Fault(Overloaded)"]);
+    // Others are not touched.
+    loops.poll(0, 22);
+    loops.several(23, poll(Which::These(vec![room(), another_room()]), None));
+    assert_eq!(loops.heard(), ["23: Fault(Overloaded)"]);
+    assert_eq!(loops.chats[0].counts().followers, (20, 60_000));
+}

@@ -27,7 +27,8 @@ pub const fn body_for(max_message: usize) -> usize {
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where to listen; port 0 picks a free one. Empty means `127.0.0.1:8000`, and `[::1]:8000`
-    /// where the machine has it, so that `localhost` works whichever way it resolves.
+    /// where the machine has it, so that `localhost` works whichever way it resolves. Must be empty where the
+    /// server is given sockets that listen already.
     pub listen: Vec<SocketAddr>,
     /// The database's file, created where it is missing.
     pub database: PathBuf,

@@ -203,8 +203,13 @@ impl Acceptor {
     }
 
     /// Closes the listeners. Whether they were open.
-    pub(super) fn stop(&mut self) -> bool {
-        self.entrances.clear();
+    pub(super) fn stop(&mut self, registry: &Registry) -> bool {
+        for mut entrance in self.entrances.drain(..) {
+            // Closing is not enough where somebody else has the socket too: its newcomers would go on waking the loop.
+            if let Err(error) = registry.deregister(entrance.listener.socket_mut()) {
+                log::error!("cannot forget a listener: {error}");
+            }
+        }
         self.back_off = None;
         !std::mem::replace(&mut self.has_stopped, true)
     }

@@ -51,7 +51,8 @@ impl Origin<'_> {
     /// Asks the system: hardly anything wants to know, and an address kept for each connection is memory.
     pub fn address(&self) -> IpAddr {
         let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        self.0.peer_addr().map_or(unknown, |peer| peer.ip())
+        // A socket of IPv6 that takes IPv4 too, as one that was handed over may be, tells those addresses in other words.
+        (self.0.peer_addr()).map_or(unknown, |peer| peer.ip().to_canonical())
     }
 }
 

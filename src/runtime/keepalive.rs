@@ -42,8 +42,10 @@ impl Keepalive {
         }
     }
 
-    /// For a listener, and so for each socket accepted from it, from its first moment.
-    pub(super) fn set(self, socket: &Socket) -> io::Result<()> {
+    /// All options that a connection has; for a listener, and so for each socket accepted from it, from its first moment.
+    pub(super) fn set_all(self, socket: &Socket) -> io::Result<()> {
+        // An answer is written whole: there is nothing that Nagle's algorithm could wait for.
+        socket.set_tcp_nodelay(true)?;
         socket.set_tcp_keepalive(
             &TcpKeepalive::new()
                 .with_time(self.idle)
@@ -51,6 +53,12 @@ impl Keepalive {
                 .with_retries(self.probes),
         )?;
         socket.set_tcp_user_timeout(Some(self.user_timeout))
+    }
+
+    /// Whether a socket has all options: it has the one that is set last.
+    pub(super) fn is_set(self, socket: &Socket) -> bool {
+        let has = socket.tcp_user_timeout().ok().flatten();
+        has == Some(self.user_timeout)
     }
 }
 

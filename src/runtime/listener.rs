@@ -21,7 +21,7 @@ use super::keepalive::Keepalive;
 const PORT: u16 = 8000;
 
 /// The kernel cuts this to what the system allows (`net.core.somaxconn`).
-const BACKLOG: i32 = i32::MAX;
+pub(super) const BACKLOG: i32 = i32::MAX;
 
 /// Why a loop could not be set up.
 #[derive(Debug)]
@@ -34,6 +34,13 @@ pub enum BindError {
         /// As the system says it.
         reason: io::Error,
     },
+    /// A socket that was handed over cannot be listened on.
+    Handed {
+        /// Its place among those that were handed over, counted from 0.
+        place: usize,
+        /// What is wrong with it.
+        reason: io::Error,
+    },
     /// The machine refuses what any loop needs: an epoll, a waker, a spare descriptor.
     Reactor(io::Error),
 }
@@ -42,6 +49,11 @@ impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listen { address, reason } => write!(f, "cannot listen on {address}: {reason}"),
+            Self::Handed { place, reason } => write!(
+                f,
+                "cannot listen on socket {} of those that were handed over: {reason}",
+                place + 1
+            ),
             Self::Reactor(reason) => write!(f, "cannot set up the event loop: {reason}"),
         }
     }
@@ -50,7 +62,9 @@ impl fmt::Display for BindError {
 impl error::Error for BindError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
-            Self::Listen { reason, .. } | Self::Reactor(reason) => Some(reason),
+            Self::Listen { reason, .. } | Self::Handed { reason, .. } | Self::Reactor(reason) => {
+                Some(reason)
+            }
         }
     }
 }
@@ -59,6 +73,8 @@ impl error::Error for BindError {
 pub(super) struct Listener {
     socket: TcpListener,
     address: SocketAddr,
+    /// What newcomers may lack who came before the listener had it.
+    lacking: Option<Keepalive>,
 }
 
 /// Listens on all of `addresses`, once for each of so many loops; on loopback, by whichever protocols the machine has,
@@ -140,15 +156,30 @@ impl Listener {
             // Each address says what it listens on and no more: [::] beside 0.0.0.0 is two listeners.
             socket.set_only_v6(true)?;
         }
-        // An answer is written whole: there is nothing that Nagle's algorithm could wait for.
-        socket.set_tcp_nodelay(true)?;
-        keepalive.set(&socket)?;
+        keepalive.set_all(&socket)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         let socket = TcpListener::from_std(socket.into());
         let address = socket.local_addr()?;
-        Ok(Self { socket, address })
+        Ok(Self {
+            socket,
+            address,
+            lacking: None,
+        })
+    }
+
+    /// A socket that listens already and does not block, where others may be waiting without `options`.
+    pub(super) fn of(
+        socket: std::net::TcpListener,
+        address: SocketAddr,
+        options: Keepalive,
+    ) -> Self {
+        Self {
+            socket: TcpListener::from_std(socket),
+            address,
+            lacking: Some(options),
+        }
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -160,7 +191,15 @@ impl Listener {
     }
 
     pub(super) fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        self.socket.accept()
+        let accepted = self.socket.accept()?;
+        if let Some(options) = self.lacking {
+            let newcomer = SockRef::from(&accepted.0);
+            // It fails for one who is gone already, which shows soon enough.
+            if !options.is_set(&newcomer) {
+                let _ = options.set_all(&newcomer);
+            }
+        }
+        Ok(accepted)
     }
 }
 

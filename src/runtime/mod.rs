@@ -18,6 +18,7 @@
 mod acceptor;
 mod connection;
 mod flags;
+mod handed;
 mod held;
 mod keepalive;
 mod listener;
@@ -34,7 +35,7 @@ pub use self::places::Places;
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -99,12 +100,16 @@ pub struct Reactor {
 }
 
 impl Reactor {
-    /// Listens as `config` says: one reactor for each of its loops, all on the same addresses. `refusal` is what a newcomer is
-    /// told, in whole, for whom there is no room.
+    /// Listens on the sockets that were `handed` over or, where there are none, as `config` says: one reactor for each of its
+    /// loops, all on the same addresses. `refusal` is what a newcomer is told, in whole, for whom there is no room.
     ///
     /// # Errors
-    /// When an address cannot be listened on, or the machine refuses what a loop needs.
-    pub fn bind(config: &Config, refusal: &[u8]) -> Result<Vec<Self>, BindError> {
+    /// When an address or a socket cannot be listened on, or the machine refuses what a loop needs.
+    pub fn bind(
+        config: &Config,
+        handed: Vec<TcpListener>,
+        refusal: &[u8],
+    ) -> Result<Vec<Self>, BindError> {
         let connections_max = match config.max_connections {
             Some(max) => max,
             None => {
@@ -113,7 +118,10 @@ impl Reactor {
         };
         let places = Places::new(connections_max, config.loops);
         let keepalive = Keepalive::new(config.keepalive, config.send_timeout);
-        let listeners = listener::bind_all(&config.listen, config.loops, keepalive)?;
+        let listeners = match handed.is_empty() {
+            true => listener::bind_all(&config.listen, config.loops, keepalive)?,
+            false => handed::share(handed, config.loops, keepalive)?,
+        };
         let each = listeners.into_iter();
         each.map(|listeners| Self::new(config, listeners, places.clone(), refusal.to_vec()))
             .collect()
@@ -148,7 +156,7 @@ impl Reactor {
         })
     }
 
-    /// Where it listens, in the order of the configuration, with the ports that port 0 picked.
+    /// Where it listens, in the order of the configuration or of the sockets, with the ports that port 0 picked.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
@@ -354,7 +362,7 @@ impl Reactor {
 
     /// Closes the listeners; connections stay.
     pub fn stop_accepting(&mut self) {
-        if self.acceptor.stop() {
+        if self.acceptor.stop(self.poll.registry()) {
             self.places.stop_accepting();
         }
     }

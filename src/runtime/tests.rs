@@ -26,7 +26,9 @@ fn config() -> Config {
 }
 
 fn reactor() -> Reactor {
-    Reactor::bind(&config(), REFUSAL).unwrap().remove(0)
+    Reactor::bind(&config(), Vec::new(), REFUSAL)
+        .unwrap()
+        .remove(0)
 }
 
 fn connect(reactor: &Reactor) -> TcpStream {

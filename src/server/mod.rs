@@ -13,7 +13,7 @@ mod threads;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +49,7 @@ pub struct Server {
 pub enum StartError {
     /// A setting that no server can serve with.
     Config(BadConfig),
-    /// An address cannot be listened on.
+    /// An address, or a socket that was handed over, cannot be listened on.
     Bind(BindError),
     /// The database cannot be opened.
     Open(OpenError),
@@ -61,14 +61,63 @@ impl Server {
     /// # Errors
     /// [`StartError`] names the setting, the address or the file, and the reason.
     pub fn bind(config: Config) -> Result<Self, StartError> {
+        Self::with_listeners(config, Vec::new())
+    }
+
+    /// As [`Server::bind`], on sockets that listen already, instead of the addresses of [`Config::listen`], which must then be
+    /// empty. Where there are no sockets either it is [`Server::bind`].
+    ///
+    /// Whoever keeps a copy of a socket (`try_clone`) can end this server and start the next on it: who comes in between
+    /// waits, and nobody is refused. All loops accept from the one socket. It is made not to block, and gets the options
+    /// of one that the server opens itself and the deepest backlog that the system allows, in all its copies; whether a
+    /// socket of IPv6 takes IPv4 too is left as it is.
+    ///
+    /// ```
+    /// use std::io::{Read as _, Write as _};
+    /// use std::net::{TcpListener, TcpStream};
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let socket = TcpListener::bind("127.0.0.1:0")?;
+    /// // Nobody serves yet, and nobody is refused.
+    /// let mut client = TcpStream::connect(socket.local_addr()?)?;
+    /// client.write_all(b"GET /healthz HTTP/1.0\r\n\r\n")?;
+    ///
+    /// let config = loiter::Config {
+    ///     database: folder.path().join("chat.db"),
+    ///     ..loiter::Config::default()
+    /// };
+    /// let mut server = loiter::Server::with_listeners(config, vec![socket.try_clone()?])?;
+    /// assert_eq!(server.addresses(), [socket.local_addr()?]);
+    /// let handle = server.handle();
+    /// let serving = std::thread::spawn(move || server.run());
+    /// let mut answer = String::new();
+    /// client.read_to_string(&mut answer)?;
+    /// assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"));
+    /// handle.drain();
+    /// serving.join().expect("it does not panic")?;
+    ///
+    /// // The next server would find this one waiting.
+    /// TcpStream::connect(socket.local_addr()?)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Server::bind`]; also [`BindError::Handed`] for what is not a listening socket of TCP.
+    pub fn with_listeners(config: Config, listeners: Vec<TcpListener>) -> Result<Self, StartError> {
         config.check().map_err(StartError::Config)?;
+        if !listeners.is_empty() && !config.listen.is_empty() {
+            return Err(StartError::Config(BadConfig {
+                field: "listen",
+                rule: "must be empty where listening sockets are handed over",
+            }));
+        }
         let clock = Clock::new();
         let mut engines: Vec<Engine> = (0..)
             .take(config.loops)
             .map(|number| Engine::new(&config, number))
             .collect();
         let refusal = engines[0].refusal(clock.now());
-        let reactors = Reactor::bind(&config, &refusal).map_err(StartError::Bind)?;
+        let reactors = Reactor::bind(&config, listeners, &refusal).map_err(StartError::Bind)?;
         let control = Handle::new(reactors.iter().map(Reactor::waker));
         let office = Arc::new(PostOffice::new(reactors.iter().map(Reactor::waker)));
         let store = letters::open_store(&config, &office).map_err(StartError::Open)?;
@@ -87,7 +136,7 @@ impl Server {
         })
     }
 
-    /// Where it listens, in the order of the configuration, with the ports that port 0 picked.
+    /// Where it listens, in the order of the configuration or of the sockets, with the ports that port 0 picked.
     pub fn addresses(&self) -> &[SocketAddr] {
         self.first.addresses()
     }

@@ -1,5 +1,6 @@
 //! A server within a host's own loop.
 
+use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -183,4 +184,51 @@ fn a_server_that_is_dropped_ends_all_its_loops() {
     // No thread has kept a listener.
     let refused = std::net::TcpStream::connect(address).expect_err("nobody listens");
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+}
+
+/// The host keeps the socket, and so nobody who comes between two servers is refused.
+#[test]
+fn who_comes_between_two_servers_on_a_hosts_socket_is_answered_by_the_second() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = socket.local_addr().expect("bound");
+    let mut waiting: Vec<Client> = Vec::new();
+    for _ in 0..3 {
+        let config = Config {
+            database: folder.path().join("chat.db"),
+            loops: crate::LOOPS,
+            ..Config::default()
+        };
+        let copy = socket.try_clone().expect("a descriptor");
+        let mut server = Server::with_listeners(config, vec![copy]).expect("it starts");
+        assert_eq!(server.addresses(), [address]);
+        let stop = Stop(server.handle());
+        let running = thread::spawn(move || server.run());
+        for mut client in waiting.drain(..) {
+            client.answer().assert_failed(404, "not_found");
+        }
+        for _ in 0..20 {
+            let mut client = Client::connect(address);
+            client.ask(&get("/nowhere")).assert_failed(404, "not_found");
+        }
+        drop(stop);
+        running.join().expect("no panic").expect("a good end");
+        for _ in 0..20 {
+            let mut client = Client::connect(address);
+            client.send(get("/nowhere").bytes());
+            waiting.push(client);
+        }
+    }
+}
+
+#[test]
+fn sockets_and_addresses_exclude_one_another() {
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let config = Config {
+        listen: vec![socket.local_addr().expect("bound")],
+        ..Config::default()
+    };
+    let refused = Server::with_listeners(config, vec![socket]).expect_err("both");
+    let reason = "listen must be empty where listening sockets are handed over";
+    assert_eq!(refused.to_string(), reason);
 }

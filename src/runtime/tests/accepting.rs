@@ -13,7 +13,9 @@ fn beyond_the_limit_a_newcomer_is_told_and_nobody_else_is_touched() {
         max_connections: Some(1),
         ..config()
     };
-    let mut reactor = Reactor::bind(&config, REFUSAL).unwrap().remove(0);
+    let mut reactor = Reactor::bind(&config, Vec::new(), REFUSAL)
+        .unwrap()
+        .remove(0);
     let (mut first, key) = pair(&mut reactor);
     // More than linger at a time. They have all sent before they are refused, and one is sending still.
     let mut refused: Vec<_> = (0..40).map(|_| connect(&reactor)).collect();
@@ -128,4 +130,33 @@ fn run_out_of_descriptors() {
     reactor.reap();
     assert_eq!(reactor.deadline(), None);
     pair(&mut reactor);
+}
+
+/// A host's own copy of a socket keeps it open, and what comes there is none of a drained loop's business.
+#[test]
+fn a_drained_loop_hears_nothing_of_a_socket_that_others_hold() {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let handed = vec![socket.try_clone().unwrap()];
+    let mut reactor = Reactor::bind(&config(), handed, REFUSAL).unwrap().remove(0);
+    let (_client, key) = pair(&mut reactor);
+    reactor.close(key);
+    reactor.reap();
+    reactor.stop_accepting();
+    let mut host = Poll::new().unwrap();
+    let descriptor = reactor.as_raw_fd();
+    host.registry()
+        .register(
+            &mut mio::unix::SourceFd(&descriptor),
+            Token(7),
+            Interest::READABLE,
+        )
+        .unwrap();
+    let mut events = Events::with_capacity(8);
+    host.poll(&mut events, Some(Duration::ZERO)).unwrap();
+    reactor.wait(Some(Duration::ZERO)).unwrap();
+    // On loopback the newcomer is in the backlog when `connect` returns, and so is every event of it.
+    let _waiting = connect(&reactor);
+    host.poll(&mut events, Some(Duration::ZERO)).unwrap();
+    assert!(events.is_empty());
+    assert!(socket.accept().is_ok());
 }

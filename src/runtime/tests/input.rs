@@ -1,5 +1,7 @@
 //! Reading: nothing lost, nothing read in vain, nobody waiting for another.
 
+use socket2::{Domain, Socket, Type};
+
 use super::*;
 
 #[test]
@@ -252,19 +254,44 @@ fn more_than_a_turn_can_read_are_served_in_the_next() {
     assert_eq!(served.len(), count);
 }
 
-#[test]
-fn the_origin_of_input_can_be_asked_for() {
-    let mut reactor = reactor();
-    let (mut client, _) = pair(&mut reactor);
+/// Who the first input comes from.
+fn origin_of(client: &mut TcpStream, reactor: &mut Reactor) -> Option<std::net::IpAddr> {
     client.write_all(b"a").unwrap();
-    let address = until(&mut reactor, |reactor| {
+    until(reactor, |reactor| {
         let key = reactor.next_ready()?;
         let mut address = None;
         reactor.read(key, |bytes, origin| {
             address = Some(origin.address());
             all(bytes)
         });
-        address
-    });
-    assert_eq!(address, client.local_addr().unwrap().ip());
+        Some(address)
+    })
+}
+
+#[test]
+fn the_origin_of_input_can_be_asked_for() {
+    let mut reactor = reactor();
+    let (mut client, _) = pair(&mut reactor);
+    let here = client.local_addr().unwrap().ip();
+    assert_eq!(origin_of(&mut client, &mut reactor), Some(here));
+}
+
+/// All of IPv4 would else be one customer's /64 to whoever counts by address.
+#[test]
+fn an_address_of_ipv4_is_one_at_a_socket_of_ipv6_too() {
+    let socket = Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
+    socket.set_only_v6(false).unwrap();
+    let address = std::net::SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 0));
+    // Tests may not rely on more than IPv4; on a machine without IPv6 there is nothing to show.
+    if socket.bind(&address.into()).is_err() {
+        return;
+    }
+    socket.listen(1).unwrap();
+    let handed = vec![std::net::TcpListener::from(socket)];
+    let mut reactor = Reactor::bind(&config(), handed, REFUSAL).unwrap().remove(0);
+    let port = reactor.addresses()[0].port();
+    let here = std::net::IpAddr::from([127, 0, 0, 1]);
+    let mut client = TcpStream::connect((here, port)).unwrap();
+    until(&mut reactor, Reactor::next_accepted);
+    assert_eq!(origin_of(&mut client, &mut reactor), Some(here));
 }

@@ -66,4 +66,4 @@ pub mod timers;
 pub mod web;
 
 pub use config::Config;
-pub use server::{Handle, Server, StartError};
+pub use server::{Handle, Panicked, Server, StartError};

@@ -8,23 +8,26 @@ mod cli;
 use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{ExitCode, exit};
 
 use cli::options::Options;
-use loiter::{Config, Server};
+use loiter::{Config, Panicked, Server};
 
-/// The status that Rust gives a process whose main thread panicked.
+/// The status of a server of which some part has panicked: that which Rust gives a process whose main thread has.
 const PANICKED: i32 = 101;
 
 fn main() -> ExitCode {
     let (options, config) = Options::from_process().unwrap_or_else(|error| error.exit());
     cli::logger::start(options.log, options.log_format);
     serve(config).unwrap_or_else(|reason| {
-        // Standard error may be closed; the status still tells.
-        let _ = writeln!(io::stderr(), "loiter: {reason}");
+        tell(&reason);
         ExitCode::FAILURE
     })
+}
+
+/// Says on standard error why it ends. That may be closed; the status still tells.
+fn tell(reason: &str) {
+    let _ = writeln!(io::stderr(), "loiter: {reason}");
 }
 
 /// Serves until drained or stopped. Its error is one line for whoever started us.
@@ -38,11 +41,18 @@ fn serve(config: Config) -> Result<ExitCode, String> {
     let asked = cli::signals::watch(server.handle())
         .map_err(|error| format!("cannot watch for signals: {error}"))?;
     announce(server.addresses());
-    match catch_unwind(AssertUnwindSafe(|| server.run())) {
-        Ok(ended) => ended.map_err(|error| format!("cannot go on: {}", one_line(error)))?,
-        // The reason is on standard error already. What a panic leaves behind is not to be trusted, not even
-        // to be dropped, which may wait for threads; all that was acknowledged is on disk.
-        Err(_) => exit(PANICKED),
+    if let Err(error) = server.run() {
+        let reason = format!("cannot go on: {error}");
+        if !error
+            .get_ref()
+            .is_some_and(|source| source.is::<Panicked>())
+        {
+            return Err(one_line(reason));
+        }
+        tell(&one_line(reason));
+        // What a panic leaves behind is not to be trusted, not even to be dropped, which may wait for threads; all
+        // that was acknowledged is on disk.
+        exit(PANICKED);
     }
     Ok(match asked.to_stop() {
         // As a shell reports the death by that signal, so that it is not taken for a drain.

@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 use super::clock::{Clock, ms};
 use super::handle::{Handle, Wish};
 use super::letters::Mailbox;
+use super::panicked::guard;
 use crate::config::Config;
 use crate::engine::{Engine, Output};
 use crate::job::Job;
@@ -130,6 +131,10 @@ impl EventLoop {
     pub(super) fn turn(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let timeout = timeout.into_iter().chain(self.poll_timeout()).min();
         self.reactor.wait(timeout)?;
+        let number = self.mailbox.number();
+        #[cfg(debug_assertions)]
+        self.control.assert_whole(number);
+        self.control.give_pulse(number);
         let now = self.clock.now();
         self.obey(now);
         self.mailbox.tell(now, &mut self.engine, LETTERS_PER_TURN);
@@ -142,11 +147,20 @@ impl EventLoop {
         self.reactor.reap();
         self.end_drain(now);
         if self.is_done() {
+            self.control.end_pulse(number);
             // They may have waited for this one's last connection.
             self.control.wake_all();
             self.rest()?;
         }
         Ok(())
+    }
+
+    /// Ends at once, in whatever state it is.
+    pub(super) fn give_up(&mut self) {
+        self.state = State::Stopped;
+        self.control.end_pulse(self.mailbox.number());
+        // What cannot even be closed is closed as it is dropped.
+        let _ = guard(self.mailbox.number(), || self.reactor.end());
     }
 
     /// Closes what is open, and takes the wakes that have come: from then on its descriptor is not readable.

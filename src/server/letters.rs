@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::handle::Handle;
+use super::panicked::Panicked;
 use crate::config::Config;
 use crate::engine::{Engine, Notice};
 use crate::job::{Audience, Completion};
@@ -32,6 +34,11 @@ impl Mailbox {
             number,
             inbox: VecDeque::new(),
         }
+    }
+
+    /// Its loop's number.
+    pub(super) fn number(&self) -> usize {
+        self.number
     }
 
     #[cfg(test)]
@@ -80,9 +87,10 @@ impl Mailbox {
 pub(super) fn open_store(
     config: &Config,
     office: &Arc<PostOffice<Letter>>,
+    control: &Handle,
 ) -> Result<Store, OpenError> {
     let office = Arc::clone(office);
-    Store::open(config, move |batch| {
+    let post = move |batch: Vec<Completion>| {
         office.post(|counter| {
             if counter.boxes() == 1 {
                 return counter.put(0, batch.into_iter().map(Letter::Completion));
@@ -91,6 +99,11 @@ pub(super) fn open_store(
                 put(counter, completion);
             }
         });
+    };
+    let control = control.clone();
+    // Jobs would go unanswered: an end that is told is better.
+    Store::open_watched(config, post, move |thread, payload| {
+        control.fall(Panicked::new(format!("the thread {thread}"), payload));
     })
 }
 

@@ -9,6 +9,7 @@ mod clock;
 mod event_loop;
 mod handle;
 mod letters;
+mod panicked;
 mod threads;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use handle::Handle;
+pub use panicked::Panicked;
 
 use crate::config::{BadConfig, Config};
 use crate::engine::Engine;
@@ -27,6 +29,7 @@ use crate::store::{OpenError, Store};
 use clock::Clock;
 use event_loop::EventLoop;
 use letters::Mailbox;
+use panicked::guard;
 use threads::Threads;
 
 /// A server: its sockets, its database, and the loops between them.
@@ -120,7 +123,7 @@ impl Server {
         let reactors = Reactor::bind(&config, listeners, &refusal).map_err(StartError::Bind)?;
         let control = Handle::new(reactors.iter().map(Reactor::waker));
         let office = Arc::new(PostOffice::new(reactors.iter().map(Reactor::waker)));
-        let store = letters::open_store(&config, &office).map_err(StartError::Open)?;
+        let store = letters::open_store(&config, &office, &control).map_err(StartError::Open)?;
         let store = Arc::new(store);
         let mut loops = (reactors.into_iter().zip(engines.drain(..)).enumerate()).map(
             |(number, (reactor, engine))| {
@@ -150,9 +153,6 @@ impl Server {
     /// time is over, after [`Handle::stop`] at once.
     ///
     /// # Errors
-    /// As [`Server::turn`].
-    ///
-    /// # Panics
     /// As [`Server::turn`].
     pub fn run(&mut self) -> io::Result<()> {
         while !self.is_done() {
@@ -185,24 +185,33 @@ impl Server {
     /// The first turn starts the threads of the other loops, the last waits for them to end.
     ///
     /// # Errors
-    /// Only if the system's polling itself fails, at this loop or another (then the server has ended), or if no
-    /// thread can be had.
-    ///
-    /// # Panics
-    /// If another loop's thread has panicked.
+    /// Only if the system's polling itself fails, at this loop or another, if no thread can be had, or if a part of the
+    /// server has panicked: then [`Panicked`] is what the error is made of. In each case the server has ended, with all
+    /// of its loops: what was acknowledged is on disk, and all connections are closed. A panic is not passed on.
     pub fn turn(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         if self.is_done() {
             return Ok(());
         }
-        self.others.start()?;
-        self.first.turn(timeout)?;
-        if self.is_done() {
-            let ended = self.others.join();
-            // Each of them has woken this one as it ended.
-            self.first.rest()?;
-            ended?;
+        let started = self.others.start();
+        let turned = started.and_then(|()| guard(0, || self.first.turn(timeout)));
+        if turned.is_ok() && !self.is_done() {
+            return Ok(());
         }
-        Ok(())
+        self.end(turned)
+    }
+
+    /// Ends what runs still, after the first loop has ended or failed.
+    fn end(&mut self, turned: io::Result<()>) -> io::Result<()> {
+        if turned.is_err() {
+            self.control.stop();
+            self.first.give_up();
+        }
+        let others = self.others.join();
+        // Each of them has woken this one as it ended.
+        let rested = guard(0, || self.first.rest());
+        let fallen = self.control.fallen().cloned();
+        let fallen = fallen.map_or(Ok(()), |panicked| Err(panicked.into()));
+        turned.and(others).and(fallen).and(rested)
     }
 }
 

@@ -1,14 +1,14 @@
 //! The threads of all loops but the first: started with the first turn, joined with the last.
 //!
-//! A loop that fails or panics takes the whole server with it, since its connections are gone and others may wait
-//! for its answers: it asks all others to stop, and the first loop's turn passes on what had happened.
+//! A loop that fails or panics takes the whole server with it (see `panicked`): it asks all others to stop, and the first
+//! loop's turn passes on what had happened.
 
 use std::io;
-use std::panic;
 use std::thread::{self, JoinHandle};
 
 use super::event_loop::EventLoop;
 use super::handle::Handle;
+use super::panicked::Panicked;
 
 /// The loops beyond the first, and their threads.
 pub(super) struct Threads {
@@ -63,19 +63,16 @@ impl Threads {
     /// Waits until all have ended, which they do within a turn.
     ///
     /// # Errors
-    /// The first that ended for one.
-    ///
-    /// # Panics
-    /// With the panic of one that has panicked.
+    /// What the first of them ended for that did not end well; its panic, if it was one.
     pub(super) fn join(&mut self) -> io::Result<()> {
         self.waiting.clear();
-        let ended: Vec<_> = self.running.drain(..).map(JoinHandle::join).collect();
         let mut outcome = Ok(());
-        for ended in ended {
-            match ended {
-                Ok(ended) => outcome = outcome.and(ended),
-                Err(payload) => panic::resume_unwind(payload),
-            }
+        for (number, thread) in (1..).zip(self.running.drain(..)) {
+            let ended = match thread.join() {
+                Ok(ended) => ended,
+                Err(payload) => Err(Panicked::of_loop(number, &*payload).into()),
+            };
+            outcome = outcome.and(ended);
         }
         outcome
     }
@@ -87,12 +84,8 @@ impl Drop for Threads {
             return;
         }
         self.control.stop();
-        for thread in self.running.drain(..) {
-            match thread.join() {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => log::error!("an event loop had failed: {error}"),
-                Err(_) => log::error!("an event loop's thread had panicked"),
-            }
+        if let Err(error) = self.join() {
+            log::error!("an event loop had failed: {error}");
         }
     }
 }
@@ -146,8 +139,8 @@ mod tests {
         let failed = running(|| Err(io::Error::other("no events"))).join();
         assert_eq!(failed.expect_err("failed").to_string(), "no events");
         assert!(running(|| Ok(())).join().is_ok());
-        let mut panicked = running(|| panic!("a defect"));
-        let join = panic::AssertUnwindSafe(|| panicked.join());
-        assert!(panic::catch_unwind(join).is_err());
+        let panicked = running(|| panic!("a defect")).join();
+        let reason = panicked.expect_err("panicked").to_string();
+        assert_eq!(reason, "event loop 1 panicked: a defect");
     }
 }

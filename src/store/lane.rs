@@ -12,9 +12,11 @@
 //! A queue's end has two parts, since the password lane gives to the writing lane up to its own end:
 //! [`Queue::finish_by`] says until when what waits may still be begun, [`Queue::close`] that nothing more comes.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Instant;
 
 use super::error::JobError;
@@ -252,27 +254,55 @@ pub(super) fn outlive<T>(work: impl FnOnce() -> Result<T, JobError>) -> Result<T
     catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(JobError::Panicked))
 }
 
-/// Where the lanes post completions to.
+/// Where the lanes post completions to, and tell of what they cannot go on from.
 #[derive(Clone)]
-pub(super) struct Outlet(Arc<dyn Fn(Vec<Completion>) + Send + Sync>);
+pub(super) struct Outlet {
+    post: Arc<dyn Fn(Vec<Completion>) + Send + Sync>,
+    fell: Arc<Fell>,
+}
+
+/// Is told which thread will never answer what it has taken, and the payload of the panic that it died of.
+pub(super) type Fell = dyn Fn(&str, &(dyn Any + Send)) + Send + Sync;
 
 impl Outlet {
-    pub(super) fn new(post: impl Fn(Vec<Completion>) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(post))
+    pub(super) fn new(
+        post: impl Fn(Vec<Completion>) + Send + Sync + 'static,
+        fell: impl Fn(&str, &(dyn Any + Send)) + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            post: Arc::new(post),
+            fell: Arc::new(fell),
+        }
     }
 
     /// Posts completions with one call, or none if there is no completion.
     ///
-    /// A panic of the host's function ends here: a lane that died of it would leave all later jobs unanswered.
+    /// A panic of the host's function ends here: a lane that died of it would leave all later jobs unanswered, as
+    /// those of this call are.
     pub(super) fn post(&self, completions: Vec<Completion>) {
         if completions.is_empty() {
             return;
         }
         let count = completions.len();
-        if catch_unwind(AssertUnwindSafe(|| (self.0)(completions))).is_err() {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| (self.post)(completions))) {
             let lost = format_args!("{count} completions are lost: who takes them panicked");
             trouble::tell(log::Level::Error, lost);
+            self.tell_of_fall(&*payload);
         }
+    }
+
+    /// Does all that a thread is for. It should outlive its jobs' panics; one that it does not is told.
+    pub(super) fn watch(&self, run: impl FnOnce()) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
+            self.tell_of_fall(&*payload);
+        }
+    }
+
+    fn tell_of_fall(&self, payload: &(dyn Any + Send)) {
+        let thread = thread::current();
+        let name = thread.name().unwrap_or("of the store");
+        // There is nobody left to tell that the host cannot be told.
+        let _ = catch_unwind(AssertUnwindSafe(|| (self.fell)(name, payload)));
     }
 }
 
@@ -426,12 +456,33 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_of_the_host_ends_at_the_outlet() {
-        let outlet = Outlet::new(|_| panic!("the host's own"));
+    fn a_panic_of_the_host_ends_at_the_outlet_and_is_told() {
+        let (told, fell) = mpsc::channel();
+        let outlet = Outlet::new(
+            |_| panic!("the host's own"),
+            move |_, payload| {
+                let reason = payload.downcast_ref::<&str>().copied();
+                told.send(reason).expect("the test listens");
+            },
+        );
         outlet.post(vec![Completion::UserLoaded {
             event_loop: 0,
             user: crate::model::UserId::new(1).expect("positive"),
             chatrooms: Ok(Vec::new()),
         }]);
+        assert_eq!(fell.try_recv(), Ok(Some("the host's own")));
+    }
+
+    #[test]
+    fn a_thread_that_dies_is_told_by_its_name() {
+        let (told, fell) = mpsc::channel();
+        let outlet = Outlet::new(
+            |_| (),
+            move |thread, _| told.send(thread.to_owned()).expect("the test listens"),
+        );
+        let thread = thread::Builder::new().name("a-lane".to_owned());
+        let thread = thread.spawn(move || outlet.watch(|| panic!("a defect")));
+        thread.expect("a thread").join().expect("it ends well");
+        assert_eq!(fell.recv().as_deref(), Ok("a-lane"));
     }
 }

@@ -29,6 +29,7 @@ mod trouble;
 mod writes;
 mod writing;
 
+use std::any::Any;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -102,6 +103,22 @@ impl Store {
         config: &Config,
         post: impl Fn(Vec<Completion>) + Send + Sync + 'static,
     ) -> Result<Self, OpenError> {
+        Self::open_watched(config, post, |_, _| ())
+    }
+
+    /// As [`Store::open`]; `fell` is told which thread has died of a panic, or could not post what it had to, and the panic's payload.
+    ///
+    /// Jobs that it had taken are never answered then: the host should end. A panic in a job is none of these; it is answered
+    /// with [`Fault::StorageFailed`](crate::job::Fault::StorageFailed).
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_watched(
+        config: &Config,
+        post: impl Fn(Vec<Completion>) + Send + Sync + 'static,
+        fell: impl Fn(&str, &(dyn Any + Send)) + Send + Sync + 'static,
+    ) -> Result<Self, OpenError> {
+        let outlet = Outlet::new(post, fell);
         let threads = Threads::of(config);
         let database = Database::claim(&config.database)?;
         let readers = threads.reading.saturating_add(threads.hashing);
@@ -123,9 +140,10 @@ impl Store {
             _database: database,
         };
         // Whatever fails from here on drops the store, which ends the threads that run.
-        let thread = spawn("loiter-checkpoint".to_owned(), || checkpointer.run())?;
+        let name = "loiter-checkpoint".to_owned();
+        let thread = spawn(name, &outlet, || checkpointer.run())?;
         store.givers.push(thread);
-        store.start(config, threads, writer, &pool, &Outlet::new(post))?;
+        store.start(config, threads, writer, &pool, &outlet)?;
         Ok(store)
     }
 
@@ -144,7 +162,7 @@ impl Store {
             retention: config.retention,
         };
         let lane = WritingLane::new(writer, queue, outlet.clone(), log, sweeper);
-        self.writer = Some(spawn("loiter-write".to_owned(), || lane.run())?);
+        self.writer = Some(spawn("loiter-write".to_owned(), outlet, || lane.run())?);
         for number in 0..threads.reading {
             let lane = ReadingLane {
                 queue: Arc::clone(&self.reading),
@@ -152,7 +170,7 @@ impl Store {
                 outlet: outlet.clone(),
                 session_lifetime: config.session_lifetime,
             };
-            let thread = spawn(format!("loiter-read-{number}"), || lane.run())?;
+            let thread = spawn(format!("loiter-read-{number}"), outlet, || lane.run())?;
             self.givers.push(thread);
         }
         for number in 0..threads.hashing {
@@ -164,7 +182,7 @@ impl Store {
                 iterations: config.password_iterations,
                 random: SystemRandom::new(),
             };
-            let thread = spawn(format!("loiter-hash-{number}"), || lane.run())?;
+            let thread = spawn(format!("loiter-hash-{number}"), outlet, || lane.run())?;
             self.givers.push(thread);
         }
         Ok(())
@@ -266,10 +284,15 @@ fn is_write(job: &Job) -> bool {
     )
 }
 
-fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
+fn spawn(
+    name: String,
+    outlet: &Outlet,
+    run: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, OpenError> {
+    let outlet = outlet.clone();
     thread::Builder::new()
         .name(name)
-        .spawn(run)
+        .spawn(move || outlet.watch(run))
         .map_err(OpenError::Thread)
 }
 
@@ -282,7 +305,12 @@ fn join(thread: JoinHandle<()>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
     use super::*;
+    use crate::job::Fault;
+    use crate::model::{Secret, Ticket};
 
     #[test]
     fn at_least_one_thread_does_each() {
@@ -309,5 +337,67 @@ mod tests {
             "{}",
             rusqlite::version()
         );
+    }
+
+    /// A job in the wrong lane is a defect, and so panics there. Its lane tells, and does the next.
+    #[test]
+    fn a_panic_in_any_lane_is_answered_and_the_lane_goes_on() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = Config {
+            database: folder.path().join("chat.db"),
+            workers: 1,
+            ..Config::default()
+        };
+        let (answer, answers) = mpsc::channel();
+        let (tell, fallen) = mpsc::channel::<String>();
+        let store = Store::open_watched(
+            &config,
+            move |completions| answer.send(completions).expect("the test listens"),
+            move |thread, _| tell.send(thread.to_owned()).expect("the test listens"),
+        );
+        let store = store.expect("a database");
+        let faults = || {
+            let completions = answers.recv_timeout(Duration::from_secs(60));
+            let completions = completions.expect("an answer").into_iter();
+            Vec::from_iter(completions.map(|completion| match completion {
+                Completion::UsersFound { users, .. } => users.err(),
+                Completion::Probed { done, .. } => done.err(),
+                Completion::LoggedIn { login, .. } => login.err(),
+                other => panic!("{other:?}"),
+            }))
+        };
+        let ticket = Ticket {
+            connection: crate::model::ConnectionKey::from_bits(1 << 32).expect("a key"),
+            exchange: 1,
+            event_loop: 0,
+        };
+        let search = || Job::FindUsers {
+            ticket,
+            prefix: "a".into(),
+            limit: 1,
+        };
+        let probe = || Job::Probe { ticket };
+        let login = || Job::LogIn {
+            ticket,
+            folded: None,
+            password: Secret("x".into()),
+        };
+        let failed = [Some(Fault::StorageFailed)];
+        for _ in 0..3 {
+            assert!(store.writing.push(search()).is_ok());
+            assert_eq!(faults(), failed, "the writing lane");
+            assert!(store.submit(probe()).is_ok());
+            assert_eq!(faults(), [None], "the writing lane");
+            assert!(store.reading.push(probe()).is_ok());
+            assert_eq!(faults(), failed, "the reading lane");
+            assert!(store.submit(search()).is_ok());
+            assert_eq!(faults(), [None], "the reading lane");
+            assert!(store.passwords.push(probe()).is_ok());
+            assert_eq!(faults(), failed, "the password lane");
+            assert!(store.submit(login()).is_ok());
+            assert_eq!(faults(), [Some(Fault::BadCredentials)], "the password lane");
+        }
+        drop(store);
+        assert!(fallen.try_iter().next().is_none(), "all threads lived");
     }
 }

@@ -369,7 +369,7 @@ mod tests {
                 .max_size(1)
                 .build(SqliteConnectionManager::memory())
                 .expect("memory"),
-            outlet: Outlet::new(|_| ()),
+            outlet: Outlet::new(|_| (), |_, _| ()),
             session_lifetime: Duration::MAX,
         };
         // A write in a reading lane is a defect, and so panics.

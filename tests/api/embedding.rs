@@ -232,3 +232,51 @@ fn sockets_and_addresses_exclude_one_another() {
     let reason = "listen must be empty where listening sockets are handed over";
     assert_eq!(refused.to_string(), reason);
 }
+
+/// A part that has panicked takes all with it, and the host is told: never half a server.
+#[cfg(debug_assertions)]
+#[test]
+fn a_panic_of_any_loop_ends_the_whole_server_and_is_told() {
+    for number in 0..crate::LOOPS {
+        let mut driven = Driven::with(|config| config.loops = crate::LOOPS);
+        let mut clients: Vec<Client> = (0..10).map(|_| driven.connect()).collect();
+        driven.turn_until(|server| server.connections() == 10);
+        driven.server.handle().break_loop(number);
+        let error = driven.server.run().expect_err("it panics");
+        let panicked = error.get_ref().expect("a source");
+        assert!(panicked.is::<loiter::Panicked>(), "{panicked}");
+        let named = format!("event loop {number} panicked: ");
+        let reason = panicked.to_string();
+        assert!(reason.starts_with(&named), "{reason}");
+        assert!(reason.contains("broken by a test"), "{reason}");
+        assert!(driven.server.is_done());
+        driven.server.turn(None).expect("at once");
+        for client in &mut clients {
+            client.assert_ends();
+        }
+        let address = driven.server.addresses()[0];
+        let refused = std::net::TcpStream::connect(address).expect_err("nobody listens");
+        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    }
+}
+
+/// What a watchdog asks: a loop that gives no turn shows, whichever it is.
+#[test]
+fn a_pulse_is_felt_only_where_every_loop_turns() {
+    let mut driven = Driven::with(|config| config.loops = crate::LOOPS);
+    let handle = driven.server.handle();
+    assert!(!handle.check_pulse(), "no turn yet");
+    assert!(!handle.check_pulse(), "no turn yet");
+    let deadline = Instant::now() + PATIENCE;
+    for _ in 0..10 {
+        // The others turn by themselves.
+        driven.turn_until(|_| handle.check_pulse());
+        // Here this one does not.
+        handle.check_pulse();
+        assert!(!handle.check_pulse());
+        assert!(Instant::now() < deadline);
+    }
+    handle.stop();
+    driven.server.run().expect("a good end");
+    assert!(handle.check_pulse(), "who has ended does not hang");
+}

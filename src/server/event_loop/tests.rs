@@ -9,6 +9,7 @@ use crate::job::Completion;
 use crate::model::{ChatroomId, ConnectionKey, Ticket, UserId};
 use crate::server::Server;
 use crate::server::letters::Letter;
+use crate::server::panicked::Panicked;
 
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -120,4 +121,15 @@ fn input_waits_for_post_that_one_turn_could_not_take() {
     }
     scene.server.turn(Some(PATIENCE)).expect("a turn");
     assert!(scene.answer().ends_with("\r\n\r\n[77]"));
+}
+
+#[test]
+fn a_lane_that_is_gone_ends_the_server_and_is_told() {
+    let mut scene = Scene::new();
+    let payload = Box::new("a defect".to_owned());
+    let panicked = Panicked::new("the thread loiter-write".to_owned(), &*payload);
+    scene.server.control.fall(panicked);
+    let error = scene.server.run().expect_err("a lane is gone").to_string();
+    assert_eq!(error, "the thread loiter-write panicked: a defect");
+    assert!(scene.server.is_done());
 }

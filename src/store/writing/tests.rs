@@ -66,7 +66,7 @@ fn lane(triggers: &str) -> WritingLane {
     WritingLane::new(
         connection,
         Arc::new(Queue::new(1, 0)),
-        Outlet::new(|_| ()),
+        Outlet::new(|_| (), |_, _| ()),
         LogWatch::new(Arc::default()),
         Sweeper {
             session_lifetime: Duration::MAX,

@@ -1,4 +1,4 @@
-//! The binary: options → `Config` → `Server`; the log, signals and exit codes.
+//! The binary: options → `Config` → `Server`; the log, signals, the supervisor and exit codes.
 //!
 //! Standard output gets the lines that say where the server listens, and nothing else ever: a
 //! supervisor reads them to learn the port. All else goes to standard error.
@@ -7,19 +7,25 @@ mod cli;
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::process::{ExitCode, exit};
 
 use cli::options::Options;
+use cli::supervisor::Supervisor;
+use cli::vital::PANICKED;
 use loiter::{Config, Panicked, Server};
 
-/// The status of a server of which some part has panicked: that which Rust gives a process whose main thread has.
-const PANICKED: i32 = 101;
-
 fn main() -> ExitCode {
-    let (options, config) = Options::from_process().unwrap_or_else(|error| error.exit());
+    // First, while there is no thread.
+    let handed = cli::activation::sockets();
+    let count = handed.as_ref().map_or(0, Vec::len);
+    let (options, config) = Options::from_process(count).unwrap_or_else(|error| error.exit());
     cli::logger::start(options.log, options.log_format);
-    serve(config).unwrap_or_else(|reason| {
+    let started = handed.and_then(|sockets| Ok((sockets, Supervisor::of_process()?)));
+    let ended = started.and_then(|(sockets, supervisor)| {
+        serve(config, sockets, &supervisor).inspect_err(|reason| supervisor.failed(reason))
+    });
+    ended.unwrap_or_else(|reason| {
         tell(&reason);
         ExitCode::FAILURE
     })
@@ -31,16 +37,25 @@ fn tell(reason: &str) {
 }
 
 /// Serves until drained or stopped. Its error is one line for whoever started us.
-fn serve(config: Config) -> Result<ExitCode, String> {
+fn serve(
+    config: Config,
+    sockets: Vec<TcpListener>,
+    supervisor: &Supervisor,
+) -> Result<ExitCode, String> {
     raise_open_files();
     cli::signals::outlive_the_file_size_limit()
         .map_err(|error| format!("cannot watch for signals: {error}"))?;
     log::debug!("{config:?}");
-    let mut server = Server::bind(config).map_err(one_line)?;
+    let drain_timeout = config.drain_timeout;
+    let mut server = Server::with_listeners(config, sockets).map_err(one_line)?;
     // Before the lines on standard output: who has read them may send a signal at once.
-    let asked = cli::signals::watch(server.handle())
+    let told = supervisor.clone();
+    let asked = cli::signals::watch(server.handle(), move || told.stopping(drain_timeout))
         .map_err(|error| format!("cannot watch for signals: {error}"))?;
-    announce(server.addresses());
+    supervisor.watch_over(server.handle())?;
+    announce(server.addresses(), supervisor);
+    #[cfg(debug_assertions)]
+    cli::vital::break_if_asked(&server.handle());
     if let Err(error) = server.run() {
         let reason = format!("cannot go on: {error}");
         if !error
@@ -49,9 +64,10 @@ fn serve(config: Config) -> Result<ExitCode, String> {
         {
             return Err(one_line(reason));
         }
-        tell(&one_line(reason));
-        // What a panic leaves behind is not to be trusted, not even to be dropped, which may wait for threads; all
-        // that was acknowledged is on disk.
+        let reason = one_line(reason);
+        supervisor.failed(&reason);
+        tell(&reason);
+        // Without dropping anything: see `vital`.
         exit(PANICKED);
     }
     Ok(match asked.to_stop() {
@@ -70,7 +86,7 @@ fn raise_open_files() {
 }
 
 /// Says where the server listens. A closed standard output is no reason not to serve.
-fn announce(addresses: &[SocketAddr]) {
+fn announce(addresses: &[SocketAddr], supervisor: &Supervisor) {
     let mut out = io::stdout().lock();
     let written = addresses
         .iter()
@@ -79,6 +95,8 @@ fn announce(addresses: &[SocketAddr]) {
     if let Err(error) = written {
         log::warn!("cannot say on standard output where the server listens: {error}");
     }
+    let urls = Vec::from_iter(addresses.iter().map(|address| format!("http://{address}")));
+    supervisor.ready(&format!("listening on {}", urls.join(", ")));
 }
 
 fn one_line(error: impl Display) -> String {

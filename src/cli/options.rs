@@ -278,25 +278,47 @@ Signals:
   SIGTERM and SIGINT end loiter in good order, within --drain-timeout. Another one, a second later or
   more, ends it at once; one that comes sooner is taken as one with the first.
 
+Supervisors:
+  Sockets that systemd has opened (LISTEN_FDS) are served instead of --listen, so that a restart refuses nobody.
+  NOTIFY_SOCKET is told READY=1, STOPPING=1 and, where WATCHDOG_USEC is set, WATCHDOG=1 while all event
+  loops turn.
+
 Exit status:
   0  ended in good order
   1  could not start, or could not go on; the reason is on standard error
   2  an unknown option, or a bad value
+  101  a part of it panicked, which is a defect; the reason is on standard error
   128 and the signal's number  ended at once by another signal";
 
 impl Options {
-    /// The options and settings for a server, from this process's arguments and environment.
+    /// The options and settings for a server that was `handed` so many sockets, from this process's arguments and environment.
     ///
     /// # Errors
     /// What to print and with which status to exit: also for `--help` and `--version`.
-    pub(crate) fn from_process() -> Result<(Self, Config), clap::Error> {
+    pub(crate) fn from_process(handed: usize) -> Result<(Self, Config), clap::Error> {
         let arguments: Vec<OsString> = std::env::args_os().collect();
         let matches = command()
             .try_get_matches_from(&arguments)
             .map_err(|error| blame(error, &arguments))?;
         let options = Self::from_arg_matches(&matches)?;
         let config = options.config(&matches)?;
+        options.one_way_to_listen(&matches, handed)?;
         Ok((options, config))
+    }
+
+    /// Whoever sets both would see one of them without effect.
+    fn one_way_to_listen(&self, matches: &ArgMatches, handed: usize) -> Result<(), clap::Error> {
+        if handed == 0 || self.listen.is_empty() {
+            return Ok(());
+        }
+        Err(command().error(
+            ErrorKind::ArgumentConflict,
+            format!(
+                "'{}' cannot be used with sockets that the supervisor has opened (LISTEN_FDS={handed}): \
+                 they are served instead",
+                spelling(matches, "listen"),
+            ),
+        ))
     }
 
     fn config(&self, matches: &ArgMatches) -> Result<Config, clap::Error> {
@@ -478,6 +500,23 @@ mod tests {
             .expect_err("too small")
             .to_string();
         for part in ["--max-body", "'4023'", "4024 at least", "--max-message"] {
+            assert!(refusal.contains(part), "{part} in {refusal}");
+        }
+    }
+
+    #[test]
+    fn there_is_one_way_to_listen() {
+        let listens = |arguments: &[&str], handed| {
+            let matches = command()
+                .mut_args(|arg| arg.env(Resettable::<OsStr>::Reset))
+                .try_get_matches_from(["loiter"].iter().chain(arguments))?;
+            Options::from_arg_matches(&matches)?.one_way_to_listen(&matches, handed)
+        };
+        let listen = ["--listen", "127.0.0.1:0"];
+        assert!(listens(&listen, 0).is_ok());
+        assert!(listens(&[], 1).is_ok());
+        let refusal = listens(&listen, 2).expect_err("both").to_string();
+        for part in ["'--listen'", "LISTEN_FDS=2"] {
             assert!(refusal.contains(part), "{part} in {refusal}");
         }
     }

@@ -10,13 +10,14 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use loiter::Handle;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::{emulate_default_handler, signal_name};
+
+use super::vital::vital;
 
 /// How close together signals are one wish. Far longer than any supervisor takes to signal twice, and
 /// hardly longer than a person takes to see that the first was heard.
@@ -43,23 +44,24 @@ pub(crate) fn outlive_the_file_size_limit() -> io::Result<()> {
     signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
 }
 
-/// Begins to pass signals on to the server behind `handle`.
+/// Begins to pass signals on to the server behind `handle`; `drains` is called before the first of them.
 ///
 /// # Errors
 /// No thread, or no handler, could be had.
-pub(crate) fn watch(handle: Handle) -> io::Result<Asked> {
+pub(crate) fn watch(handle: Handle, drains: impl Fn() + Send + 'static) -> io::Result<Asked> {
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     let asked = Asked(Arc::default());
     let to_stop = Arc::clone(&asked.0);
-    thread::Builder::new()
-        .name("loiter-signals".to_owned())
-        .spawn(move || {
-            let mut wishes = Wishes::default();
-            for signal in signals.forever() {
-                let wish = wishes.count(Instant::now());
-                obey(wish, signal, &handle, &to_stop);
+    vital("loiter-signals", move || {
+        let mut wishes = Wishes::default();
+        for signal in signals.forever() {
+            let wish = wishes.count(Instant::now());
+            if wish == Wish::Drain {
+                drains();
             }
-        })?;
+            obey(wish, signal, &handle, &to_stop);
+        }
+    })?;
     Ok(asked)
 }
 

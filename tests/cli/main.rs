@@ -3,13 +3,18 @@
 //! - `options`: what it takes and refuses.
 //! - `serving`: how it starts, and the lines that tell of it.
 //! - `signals`: how it ends, and what does not end it.
+//! - `supervised`: sockets that it is handed, and what it tells its supervisor.
+//! - `panics`: how it ends when a part of it panics.
 //!
 //! No test waits for a time to pass: each waits for a line or for the end of a stream, and gives up
 //! after [`PATIENCE`]. No port is fixed: the binary picks one and says which.
 
 mod options;
+#[cfg(debug_assertions)]
+mod panics;
 mod serving;
 mod signals;
+mod supervised;
 
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;

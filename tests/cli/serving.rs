@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
@@ -26,6 +26,11 @@ impl Serving {
         command
             .args(["--password-iterations", "1000"])
             .args(arguments);
+        Self::spawn(command, listen.len())
+    }
+
+    /// Starts what will become a server, and waits until it says that it listens at so many addresses.
+    pub(crate) fn spawn(mut command: Command, addresses: usize) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -39,7 +44,7 @@ impl Serving {
             stderr,
             addresses: Vec::new(),
         };
-        for _ in listen {
+        for _ in 0..addresses {
             let address = serving.listening_line();
             serving.addresses.push(address);
         }
@@ -172,7 +177,7 @@ fn a_start_without_a_readable_database_says_so_in_one_line_with_status_1() {
 }
 
 #[track_caller]
-fn assert_fails_in_one_line(output: &Output, about: &str) {
+pub(crate) fn assert_fails_in_one_line(output: &Output, about: &str) {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert_eq!(text(&output.stdout), "");
     let reason = text(&output.stderr);

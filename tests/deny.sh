@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# What dependencies may be (deny.toml): their licences, their versions, where they come from, and what is known against them.
+#
+# The database of advisories is fetched from the network. Where it cannot be had, that one check is not made, which is said
+# as the last word; LOITER_ADVISORIES=required makes that a failure.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly VERSION=0.20.2
+
+# Compiled without optimisation, which takes a third of the time: it runs for seconds.
+cargo deny --version >/dev/null 2>&1 || cargo install --locked --debug "cargo-deny@$VERSION"
+
+cargo deny check licenses bans sources
+
+# Whether the database can be had is asked apart, so that what it says against a crate is never taken for a network that fails.
+if cargo deny fetch db; then
+    cargo deny --offline check advisories
+    exit
+fi
+printf '\n%s\n' '!!! NOT CHECKED: advisories against dependencies: their database could not be fetched (the reason is above).' >&2
+[ "${LOITER_ADVISORIES:-}" != required ]

@@ -1,6 +1,9 @@
 //! What signals do to a server: the end in good order, the end at once, and a signal that must end nothing.
 
+use std::io::{ErrorKind, Read};
+use std::net::TcpStream;
 use std::sync::mpsc::RecvTimeoutError;
+use std::thread;
 use std::time::Duration;
 
 use loiter_client::strict::{Client, Session, get, logging_in, polling, post, registering, saying};
@@ -79,9 +82,16 @@ fn drain_by_two_signals(loops: &str) {
 }
 
 #[test]
-fn a_signal_later_in_the_drain_stops_at_once() {
+fn a_signal_later_in_the_drain_stops_at_once_whatever_the_number_of_loops() {
+    for loops in ["1", "3"] {
+        stop_in_a_drain(loops);
+    }
+}
+
+fn stop_in_a_drain(loops: &str) {
     let folder = folder();
-    let serving = Serving::start(folder.path(), &["127.0.0.1:0"], &["--drain-timeout", "1h"]);
+    let arguments = ["--drain-timeout", "1h", "--loops", loops];
+    let serving = Serving::start(folder.path(), &["127.0.0.1:0"], &arguments);
     let _half = halfway(&serving);
     serving.signal("TERM");
     serving.log_line("SIGTERM: draining");
@@ -97,6 +107,164 @@ fn a_signal_later_in_the_drain_stops_at_once() {
     assert_holds(&line, &["SIGINT while draining"]);
     let (status, _, log) = serving.end();
     assert_eq!(status.code(), Some(128 + 2), "{log:#?}");
+}
+
+/// Says one thing after the other until its connection ends; returns what was acknowledged, and whether the last answer said that it closes.
+fn say_until_the_end(
+    mut client: Client,
+    session: &Session,
+    chatroom: i64,
+    who: usize,
+) -> (Vec<String>, bool) {
+    let mut acknowledged = Vec::new();
+    loop {
+        let text = format!("{who}-{}", acknowledged.len());
+        // What is sent as the connection ends has no answer, and was not taken.
+        if !client.try_send(&saying(session, chatroom, &text).bytes()) {
+            return (acknowledged, false);
+        }
+        let Some(answer) = client.answer_or_end() else {
+            return (acknowledged, false);
+        };
+        let told = answer.closes();
+        answer.ok();
+        acknowledged.push(text);
+        if told {
+            client.assert_ends();
+            return (acknowledged, true);
+        }
+    }
+}
+
+/// Whoever waits is told, whoever speaks is finished with, and nobody new comes in.
+#[test]
+fn a_drain_under_load_keeps_what_it_acknowledged_and_tells_all_who_wait() {
+    for loops in ["1", "3"] {
+        drain_under_load(loops);
+    }
+}
+
+fn drain_under_load(loops: &str) {
+    const SPEAKERS: usize = 12;
+    let folder = folder();
+    let arguments = ["--drain-timeout", "1h", "--loops", loops, "--recent", "200"];
+    let serving = Serving::start(folder.path(), &["127.0.0.1:0"], &arguments);
+    let address = serving.addresses[0];
+    let mut asking = Client::connect(address);
+    let (ann, chatroom) = ann(&mut asking);
+    let created = asking.ask(&post("/message/newChatroom").of(&ann)).ok();
+    let silent = created["chatroomid"].as_i64().expect("an id");
+    let mut polls: Vec<Client> = (0..12).map(|_| park(&serving, &ann, silent)).collect();
+    let mut streams: Vec<Client> = (0..6).map(|_| Client::connect(address)).collect();
+    for stream in &mut streams {
+        stream.send(
+            get("/message/stream/")
+                .of(&ann)
+                .with("chatroomid", silent)
+                .bytes(),
+        );
+        let mut head = [0; 15];
+        stream.socket().read_exact(&mut head).expect("it begins");
+        assert_eq!(&head, b"HTTP/1.1 200 OK");
+    }
+    let spoken = thread::scope(|scope| {
+        let speaker = |who| {
+            let (client, ann) = (Client::connect(address), &ann);
+            scope.spawn(move || say_until_the_end(client, ann, chatroom, who))
+        };
+        let speakers: Vec<_> = (0..SPEAKERS).map(speaker).collect();
+        // They are at it.
+        let says = |asking: &mut Client| {
+            let list = asking.ask(&saying(&ann, chatroom, "still")).ok();
+            list.as_array().expect("a list").len()
+        };
+        while says(&mut asking) < 100 {}
+        serving.signal("TERM");
+        let ended = speakers
+            .into_iter()
+            .map(|speaker| speaker.join().expect("sound answers"));
+        Vec::from_iter(ended)
+    });
+    for poll in &mut polls {
+        let answer = poll.answer();
+        assert!(answer.closes());
+        assert_eq!(answer.ok(), serde_json::json!([]));
+        poll.assert_ends();
+    }
+    for stream in &mut streams {
+        let mut rest = String::new();
+        stream.socket().read_to_string(&mut rest).expect("it ends");
+        assert!(rest.ends_with("\r\n0\r\n\r\n"), "{rest}");
+    }
+    let newcomer = TcpStream::connect(address).expect_err("nobody listens");
+    assert_eq!(newcomer.kind(), ErrorKind::ConnectionRefused);
+    drop((asking, polls, streams));
+    let (status, _, log) = serving.end();
+    assert_eq!(status.code(), Some(0), "{log:#?}");
+    let database = rusqlite::Connection::open(folder.path().join("chat.db")).expect("whole");
+    let mut texts = database
+        .prepare("SELECT text FROM messages")
+        .expect("a table");
+    let texts = texts.query_map((), |row| row.get(0)).expect("rows");
+    let texts: Vec<String> = texts.map(|text| text.expect("text")).collect();
+    let mut told = 0;
+    for (acknowledged, was_told) in spoken {
+        told += usize::from(was_told);
+        for text in acknowledged {
+            assert_eq!(
+                texts.iter().filter(|saved| **saved == text).count(),
+                1,
+                "{text}"
+            );
+        }
+    }
+    assert!(told > 0, "nobody was being answered: that was no load");
+}
+
+/// Who takes nothing, who sends half of something, and who does not hang up have until the drain's end and no longer.
+#[test]
+fn a_drain_ends_in_good_order_whoever_holds_it_up() {
+    for loops in ["1", "3"] {
+        let folder = folder();
+        let patient = [
+            "--durability",
+            "normal",
+            "--header-timeout",
+            "1h",
+            "--idle-timeout",
+            "1d",
+            "--send-timeout",
+            "1h",
+        ];
+        let arguments = [
+            &["--drain-timeout", "2s", "--loops", loops, "--recent", "1"],
+            &patient[..],
+        ]
+        .concat();
+        let serving = Serving::start(folder.path(), &["127.0.0.1:0"], &arguments);
+        let mut asking = Client::connect(serving.addresses[0]);
+        let (ann, chatroom) = ann(&mut asking);
+        for _ in 0..60 {
+            asking.ask(&saying(&ann, chatroom, &"x".repeat(4096))).ok();
+        }
+        let list = get("/message/history/")
+            .of(&ann)
+            .with("chatroomid", chatroom);
+        let list = list.with("limit", 60).bytes();
+        let mut slow: Vec<Client> = (0..6)
+            .map(|_| Client::connect(serving.addresses[0]))
+            .collect();
+        for client in &mut slow {
+            client.send(list.repeat(50));
+            let mut head = [0; 15];
+            client.socket().read_exact(&mut head).expect("it begins");
+            assert_eq!(&head, b"HTTP/1.1 200 OK");
+        }
+        let _half: Vec<Client> = (0..6).map(|_| halfway(&serving)).collect();
+        serving.signal("TERM");
+        let (status, _, log) = serving.end();
+        assert_eq!(status.code(), Some(0), "{log:#?}");
+    }
 }
 
 /// A limit on the size of files stands in for a full disk, and comes with a signal that ends whoever does not look.

@@ -76,6 +76,20 @@ impl Client {
         }
     }
 
+    /// Reads the next answer; `None` where the connection ends instead of one, as it may while a server ends. Not in the midst of one.
+    pub fn answer_or_end(&mut self) -> Option<Answer> {
+        loop {
+            if let Some(answer) = self.arrived() {
+                return Some(answer);
+            }
+            if self.has_ended() {
+                assert_eq!(self.unread(), "");
+                return None;
+            }
+            self.read();
+        }
+    }
+
     /// Takes the next answer if all of it has been read.
     pub fn arrived(&mut self) -> Option<Answer> {
         self.arrived_to(Method::Other)

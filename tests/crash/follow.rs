@@ -5,16 +5,17 @@
 //! each follower has seen every message of its chatrooms once, in the order of the ids, and every message that anybody has sent is among them.
 
 use std::collections::{BTreeMap, HashSet};
-use std::io;
-use std::net::SocketAddr;
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
-use loiter_client::strict::PATIENCE;
+use loiter_client::strict::{self, PATIENCE};
 use loiter_client::{Client, Following, Message, News, Pauses, Place, Stop};
 
 use crate::server::{Killed, prepare};
@@ -27,7 +28,17 @@ const KILLS: usize = 10;
 struct Cast {
     chatrooms: usize,
     loops: usize,
+    restarts: Restarts,
     followers: Vec<Follower>,
+}
+
+/// How a server goes, and where the next one is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Restarts {
+    /// Killed; the next is somewhere else.
+    Elsewhere,
+    /// Ended in good order and killed by turns, by a supervisor that keeps the socket.
+    OnOneSocket,
 }
 
 /// What somebody follows, and how.
@@ -231,6 +242,64 @@ fn serve(
     server
 }
 
+/// Restarts the server likewise, on a socket that is kept. Nobody may be refused, least of all while there is no server.
+fn serve_on_one_socket(
+    database: &Path,
+    loops: usize,
+    whereabouts: &Whereabouts,
+    acknowledged: &Receiver<()>,
+) -> Killed {
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = socket.local_addr().expect("bound");
+    let mut server = Killed::on(&socket, database, loops);
+    assert_eq!(server.address, address);
+    whereabouts.set(Where::At(address));
+    let has_ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let knocks = scope.spawn(|| knock(address, &has_ended));
+        // Also when a test fails.
+        let end = End(&has_ended);
+        for restart in 0..KILLS {
+            let share = SENDERS * MESSAGES / (KILLS + 1);
+            assert_eq!(acknowledged.iter().take(share).count(), share);
+            match restart % 2 {
+                0 => server.end(),
+                _ => server.kill(),
+            }
+            let mut between = strict::Client::connect(address);
+            between.send(strict::get("/healthz").bytes());
+            server = Killed::on(&socket, database, loops);
+            between.answer().ok();
+        }
+        drop(end);
+        let knocks = knocks.join().expect("nobody was refused");
+        assert!(knocks > KILLS, "{knocks} only");
+        server
+    })
+}
+
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Connects again and again, and asks something; returns how often.
+fn knock(address: SocketAddr, has_ended: &AtomicBool) -> usize {
+    let mut knocks = 0;
+    while !has_ended.load(Ordering::Relaxed) {
+        let mut stream = TcpStream::connect(address).expect("never refused");
+        stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+        // The server may die with the request in hand; what counts is that the connection was to be had.
+        let sent = stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n");
+        let _ = sent.and_then(|()| stream.read_to_end(&mut Vec::new()));
+        knocks += 1;
+    }
+    knocks
+}
+
 fn nobody_misses_or_doubles_a_message(cast: &Cast) {
     let folder = tempfile::tempdir().expect("a folder");
     let database = folder.path().join("loiter.db");
@@ -255,6 +324,10 @@ fn nobody_misses_or_doubles_a_message(cast: &Cast) {
             scope.spawn(move || send(client, sender, cast.chatrooms, &acknowledge));
         }
         drop((finish, acknowledge));
+        let serve = match cast.restarts {
+            Restarts::Elsewhere => serve,
+            Restarts::OnOneSocket => serve_on_one_socket,
+        };
         let _server = serve(&database, cast.loops, &crowd.whereabouts, &acknowledged);
         // All is sent, and nobody is killed any more: whoever waits in vain has missed something.
         acknowledged.iter().for_each(drop);
@@ -297,6 +370,7 @@ fn polls_of_one(loops: usize) -> Cast {
     Cast {
         chatrooms: 2,
         loops,
+        restarts: Restarts::Elsewhere,
         followers: followers
             .map(|(id, limit)| Follower::Polls(Chatrooms::One(id), limit))
             .collect(),
@@ -311,6 +385,7 @@ fn polls_of_fifty(loops: usize) -> Cast {
     Cast {
         chatrooms: 50,
         loops,
+        restarts: Restarts::Elsewhere,
         followers: all.into_iter().chain([some]).collect(),
     }
 }
@@ -328,6 +403,7 @@ fn streams(loops: usize) -> Cast {
     Cast {
         chatrooms: 2,
         loops,
+        restarts: Restarts::Elsewhere,
         followers: cuts.map(|(id, cut)| Follower::Streams(id, cut)).into(),
     }
 }
@@ -340,6 +416,24 @@ fn nobody_misses_or_doubles_a_message_with_one_loop() {
 #[test]
 fn nobody_misses_or_doubles_a_message_with_three_loops() {
     nobody_misses_or_doubles_a_message(&polls_of_one(3));
+}
+
+#[test]
+fn nobody_misses_a_message_or_is_refused_on_one_socket_with_one_loop() {
+    let restarts = Restarts::OnOneSocket;
+    nobody_misses_or_doubles_a_message(&Cast {
+        restarts,
+        ..polls_of_one(1)
+    });
+}
+
+#[test]
+fn nobody_misses_a_message_or_is_refused_on_one_socket_with_three_loops() {
+    let restarts = Restarts::OnOneSocket;
+    nobody_misses_or_doubles_a_message(&Cast {
+        restarts,
+        ..polls_of_one(3)
+    });
 }
 
 #[test]

@@ -1,11 +1,15 @@
 //! A server that can be killed.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use loiter_client::Client;
+
+/// Becomes the server in a process of which it is told that the socket is for it.
+const HAND_OVER: &str = r#"export LISTEN_PID=$$; exec 3<&0 0</dev/null; exec "$0" "$@""#;
 
 /// The built binary, killed when it is dropped.
 pub(crate) struct Killed {
@@ -14,9 +18,27 @@ pub(crate) struct Killed {
 }
 
 impl Killed {
+    /// On a port that it picks.
     pub(crate) fn start(database: &Path, loops: usize) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_loiter"))
-            .args(["--listen", "127.0.0.1:0", "--password-iterations", "1000"])
+        let mut command = Command::new(env!("CARGO_BIN_EXE_loiter"));
+        command.args(["--listen", "127.0.0.1:0"]);
+        Self::spawn(command, database, loops)
+    }
+
+    /// On a socket that this process keeps, as a supervisor does.
+    pub(crate) fn on(socket: &TcpListener, database: &Path, loops: usize) -> Self {
+        let copy = socket.try_clone().expect("a descriptor");
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", HAND_OVER, env!("CARGO_BIN_EXE_loiter")])
+            .env("LISTEN_FDS", "1")
+            .stdin(Stdio::from(OwnedFd::from(copy)));
+        Self::spawn(command, database, loops)
+    }
+
+    fn spawn(mut command: Command, database: &Path, loops: usize) -> Self {
+        let mut child = command
+            .args(["--password-iterations", "1000"])
             .args(["--loops", &loops.to_string()])
             .args(["--log", "error", "--database"])
             .arg(database)
@@ -38,6 +60,15 @@ impl Killed {
 }
 
 impl Killed {
+    /// SIGTERM, and waits until it has ended in good order.
+    pub(crate) fn end(&mut self) {
+        let kill = format!("kill -TERM {}", self.child.id());
+        let sent = Command::new("sh").args(["-c", &kill]).status();
+        assert!(sent.expect("a shell").success());
+        let status = self.child.wait().expect("our child");
+        assert!(status.success(), "{status}");
+    }
+
     /// SIGKILL, and waits until it is gone.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("killed");

@@ -111,9 +111,16 @@ impl Connection {
     }
 
     /// Waits for more bytes or for the end, and reads them.
+    ///
+    /// A process that is stopped and goes on again finds its read interrupted where the socket has a timeout, signal handlers or not.
     pub fn read(&mut self) -> io::Result<()> {
         let mut piece = [0; PIECE];
-        let length = (&*self.socket).read(&mut piece).map_err(timed_out)?;
+        let length = loop {
+            match (&*self.socket).read(&mut piece) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => break read.map_err(timed_out)?,
+            }
+        };
         self.has_ended |= length == 0;
         self.unread.extend_from_slice(&piece[..length]);
         Ok(())

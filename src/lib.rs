@@ -49,6 +49,8 @@
 //! host's descriptor, timeout and turns are still those of the first loop, [`Handle`] and
 //! [`Server::connections`] are of all, and dropping the server ends the threads.
 //!
+//! [`Backup`] copies the database whole, also while it is served.
+//!
 //! How it is made is in `docs/architecture.md`.
 
 pub mod api;
@@ -67,3 +69,4 @@ pub mod web;
 
 pub use config::Config;
 pub use server::{Handle, Panicked, Server, StartError};
+pub use store::{Backup, BackupError};

@@ -1,4 +1,4 @@
-//! The binary: options → `Config` → `Server`; the log, signals, the supervisor and exit codes.
+//! The binary: options → `Config` → `Server`, or a command; the log, signals, the supervisor and exit codes.
 //!
 //! Standard output gets the lines that say where the server listens, and nothing else ever: a
 //! supervisor reads them to learn the port. All else goes to standard error.
@@ -10,6 +10,7 @@ use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{ExitCode, exit};
 
+use cli::commands::Command;
 use cli::options::Options;
 use cli::supervisor::Supervisor;
 use cli::vital::PANICKED;
@@ -23,7 +24,8 @@ fn main() -> ExitCode {
     cli::logger::start(options.log, options.log_format);
     let started = handed.and_then(|sockets| Ok((sockets, Supervisor::of_process()?)));
     let ended = started.and_then(|(sockets, supervisor)| {
-        serve(config, sockets, &supervisor).inspect_err(|reason| supervisor.failed(reason))
+        let ended = run(options.command, config, sockets, &supervisor);
+        ended.inspect_err(|reason| supervisor.failed(reason))
     });
     ended.unwrap_or_else(|reason| {
         tell(&reason);
@@ -36,6 +38,24 @@ fn tell(reason: &str) {
     let _ = writeln!(io::stderr(), "loiter: {reason}");
 }
 
+/// Its error is one line for whoever started us.
+fn run(
+    command: Option<Command>,
+    config: Config,
+    sockets: Vec<TcpListener>,
+    supervisor: &Supervisor,
+) -> Result<ExitCode, String> {
+    cli::signals::outlive_the_file_size_limit()
+        .map_err(|error| format!("cannot watch for signals: {error}"))?;
+    match command {
+        None => serve(config, sockets, supervisor),
+        Some(command) => command
+            .run(config)
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(one_line),
+    }
+}
+
 /// Serves until drained or stopped. Its error is one line for whoever started us.
 fn serve(
     config: Config,
@@ -43,8 +63,6 @@ fn serve(
     supervisor: &Supervisor,
 ) -> Result<ExitCode, String> {
     raise_open_files();
-    cli::signals::outlive_the_file_size_limit()
-        .map_err(|error| format!("cannot watch for signals: {error}"))?;
     log::debug!("{config:?}");
     let drain_timeout = config.drain_timeout;
     let mut server = Server::with_listeners(config, sockets).map_err(one_line)?;

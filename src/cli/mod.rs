@@ -1,9 +1,10 @@
-//! What only the binary has: options, log, signals, and what it says to whoever supervises it. Compiled into nothing else.
+//! What only the binary has: options, commands, log, signals, and what it says to whoever supervises it. Compiled into nothing else.
 //!
 //! It knows the library's face (`Config`, `Server`, `Handle`) and nothing behind it, as any
 //! host that embeds loiter does.
 
 pub(crate) mod activation;
+pub(crate) mod commands;
 pub(crate) mod logger;
 pub(crate) mod options;
 pub(crate) mod signals;

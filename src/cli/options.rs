@@ -18,6 +18,7 @@ use log::LevelFilter;
 use loiter::Config;
 use loiter::config::{Durability, LOOPS_MAX, QUEUE_MAX, WORKERS_MAX, body_for};
 
+use super::commands;
 use super::values::{DAY, HOUR, SECOND, address, duration, duration_or_none, number};
 
 /// A long-poll chat server.
@@ -27,7 +28,14 @@ use super::values::{DAY, HOUR, SECOND, address, duration, duration_or_none, numb
 /// nothing beside it.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, after_long_help = AFTER_HELP)]
+#[command(
+    disable_help_subcommand = true,
+    subcommand_help_heading = "Commands (without one, loiter serves)"
+)]
 pub(crate) struct Options {
+    #[command(subcommand)]
+    pub(crate) command: Option<commands::Command>,
+
     /// Where to accept connections; may be given several times.
     ///
     /// An IP address and a port, such as 127.0.0.1:8000 or [::]:80. Port 0 picks a free one. A
@@ -41,10 +49,10 @@ pub(crate) struct Options {
 
     /// The database's file.
     ///
-    /// It is created where it is missing. A start is refused where the file is not a database, is not
+    /// A server creates it where it is missing. It does not start where the file is not a database, is not
     /// writable, was written by a newer loiter, or is served by another one.
     #[arg(long, value_name = "PATH", help_heading = SERVING, env = "LOITER_DATABASE")]
-    #[arg(default_value = "loiter.db")]
+    #[arg(default_value = "loiter.db", global = true)]
     database: PathBuf,
 
     /// How many messages a list of most recent messages holds.
@@ -232,12 +240,12 @@ pub(crate) struct Options {
     ///
     /// The log is standard error. No line ever holds a query string, a cookie, a password or a message.
     #[arg(long, value_name = "LEVEL", help_heading = LOGGING, env = "LOITER_LOG")]
-    #[arg(default_value = "info", value_parser = level())]
+    #[arg(default_value = "info", value_parser = level(), global = true)]
     pub(crate) log: LevelFilter,
 
     /// How a line of the log is written.
     #[arg(long, value_name = "FORMAT", help_heading = LOGGING, env = "LOITER_LOG_FORMAT")]
-    #[arg(default_value = "text", value_enum)]
+    #[arg(default_value = "text", value_enum, global = true)]
     pub(crate) log_format: LogFormat,
 }
 
@@ -284,8 +292,8 @@ Supervisors:
   loops turn.
 
 Exit status:
-  0  ended in good order
-  1  could not start, or could not go on; the reason is on standard error
+  0  ended in good order; of a command: done
+  1  could not start, or could not go on; of a command: not done; the reason is on standard error
   2  an unknown option, or a bad value
   101  a part of it panicked, which is a defect; the reason is on standard error
   128 and the signal's number  ended at once by another signal";
@@ -301,6 +309,9 @@ impl Options {
             .try_get_matches_from(&arguments)
             .map_err(|error| blame(error, &arguments))?;
         let options = Self::from_arg_matches(&matches)?;
+        if options.command.is_some() {
+            commands::refuse_what_only_serves(command(), &matches)?;
+        }
         let config = options.config(&matches)?;
         options.one_way_to_listen(&matches, handed)?;
         Ok((options, config))

@@ -21,7 +21,7 @@ use super::{schema, sql};
 use crate::config::Durability;
 
 /// How long we wait for a lock that another program has on the database.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long SQLite by itself waits for it once the store is open: what [`outwait`] takes the rest in.
 const BUSY_STEP: Duration = Duration::from_millis(100);
@@ -30,7 +30,7 @@ const BUSY_STEP: Duration = Duration::from_millis(100);
 const STATEMENTS_MAX: usize = 64;
 
 /// The least that a SQLite database has, unless it is empty: one page, of the smallest size that there is.
-const DATABASE_BYTES_MIN: u64 = 512;
+pub(super) const DATABASE_BYTES_MIN: u64 = 512;
 
 /// Files that a writing connection has open at most while it is set up: the database, the write-ahead log and its
 /// index, and a journal or a folder to sync.

@@ -61,6 +61,100 @@ pub enum OpenError {
     Thread(io::Error),
 }
 
+/// Why a copy of a database could not be made. Its `Display` is one line for whoever asked for it.
+#[derive(Debug)]
+pub enum BackupError {
+    /// There is no database at this path.
+    NoDatabase(PathBuf),
+    /// The database cannot be opened.
+    Source(OpenError),
+    /// The path of the copy is empty.
+    NoPath,
+    /// There is something where the copy should be.
+    Exists(PathBuf),
+    /// The folder that the copy of this path should be in does not exist.
+    NoFolder(PathBuf),
+    /// The copy could not be written or given its name.
+    Io {
+        /// What was written.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The pages could not be read or written.
+    Copy {
+        /// The database's file.
+        database: PathBuf,
+        /// The copy's.
+        to: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// The database is damaged, and a copy of it worth nothing.
+    Damaged {
+        /// The database's file.
+        database: PathBuf,
+        /// The first thing that SQLite found.
+        damage: String,
+    },
+}
+
+impl BackupError {
+    pub(super) fn of_io(path: &Path, source: io::Error) -> Self {
+        Self::Io {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+impl fmt::Display for BackupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoDatabase(path) => write!(f, "there is no database {}", path.display()),
+            Self::Source(error) => error.fmt(f),
+            Self::NoPath => f.write_str("the path of the copy is empty"),
+            Self::Exists(path) => write!(
+                f,
+                "{} is there already, and is not written over",
+                path.display()
+            ),
+            Self::NoFolder(path) => {
+                write!(f, "the folder of {} does not exist", path.display())
+            }
+            Self::Io { path, source } => write!(f, "cannot write {}: {source}", path.display()),
+            Self::Copy {
+                database,
+                to,
+                source,
+            } => write!(
+                f,
+                "cannot copy the database {} to {}: {source}",
+                database.display(),
+                to.display()
+            ),
+            Self::Damaged { database, damage } => {
+                write!(
+                    f,
+                    "the database {} is damaged: {damage}",
+                    database.display()
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for BackupError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Source(error) => Some(error),
+            Self::Io { source, .. } => Some(source),
+            Self::Copy { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
 impl OpenError {
     /// What the system's `source` means for whoever opened `path`.
     pub(super) fn of_io(path: &Path, source: io::Error) -> Self {

@@ -12,6 +12,7 @@
 //! Each queue is bounded, and gives a job back when it is full. What a call that has begun depends on finds a place
 //! beyond the reach of those that begin.
 
+mod backup;
 mod checkpoint;
 mod clock;
 mod database;
@@ -37,7 +38,8 @@ use std::time::Instant;
 use ring::rand::SystemRandom;
 use rusqlite::Connection;
 
-pub use error::OpenError;
+pub use backup::Backup;
+pub use error::{BackupError, OpenError};
 
 use crate::config::Config;
 use crate::job::{Completion, Job};

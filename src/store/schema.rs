@@ -28,6 +28,11 @@ pub(super) fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
     upgrade_by(connection, sql::MIGRATIONS)
 }
 
+/// Whether a database that [`check`] has let pass has no schema yet.
+pub(super) fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    Ok(version(connection)? == 0)
+}
+
 fn check_for(
     connection: &Connection,
     migrations: &[&str],

@@ -142,6 +142,26 @@ pub(super) const EMPTY_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 pub(super) const MOVE_LOG: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 /// As a checkpoint that does nothing: busy, pages in the log, pages of them that are moved.
 pub(super) const LOOK_AT_LOG: &str = "PRAGMA wal_checkpoint(NOOP)";
+/// Begins a read transaction, and has it hold on to what is committed now.
+pub(super) const HOLD_ON: &str = "
+PRAGMA trusted_schema = OFF;
+PRAGMA temp_store = MEMORY;
+BEGIN;
+SELECT 1 FROM sqlite_schema LIMIT 1;
+";
+
+/// For a file that is nobody's yet: it is synced as a whole when it is written, and worth nothing before.
+pub(super) const SET_UP_COPY: &str = "
+PRAGMA locking_mode = EXCLUSIVE;
+PRAGMA synchronous = OFF;
+PRAGMA journal_mode = OFF;
+PRAGMA trusted_schema = OFF;
+PRAGMA temp_store = MEMORY;
+";
+
+/// → "ok", or what is wrong
+pub(super) const LOOK_FOR_DAMAGE: &str = "PRAGMA integrity_check(1)";
+
 pub(super) const COUNT_TABLES: &str = "SELECT count(*) FROM sqlite_schema";
 
 /// Another number whenever somebody else has written, with another connection.

@@ -1,5 +1,6 @@
 //! The command line from outside: the built binary, its exit status, and what it says where.
 //!
+//! - `backup`: the command.
 //! - `options`: what it takes and refuses.
 //! - `serving`: how it starts, and the lines that tell of it.
 //! - `signals`: how it ends, and what does not end it.
@@ -9,6 +10,7 @@
 //! No test waits for a time to pass: each waits for a line or for the end of a stream, and gives up
 //! after [`PATIENCE`]. No port is fixed: the binary picks one and says which.
 
+mod backup;
 mod options;
 #[cfg(debug_assertions)]
 mod panics;

@@ -1,0 +1,234 @@
+//! A copy of a database that may be served meanwhile.
+//!
+//! It is of one moment: a read transaction holds on to what was committed as it began, and the pages are copied from
+//! that, some at a time. In WAL mode nobody who writes waits for a reader; all that the server pays is a log that cannot
+//! start over until the copy is made. Without that transaction SQLite's backup would begin anew at every commit of the
+//! server, and under load never end. `VACUUM INTO` would hold on to the same moment for longer, since it builds
+//! each index anew.
+//!
+//! The copy comes into being beside the place that it is for, under a name of its own and readable to its owner alone: it
+//! holds password hashes, session hashes and what people say. Once it has been read through and is on the disk it gets its name, which
+//! nobody else's file may have. So whoever sees a file of that name sees a whole copy, and a copy that fails leaves nothing.
+//!
+//! Nothing here opens the database other than through SQLite (see [`super::database`]): the copy may be made by the
+//! process that serves.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{self, Path, PathBuf};
+
+use ring::rand::{SecureRandom as _, SystemRandom};
+use rusqlite::backup::{Backup as Pages, StepResult};
+use rusqlite::{Connection, Error, OpenFlags, ffi};
+
+use super::database::{BUSY_TIMEOUT, DATABASE_BYTES_MIN};
+use super::error::{BackupError, OpenError};
+use super::{schema, sql};
+
+/// Pages that are copied at a time: 4 MB.
+const PAGES_MAX: i32 = 1000;
+
+/// A copy to be made of a database.
+#[derive(Clone, Debug)]
+pub struct Backup {
+    /// The database's file.
+    pub database: PathBuf,
+    /// Where the copy is to be. Nothing may be there yet, and its folder must be.
+    pub to: PathBuf,
+}
+
+impl Backup {
+    /// Makes the copy, and returns how many bytes it has.
+    ///
+    /// It holds all that was acknowledged before this was called, and is on the disk, as is its name, when this returns. The
+    /// database may be served meanwhile, by this process or another, whose writes do not wait.
+    ///
+    /// # Errors
+    /// [`BackupError`]. Nothing is left behind of a copy that failed; one that is killed may leave a file whose name begins
+    /// as the copy's does and ends in `.partial`.
+    pub fn run(&self) -> Result<u64, BackupError> {
+        let place = Place::find(&self.to)?;
+        let database = locate(&self.database)?;
+        let source = open(&database)?;
+        let partial = Partial::new(&place)?;
+        let failed = |source| BackupError::Copy {
+            database: database.clone(),
+            to: place.file.clone(),
+            source,
+        };
+        copy(source, &partial.path).map_err(failed)?;
+        let damage = look_for_damage(&partial.path).map_err(failed)?;
+        match damage.as_deref() {
+            Some("ok") => partial.put_in_place(&place),
+            damage => Err(BackupError::Damaged {
+                database,
+                damage: damage.unwrap_or("nothing can be read").to_owned(),
+            }),
+        }
+    }
+}
+
+/// Where the copy is to be.
+struct Place {
+    file: PathBuf,
+    folder: PathBuf,
+}
+
+impl Place {
+    fn find(given: &Path) -> Result<Self, BackupError> {
+        let of_io = |error| BackupError::of_io(given, error);
+        let file = match given.as_os_str().is_empty() {
+            true => return Err(BackupError::NoPath),
+            false => path::absolute(given).map_err(of_io)?,
+        };
+        let (Some(folder), Some(_)) = (file.parent(), file.file_name()) else {
+            return Err(BackupError::Exists(file));
+        };
+        let place = Self {
+            folder: folder.to_owned(),
+            file,
+        };
+        place.refuse_taken()?;
+        if !place.folder.is_dir() {
+            return Err(BackupError::NoFolder(place.file));
+        }
+        Ok(place)
+    }
+
+    /// Also a link to nothing is somebody's.
+    fn refuse_taken(&self) -> Result<(), BackupError> {
+        match self.file.symlink_metadata() {
+            Ok(_) => Err(BackupError::Exists(self.file.clone())),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// The copy while it is not whole yet. What is left of it when it is dropped is removed.
+struct Partial {
+    path: PathBuf,
+}
+
+impl Partial {
+    /// A new file, which nobody can have put there for us to write through.
+    fn new(place: &Place) -> Result<Self, BackupError> {
+        let mut random = [0; 4];
+        (SystemRandom::new().fill(&mut random))
+            .map_err(|_| BackupError::of_io(&place.file, io::Error::other("no random bytes")))?;
+        let mut path = place.file.as_os_str().to_owned();
+        path.push(format!(".{:08x}.partial", u32::from_be_bytes(random)));
+        let path = PathBuf::from(path);
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        match options.open(&path) {
+            Ok(_) => Ok(Self { path }),
+            Err(error) => Err(BackupError::of_io(&path, error)),
+        }
+    }
+
+    /// First the bytes are on the disk, then the name. Returns how many bytes.
+    fn put_in_place(self, place: &Place) -> Result<u64, BackupError> {
+        let of_io = |error| BackupError::of_io(&place.file, error);
+        let file = File::open(&self.path).map_err(of_io)?;
+        file.sync_all().map_err(of_io)?;
+        match fs::hard_link(&self.path, &place.file) {
+            Ok(()) => fs::remove_file(&self.path).map_err(of_io)?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(BackupError::Exists(place.file.clone()));
+            }
+            // A file system without links, where a name that somebody takes in this very moment is theirs no more.
+            Err(_) => {
+                place.refuse_taken()?;
+                fs::rename(&self.path, &place.file).map_err(of_io)?;
+            }
+        }
+        let folder = File::open(&place.folder).map_err(of_io)?;
+        folder.sync_all().map_err(of_io)?;
+        Ok(file.metadata().map_err(of_io)?.len())
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // It is not there any more where all went well; beside it is what SQLite left where it did not.
+        for suffix in ["", "-wal", "-shm"] {
+            let mut path = self.path.as_os_str().to_owned();
+            path.push(suffix);
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Unlike a server, this makes no database of a file that is missing or empty: it would copy nothing, and say that all went well.
+fn locate(given: &Path) -> Result<PathBuf, BackupError> {
+    let of_io = |error| BackupError::Source(OpenError::of_io(given, error));
+    let path = match given.as_os_str().is_empty() {
+        true => return Err(BackupError::Source(OpenError::NoPath)),
+        false => path::absolute(given).map_err(of_io)?,
+    };
+    let path = match path.canonicalize() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(BackupError::NoDatabase(path));
+        }
+        located => located.map_err(of_io)?,
+    };
+    let metadata = fs::metadata(&path).map_err(of_io)?;
+    if metadata.is_dir() {
+        return Err(BackupError::Source(OpenError::IsFolder(path)));
+    }
+    if metadata.len() < DATABASE_BYTES_MIN {
+        return Err(BackupError::Source(OpenError::NotADatabase(path)));
+    }
+    Ok(path)
+}
+
+/// The database, in a read transaction. Who may write to it is asked for so much, since a log that a killed server has left is to be
+/// read first, and SQLite notes what it has read; else reading is enough.
+fn open(database: &Path) -> Result<Connection, BackupError> {
+    let of_sqlite = |error| BackupError::Source(OpenError::of_sqlite(database, error));
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let source = Connection::open_with_flags(database, flags).map_err(of_sqlite)?;
+    source.busy_timeout(BUSY_TIMEOUT).map_err(of_sqlite)?;
+    source.execute_batch(sql::HOLD_ON).map_err(of_sqlite)?;
+    schema::check(&source, database).map_err(BackupError::Source)?;
+    if schema::is_empty(&source).map_err(of_sqlite)? {
+        let not_ours = OpenError::NotADatabase(database.to_owned());
+        return Err(BackupError::Source(not_ours));
+    }
+    Ok(source)
+}
+
+fn copy(source: Connection, to: &Path) -> rusqlite::Result<()> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut copy = Connection::open_with_flags(to, flags)?;
+    copy.execute_batch(sql::SET_UP_COPY)?;
+    let pages = Pages::new(&source, &mut copy)?;
+    loop {
+        match pages.step(PAGES_MAX)? {
+            StepResult::Done => break,
+            StepResult::More => {}
+            // Both are ours by now; not to be waited for without an end all the same.
+            _ => {
+                return Err(Error::SqliteFailure(
+                    ffi::Error::new(ffi::SQLITE_BUSY),
+                    None,
+                ));
+            }
+        }
+    }
+    drop(pages);
+    copy.close().map_err(|(_, error)| error)?;
+    source.close().map_err(|(_, error)| error)
+}
+
+/// "ok", or the first thing that is wrong.
+fn look_for_damage(copy: &Path) -> rusqlite::Result<Option<String>> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let copy = Connection::open_with_flags(copy, flags)?;
+    copy.execute_batch(sql::SET_UP_COPY)?;
+    let found = copy.query_row(sql::LOOK_FOR_DAMAGE, (), |row| row.get(0))?;
+    copy.close().map_err(|(_, error)| error)?;
+    Ok(found)
+}

@@ -2,4 +2,5 @@
 
 mod acknowledged;
 mod follow;
+mod power;
 mod server;

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use loiter_client::Client;
 
@@ -20,7 +20,12 @@ pub(crate) struct Killed {
 impl Killed {
     /// On a port that it picks.
     pub(crate) fn start(database: &Path, loops: usize) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_loiter"));
+        let command = Command::new(env!("CARGO_BIN_EXE_loiter"));
+        Self::start_by(command, database, loops)
+    }
+
+    /// On a port that it picks, by a command that is, or runs, the binary with the arguments it is given.
+    pub(crate) fn start_by(mut command: Command, database: &Path, loops: usize) -> Self {
         command.args(["--listen", "127.0.0.1:0"]);
         Self::spawn(command, database, loops)
     }
@@ -74,6 +79,18 @@ impl Killed {
         self.child.kill().expect("killed");
         self.child.wait().expect("gone");
     }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.child.wait().expect("our child")
+    }
+}
+
+/// By the shell's own `kill`, which every machine has.
+pub(crate) fn signal(process: &str, name: &str) {
+    let kill = format!("kill -{name} {process}");
+    let status = Command::new("sh").args(["-c", &kill]).status();
+    status.expect("a shell");
 }
 
 impl Drop for Killed {

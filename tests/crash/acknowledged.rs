@@ -14,6 +14,7 @@ use rusqlite::Connection;
 
 use crate::server::{Killed, prepare};
 
+/// Unless `LOITER_CRASH_ROUNDS` says how many.
 const ROUNDS: usize = 10;
 const SENDERS: usize = 8;
 const CHATROOMS: i64 = 3;
@@ -27,9 +28,11 @@ fn whatever_was_acknowledged_before_a_kill_is_there() {
     let database = folder.path().join("loiter.db");
     let cookie = prepare(&database, CHATROOMS as u64);
     let mut acknowledged: HashMap<(i64, i64), String> = HashMap::new();
-    for round in 0..ROUNDS {
+    let rounds = std::env::var("LOITER_CRASH_ROUNDS");
+    let rounds = rounds.map_or(ROUNDS, |rounds| rounds.parse().expect("a number"));
+    for round in 0..rounds {
         let before = acknowledged.len();
-        let wanted = 40 + round * 37;
+        let wanted = 40 + round % ROUNDS * 37;
         for (chatroom, id, text) in send_until_killed(&database, &cookie, round, wanted) {
             let doubled = acknowledged.insert((chatroom, id), text);
             assert_eq!(doubled, None, "round {round}: id {id} was given twice");
@@ -37,6 +40,8 @@ fn whatever_was_acknowledged_before_a_kill_is_there() {
         assert!(acknowledged.len() >= before + wanted);
         verify(&database, &acknowledged, round);
     }
+    let count = acknowledged.len();
+    println!("{rounds} kills, {count} messages acknowledged, all of them there once");
 }
 
 /// Sends from several connections until `wanted` messages are acknowledged, and kills the server then. Returns all

@@ -1,6 +1,7 @@
 //! The binary is killed in the middle of its work, again and again: nothing that anybody was told is lost.
 
 mod acknowledged;
+mod between;
 mod follow;
 mod power;
 mod server;

@@ -25,7 +25,16 @@ impl Killed {
     }
 
     /// On a port that it picks, by a command that is, or runs, the binary with the arguments it is given.
-    pub(crate) fn start_by(mut command: Command, database: &Path, loops: usize) -> Self {
+    pub(crate) fn start_by(command: Command, database: &Path, loops: usize) -> Self {
+        Self::try_start_by(command, database, loops).expect("it says where it listens")
+    }
+
+    /// None where it ends before it says where it listens.
+    pub(crate) fn try_start_by(
+        mut command: Command,
+        database: &Path,
+        loops: usize,
+    ) -> Option<Self> {
         command.args(["--listen", "127.0.0.1:0"]);
         Self::spawn(command, database, loops)
     }
@@ -38,10 +47,10 @@ impl Killed {
             .args(["-c", HAND_OVER, env!("CARGO_BIN_EXE_loiter")])
             .env("LISTEN_FDS", "1")
             .stdin(Stdio::from(OwnedFd::from(copy)));
-        Self::spawn(command, database, loops)
+        Self::spawn(command, database, loops).expect("it says where it listens")
     }
 
-    fn spawn(mut command: Command, database: &Path, loops: usize) -> Self {
+    fn spawn(mut command: Command, database: &Path, loops: usize) -> Option<Self> {
         let mut child = command
             .args(["--password-iterations", "1000"])
             .args(["--loops", &loops.to_string()])
@@ -52,15 +61,17 @@ impl Killed {
             .expect("it starts");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("piped");
-        BufReader::new(stdout)
-            .read_line(&mut line)
-            .expect("it says where it listens");
+        let read = BufReader::new(stdout).read_line(&mut line);
+        if read.expect("text") == 0 {
+            child.wait().expect("our child");
+            return None;
+        }
         let address = line.trim_end().strip_prefix("listening on http://");
         let address = address.expect("the line of the command line's contract");
-        Self {
+        Some(Self {
             address: address.parse().expect("an address"),
             child,
-        }
+        })
     }
 }
 

@@ -9,6 +9,10 @@ use super::request::Version;
 /// What to send when [`Event::Continue`](super::Event::Continue) asks for it (RFC 9110 §15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
+/// Of every answer: a browser is to take a body for what `Content-Type` says and never for a page or a script, however
+/// much a message in it looks like one (Fetch standard, §3.6).
+const NO_SNIFFING: &[u8] = b"X-Content-Type-Options: nosniff\r\n";
+
 /// What becomes of the connection behind an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum After {
@@ -160,6 +164,7 @@ impl Response<'_> {
         bytes.extend_from_slice(b"\r\n");
         push_field(bytes, "Date", date);
         bytes.extend_from_slice(self.caching.line());
+        bytes.extend_from_slice(NO_SNIFFING);
     }
 
     fn render_fields(&self, bytes: &mut Vec<u8>, framing: Framing) {
@@ -246,6 +251,7 @@ mod tests {
             "HTTP/1.1 200 OK\r\n\
              Date: Mon, 23 Nov 2026 08:00:00 GMT\r\n\
              Cache-Control: no-store\r\n\
+             X-Content-Type-Options: nosniff\r\n\
              Content-Length: 2\r\n\
              Content-Type: application/json; charset=utf-8\r\n\
              Set-Cookie: session=x\r\n\
@@ -304,7 +310,7 @@ mod tests {
         };
         let text = text(&response, PLAIN);
         assert!(text.starts_with("HTTP/1.1 204 No Content\r\n"));
-        assert!(!text.contains("Content-"));
+        assert!(!text.contains("Content-Length") && !text.contains("Content-Type:"));
     }
 
     #[test]
@@ -321,6 +327,7 @@ mod tests {
             "HTTP/1.1 304 Not Modified\r\n\
              Date: Mon, 23 Nov 2026 08:00:00 GMT\r\n\
              Cache-Control: no-cache\r\n\
+             X-Content-Type-Options: nosniff\r\n\
              ETag: \"1\"\r\n\
              \r\n"
         );

@@ -107,6 +107,7 @@ fn each_message_is_an_event_with_its_id() {
         "Content-Type: text/event-stream; charset=utf-8",
         "Transfer-Encoding: chunked",
         "Cache-Control: no-store",
+        "X-Content-Type-Options: nosniff",
         "Date: ",
     ] {
         assert!(head.contains(&format!("\r\n{field}")), "{head}");

@@ -33,6 +33,9 @@ impl<'a> Head<'a> {
         if head.field("Date").is_none() || head.field("Cache-Control") != Some("no-store") {
             return Err(format!("Date or Cache-Control is missing: {fields}"));
         }
+        if head.field("X-Content-Type-Options") != Some("nosniff") {
+            return Err(format!("a browser may guess what this is: {fields}"));
+        }
         Ok((head, &bytes[end + 4..]))
     }
 

@@ -147,7 +147,8 @@ impl Answers {
         let (date, len) = (&self.date, self.body.len());
         write!(
             self.out,
-            "HTTP/1.1 {status}\r\nDate: {date}\r\nCache-Control: no-store\r\nContent-Length: {len}\r\n\
+            "HTTP/1.1 {status}\r\nDate: {date}\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\
+            Content-Length: {len}\r\n\
             Content-Type: application/json; charset=utf-8\r\n{cookie}\r\n"
         )
         .expect("a buffer takes all bytes");

@@ -169,7 +169,13 @@ fn heads_are_as_long_as_loiters() {
         .collect();
     assert_eq!(
         names,
-        ["Date", "Cache-Control", "Content-Length", "Content-Type"]
+        [
+            "Date",
+            "Cache-Control",
+            "X-Content-Type-Options",
+            "Content-Length",
+            "Content-Type"
+        ]
     );
     floor.end();
 }

@@ -62,6 +62,7 @@ impl Answer {
         let is_file = self.field("etag").is_some();
         let caching = if is_file { "no-cache" } else { "no-store" };
         assert_eq!(self.field("cache-control"), Some(caching));
+        assert_eq!(self.field("x-content-type-options"), Some("nosniff"));
         assert_eq!(self.field("transfer-encoding"), None);
         if matches!(self.status, 204 | 304) {
             assert_eq!(self.length(), None);
@@ -127,7 +128,7 @@ mod tests {
     fn is_sound(fields: &str, body: &str) -> bool {
         let date = httpdate::fmt_http_date(std::time::SystemTime::now());
         let text = format!(
-            "HTTP/1.1 200 OK\r\nDate: {date}\r\nCache-Control: no-store\r\n\
+            "HTTP/1.1 200 OK\r\nDate: {date}\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\
             Content-Type: application/json; charset=utf-8\r\n{fields}Content-Length: {}\r\n\r\n{body}",
             body.len()
         );

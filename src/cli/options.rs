@@ -181,7 +181,8 @@ pub(crate) struct Options {
     /// Rounds of PBKDF2-HMAC-SHA256 for a new password's hash.
     ///
     /// From 1000 to 10000000. The number is kept with each hash, so it can be raised later: old
-    /// passwords stay valid. A login costs as many rounds.
+    /// passwords stay valid, and each is hashed anew when its user next logs in. A login costs as many rounds.
+    /// Lowered, it holds for new passwords only, and how long a failed login takes then tells which names have older ones.
     #[arg(long, value_name = "N", help_heading = USERS, env = "LOITER_PASSWORD_ITERATIONS")]
     #[arg(default_value = "600000", value_parser = iterations)]
     password_iterations: NonZeroU32,

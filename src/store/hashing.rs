@@ -1,8 +1,9 @@
 //! The password lane: threads that do nothing but hash, so that a storm of logins delays no message.
 //!
 //! A job comes in, costs a hash, and goes on to the writing lane as a [`Write`] whose completion is posted after
-//! its commit; one that is refused is answered from here. What was verified goes along, and is compared once more in the transaction: a password
-//! that has been changed meanwhile opens nothing.
+//! its commit; one that is refused is answered from here. The mark of what was verified goes along, and is looked for once more in the
+//! transaction: a password that has been changed meanwhile opens nothing. One that was only hashed again, with more iterations, does: else of
+//! two logins at once the second would be told that its password is wrong.
 //!
 //! A session's token is 32 random bytes as hexadecimal text. The database has the SHA-256 of that *text*:
 //! what the client sends back in its cookie is hashed as it stands, and never decoded.
@@ -20,7 +21,7 @@ use super::lane::{Outlet, Queue, outlive};
 use super::password::{PasswordHash, to_hex, verify};
 use super::reading::Pool;
 use super::trouble::Trouble;
-use super::writes::{NewPassword, NewSession, NewUser, Write};
+use super::writes::{NewPassword, NewSession, NewUser, Raised, Write};
 use super::{rows, sql};
 use crate::job::{Fault, Job};
 use crate::model::{Secret, SessionHash, Ticket, User, UserId, Username};
@@ -127,17 +128,22 @@ impl HashingLane {
             Some(folded) => self.read(|connection| credentials(connection, folded))?,
             None => None,
         };
-        let (user, verified) = stored.unzip();
-        self.verify(verified.as_deref(), password)?;
+        let (user, stored) = stored.unzip();
+        let verified = self.verify(stored.as_deref(), password)?;
+        let raised = verified.raised(&password.0, self.iterations);
         let refused = JobError::Refused(Fault::BadCredentials);
-        let (user, verified) = user.zip(verified).ok_or(refused)?;
+        let (user, stored) = user.zip(stored).ok_or(refused)?;
         let (token, session) = self.new_token()?;
         Ok(Write::Session(NewSession {
             ticket,
             user,
             token,
             session,
-            verified,
+            verified: verified.mark(),
+            raised: raised.map(|raised| Raised {
+                before: stored,
+                after: raised.to_text(),
+            }),
         }))
     }
 
@@ -149,28 +155,26 @@ impl HashingLane {
         password: &Secret,
         new: &Secret,
     ) -> Result<Write, JobError> {
-        let verified = self.read(|connection| password_of(connection, user))?;
-        self.verify(verified.as_deref(), password)?;
+        let stored = self.read(|connection| password_of(connection, user))?;
+        let verified = self.verify(stored.as_deref(), password)?;
         Ok(Write::Password(NewPassword {
             ticket,
             session,
             user,
-            verified: verified.ok_or(JobError::Refused(Fault::BadCredentials))?,
+            verified: verified.mark(),
             password: self.hash(new)?,
         }))
     }
 
-    /// Refuses a password that is not the one of this hash as it is stored; costs as much where there is none.
-    fn verify(&self, stored: Option<&str>, password: &Secret) -> Result<(), JobError> {
+    /// The hash that is stored as this text, if the password is the one that it is of; costs as much where there is none.
+    fn verify(&self, stored: Option<&str>, password: &Secret) -> Result<PasswordHash, JobError> {
         let hash = match stored {
             Some(text) => Some(PasswordHash::parse(text).ok_or(JobError::BadHash)?),
             None => None,
         };
-        let verdict = verify(hash.as_ref(), &password.0, self.iterations);
-        match verdict.equal {
-            true => Ok(()),
-            false => Err(JobError::Refused(Fault::BadCredentials)),
-        }
+        let is_right = verify(hash.as_ref(), &password.0, self.iterations);
+        let refused = JobError::Refused(Fault::BadCredentials);
+        hash.filter(|_| is_right).ok_or(refused)
     }
 
     /// A new password's hash, as it is stored.
@@ -211,3 +215,6 @@ fn password_of(connection: &Connection, user: UserId) -> rusqlite::Result<Option
         .query_row((user.get(),), |row| row.get(0))
         .optional()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,9 @@
 //! Passwords: how they are hashed, stored and verified. No SQL, no thread.
 //!
 //! A hash carries its own parameters, `pbkdf2-sha256$<iterations>$<salt>$<hash>` with both in hexadecimal, so that
-//! the number of iterations can be raised without touching the old ones.
+//! the number of iterations can be raised without touching the old ones: each is made anew when its password is next
+//! known, at a login. Then it keeps its salt, by which the store tells a password that was hashed again from one that
+//! was changed ([`PasswordHash::mark`]).
 
 use std::fmt::Write;
 use std::num::NonZeroU32;
@@ -25,15 +27,6 @@ pub(super) struct PasswordHash {
     hash: [u8; SHA256_OUTPUT_LEN],
 }
 
-/// What became of a verification.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Verdict {
-    /// Whether the password is the right one.
-    pub(super) equal: bool,
-    /// What finding it out has cost.
-    pub(super) iterations: u32,
-}
-
 impl PasswordHash {
     /// Hashes a password with a new salt.
     pub(super) fn new(
@@ -43,20 +36,34 @@ impl PasswordHash {
     ) -> Result<Self, Unspecified> {
         let mut salt = [0; SALT_BYTES];
         random.fill(&mut salt)?;
+        Ok(Self::salted(password, iterations, salt))
+    }
+
+    fn salted(password: &str, iterations: NonZeroU32, salt: [u8; SALT_BYTES]) -> Self {
         let mut hash = [0; SHA256_OUTPUT_LEN];
-        let salted = salt_for(&salt, password);
+        count(iterations);
         pbkdf2::derive(
             ALGORITHM,
             iterations,
-            &salted,
+            &salt_for(&salt, password),
             password.as_bytes(),
             &mut hash,
         );
-        Ok(Self {
+        Self {
             iterations,
             salt,
             hash,
-        })
+        }
+    }
+
+    /// The same password's hash of so many iterations, if that is more; `password` must be the right one.
+    pub(super) fn raised(&self, password: &str, iterations: NonZeroU32) -> Option<Self> {
+        (iterations > self.iterations).then(|| Self::salted(password, iterations, self.salt))
+    }
+
+    /// What the stored text has in it as long as the password is the same one: its salt, which each new password gets anew.
+    pub(super) fn mark(&self) -> String {
+        format!("${}$", to_hex(&self.salt))
     }
 
     /// Reads what [`PasswordHash::to_text`] wrote; `None` for anything else.
@@ -80,7 +87,7 @@ impl PasswordHash {
     }
 }
 
-/// Verifies a password. `stored` is `None` where there is no such user.
+/// Whether a password is the right one. `stored` is `None` where there is no such user.
 ///
 /// It costs the `configured` number of iterations whether or not the user exists: where there is none, a hash that
 /// nothing equals is verified instead, and where the user's hash dates from a time of fewer iterations the rest is
@@ -89,30 +96,24 @@ pub(super) fn verify(
     stored: Option<&PasswordHash>,
     password: &str,
     configured: NonZeroU32,
-) -> Verdict {
+) -> bool {
     let Some(stored) = stored else {
         spend(password, configured);
-        return Verdict {
-            equal: false,
-            iterations: configured.get(),
-        };
+        return false;
     };
-    let equal = pbkdf2::verify(
-        ALGORITHM,
-        stored.iterations,
-        &salt_for(&stored.salt, password),
-        password.as_bytes(),
-        &stored.hash,
-    )
-    .is_ok();
+    let salt = salt_for(&stored.salt, password);
+    let is_equal = is_equal(stored.iterations, &salt, password, &stored.hash);
     let rest = configured.get().saturating_sub(stored.iterations.get());
     if let Some(rest) = NonZeroU32::new(rest) {
         spend(password, rest);
     }
-    Verdict {
-        equal,
-        iterations: stored.iterations.get() + rest,
-    }
+    is_equal
+}
+
+/// Compares in the same time whatever is different: ring does.
+fn is_equal(iterations: NonZeroU32, salt: &[u8], password: &str, hash: &[u8]) -> bool {
+    count(iterations);
+    pbkdf2::verify(ALGORITHM, iterations, salt, password.as_bytes(), hash).is_ok()
 }
 
 /// The salt that goes with a password.
@@ -130,10 +131,18 @@ fn salt_for(salt: &[u8; SALT_BYTES], password: &str) -> Vec<u8> {
 
 /// Does the work of a verification for nothing. The comparison keeps the compiler from leaving it out.
 fn spend(password: &str, iterations: NonZeroU32) {
-    let salt = [0; SALT_BYTES];
     let nothing = [0; SHA256_OUTPUT_LEN];
-    let _ = pbkdf2::verify(ALGORITHM, iterations, &salt, password.as_bytes(), &nothing);
+    is_equal(iterations, &[0; SALT_BYTES], password, &nothing);
 }
+
+/// Where tests look at what has been paid: each computation of PBKDF2 passes here.
+#[cfg(test)]
+fn count(iterations: NonZeroU32) {
+    tests::PAID.with(|paid| paid.set(paid.get() + iterations.get()));
+}
+
+#[cfg(not(test))]
+fn count(_: NonZeroU32) {}
 
 /// Lower-case hexadecimal digits.
 pub(super) fn to_hex(bytes: &[u8]) -> String {
@@ -160,8 +169,21 @@ fn from_hex<const N: usize>(hex: &str) -> Option<[u8; N]> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    thread_local! {
+        pub(super) static PAID: Cell<u32> = const { Cell::new(0) };
+    }
+
+    /// How many iterations something costs on this thread.
+    pub(in crate::store) fn paid_for<T>(what: impl FnOnce() -> T) -> u32 {
+        let before = PAID.get();
+        what();
+        PAID.get() - before
+    }
 
     fn iterations(number: u32) -> NonZeroU32 {
         NonZeroU32::new(number).expect("not zero")
@@ -172,7 +194,7 @@ mod tests {
     }
 
     fn is_password(stored: &PasswordHash, password: &str) -> bool {
-        verify(Some(stored), password, iterations(1000)).equal
+        verify(Some(stored), password, iterations(1000))
     }
 
     #[test]
@@ -255,19 +277,40 @@ mod tests {
     fn a_verification_costs_the_same_whether_or_not_the_user_exists() {
         let stored = hash("x");
         for configured in [1000, 1500] {
-            let costs = [
-                verify(Some(&stored), "x", iterations(configured)),
-                verify(Some(&stored), "y", iterations(configured)),
-                verify(None, "x", iterations(configured)),
-            ];
-            assert_eq!(costs.map(|verdict| verdict.iterations), [configured; 3]);
+            let configured = iterations(configured);
+            for (stored, password) in [(Some(&stored), "x"), (Some(&stored), "y"), (None, "x")] {
+                let paid = paid_for(|| verify(stored, password, configured));
+                assert_eq!(paid, configured.get());
+            }
         }
     }
 
     #[test]
     fn nothing_is_the_password_of_nobody() {
         for password in ["", "x"] {
-            assert!(!verify(None, password, iterations(1)).equal);
+            assert!(!verify(None, password, iterations(1)));
         }
+    }
+
+    #[test]
+    fn a_hash_is_raised_and_never_lowered() {
+        let stored = hash("x\0");
+        for fewer in [1, 999, 1000] {
+            assert!(stored.raised("x\0", iterations(fewer)).is_none());
+        }
+        let raised = stored.raised("x\0", iterations(1500)).expect("more");
+        assert!(raised.to_text().starts_with("pbkdf2-sha256$1500$"));
+        assert!(is_password(&raised, "x\0") && !is_password(&raised, "x"));
+        assert_ne!(raised.hash, stored.hash);
+    }
+
+    #[test]
+    fn the_mark_is_that_of_one_password() {
+        let stored = hash("x");
+        let raised = stored.raised("x", iterations(1500)).expect("more");
+        for text in [stored.to_text(), raised.to_text()] {
+            assert!(text.contains(&stored.mark()), "{text}");
+        }
+        assert!(!hash("x").to_text().contains(&stored.mark()));
     }
 }

@@ -272,18 +272,22 @@ INSERT INTO users (name, folded, password, created) VALUES (?1, ?2, ?3, ?4)";
 /// user → password
 pub(super) const PASSWORD_OF_USER: &str = "SELECT password FROM users WHERE id = ?1";
 
-/// user, password, the password before; changes nothing if that is another by now
+/// user, password, the mark of the password before; changes nothing if that is another by now
 pub(super) const CHANGE_PASSWORD: &str = "
+UPDATE users SET password = ?2 WHERE id = ?1 AND instr(password, ?3) > 0";
+
+/// user, the password's hash with more iterations, the one with fewer; changes nothing if that is another by now
+pub(super) const RAISE_PASSWORD: &str = "
 UPDATE users SET password = ?2 WHERE id = ?1 AND password = ?3";
 
 /// user, token
 pub(super) const REMOVE_OTHER_SESSIONS: &str = "
 DELETE FROM sessions WHERE user = ?1 AND token <> ?2";
 
-/// token, user, now, the password that was verified; adds nothing if that is another by now
+/// token, user, now, the mark of the password that was verified; adds nothing if that is another by now
 pub(super) const ADD_SESSION: &str = "
 INSERT INTO sessions (token, user, created, last_used)
-SELECT ?1, id, ?3, ?3 FROM users WHERE id = ?2 AND password = ?4";
+SELECT ?1, id, ?3, ?3 FROM users WHERE id = ?2 AND instr(password, ?4) > 0";
 
 /// token
 pub(super) const REMOVE_SESSION: &str = "DELETE FROM sessions WHERE token = ?1";

@@ -42,8 +42,17 @@ pub(super) struct NewSession {
     pub(super) user: User,
     pub(super) token: Secret,
     pub(super) session: SessionHash,
-    /// The hash of the password that was right, as it was stored.
+    /// The mark of the password that was right.
     pub(super) verified: String,
+    /// Its hash with more iterations, where it had fewer than are configured now.
+    pub(super) raised: Option<Raised>,
+}
+
+/// A password's hash with fewer iterations and with more, as they are stored.
+#[derive(Debug)]
+pub(super) struct Raised {
+    pub(super) before: String,
+    pub(super) after: String,
 }
 
 /// A change of a password that was right.
@@ -53,9 +62,9 @@ pub(super) struct NewPassword {
     /// The session that stays.
     pub(super) session: SessionHash,
     pub(super) user: UserId,
-    /// The hash of the password that was right, as it was stored.
+    /// The mark of the password that was right.
     pub(super) verified: String,
-    /// The new one's.
+    /// The new one's hash, as it is stored.
     pub(super) password: String,
 }
 
@@ -88,6 +97,10 @@ impl Write {
         matches!(
             self,
             Self::Password(_)
+                | Self::Session(NewSession {
+                    raised: Some(_),
+                    ..
+                })
                 | Self::Job(
                     Job::CreateChatroom { .. }
                         | Job::RenameChatroom { .. }
@@ -261,6 +274,12 @@ impl Open<'_> {
         ))?;
         if added == 0 {
             return Err(JobError::Refused(Fault::BadCredentials));
+        }
+        if let Some(Raised { before, after }) = &new.raised {
+            // Of two logins at once the other may have done so.
+            self.connection
+                .prepare_cached(sql::RAISE_PASSWORD)?
+                .execute((new.user.id.get(), after, before))?;
         }
         Ok(Completion::LoggedIn {
             ticket: new.ticket,

@@ -40,22 +40,120 @@ fn an_unknown_and_an_impossible_name_are_refused_alike() {
     assert_eq!(login, Err(Fault::BadCredentials));
 }
 
-#[test]
-fn old_passwords_are_good_when_iterations_are_raised() {
-    let mut fixture = Fixture::new();
-    fixture.user("ann");
-    fixture.config.password_iterations = NonZeroU32::new(2000).expect("not zero");
-    fixture.reopen();
-    fixture.log_in("ann", "password").expect("as before");
-    fixture.user("bob");
-    let stored = "SELECT substr(password, 1, 19) FROM users ORDER BY id";
+/// Each user's hash, up to its salt: the scheme and the iterations.
+fn iterations(fixture: &Fixture) -> Vec<String> {
     let sqlite = fixture.sqlite();
-    let mut stored = sqlite.prepare(stored).expect("users");
+    let mut stored = sqlite
+        .prepare("SELECT substr(password, 1, 19) FROM users ORDER BY id")
+        .expect("users");
     let stored: Result<Vec<String>, _> = stored
         .query_map((), |row| row.get(0))
         .and_then(Iterator::collect);
-    let expected = ["pbkdf2-sha256$1000$", "pbkdf2-sha256$2000$"];
-    assert_eq!(stored.expect("text"), expected);
+    stored.expect("text")
+}
+
+const FEW: &str = "pbkdf2-sha256$1000$";
+const MORE: &str = "pbkdf2-sha256$2000$";
+
+fn reopen_with(fixture: &mut Fixture, iterations: u32) {
+    fixture.config.password_iterations = NonZeroU32::new(iterations).expect("not zero");
+    fixture.reopen();
+}
+
+#[test]
+fn old_passwords_are_good_and_hashed_anew_when_iterations_were_raised() {
+    let mut fixture = Fixture::new();
+    fixture.user("ann");
+    fixture.user("bob");
+    reopen_with(&mut fixture, 2000);
+    fixture.user("cleo");
+    // Only whose password is known can be hashed: a wrong one changes nothing.
+    assert_eq!(fixture.log_in("bob", "x"), Err(Fault::BadCredentials));
+    let session = hash_of(&fixture.log_in("ann", "password").expect("as before").1);
+    assert_eq!(iterations(&fixture), [MORE, FEW, MORE]);
+    assert!(fixture.session(session).is_some());
+    assert_eq!(fixture.log_in("ann", "x"), Err(Fault::BadCredentials));
+    fixture.log_in("ann", "password").expect("the same");
+    // What is lowered holds for new passwords alone.
+    reopen_with(&mut fixture, 1000);
+    fixture.log_in("ann", "password").expect("still the same");
+    assert_eq!(iterations(&fixture), [MORE, FEW, MORE]);
+}
+
+#[test]
+fn logins_at_once_are_all_good_while_the_hash_is_made_anew() {
+    let mut fixture = Fixture::with(|config| config.workers = 8);
+    let ann = fixture.user("ann");
+    let kept = hash_of(&fixture.log_in("ann", "password").expect("in").1);
+    reopen_with(&mut fixture, 2000);
+    for _ in 0..8 {
+        fixture.submit(Job::LogIn {
+            ticket: ticket(1),
+            folded: Some("ann".into()),
+            password: Secret("password".into()),
+        });
+    }
+    for _ in 0..8 {
+        field!(fixture.next(), LoggedIn, login).expect("the right password");
+    }
+    assert_eq!(iterations(&fixture), [MORE]);
+    assert_eq!(fixture.change(&ann, kept, "password", "new"), Ok(()));
+}
+
+#[test]
+fn a_login_that_is_not_written_leaves_the_hash_as_it_was() {
+    let mut fixture = Fixture::new();
+    fixture.user("ann");
+    reopen_with(&mut fixture, 2000);
+    let trigger =
+        "CREATE TRIGGER fails BEFORE UPDATE ON users BEGIN SELECT raise(ABORT, 'no'); END";
+    fixture.sqlite().execute_batch(trigger).expect("a trigger");
+    let refused = fixture.log_in("ann", "password");
+    assert_eq!(refused, Err(Fault::StorageFailed));
+    let sessions = "SELECT count(*) FROM sessions";
+    let sessions = fixture.sqlite().query_row(sessions, (), |row| row.get(0));
+    assert_eq!(sessions, Ok(0));
+    assert_eq!(iterations(&fixture), [FEW]);
+}
+
+#[test]
+fn what_a_password_was_is_nowhere_in_the_file() {
+    let mut fixture = Fixture::new();
+    // Rows before and behind, so that the row's place is one that others would move into.
+    let [_, ann, _] = ["a", "ann", "z"].map(|name| fixture.user(name));
+    let stored = |fixture: &Fixture| -> String {
+        let stored = "SELECT password FROM users WHERE id = 2";
+        let stored = fixture.sqlite().query_row(stored, (), |row| row.get(0));
+        stored.expect("ann's hash")
+    };
+    let mut before = vec![stored(&fixture)];
+    let session = hash_of(&fixture.log_in("ann", "password").expect("in").1);
+    // One change to the same length; one, with more iterations, to another.
+    assert_eq!(fixture.change(&ann, session, "password", "new"), Ok(()));
+    before.push(stored(&fixture));
+    reopen_with(&mut fixture, 20_000);
+    fixture.log_in("ann", "new").expect("in");
+    before.push(stored(&fixture));
+    assert_eq!(fixture.change(&ann, session, "new", "newer"), Ok(()));
+    let now = stored(&fixture);
+    fixture
+        .sqlite()
+        .execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
+        .expect("moved");
+    let holds = |text: &str| {
+        let database = fixture.config.database.display();
+        [format!("{database}"), format!("{database}-wal")].map(|file| {
+            let bytes = std::fs::read(&file).expect(&file);
+            bytes
+                .windows(text.len())
+                .any(|part| part == text.as_bytes())
+        })
+    };
+    for before in before {
+        let hash = before.rsplit('$').next().expect("its last part");
+        assert_eq!(holds(hash), [false, false], "{before}");
+    }
+    assert_eq!(holds(&now), [true, false]);
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! What a batch leaves behind when a part of it fails. Triggers stand in for a disk that fails at a chosen write.
 
+use std::sync::atomic::{AtomicU8, Ordering};
+
 use super::*;
 use crate::job::{Job, Saved};
 use crate::model::{ChatroomId, ConnectionKey, Secret, SessionHash, Ticket, User, UserId};
 use crate::store::schema;
-use crate::store::writes::{NewPassword, NewSession};
+use crate::store::writes::{NewPassword, NewSession, Raised};
 
 fn ticket(exchange: u32) -> Ticket {
     Ticket {
@@ -57,7 +59,7 @@ fn lane(triggers: &str) -> WritingLane {
     schema::upgrade(&mut connection).expect("the schema");
     connection
         .execute_batch(
-            "INSERT INTO users VALUES (1, 'ann', 'ann', '', 0);
+            "INSERT INTO users VALUES (1, 'ann', 'ann', 'few$old$hash', 0);
              INSERT INTO chatrooms (id, admin, created, participants) VALUES (1, 1, 0, 1);
              INSERT INTO participants VALUES (1, 1, 1);",
         )
@@ -158,42 +160,79 @@ fn a_nonce_of_a_batch_that_is_lost_does_not_count() {
     assert_eq!(write(&mut lane, vec![say_as(1, "a", Some("n"))]), [Ok(1)]);
 }
 
-/// User 1's hash is empty, and so is what was verified; session 1 stays.
+/// The mark of the password that user 1 begins with.
+const OLD: &str = "$old$";
+const NEW: &str = "$new$";
+
+/// Session 1 stays.
 fn change_password(verified: &str) -> Write {
     Write::Password(NewPassword {
         ticket: ticket(1),
         session: SessionHash([1; 32]),
         user: user(1).id,
         verified: verified.to_owned(),
-        password: "new".to_owned(),
+        password: "few$new$hash".to_owned(),
     })
 }
 
 fn log_in(verified: &str) -> Write {
+    log_in_raising(verified, None)
+}
+
+fn log_in_raising(verified: &str, raised: Option<Raised>) -> Write {
+    // Any that are not there yet.
+    static SESSIONS: AtomicU8 = AtomicU8::new(9);
     Write::Session(NewSession {
         ticket: ticket(1),
         user: user(1),
         token: Secret("token".into()),
-        session: SessionHash([9; 32]),
+        session: SessionHash([SESSIONS.fetch_add(1, Ordering::Relaxed); 32]),
         verified: verified.to_owned(),
+        raised,
     })
+}
+
+fn password(lane: &WritingLane) -> String {
+    let password = "SELECT password FROM users";
+    let password = lane.connection.query_row(password, (), |row| row.get(0));
+    password.expect("user 1")
 }
 
 #[test]
 fn a_password_that_was_changed_after_it_was_verified_opens_nothing() {
     let mut lane = lane("");
-    let stale = [change_password("other"), log_in("other")];
+    let stale = [change_password("$other$"), log_in("$other$")];
     let refused = Err(Fault::BadCredentials);
     assert_eq!(write(&mut lane, stale.into()), [refused, refused]);
     assert_eq!(count(&lane, "sessions"), 0);
     let batch = vec![
-        log_in(""),
-        change_password(""),
-        log_in(""),
-        change_password(""),
+        log_in(OLD),
+        change_password(OLD),
+        log_in(OLD),
+        change_password(OLD),
     ];
     assert_eq!(write(&mut lane, batch), [Ok(0), Ok(0), refused, refused]);
     assert_eq!(count(&lane, "sessions"), 0, "the login before has ended");
+}
+
+#[test]
+fn a_hash_is_raised_once_and_never_brings_an_old_password_back() {
+    let mut lane = lane("");
+    let raise = || {
+        let [before, after] = ["few$old$hash", "more$old$hash"].map(str::to_owned);
+        log_in_raising(OLD, Some(Raised { before, after }))
+    };
+    assert_eq!(write(&mut lane, vec![raise()]), [Ok(0)]);
+    assert_eq!(password(&lane), "more$old$hash");
+    // They were verified before that: the password is the same.
+    let batch = vec![raise(), log_in(OLD), change_password(OLD)];
+    assert_eq!(write(&mut lane, batch), [Ok(0); 3]);
+    let refused = Err(Fault::BadCredentials);
+    assert_eq!(
+        write(&mut lane, vec![raise(), log_in(NEW)]),
+        [refused, Ok(0)]
+    );
+    assert_eq!(password(&lane), "few$new$hash");
 }
 
 #[test]
@@ -202,11 +241,9 @@ fn a_password_is_not_changed_where_sessions_cannot_be_ended() {
         "INSERT INTO sessions VALUES (x'02', 1, 0, 0);
          CREATE TRIGGER t BEFORE DELETE ON sessions BEGIN SELECT raise(ABORT, 'no'); END",
     );
-    let told = write(&mut lane, vec![change_password(""), say("a")]);
+    let told = write(&mut lane, vec![change_password(OLD), say("a")]);
     assert_eq!(told, [Err(Fault::StorageFailed), Ok(1)]);
-    let password = "SELECT password FROM users";
-    let password = lane.connection.query_row(password, (), |row| row.get(0));
-    assert_eq!(password, Ok(String::new()));
+    assert_eq!(password(&lane), "few$old$hash");
 }
 
 #[test]

@@ -67,11 +67,17 @@ fn render(c: &mut Criterion) {
     c.bench_function("render/50 messages", |b| {
         b.iter(|| {
             renderer.forget();
-            renderer.render(NOW, black_box(&outcome), framing).len()
+            renderer
+                .render(NOW, black_box(&outcome), framing, None)
+                .len()
         });
     });
     c.bench_function("render/shared", |b| {
-        b.iter(|| renderer.render(NOW, black_box(&outcome), framing).len());
+        b.iter(|| {
+            renderer
+                .render(NOW, black_box(&outcome), framing, None)
+                .len()
+        });
     });
 }
 

@@ -8,6 +8,12 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod network;
+mod origin;
+
+pub use network::{Network, NotANetwork};
+pub use origin::{NotAnOrigin, Origin};
+
 /// The most that [`Config::queue`] may be: more would be minutes of writing, and nobody waits for so long.
 pub const QUEUE_MAX: usize = 1 << 20;
 
@@ -16,6 +22,9 @@ pub const WORKERS_MAX: usize = 256;
 
 /// The most that [`Config::loops`] may be: each is a thread with sockets and caches of its own.
 pub const LOOPS_MAX: usize = 64;
+
+/// The most that [`Config::allowed_origins`] may be: each request that names one is compared with all of them.
+pub const ORIGINS_MAX: usize = 64;
 
 /// Bytes of the least [`Config::max_body`] with which a message of `max_message` bytes has room, each of them
 /// percent-encoded, beside the parameters' names, a chatroom's id and what comes to be optional.
@@ -87,8 +96,13 @@ pub struct Config {
     /// Event loops, each a thread; [`LOOPS_MAX`] at most. One serves many thousands of connections; more are for what one
     /// core cannot send.
     pub loops: usize,
-    /// Whether the session's cookie is `Secure`.
+    /// Whether the session's cookie is `Secure`, and named `__Host-session`, so that browsers take it from this very host by HTTPS only.
     pub secure_cookies: bool,
+    /// Origins other than the server's own whose pages may use the API with cookies. They need `secure_cookies`, which are then
+    /// `SameSite=None`: a browser would else not send them for another site's page. [`ORIGINS_MAX`] at most.
+    pub allowed_origins: Vec<Origin>,
+    /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed; nobody else's are.
+    pub trusted_proxies: Vec<Network>,
     /// Sessions that each loop remembers beyond those with parked polls; about 250 bytes each.
     pub cache_sessions: usize,
     /// Bytes of recent messages that each loop remembers beyond those of chatrooms with parked polls.
@@ -132,6 +146,8 @@ impl Default for Config {
             workers: 2,
             loops: 1,
             secure_cookies: false,
+            allowed_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
             cache_sessions: 65_536,
             cache_messages: 32 * 1024 * 1024,
         }
@@ -226,6 +242,16 @@ impl Config {
                 "loops",
                 "must be from 1 to 64",
             ),
+            (
+                self.allowed_origins.is_empty() || self.secure_cookies,
+                "allowed_origins",
+                "must be empty without secure_cookies",
+            ),
+            (
+                self.allowed_origins.len() <= ORIGINS_MAX,
+                "allowed_origins",
+                "must be 64 at most",
+            ),
         ];
         match checks.into_iter().find(|(holds, ..)| !holds) {
             Some((_, field, rule)) => Err(BadConfig { field, rule }),
@@ -285,6 +311,23 @@ mod tests {
         assert_eq!(bad(|config| config.queue = usize::MAX), Err("queue"));
         assert_eq!(bad(|config| config.max_message = 30_000), Err("max_body"));
         assert_eq!(bad(|config| config.queue = QUEUE_MAX), Ok(()));
+        let origins = |config: &mut Config, count| {
+            config.allowed_origins = vec!["https://a".parse().expect("an origin"); count];
+        };
+        assert_eq!(
+            bad(|config| {
+                config.allowed_origins = vec!["https://a".parse().expect("an origin")];
+            }),
+            Err("allowed_origins")
+        );
+        for (count, is_good) in [(ORIGINS_MAX, true), (ORIGINS_MAX + 1, false)] {
+            let mut config = Config {
+                secure_cookies: true,
+                ..Config::default()
+            };
+            origins(&mut config, count);
+            assert_eq!(config.check().is_ok(), is_good, "{count}");
+        }
         assert_eq!(bad(|config| config.workers = WORKERS_MAX), Ok(()));
         assert_eq!(
             bad(|config| {

@@ -24,13 +24,21 @@ const TIMEOUT_S: RangeInclusive<u16> = 1..=3600;
 /// Bytes of a session's token, beyond which nobody needs to hash it to know that it is none of ours.
 const TOKEN_MAX: usize = 128;
 
-/// The rules for parameters that are settings.
+/// The name of the session's cookie.
+const COOKIE: &str = "session";
+/// … where it is `Secure`: with this beginning a browser takes it only from the host itself, by HTTPS (RFC 6265bis §4.1.3.2). The other
+/// name then counts for nothing: a neighbour could have set it.
+const HOST_COOKIE: &str = "__Host-session";
+
+/// What the settings say of requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
     /// Bytes of a message.
     pub message_max: usize,
     /// Characters of a new password.
     pub password_chars_min: usize,
+    /// The name of the session's cookie.
+    pub session_cookie: &'static str,
 }
 
 impl From<&Config> for Rules {
@@ -38,6 +46,10 @@ impl From<&Config> for Rules {
         Self {
             message_max: config.max_message,
             password_chars_min: config.min_password_length,
+            session_cookie: match config.secure_cookies {
+                true => HOST_COOKIE,
+                false => COOKIE,
+            },
         }
     }
 }
@@ -45,8 +57,8 @@ impl From<&Config> for Rules {
 type Checked<T> = Result<T, BadParameter>;
 
 /// The session that a request names: the SHA-256 of its cookie's text.
-pub fn session_of(request: &Request<'_>) -> Option<SessionHash> {
-    let token = request.cookie("session")?;
+pub fn session_of(request: &Request<'_>, rules: &Rules) -> Option<SessionHash> {
+    let token = request.cookie(rules.session_cookie)?;
     if token.is_empty() || token.len() > TOKEN_MAX {
         return None;
     }
@@ -71,7 +83,11 @@ pub fn parse(
         Route::Healthz => Ok(Call::Health),
         Route::Readyz => Ok(Call::Readiness),
         Route::WhoAmI => Ok(Call::InSession(SessionCall::WhoAmI {
-            token: Secret(request.cookie("session").unwrap_or_default().into()),
+            token: Secret(
+                (request.cookie(rules.session_cookie))
+                    .unwrap_or_default()
+                    .into(),
+            ),
         })),
         _ => {
             let call = parameters

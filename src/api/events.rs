@@ -3,8 +3,10 @@
 //! The format is that of the HTML standard, §9.2: a message is an event with its id, so that who comes back says by
 //! `Last-Event-ID` where to go on. What is told many streams is rendered once, and its bytes are shared.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::guests::Field;
 use crate::chat::Events;
 use crate::http::{Caching, Framing, Response, Status, push_chunk, push_last_chunk};
 
@@ -26,12 +28,20 @@ struct Rendered {
 
 impl EventRenderer {
     /// The head of a response that goes on.
-    pub(super) fn begin(&mut self, date: &str, framing: Framing) -> Arc<[u8]> {
+    pub(super) fn begin<'a>(
+        &mut self,
+        date: &str,
+        framing: Framing,
+        fields: impl Iterator<Item = Field<'a>>,
+    ) -> Arc<[u8]> {
+        // nginx would else collect events until it has a buffer full of them.
+        let unbuffered = ("X-Accel-Buffering", Cow::Borrowed("no"));
+        let fields: Vec<Field<'_>> = [unbuffered].into_iter().chain(fields).collect();
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (*n, &**v)).collect();
         let response = Response {
             status: Status(200),
             caching: Caching::NoStore,
-            // nginx would else collect events until it has a buffer full of them.
-            fields: &[("X-Accel-Buffering", "no")],
+            fields: &fields,
             content_type: Some("text/event-stream; charset=utf-8"),
             body: b"",
         };
@@ -92,6 +102,8 @@ fn piece(text: &[u8], framing: Framing) -> Arc<[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use std::iter;
+
     use super::*;
     use crate::http::{After, Version};
 
@@ -114,7 +126,7 @@ mod tests {
         assert_eq!(&*renderer.end(PLAIN), b"0\r\n\r\n");
         assert_eq!(&*renderer.end(old), b"");
         let begin = |renderer: &mut EventRenderer, framing| {
-            let bytes = renderer.begin("Mon, 23 Nov 2026 08:00:00 GMT", framing);
+            let bytes = renderer.begin("Mon, 23 Nov 2026 08:00:00 GMT", framing, iter::empty());
             String::from_utf8(bytes.to_vec()).expect("ASCII")
         };
         let chunked = begin(&mut renderer, PLAIN);

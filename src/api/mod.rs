@@ -1,7 +1,8 @@
 //! Where HTTP and the chat core meet: the only code that knows both.
 //!
 //! - `route`: which call a request's path and method name.
-//! - `site`: whether a browser sends it for another site.
+//! - `forwarded`: what trusted proxies say of its client.
+//! - `site`: whether a browser sends it for another site; `guests`: whose pages may do so.
 //! - `call`: its parameters, checked, as a [`Call`](crate::chat::Call).
 //! - `files`: whether who asks for one of the server's files has it already.
 //! - `reply`: the chat core's answer as a response; **the one map from errors to the wire**.
@@ -15,6 +16,8 @@
 mod call;
 mod events;
 mod files;
+mod forwarded;
+mod guests;
 mod json;
 mod reply;
 mod route;
@@ -22,5 +25,7 @@ mod site;
 
 pub use call::{Rules, parse, session_of};
 pub use files::is_known;
+pub use guests::Guest;
 pub use reply::{Outcome, Renderer};
 pub use route::{Route, Routed, route};
+pub use site::Sites;

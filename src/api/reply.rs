@@ -6,7 +6,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use smallvec::SmallVec;
 
+use super::call::Rules;
 use super::events::EventRenderer;
+use super::guests::{self, Guest, Guests};
 use super::json;
 use super::route::Route;
 use crate::chat::{Failure, Reply, Streamed};
@@ -56,11 +58,14 @@ pub enum Outcome {
 /// others share its bytes.
 #[derive(Debug)]
 pub struct Renderer {
-    session_max_age_s: u64,
+    session_cookie: &'static str,
     secure_cookies: bool,
+    session_max_age_s: u64,
+    guests: Guests,
     date: String,
     date_unix_s: u64,
-    last: Option<Rendered>,
+    /// Of one list, one for each framing and guest that has asked for it.
+    last: SmallVec<[Rendered; 1]>,
     events: EventRenderer,
     /// Where responses are rendered.
     scratch: Vec<u8>,
@@ -71,6 +76,7 @@ pub struct Renderer {
 struct Rendered {
     list: Arc<[u8]>,
     framing: Framing,
+    guest: Option<Guest>,
     response: Arc<[u8]>,
 }
 
@@ -87,37 +93,51 @@ impl Renderer {
     /// A renderer that has rendered nothing.
     pub fn new(config: &Config) -> Self {
         Self {
-            session_max_age_s: config.session_lifetime.as_secs(),
+            session_cookie: Rules::from(config).session_cookie,
             secure_cookies: config.secure_cookies,
+            session_max_age_s: config.session_lifetime.as_secs(),
+            guests: Guests::new(&config.allowed_origins),
             date: String::new(),
             date_unix_s: u64::MAX,
-            last: None,
+            last: SmallVec::new(),
             events: EventRenderer::default(),
             scratch: Vec::new(),
         }
     }
 
-    /// The bytes of a response.
-    pub fn render(&mut self, now: Now, outcome: &Outcome, framing: Framing) -> Arc<[u8]> {
+    /// The bytes of a response; `guest` is the allowed origin that it is for.
+    pub fn render(
+        &mut self,
+        now: Now,
+        outcome: &Outcome,
+        framing: Framing,
+        guest: Option<Guest>,
+    ) -> Arc<[u8]> {
         self.tell_time(now);
-        let Outcome::Replied(_, Reply::Messages(list)) = outcome else {
-            let draft = self.draft(outcome);
-            return self.draw(&draft, framing);
+        let list = match outcome {
+            Outcome::Replied(_, Reply::Messages(list)) => list,
+            // Its head may be none that could be read.
+            Outcome::Rejected(_) => {
+                let guest = guest.or(self.guests.unknown());
+                return self.draw(self.draft(outcome, guest), framing, guest);
+            }
+            _ => return self.draw(self.draft(outcome, guest), framing, guest),
         };
-        match &self.last {
-            Some(last) if Arc::ptr_eq(&last.list, list) && last.framing == framing => {
-                last.response.clone()
-            }
-            _ => {
-                let response = self.draw(&Draft::ok(&list[..]), framing);
-                self.last = Some(Rendered {
-                    list: list.clone(),
-                    framing,
-                    response: response.clone(),
-                });
-                response
-            }
+        if (self.last.first()).is_some_and(|last| !Arc::ptr_eq(&last.list, list)) {
+            self.last.clear();
         }
+        let is_wanted = |last: &&Rendered| last.framing == framing && last.guest == guest;
+        if let Some(last) = self.last.iter().find(is_wanted) {
+            return last.response.clone();
+        }
+        let response = self.draw(Draft::ok(&list[..]), framing, guest);
+        self.last.push(Rendered {
+            list: list.clone(),
+            framing,
+            guest,
+            response: response.clone(),
+        });
+        response
     }
 
     /// The answer to a newcomer for whom there is no room, whatever it asks for.
@@ -131,15 +151,18 @@ impl Renderer {
         };
         let draft =
             Draft::error(503, "overloaded", message).with("Retry-After", OVERLOADED_RETRY_AFTER_S);
-        self.draw(&draft, framing).to_vec()
+        self.draw(draft, framing, self.guests.unknown()).to_vec()
     }
 
-    fn draw(&mut self, draft: &Draft<'_>, framing: Framing) -> Arc<[u8]> {
-        self.scratch.clear();
+    fn draw(&mut self, draft: Draft<'_>, framing: Framing, guest: Option<Guest>) -> Arc<[u8]> {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
         // One long list is no reason to keep its room for ever.
-        self.scratch.shrink_to(SCRATCH_MAX);
-        let fields: SmallVec<[(&str, &str); FIELDS]> =
-            draft.fields.iter().map(|(n, v)| (*n, &**v)).collect();
+        scratch.shrink_to(SCRATCH_MAX);
+        let own = draft.fields.iter().map(|(name, value)| (*name, &**value));
+        let origins: SmallVec<[_; FIELDS]> = self.guests.fields(guest).collect();
+        let origins = origins.iter().map(|(name, value)| (*name, &**value));
+        let fields: SmallVec<[(&str, &str); FIELDS]> = own.chain(origins).collect();
         let response = Response {
             status: Status(draft.status),
             caching: draft.caching,
@@ -147,16 +170,24 @@ impl Renderer {
             content_type: draft.content_type,
             body: &draft.body,
         };
-        response.render(&mut self.scratch, &self.date, framing);
+        response.render(&mut scratch, &self.date, framing);
+        self.scratch = scratch;
         Arc::from(&self.scratch[..])
     }
 
     /// The bytes of a part of a stream.
-    pub fn render_stream(&mut self, now: Now, part: &Streamed, framing: Framing) -> Arc<[u8]> {
+    pub fn render_stream(
+        &mut self,
+        now: Now,
+        part: &Streamed,
+        framing: Framing,
+        guest: Option<Guest>,
+    ) -> Arc<[u8]> {
         match part {
             Streamed::Begin => {
                 self.tell_time(now);
-                self.events.begin(&self.date, framing)
+                let fields = self.guests.fields(guest);
+                self.events.begin(&self.date, framing, fields)
             }
             Streamed::Events(events) => self.events.render(events, framing),
             Streamed::End => self.events.end(framing),
@@ -170,7 +201,7 @@ impl Renderer {
 
     /// Lets go of the shared response.
     pub fn forget(&mut self) {
-        self.last = None;
+        self.last.clear();
         self.events.forget();
     }
 
@@ -179,11 +210,11 @@ impl Renderer {
         if unix_s != self.date_unix_s {
             self.date_unix_s = unix_s;
             self.date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(unix_s));
-            self.last = None;
+            self.last.clear();
         }
     }
 
-    fn draft<'a>(&self, outcome: &'a Outcome) -> Draft<'a> {
+    fn draft<'a>(&self, outcome: &'a Outcome, guest: Option<Guest>) -> Draft<'a> {
         match outcome {
             Outcome::Replied(route, reply) => self.replied(*route, reply),
             Outcome::Failed(failure) => failed(None, failure),
@@ -200,7 +231,13 @@ impl Renderer {
                 let message = format!("This path allows {allow}.");
                 Draft::error(405, "method_not_allowed", &message).with("Allow", *allow)
             }
-            Outcome::Allowed(allow) => Draft::empty(204).with("Allow", *allow),
+            Outcome::Allowed(allow) => {
+                let mut draft = Draft::empty(204).with("Allow", *allow);
+                if guest.is_some() {
+                    draft.fields.extend(guests::preflight(allow));
+                }
+                draft
+            }
             Outcome::File(file) => Draft {
                 content_type: Some(file.content_type()),
                 body: Cow::Borrowed(file.content()),
@@ -245,9 +282,18 @@ impl Renderer {
         }
     }
 
+    /// Without origins that are allowed, a browser sends it for no other site's page.
     fn cookie(&self, token: &str, max_age_s: u64) -> String {
+        let name = self.session_cookie;
+        let same_site = if self.guests.is_empty() {
+            "Lax"
+        } else {
+            "None"
+        };
         let secure = if self.secure_cookies { "; Secure" } else { "" };
-        format!("session={token}; HttpOnly; SameSite=Lax; Path=/; Max-Age={max_age_s}{secure}")
+        format!(
+            "{name}={token}; HttpOnly; SameSite={same_site}; Path=/; Max-Age={max_age_s}{secure}"
+        )
     }
 }
 

@@ -1,6 +1,8 @@
 //! Which call a path and a method name.
 
-use super::site;
+use std::net::IpAddr;
+
+use super::site::Sites;
 use crate::http::{Method, Request};
 use crate::web::{self, File};
 
@@ -151,13 +153,13 @@ impl Methods {
     }
 }
 
-/// Finds what a request is to.
-pub fn route(request: &Request<'_>) -> Routed {
+/// Finds what a request is to. `peer` says who has connected.
+pub fn route(request: &Request<'_>, sites: &Sites, peer: &dyn Fn() -> IpAddr) -> Routed {
     match find(request.path(), request.method()) {
         // What other calls by GET and HEAD do is nothing that another site could want.
         Routed::To(route)
             if (request.method() == Method::Post || route == Route::Endpoll)
-                && site::is_elsewhere(request) =>
+                && sites.is_elsewhere(request, peer) =>
         {
             Routed::CrossSite
         }

@@ -16,10 +16,14 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use log::LevelFilter;
 use loiter::Config;
-use loiter::config::{Durability, LOOPS_MAX, QUEUE_MAX, WORKERS_MAX, body_for};
+use loiter::config::{
+    Durability, LOOPS_MAX, Network, ORIGINS_MAX, Origin, QUEUE_MAX, WORKERS_MAX, body_for,
+};
 
 use super::commands;
-use super::values::{DAY, HOUR, SECOND, address, duration, duration_or_none, number};
+use super::values::{
+    DAY, HOUR, SECOND, address, duration, duration_or_none, network, number, origin,
+};
 
 /// A long-poll chat server.
 ///
@@ -202,12 +206,33 @@ pub(crate) struct Options {
     #[arg(default_value = "10", value_parser = number::<u32>(0..=1_000_000))]
     login_attempts: u32,
 
-    /// Mark the session's cookie `Secure`.
+    /// Mark the session's cookie `Secure`, and name it `__Host-session`.
     ///
-    /// A browser then sends it over HTTPS only: for use behind a proxy that speaks HTTPS. The
-    /// variable is true or false. [default: off]
+    /// A browser then takes it from this host alone and sends it over HTTPS only: for use behind a proxy that speaks HTTPS.
+    /// Who has logged in before has to do so again. The variable is true or false. [default: off]
     #[arg(long, help_heading = USERS, env = "LOITER_SECURE_COOKIES")]
     secure_cookies: bool,
+
+    /// An origin whose pages may use the API with cookies; may be given several times.
+    ///
+    /// As browsers send it, such as https://chat.example or http://localhost:3000. Needs --secure-cookies, and has the
+    /// cookie sent with `SameSite=None`. Such pages may read every answer (CORS) and do all that the host's own may. 64 at most.
+    ///
+    /// [default: none]
+    #[arg(long, value_name = "ORIGIN", help_heading = SERVING, env = "LOITER_ALLOW_ORIGIN")]
+    #[arg(value_parser = origin, value_delimiter = ',')]
+    allow_origin: Vec<Origin>,
+
+    /// A proxy, or a range of them, that is believed; may be given several times.
+    ///
+    /// An address or a range in CIDR notation, such as 127.0.0.1, 10.0.0.0/8 or 2001:db8::/32. Its `X-Forwarded-For` says where
+    /// a client is, which is what --login-attempts and --register-rate count by, and its `X-Forwarded-Proto` whether
+    /// that speaks HTTPS. From everybody else both are ignored.
+    ///
+    /// [default: none]
+    #[arg(long, value_name = "CIDR", help_heading = SERVING, env = "LOITER_TRUSTED_PROXY")]
+    #[arg(value_parser = network, value_delimiter = ',')]
+    trusted_proxy: Vec<Network>,
 
     /// What an acknowledged message survives.
     #[arg(long, value_name = "WHAT", help_heading = STORAGE, env = "LOITER_DURABILITY")]
@@ -363,8 +388,23 @@ impl Options {
             workers: self.workers,
             loops: self.loops,
             secure_cookies: self.secure_cookies,
+            allowed_origins: self.allowed_origins(matches)?,
+            trusted_proxies: self.trusted_proxy.clone(),
             ..Config::default()
         })
+    }
+
+    /// A browser keeps no cookie that another site's page could send, unless it is `Secure`: nobody there could log in.
+    fn allowed_origins(&self, matches: &ArgMatches) -> Result<Vec<Origin>, clap::Error> {
+        let rule = match (self.allow_origin.len(), self.secure_cookies) {
+            (0, _) | (1..=ORIGINS_MAX, true) => return Ok(self.allow_origin.clone()),
+            (_, false) => format!("needs {}", spelling(matches, "secure_cookies")),
+            (_, true) => format!("may be given {ORIGINS_MAX} times at most"),
+        };
+        let given = self.allow_origin[0].as_str();
+        let option = spelling(matches, "allow_origin");
+        let text = format!("invalid value '{given}' for '{option}': {rule}");
+        Err(command().error(ErrorKind::ValueValidation, text))
     }
 
     /// A body in which a message that is allowed has no room would be a 413 that nobody can

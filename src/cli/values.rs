@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use loiter::config::{Network, NotANetwork, NotAnOrigin, Origin};
+
 /// A second: what durations are counted in.
 pub(super) const SECOND: u64 = 1;
 /// A minute, in seconds.
@@ -68,6 +70,22 @@ pub(super) fn address(given: &str) -> Result<SocketAddr, String> {
     given.trim().parse().map_err(|_| {
         "must be an IP address and a port, such as 127.0.0.1:8000 or [::]:80 (a name is not resolved)".to_owned()
     })
+}
+
+/// Reads a web origin.
+pub(super) fn origin(given: &str) -> Result<Origin, String> {
+    given
+        .trim()
+        .parse()
+        .map_err(|rule: NotAnOrigin| rule.to_string())
+}
+
+/// Reads an address, or a range of addresses.
+pub(super) fn network(given: &str) -> Result<Network, String> {
+    given
+        .trim()
+        .parse()
+        .map_err(|rule: NotANetwork| rule.to_string())
 }
 
 /// The seconds of a duration; `None` for what is none, or counts more than fit.

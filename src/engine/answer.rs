@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::peer::{Farewell, Flags};
 use super::{Engine, Output};
-use crate::api::{self, Outcome, Route, Routed};
+use crate::api::{self, Guest, Outcome, Route, Routed};
 use crate::chat::{self, Call, Failure, Reply, Streamed};
 use crate::http::{After, Phase, Request};
 use crate::model::{ConnectionKey, Now, Ticket};
@@ -20,7 +20,12 @@ impl Engine {
     ) {
         let peer = self.peers.get_mut(key).expect("it was received from");
         peer.number = peer.number.wrapping_add(1);
-        let outcome = match api::route(request) {
+        let sites = &self.settings.sites;
+        if let Some(guest) = sites.guest(request) {
+            peer.flags.set(Flags::GUEST);
+            self.guests.insert(key, guest);
+        }
+        let outcome = match api::route(request, sites, origin) {
             Routed::CrossSite => Outcome::CrossSite,
             Routed::NotFound => Outcome::NotFound,
             Routed::NotAllowed(allow) => Outcome::NotAllowed(allow),
@@ -32,7 +37,8 @@ impl Engine {
                 if route.waits() && peer.flags.has(Flags::HUNG_UP) {
                     return self.leave(now, key);
                 }
-                match api::parse(route, request, origin, &self.settings.rules) {
+                let client = || sites.client(request, origin());
+                match api::parse(route, request, &client, &self.settings.rules) {
                     Ok(call) => return self.call(now, key, request, call),
                     Err(what) => Outcome::Failed(Failure::BadParameter(what)),
                 }
@@ -43,7 +49,7 @@ impl Engine {
 
     fn call(&mut self, now: Now, key: ConnectionKey, request: &Request<'_>, call: Call) {
         let session = match call {
-            Call::InSession(_) => api::session_of(request),
+            Call::InSession(_) => api::session_of(request, &self.settings.rules),
             Call::Register { .. } | Call::LogIn { .. } | Call::Health | Call::Readiness => None,
         };
         let peer = self.peers.get_mut(key).expect("it was received from");
@@ -125,7 +131,9 @@ impl Engine {
                 peer.exchange.close_after_answer();
             }
         }
-        let bytes = (self.renderer).render_stream(now, part, peer.exchange.framing());
+        let framing = peer.exchange.framing();
+        let guest = self.guest(key);
+        let bytes = (self.renderer).render_stream(now, part, framing, guest);
         if !bytes.is_empty() {
             self.outputs.push_back(Output::Send(key, bytes));
         }
@@ -153,9 +161,19 @@ impl Engine {
             // The drain itself may not have come to this connection yet.
             peer.exchange.close_after_answer();
         }
-        let bytes = (self.renderer).render(now, outcome, peer.exchange.framing());
+        let framing = peer.exchange.framing();
+        let guest = self.guest(key);
+        let bytes = (self.renderer).render(now, outcome, framing, guest);
         self.outputs.push_back(Output::Send(key, bytes));
         self.answered(now, key);
+    }
+
+    /// The allowed origin whose page has sent the request that is being answered.
+    fn guest(&self, key: ConnectionKey) -> Option<Guest> {
+        let peer = self.peers.get(key)?;
+        // Most connections pay for the question with this bit alone.
+        let is_guest = peer.flags.has(Flags::GUEST);
+        is_guest.then(|| self.guests.get(&key).copied()).flatten()
     }
 
     /// All of the answer is queued: lets the connection go on or end.
@@ -166,6 +184,9 @@ impl Engine {
         peer.route = None;
         peer.flags.clear(Flags::TIMED);
         peer.flags.clear(Flags::STREAMING);
+        if peer.flags.clear(Flags::GUEST) {
+            self.guests.remove(&key);
+        }
         if after == After::Close {
             peer.farewell = Farewell::Finishing { and_close: false };
             self.outputs.push_back(Output::Finish(key));

@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::api::{Outcome, Renderer, Rules};
+use crate::api::{Guest, Outcome, Renderer, Rules, Sites};
 use crate::arena::SideTable;
 pub use crate::chat::Notice;
 use crate::chat::{Chat, Counts};
@@ -78,6 +78,8 @@ pub struct Engine {
     partials: HashMap<ConnectionKey, Box<Partial>>,
     /// When polls end that stand behind an answer which is not taken: until it is, the deadline is that answer's.
     poll_ends: HashMap<ConnectionKey, Due>,
+    /// Whose request is being answered, where it is a page of an allowed origin.
+    guests: HashMap<ConnectionKey, Guest>,
     /// Slots of `peers`.
     deadlines: Deadlines,
     /// A drain's place among the connections, while it goes through them.
@@ -91,6 +93,7 @@ struct Settings {
     event_loop: u16,
     limits: Limits,
     rules: Rules,
+    sites: Sites,
     header_ms: u64,
     idle_ms: u64,
     send_ms: u64,
@@ -108,6 +111,7 @@ impl Engine {
                     body_max: config.max_body,
                 },
                 rules: Rules::from(config),
+                sites: Sites::new(config),
                 header_ms: ms(config.header_timeout),
                 idle_ms: ms(config.idle_timeout),
                 send_ms: ms(config.send_timeout),
@@ -118,6 +122,7 @@ impl Engine {
             peers: SideTable::large(),
             partials: HashMap::new(),
             poll_ends: HashMap::new(),
+            guests: HashMap::new(),
             deadlines: Deadlines::large(),
             draining: None,
             is_draining: false,

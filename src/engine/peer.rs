@@ -53,6 +53,8 @@ impl Flags {
     pub(super) const TIMED: Self = Self(1 << 4);
     /// A stream has begun.
     pub(super) const STREAMING: Self = Self(1 << 5);
+    /// The request comes from a page of an allowed origin; which, the engine knows.
+    pub(super) const GUEST: Self = Self(1 << 6);
 
     pub(super) fn has(self, flag: Self) -> bool {
         self.0 & flag.0 != 0
@@ -129,6 +131,9 @@ impl Engine {
         if let Some(peer) = self.peers.remove(key) {
             self.partials.remove(&key);
             self.poll_ends.remove(&key);
+            if peer.flags.has(Flags::GUEST) {
+                self.guests.remove(&key);
+            }
             if let Some(held) = peer.held {
                 self.chat.forget(now, held);
             }

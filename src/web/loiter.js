@@ -48,6 +48,8 @@ export class Client {
   #credentials;
   #backoffMs;
 
+  /** What the server calls the session's cookie: one of these, until it has said which. */
+  #cookies = ['session', '__Host-session'];
   /** The session's token, where the platform keeps no cookies. */
   session;
 
@@ -177,7 +179,8 @@ export class Client {
     const given = Object.entries(parameters).filter(([, value]) => value !== undefined);
     const body = method === 'POST' ? new URLSearchParams(given) : undefined;
     const query = body || given.length === 0 ? '' : `?${readable(new URLSearchParams(given))}`;
-    const headers = this.session ? { Cookie: `session=${this.session}` } : {};
+    const pairs = this.#cookies.map((name) => `${name}=${this.session}`);
+    const headers = this.session ? { Cookie: pairs.join('; ') } : {};
     const attempt = new AbortController();
     const abort = () => attempt.abort();
     const deadline = deadlineMs < Infinity ? setTimeout(abort, deadlineMs) : undefined;
@@ -200,8 +203,10 @@ export class Client {
 
   /** A browser keeps cookies itself, and shows none of them. */
   #keepSession(cookies) {
-    const session = /(?:^|, *)session=([^;,]*)/.exec(cookies ?? '');
-    if (session) this.session = session[1] || undefined;
+    const session = /(?:^|, *)((?:__Host-)?session)=([^;,]*)/.exec(cookies ?? '');
+    if (!session) return;
+    this.#cookies = [session[1]];
+    this.session = session[2] || undefined;
   }
 }
 

@@ -81,14 +81,42 @@ fn the_cookie_is_secure_and_as_old_as_configured() {
         config.secure_cookies = true;
         config.session_lifetime = std::time::Duration::from_secs(90);
     });
-    let ann = serving.user("ann");
+    serving.ask(&registering("ann")).ok();
+    let login = serving.ask(&logging_in("ann"));
     let wanted = ["HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=90", "Secure"];
-    assert_eq!(attributes(&serving.ask(&logging_in("ann"))), wanted);
-    let logout = serving.ask(&post("/logout").of(&ann));
+    assert_eq!(attributes(&login), wanted);
+    let cookie = login.field("set-cookie").expect("a cookie");
+    let (pair, _) = cookie.split_once(';').expect(cookie);
+    let token = pair.strip_prefix("__Host-session=").expect(pair);
+    assert_eq!(token.len(), 64);
+    let asking = |cookie: &str| serving.ask(&get("/whoami").field("Cookie", cookie));
+    let afresh = asking(pair);
+    assert_eq!(afresh.field("set-cookie"), Some(cookie));
+    // A neighbour, or whoever is on the way, can set the plain one. It is none, whether or not the other is there.
+    let plain = format!("session={token}");
+    asking(&plain).assert_failed(401, "no_session");
+    asking(&format!("session=x; {pair}")).ok();
+    asking(&format!("{plain}; __Host-session=x")).assert_failed(401, "no_session");
+    asking(&format!("__host-session={token}")).assert_failed(401, "no_session");
+    let logout = serving.ask(&post("/logout").field("Cookie", pair));
     assert_eq!(
         attributes(&logout),
         ["HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=0", "Secure"]
     );
+    let cleared = logout.field("set-cookie").expect("a cookie");
+    assert!(cleared.starts_with("__Host-session=;"), "{cleared}");
+    asking(pair).assert_failed(401, "no_session");
+}
+
+/// Without HTTPS a browser would not take it.
+#[test]
+fn the_plain_cookie_is_the_one_where_none_is_secure() {
+    let serving = Serving::start();
+    let ann = serving.user("ann");
+    let other = format!("__Host-session={}", ann.token);
+    let asked = serving.ask(&get("/whoami").field("Cookie", &other));
+    asked.assert_failed(401, "no_session");
+    serving.ask(&get("/whoami").of(&ann)).ok();
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! `tests/api` and `tests/api_loops` run the same tests with one and with three.
 //!
 //! - `checks`, `sites`: what holds for all calls: paths, methods, the order of checks; other sites.
+//! - `origins`, `proxies`: pages of other origins that are allowed, and who is believed where a request comes from.
 //! - `parameters`: where they may stand and how; ids.
 //! - `accounts`, `names`, `attempts`, `sessions`, `passwords`: who is who.
 //! - `chatrooms`, `chatroom_names`, `overview`, `search`: who is where.
@@ -30,12 +31,14 @@ mod leaving;
 mod messages;
 mod names;
 mod order;
+mod origins;
 mod overview;
 mod parameters;
 mod passwords;
 mod polls;
 mod polls_per_session;
 mod presence;
+mod proxies;
 mod search;
 mod sessions;
 mod several;

@@ -6,7 +6,7 @@ use std::process::Output;
 use super::{assert_holds, loiter, run, text};
 
 /// Every option: its group, and its default as `--help` shows it.
-const OPTIONS: [(&str, &str, &str); 27] = [
+const OPTIONS: [(&str, &str, &str); 29] = [
     (
         "Serving",
         "--listen",
@@ -48,6 +48,8 @@ const OPTIONS: [(&str, &str, &str); 27] = [
     ),
     ("Users and sessions", "--login-attempts", "[default: 10]"),
     ("Users and sessions", "--secure-cookies", "[default: off]"),
+    ("Serving", "--allow-origin", "[default: none]"),
+    ("Serving", "--trusted-proxy", "[default: none]"),
     ("Storage", "--durability", "[default: full]"),
     ("Storage", "--queue", "[default: 4096]"),
     ("Storage", "--workers", "[default: 2]"),
@@ -57,7 +59,7 @@ const OPTIONS: [(&str, &str, &str); 27] = [
 ];
 
 /// A bad value of each kind: option, value, and a part of what is allowed.
-const BAD_VALUES: [(&str, &str, &str); 41] = [
+const BAD_VALUES: [(&str, &str, &str); 46] = [
     ("--listen", "localhost:8000", "127.0.0.1:8000"),
     ("--listen", "8000", "[::]:80"),
     ("--recent", "0", "from 1 to 200"),
@@ -102,6 +104,15 @@ const BAD_VALUES: [(&str, &str, &str); 41] = [
     ("--min-password-length", "1025", "from 1 to 1024"),
     ("--login-attempts", "x", "from 0 to 1000000"),
     ("--durability", "half", "full, normal"),
+    ("--allow-origin", "*", "https://chat.example"),
+    (
+        "--allow-origin",
+        "https://chat.example/",
+        "nothing behind it",
+    ),
+    ("--trusted-proxy", "10.0.0.1/8", "begins with its first one"),
+    ("--trusted-proxy", "proxy.example", "10.0.0.0/8"),
+    ("--trusted-proxy", "10.0.0.0/33", "2001:db8::/32"),
     ("--queue", "0", "from 1 to 1048576"),
     ("--queue", "1048577", "from 1 to 1048576"),
     ("--workers", "0", "from 1 to 256"),
@@ -114,10 +125,8 @@ const BAD_VALUES: [(&str, &str, &str); 41] = [
 ];
 
 /// What a later version may bring must not be taken for something today.
-const NOT_YET: [&[&str]; 5] = [
+const NOT_YET: [&[&str]; 3] = [
     &["--metrics-addr", "127.0.0.1:0"],
-    &["--trusted-proxy", "10.0.0.0/8"],
-    &["--allow-origin", "https://chat.example"],
     &["--send-rate", "1"],
     &["--register-rate", "1"],
 ];
@@ -216,6 +225,23 @@ fn a_flags_variable_is_true_or_false() {
 fn a_list_in_the_environment_is_split_at_commas() {
     let output = run(loiter().env("LOITER_LISTEN", "127.0.0.1:0,nowhere"));
     assert_holds(refusal(&output), &["LOITER_LISTEN", "'nowhere'"]);
+}
+
+/// Their cookies would never come back.
+#[test]
+fn pages_of_other_origins_need_secure_cookies() {
+    const ORIGIN: &str = "https://chat.example";
+    let output = run(loiter().args(["--allow-origin", ORIGIN]));
+    let parts = ["--allow-origin", ORIGIN, "needs --secure-cookies"];
+    assert_holds(refusal(&output), &parts);
+    let output = run(loiter()
+        .env("LOITER_ALLOW_ORIGIN", ORIGIN)
+        .env("LOITER_SECURE_COOKIES", "false"));
+    let parts = ["LOITER_ALLOW_ORIGIN", "needs LOITER_SECURE_COOKIES"];
+    assert_holds(refusal(&output), &parts);
+    let many = vec!["https://chat.example"; 65].join(",");
+    let output = run(loiter().args(["--secure-cookies", "--allow-origin", &many]));
+    assert_holds(refusal(&output), &["--allow-origin", "64 times at most"]);
 }
 
 #[test]

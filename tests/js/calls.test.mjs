@@ -46,6 +46,20 @@ test('accounts and sessions', LIMIT, async (t) => {
   assert.deepEqual(await client.whoami(), ann);
 });
 
+test('a server whose cookie is for this host alone', LIMIT, async (t) => {
+  const { url } = await Server.start(t, '--secure-cookies');
+  const client = new Client(url);
+  const ann = await client.register('ann', 'pw');
+  await client.login('ann', 'pw');
+  assert.deepEqual(await client.whoami(), ann);
+  // Who has kept a session knows its token, and not what the cookie is called.
+  const other = new Client(url, { session: client.session });
+  assert.deepEqual(await other.whoami(), ann);
+  await client.logout();
+  assert.equal(client.session, undefined);
+  assert.equal((await failure(other.whoami())).code, 'no_session');
+});
+
 test('chatrooms', LIMIT, async (t) => {
   const { url } = await Server.start(t);
   const [ann, bob] = [await user(url, 'ann'), await user(url, 'bob')];

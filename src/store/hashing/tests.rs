@@ -39,7 +39,7 @@ fn lane() -> HashingLane {
         queue: Arc::new(Queue::new(1, 0)),
         pool,
         writing: Arc::new(Queue::new(1, 1)),
-        outlet: Outlet::new(|_| ()),
+        outlet: Outlet::new(|_| (), |_, _| ()),
         iterations: iterations(CONFIGURED),
         random: SystemRandom::new(),
     }

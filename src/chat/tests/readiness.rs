@@ -6,7 +6,9 @@ use super::*;
 fn one_write_tells_all_who_ask_while_it_is_under_way() {
     let mut loops = Loops::new(1, 0);
     for (round, done) in [(0, Ok(())), (10, Err(Fault::StorageFailed))] {
-        (1..=3).for_each(|n| drop(loops.call(0, round + n, Call::Readiness)));
+        for n in 1..=3 {
+            loops.call(0, round + n, Call::Readiness);
+        }
         assert_eq!(loops.heard(), [""; 0]);
         let [ticket] = std::mem::take(&mut loops.probes)[..] else {
             panic!("not one");

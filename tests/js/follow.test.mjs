@@ -3,39 +3,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { pending, until, waits } from './time.mjs';
+import { first, following, heard, numbers, parked, settled } from './following.mjs';
 import { FakeLoiter, answerLost, captive, cutAfter, loggedOut, lost, overloaded, silent, storageFailed } from './fake.mjs';
 import { Client } from './module.mjs';
-import { Told } from './told.mjs';
 
 const LIMIT = { timeout: 60_000 };
-
-/** A following, with the made-up server that it follows. */
-function following(t, chatrooms, options, { rooms = { 7: 0, 9: 0 }, onMessages } = {}) {
-  const server = new FakeLoiter();
-  for (const [id, count] of Object.entries(rooms)) {
-    server.join(Number(id));
-    for (let n = 1; n <= count; n += 1) server.say(Number(id), `old ${n}`);
-  }
-  const client = new Client('', { fetch: server.fetch });
-  const states = [];
-  const told = new Told(options?.since ?? rooms);
-  const onState = (state) => states.push(state);
-  const start = () => client.follow(chatrooms, onMessages ?? told.take, { onState, ...options });
-  const follow = start();
-  t.after(() => follow.stop());
-  return { server, client, told, states, follow };
-}
-
-const parked = (server) => until(() => server.parked === 1);
-/** Waits for a promise while time passes. */
-async function settled(promise) {
-  let isPending = true;
-  const end = () => (isPending = false);
-  promise.then(end, end);
-  await until(() => !isPending);
-  return promise;
-}
-const heard = (told, count) => until(() => told.count >= count);
 
 test('from now, one chatroom', LIMIT, async (t) => {
   const { server, told, follow, states } = following(t, 7, {}, { rooms: { 7: 3, 9: 0 } });
@@ -249,12 +221,6 @@ test('a gap is told, and then what comes behind it', LIMIT, async (t) => {
   assert.equal(events.at(-1), '9:3');
 });
 
-/** What happens at the server before it answers. */
-const first = (happens) => (answer) => {
-  happens();
-  return answer();
-};
-
 test('a message out of turn is asked for again, with what came before it', LIMIT, async (t) => {
   const { server, told, follow } = following(t, 7, {}, { rooms: { 7: 2 } });
   await parked(server);
@@ -424,16 +390,6 @@ test('two tabs of a session that may have one poll do not chase each other', LIM
   server.say(7, 'a');
   await heard(told, 1);
 });
-
-/** The same numbers each time (mulberry32). */
-function numbers(seed) {
-  return (below) => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-}
 
 /** A few hundred things that happen, of which one in four goes wrong, and a page that is loaded anew now and then. */
 async function happenings(t, seed, chatrooms) {

@@ -151,6 +151,10 @@ export class Client {
    * Tells all that is said in a chatroom, in several or in `'all'` of the user's: each message once, those of a chatroom in order,
    * whatever the network and the server do meanwhile.
    *
+   * Of more chatrooms than fit into one request (several hundred) those that are silent for longest are not asked for by a pair: what is
+   * said there between two polls may come late by two polls' `timeout`, and never out of order. A list of ids that leaves no room for
+   * any pair (about 6,000 bytes) ends with `uri_too_long`.
+   *
    * `onMessages` may be async: the next is told when it has returned, and what it has returned from counts as told. If it
    * throws, the following ends; so with every callback.
    */

@@ -25,6 +25,10 @@ const REPEAT_MS = 23 * 3_600_000;
 const HELD_MS = 10_000;
 /** A poll that ends so soon with nothing was ended by somebody: another tab, where a session may have no more polls. */
 const EARLY_MS = 500;
+/** Bytes that a poll's chatrooms and pairs may take in its query: a server, or a proxy before it, refuses a request line of 8 KiB or more. */
+const QUERY_MAX = 6000;
+/** Those of the longest pair, of ids as large as they may become. */
+const PAIR_MAX = 39;
 
 /** Why a call failed. */
 export class LoiterError extends Error {
@@ -221,7 +225,9 @@ class Following {
   #since;
   /** A chatroom that is not in `since` has been joined meanwhile. */
   #hasBegun;
-  /** What the next poll is for. */
+  /** The newest message that is known to be there, by chatroom. Where it is not the one in `since`, there is something to be told. */
+  #newest = new Map();
+  /** What the next poll is for, the most recently spoken in first. */
   #ids = [];
   #stockIsDueMs = 0;
   #isOver = false;
@@ -265,6 +271,9 @@ class Following {
     const isDue = () => this.#state !== 'live' || Date.now() > this.#pollIsDueMs;
     const seen = () => document.visibilityState === 'visible' && isDue() && again();
     await undefined; // Nothing is told before `follow` has returned.
+    if (String(this.#chatrooms).length + PAIR_MAX > QUERY_MAX) {
+      throw new LoiterError(414, 'uri_too_long', "So many chatrooms do not fit into one poll: follow them by several, or 'all'.");
+    }
     if (signal?.aborted) stop();
     signal?.addEventListener('abort', stop);
     globalThis.addEventListener?.('online', again);
@@ -304,27 +313,53 @@ class Following {
     }
   }
 
-  /** One poll, with what it needs before. Whether it has ended with messages. */
+  /** One poll, with what it needs before. Whether it has ended with messages, or with a sign of some. */
   async #round(signal) {
     if (Date.now() >= this.#stockIsDueMs) await this.#takeStock(signal);
-    const since = Object.fromEntries(this.#ids.map((id) => [id, this.#since.get(id)]));
-    const messages = await this.#poll(since, signal);
+    const pairs = this.#pairs();
+    const isWhole = Object.keys(pairs).length === this.#ids.length;
+    // What is said in the others between two polls, and is the last word there, is found by asking how far each is.
+    if (!isWhole) this.#stockIsDueMs = Math.min(this.#stockIsDueMs, Date.now() + this.#options.timeout * 1000);
+    const messages = await this.#poll(pairs, signal);
+    const told = new Map(this.#ids.map((id) => [id, this.#since.get(id)]));
     // Of a chatroom that was joined meanwhile this may not be the first: the next poll asks for all of it.
-    const isJoined = messages.some(({ chatroomid }) => !(chatroomid in since));
+    const isJoined = messages.some(({ chatroomid }) => !told.has(chatroomid));
     if (isJoined) this.#stockIsDueMs = 0;
-    // One that does not follow on is asked for again, with what came before it.
-    const told = { ...since };
-    const fresh = messages.filter(({ chatroomid, id }) => id === told[chatroomid] + 1 && (told[chatroomid] = id));
+    // One that does not follow on is asked for again, with what came before it: its chatroom is now among those that have a pair.
+    const fresh = messages.filter(({ chatroomid, id }) => {
+      const isNext = id === told.get(chatroomid) + 1;
+      this.#newest.set(chatroomid, isNext ? Math.max(id, this.#newest.get(chatroomid)) : id);
+      return isNext && told.set(chatroomid, id);
+    });
+    this.#ids = [...new Set([...fresh.map(({ chatroomid }) => chatroomid).reverse(), ...this.#ids])];
     if (fresh.length > 0) await this.#call(signal, this.#options.onMessages, fresh);
     for (const { chatroomid, id } of fresh) this.#since.set(chatroomid, id);
-    return isJoined || fresh.length > 0;
+    return fresh.length > 0 || messages.some(({ chatroomid }) => !(chatroomid in pairs));
+  }
+
+  /**
+   * `since` of as many chatrooms as there is room for: first of those where there is something to be told, then of those that were spoken in
+   * most recently. Of the others the server tells what comes while the poll waits. Ids have no gaps: so a message that
+   * does not follow shows that there was one between two polls, and its chatroom comes first the next time.
+   */
+  #pairs() {
+    const isTold = (id) => this.#since.get(id) === this.#newest.get(id);
+    const ordered = [...this.#ids.filter((id) => !isTold(id)), ...this.#ids.filter(isTold)];
+    const pairs = {};
+    let room = QUERY_MAX - String(this.#chatrooms).length;
+    for (const id of ordered) {
+      room -= `${id}:${this.#since.get(id)},`.length;
+      if (room < 0) break;
+      pairs[id] = this.#since.get(id);
+    }
+    return pairs;
   }
 
   /** The messages that end a poll; none where a gap was told instead. */
-  async #poll(since, signal) {
+  async #poll(pairs, signal) {
     const { timeout, limit } = this.#options;
     const isOne = this.#chatrooms !== 'all' && this.#ids.length === 1;
-    const options = { since: isOne ? since[this.#ids[0]] : since, timeout, limit, signal };
+    const options = { since: isOne ? pairs[this.#ids[0]] : pairs, timeout, limit, signal };
     this.#pollIsDueMs = Date.now() + timeout * 1000 + GRACE_MS;
     try {
       return await this.#client.longpoll(this.#chatrooms, options);
@@ -334,13 +369,14 @@ class Following {
       const { chatroomid = this.#ids[0], first, last } = error;
       await this.#call(signal, this.#options.onGap, last === undefined ? { chatroomid, first } : { chatroomid, last });
       this.#since.set(chatroomid, last ?? first - 1);
+      this.#newest.set(chatroomid, last ?? Math.max(first - 1, this.#newest.get(chatroomid)));
       return [];
     }
   }
 
   /**
-   * Asks which chatrooms there are and how far each is, for a poll must say `since` of each: of others the server tells what comes,
-   * and what is said between two polls would be lost. It is answered at once, which shows that the server is there.
+   * Asks which chatrooms there are and how far each is: where a poll does not say `since` the server tells what comes, and what is
+   * said between two polls is found only so. It is answered at once, which shows that the server is there.
    */
   async #takeStock(signal) {
     const isAll = this.#chatrooms === 'all';
@@ -357,6 +393,7 @@ class Following {
       this.#since.set(row.chatroomid, since ?? 0);
     }
     this.#ids = followed.map((row) => row.chatroomid);
+    this.#newest = new Map(followed.map((row) => [row.chatroomid, row.last]));
     this.#hasBegun = true;
     this.#stockIsDueMs = isAll ? Date.now() + this.#options.timeout * 1000 : Infinity;
   }

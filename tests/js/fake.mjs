@@ -14,6 +14,9 @@ export class FakeLoiter {
   polls = [];
   overviews = 0;
   lastUrl;
+  /** Bytes of what the longest poll says of chatrooms and `since`. */
+  longest = 0;
+  #spoken = 0;
 
   fetch = async (url, { signal }) => {
     this.lastUrl = url;
@@ -21,6 +24,8 @@ export class FakeLoiter {
     const fault = this.faults.shift() ?? ((answer) => answer());
     const answer = () => {
       if (pathname === '/message/overview/') return this.#overview();
+      const asked = url.replace(/^.*chatroomid=|since=|&timeout=.*$/g, '');
+      this.longest = Math.max(this.longest, asked.length);
       if (pathname === '/message/longpoll/') return this.#poll(query, signal);
       return failure(404, 'not_found');
     };
@@ -39,7 +44,7 @@ export class FakeLoiter {
   }
 
   say(chatroomid, message) {
-    const { said } = this.#rooms.get(chatroomid);
+    const { said } = Object.assign(this.#rooms.get(chatroomid), { spoken: (this.#spoken += 1) });
     said.push({ id: said.length + 1, chatroomid, userid: 1, username: 'ann', message });
     for (const poll of [...this.#polls]) poll.look();
   }
@@ -65,7 +70,7 @@ export class FakeLoiter {
 
   #overview() {
     this.overviews += 1;
-    const mine = [...this.#rooms].filter(([, { isIn }]) => isIn);
+    const mine = [...this.#rooms].filter(([, { isIn }]) => isIn).sort(([, a], [, b]) => (b.spoken ?? 0) - (a.spoken ?? 0));
     return json(200, mine.map(([chatroomid, { said }]) => ({ chatroomid, admin: 1, participants: 1, last: said.length })));
   }
 

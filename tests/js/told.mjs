@@ -4,6 +4,8 @@ import assert from 'node:assert/strict';
 export class Told {
   /** Messages' texts, by chatroom. */
   texts = {};
+  /** How many messages. */
+  count = 0;
   /** The newest id that may be told next, by chatroom. */
   #next = {};
   #waiting = [];
@@ -20,13 +22,10 @@ export class Told {
       assert.equal(id, this.#next[chatroomid] ?? 1, `in chatroom ${chatroomid}`);
       this.#next[chatroomid] = id + 1;
       (this.texts[chatroomid] ??= []).push(message);
+      this.count += 1;
     }
     this.#waiting = this.#waiting.filter(({ holds, resolve }) => !(holds() && (resolve(), true)));
   };
-
-  get count() {
-    return Object.values(this.texts).flat().length;
-  }
 
   /** Waits until so many have been told. */
   until(count) {

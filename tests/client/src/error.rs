@@ -18,6 +18,8 @@ pub enum Error {
     Failed(Box<Failure>),
     /// The server has answered with success, but without what the contract promises.
     Lacking(&'static str),
+    /// So many chatrooms do not fit into one poll: nothing was asked.
+    TooMany,
     /// Somebody has stopped this client.
     Stopped,
 }
@@ -33,6 +35,8 @@ pub struct Failure {
     pub code: String,
     /// A sentence for a person, or else the answer's body.
     pub message: String,
+    /// Which chatroom it is, of several (`since_ahead`, `since_expired`).
+    pub chatroomid: Option<u64>,
     /// The chatroom's newest id (`since_ahead`).
     pub last: Option<u64>,
     /// The oldest id that is kept (`since_expired`).
@@ -53,7 +57,7 @@ impl Error {
                 500 => failure.code == "storage_failed",
                 _ => false,
             },
-            Self::Lacking(_) | Self::Stopped => false,
+            Self::Lacking(_) | Self::TooMany | Self::Stopped => false,
         }
     }
 
@@ -82,6 +86,7 @@ impl Failure {
             status: answer.status,
             code: text("error").unwrap_or_default(),
             message: text("message").unwrap_or_else(body),
+            chatroomid: json["chatroomid"].as_u64(),
             last: json["last"].as_u64(),
             first: json["first"].as_u64(),
             retry_after: seconds.map(Duration::from_secs),
@@ -107,6 +112,9 @@ impl fmt::Display for Error {
             Self::Io(what, error) => write!(f, "{what}: {error}"),
             Self::Failed(failure) => write!(f, "{failure}"),
             Self::Lacking(what) => write!(f, "the answer lacks {what}"),
+            Self::TooMany => f.write_str(
+                "so many chatrooms do not fit into one poll: follow them by several, or all",
+            ),
             Self::Stopped => f.write_str("stopped"),
         }
     }

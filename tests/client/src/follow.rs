@@ -3,15 +3,21 @@
 //! A message is told only if it is the one behind the last that was told of its chatroom. So nothing that the network, the server or a
 //! repetition does can double, lose or reorder anything: what does not follow is passed over, and the next poll asks for what does.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
 
 use crate::client::Client;
 use crate::error::{Error, Failure, json};
+use crate::follow::reading::{Pairs, Reading};
 use crate::following::{Chatrooms, Following, Gap, News};
-use crate::model::{Message, Overview, Shown};
+use crate::model::{Message, Shown};
 use crate::pauses::Backoff;
 use crate::request::{Request, get};
+
+/// A poll that ends so soon with nothing was ended by somebody: another client, where a session may have no more polls.
+const EARLY: Duration = Duration::from_millis(500);
+/// Bytes of the longest pair, of ids as large as they may become.
+const PAIR_MAX: usize = 39;
 
 impl Client {
     /// Tells of what is said in chatrooms, until `on_news` breaks or the client is stopped, both of which are a good end.
@@ -26,7 +32,10 @@ impl Client {
         let following = chatrooms.into();
         let mut follower = Follower {
             backoff: Backoff::new(self.pauses()),
-            told: following.since.clone(),
+            early: Backoff::new(self.pauses()),
+            reading: Reading::new(following.since.clone()),
+            has_begun: false,
+            stock_is_due: None,
             client: self,
             following,
             on_news,
@@ -41,9 +50,14 @@ impl Client {
 struct Follower<'a, F> {
     client: &'a mut Client,
     following: Following,
-    /// The last message that was told, by chatroom; 0 where none was.
-    told: BTreeMap<u64, u64>,
+    reading: Reading,
+    /// Whether the first overview has told where following begins.
+    has_begun: bool,
+    /// When to ask again how far each chatroom is, be there news or not.
+    stock_is_due: Option<Instant>,
     backoff: Backoff,
+    /// Of polls that end at once with nothing.
+    early: Backoff,
     on_news: F,
 }
 
@@ -52,6 +66,9 @@ type Told = Result<ControlFlow<()>, Error>;
 
 impl<F: FnMut(News<'_>) -> ControlFlow<()>> Follower<'_, F> {
     fn run(&mut self) -> Result<(), Error> {
+        if self.chatroomid().len() + PAIR_MAX > self.following.query_max {
+            return Err(Error::TooMany);
+        }
         self.persist(Self::begin)?;
         while self.persist(Self::step)?.is_continue() {}
         Ok(())
@@ -77,30 +94,42 @@ impl<F: FnMut(News<'_>) -> ControlFlow<()>> Follower<'_, F> {
 
     /// Learns each chatroom's newest message first, so that nothing is lost between now and the first poll.
     fn begin(&mut self) -> Result<(), Error> {
-        let is_known = |chatroom| self.told.contains_key(chatroom);
-        let are_known = match &self.following.chatrooms {
-            Chatrooms::These(chatrooms) => chatrooms.iter().all(is_known),
-            Chatrooms::All => false,
-        };
-        if !are_known {
-            for chatroom in self.client.overview()? {
-                let told = self.told.entry(chatroom.chatroomid);
-                told.or_insert(chatroom.last);
+        if let Chatrooms::These(chatrooms) = &self.following.chatrooms
+            && chatrooms.iter().all(|id| self.reading.knows(*id))
+        {
+            chatrooms.iter().for_each(|id| self.reading.follow(*id));
+            if self.reading.is_whole(&self.pairs()) {
+                return Ok(());
             }
         }
-        if let Chatrooms::These(chatrooms) = &self.following.chatrooms {
-            // Who is not in one of them is told so by the poll.
-            let told = |id: &u64| (*id, self.told.get(id).copied().unwrap_or(0));
-            self.told = chatrooms.iter().map(told).collect();
-        }
-        Ok(())
+        self.look_around()
     }
 
     fn step(&mut self) -> Told {
-        match self.poll(self.chatroomid(), self.since()) {
-            Ok(messages) if messages.is_empty() => self.look_around()?,
-            Ok(messages) => return self.tell(messages),
-            Err(Error::Failed(failure)) if is_gap(&failure) => return self.find_gap(failure),
+        if self.stock_is_due.is_some_and(|due| due <= Instant::now()) {
+            self.look_around()?;
+        }
+        let pairs = self.pairs();
+        if !self.reading.is_whole(&pairs) && self.stock_is_due.is_none() {
+            self.stock_is_due = Instant::now().checked_add(self.following.timeout);
+        }
+        let begun = Instant::now();
+        match self.poll(&pairs) {
+            Ok(messages) if messages.is_empty() => {
+                if begun.elapsed() < EARLY {
+                    self.client.pause(self.early.next(None))?;
+                } else {
+                    self.early.reset();
+                }
+                if self.following.chatrooms == Chatrooms::All {
+                    self.look_around()?;
+                }
+            }
+            Ok(messages) => {
+                self.early.reset();
+                return self.tell(messages, &pairs);
+            }
+            Err(Error::Failed(failure)) if is_gap(&failure) => return self.tell_gap(failure),
             Err(Error::Failed(failure)) if self.has_left(&failure) => {
                 self.look_around()?;
                 self.client.pause(self.backoff.next(None))?;
@@ -113,28 +142,25 @@ impl<F: FnMut(News<'_>) -> ControlFlow<()>> Follower<'_, F> {
     fn chatroomid(&self) -> String {
         match &self.following.chatrooms {
             Chatrooms::All => "all".to_owned(),
-            Chatrooms::These(chatrooms) => joined(chatrooms.iter().map(u64::to_string)),
-        }
-    }
-
-    fn since(&self) -> String {
-        match &self.following.chatrooms {
-            Chatrooms::These(chatrooms) if chatrooms.len() == 1 => {
-                joined(self.told.values().map(u64::to_string))
+            Chatrooms::These(chatrooms) => {
+                Vec::from_iter(chatrooms.iter().map(u64::to_string)).join(",")
             }
-            _ => joined(
-                self.told
-                    .iter()
-                    .map(|(chatroom, id)| format!("{chatroom}:{id}")),
-            ),
         }
     }
 
-    fn poll(&mut self, chatroomid: String, since: String) -> Result<Vec<Message>, Error> {
+    fn pairs(&self) -> Pairs {
+        let room = self.following.query_max - self.chatroomid().len();
+        self.reading.pairs(room)
+    }
+
+    fn poll(&mut self, pairs: &Pairs) -> Result<Vec<Message>, Error> {
         let timeout = self.following.timeout;
-        let mut poll: Request = get("/message/longpoll/").raw(&format!("chatroomid={chatroomid}"));
-        if !since.is_empty() {
-            poll = poll.raw(&format!("since={since}"));
+        let chatroomid = format!("chatroomid={}", self.chatroomid());
+        let mut poll: Request = get("/message/longpoll/").raw(&chatroomid);
+        if let Some(chatroom) = self.only() {
+            poll = poll.with("since", self.reading.told(chatroom));
+        } else if !pairs.text.is_empty() {
+            poll = poll.raw(&format!("since={}", pairs.text));
         }
         if let Some(limit) = self.following.limit {
             poll = poll.with("limit", limit);
@@ -146,25 +172,30 @@ impl<F: FnMut(News<'_>) -> ControlFlow<()>> Follower<'_, F> {
         Shown::of(&json(&answer)?).ok_or(Error::Lacking("messages"))
     }
 
+    /// The chatroom, where it is followed by itself.
+    fn only(&self) -> Option<u64> {
+        match &self.following.chatrooms {
+            Chatrooms::These(chatrooms) if chatrooms.len() == 1 => Some(chatrooms[0]),
+            Chatrooms::These(_) | Chatrooms::All => None,
+        }
+    }
+
     /// Tells of what follows what was told before.
-    fn tell(&mut self, messages: Vec<Message>) -> Told {
-        let (known, came) = (self.told.len(), messages.len());
-        let mut news = messages;
-        news.retain(|message| {
-            // A chatroom that was joined meanwhile is told from its first message.
-            let last = self.told.entry(message.chatroomid).or_insert(0);
-            let follows = message.id == *last + 1;
-            *last += u64::from(follows);
-            follows
-        });
-        match news.len() {
+    fn tell(&mut self, messages: Vec<Message>, pairs: &Pairs) -> Told {
+        let sorted = self.reading.sort(messages, pairs);
+        if sorted.is_joined {
             // The next poll asks for what comes before.
-            0 if self.told.len() > known => Ok(ControlFlow::Continue(())),
-            0 => Err(Error::Lacking("messages newer than the last ones")),
-            told if told < came && self.following.is_strict => {
-                Err(Error::Lacking("the message that follows"))
-            }
-            _ => Ok((self.on_news)(News::Messages(&news))),
+            self.stock_is_due = Some(Instant::now());
+        }
+        let is_strict = self.following.is_strict;
+        if sorted.news.is_empty() && (sorted.is_joined || sorted.is_found) {
+            Ok(ControlFlow::Continue(()))
+        } else if sorted.news.is_empty() {
+            Err(Error::Lacking("messages newer than the last ones"))
+        } else if sorted.is_out_of_turn && is_strict {
+            Err(Error::Lacking("the message that follows"))
+        } else {
+            Ok((self.on_news)(News::Messages(&sorted.news)))
         }
     }
 
@@ -173,60 +204,37 @@ impl<F: FnMut(News<'_>) -> ControlFlow<()>> Follower<'_, F> {
         self.following.chatrooms == Chatrooms::All && failure.code == "not_a_participant"
     }
 
-    /// Learns of chatrooms that were joined or left, where all are followed. One that was joined is told from its first message.
+    /// Learns how far each chatroom is, and of all of them which there are. One that was joined is told from its first message.
     fn look_around(&mut self) -> Result<(), Error> {
-        if self.following.chatrooms == Chatrooms::All {
-            let told = |chatroom: Overview| {
-                let id = self.told.get(&chatroom.chatroomid);
-                (chatroom.chatroomid, id.copied().unwrap_or(0))
-            };
-            let overview = self.client.overview()?;
-            self.told = overview.into_iter().map(told).collect();
+        let mut overview = self.client.overview()?;
+        self.stock_is_due = None;
+        match &self.following.chatrooms {
+            Chatrooms::All => {
+                self.reading.take_stock(&overview, !self.has_begun);
+                self.stock_is_due = Instant::now().checked_add(self.following.timeout);
+            }
+            Chatrooms::These(chatrooms) => {
+                overview.retain(|row| chatrooms.binary_search(&row.chatroomid).is_ok());
+                self.reading.take_stock(&overview, !self.has_begun);
+                // Who is not in one of them is told so by the poll.
+                chatrooms.iter().for_each(|id| self.reading.follow(*id));
+            }
         }
+        self.has_begun = true;
         Ok(())
     }
 
-    /// Finds out where there is a gap, and goes on behind it.
-    fn find_gap(&mut self, failure: Box<Failure>) -> Told {
-        if let Chatrooms::These(chatrooms) = &self.following.chatrooms
-            && let [chatroom] = chatrooms[..]
-        {
-            return self.tell_gap(chatroom, failure);
-        }
-        self.look_around()?;
-        // Of several chatrooms it is not said which: whichever has something else than what was told is asked by itself.
-        let mut overview = self.client.overview()?;
-        overview.retain(|chatroom| {
-            let told = self.told.get(&chatroom.chatroomid);
-            told.is_some_and(|told| *told != chatroom.last)
-        });
-        if overview.is_empty() {
-            // It has gone meanwhile, or else the server contradicts itself, which must not make a circle without an end.
-            self.client.pause(self.backoff.next(None))?;
-        }
-        for Overview { chatroomid, .. } in overview {
-            let since = self.told[&chatroomid].to_string();
-            let told = match self.poll(chatroomid.to_string(), since) {
-                Ok(messages) if messages.is_empty() => continue,
-                Ok(messages) => self.tell(messages)?,
-                Err(Error::Failed(failure)) if is_gap(&failure) => {
-                    self.tell_gap(chatroomid, failure)?
-                }
-                Err(error) => return Err(error),
-            };
-            if told.is_break() {
-                return Ok(told);
-            }
-        }
-        Ok(ControlFlow::Continue(()))
-    }
-
-    fn tell_gap(&mut self, chatroomid: u64, failure: Box<Failure>) -> Told {
-        let last_told = self.told.entry(chatroomid).or_insert(0);
-        let since = *last_told;
+    /// Tells where there is a gap, and goes on behind it.
+    fn tell_gap(&mut self, failure: Box<Failure>) -> Told {
+        // Of one chatroom the server need not say which it is.
+        let Some(chatroomid) = failure.chatroomid.or(self.only()) else {
+            return Err(Error::Failed(failure));
+        };
+        let since = self.reading.told(chatroomid);
         let gap = match (failure.first, failure.last) {
             (Some(first), _) => {
-                *last_told = first.saturating_sub(1);
+                self.reading
+                    .go_on(chatroomid, first.saturating_sub(1), false);
                 Gap::Expired {
                     chatroomid,
                     since,
@@ -234,7 +242,7 @@ impl<F: FnMut(News<'_>) -> ControlFlow<()>> Follower<'_, F> {
                 }
             }
             (None, Some(last)) => {
-                *last_told = last;
+                self.reading.go_on(chatroomid, last, true);
                 Gap::Ahead {
                     chatroomid,
                     since,
@@ -251,9 +259,6 @@ fn is_gap(failure: &Failure) -> bool {
     ["since_ahead", "since_expired"].contains(&&*failure.code)
 }
 
-fn joined(parts: impl Iterator<Item = String>) -> String {
-    Vec::from_iter(parts).join(",")
-}
-
+mod reading;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,8 @@ use crate::model::Message;
 
 /// How long a poll is parked, at most, before it is asked anew: less than what proxies and address translators bear.
 const TIMEOUT: Duration = Duration::from_secs(50);
+/// How many bytes a poll's chatrooms and pairs may take in its query: servers, and proxies before them, refuse a request line of 8 KiB or more.
+const QUERY_MAX: usize = 6000;
 
 /// Chatrooms to follow, and from where.
 ///
@@ -17,6 +19,7 @@ pub struct Following {
     pub(crate) since: BTreeMap<u64, u64>,
     pub(crate) limit: Option<u8>,
     pub(crate) timeout: Duration,
+    pub(crate) query_max: usize,
     pub(crate) is_strict: bool,
 }
 
@@ -47,6 +50,7 @@ impl Following {
             since: BTreeMap::new(),
             limit: None,
             timeout: TIMEOUT,
+            query_max: QUERY_MAX,
             is_strict: false,
         }
     }
@@ -66,6 +70,13 @@ impl Following {
     /// How long a poll may be parked, 1 to 3600 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// How many bytes a poll may take to say which chatrooms it is for and how far each is told; 6,000 otherwise. For a server whose
+    /// `--max-head` is small. Whatever has no room is told no less, but may be told later, by two polls' timeout at most.
+    pub fn query_max(mut self, bytes: usize) -> Self {
+        self.query_max = bytes;
         self
     }
 

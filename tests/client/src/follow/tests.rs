@@ -1,10 +1,13 @@
 //! Following, told by a server whose answers are written down.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::mpsc;
 use std::thread;
 
 use super::*;
+use crate::model::Overview;
+use crate::pauses::Pauses;
 use crate::scripted::Scripted;
 use crate::scripted::Turn::{self, Answer, Last, Ok as Good, Open};
 use crate::strict::PATIENCE;
@@ -210,39 +213,22 @@ fn several_chatrooms_are_one_poll() {
 }
 
 #[test]
-fn of_several_chatrooms_the_one_with_the_gap_is_found() {
-    let overview = r#"[{"chatroomid":7,"admin":1,"participants":1,"last":12},
-        {"chatroomid":8,"admin":1,"participants":1,"last":6},
-        {"chatroomid":9,"admin":1,"participants":1,"last":41}]"#;
-    let expired = r#"{"error":"since_expired","message":"It is gone.","first":6}"#;
+fn of_several_chatrooms_the_server_says_where_the_gap_is() {
+    let expired = r#"{"error":"since_expired","message":"It is gone.","first":6,"chatroomid":8}"#;
     let server = Scripted::new([
         Answer(410, "", expired),
-        Good(overview),
-        Answer(410, "", expired),
-        Good(concat!("[", said!(9, 41), "]")),
         Good(concat!("[", said!(8, 6), "]")),
     ]);
-    let following = Following::of([7, 8, 9])
-        .since(7, 12)
-        .since(8, 2)
-        .since(9, 40);
+    let following = Following::of([7, 8]).since(7, 12).since(8, 2);
     let (heard, gaps) = follow(&mut server.client(), following, (8, 6));
-    assert_eq!(heard, [(9, 41), (8, 6)]);
+    assert_eq!(heard, [(8, 6)]);
     let gap = Gap::Expired {
         chatroomid: 8,
         since: 2,
         first: 6,
     };
     assert_eq!(gaps, [gap]);
-    assert_eq!(
-        asked(server)[1..],
-        [
-            "/message/overview/",
-            "chatroomid=8&since=2",
-            "chatroomid=9&since=40",
-            "chatroomid=7,8,9&since=7:12,8:5,9:41",
-        ]
-    );
+    assert_eq!(asked(server)[1], "chatroomid=7,8&since=7:12,8:5");
 }
 
 #[test]
@@ -250,6 +236,7 @@ fn of_all_chatrooms_those_joined_meanwhile_are_told_from_their_first_message() {
     let server = Scripted::new([
         Good("[]"),
         Good(concat!("[", said!(7, 2), "]")),
+        Good(r#"[{"chatroomid":7,"admin":1,"participants":1,"last":2}]"#),
         Good(concat!("[", said!(7, 1), ",", said!(7, 2), "]")),
         Good("[]"),
         Good(
@@ -265,6 +252,7 @@ fn of_all_chatrooms_those_joined_meanwhile_are_told_from_their_first_message() {
         [
             "/message/overview/",
             "chatroomid=all",
+            "/message/overview/",
             "chatroomid=all&since=7:0",
             "chatroomid=all&since=7:2",
             "/message/overview/",
@@ -274,17 +262,140 @@ fn of_all_chatrooms_those_joined_meanwhile_are_told_from_their_first_message() {
 }
 
 #[test]
-fn of_all_chatrooms_those_left_are_forgotten() {
+fn of_all_chatrooms_those_left_are_asked_for_no_more_and_go_on_where_they_were() {
     let failed = r#"{"error":"not_a_participant","message":"You are not."}"#;
     let server = Scripted::new([
         Good(NOTHING_SAID),
+        Good(concat!("[", said!(7, 1), "]")),
         Answer(500, "", failed),
         Good("[]"),
-        Good(concat!("[", said!(8, 1), "]")),
+        Good("[]"),
+        Good(r#"[{"chatroomid":7,"admin":1,"participants":1,"last":3}]"#),
+        Good(concat!("[", said!(7, 2), ",", said!(7, 3), "]")),
     ]);
-    let (heard, _) = follow(&mut server.client(), Following::all(), (8, 1));
-    assert_eq!(heard, [(8, 1)]);
-    assert_eq!(asked(server)[3], "chatroomid=all");
+    let (heard, _) = follow(&mut server.client(), Following::all(), (7, 3));
+    assert_eq!(heard, [(7, 1), (7, 2), (7, 3)]);
+    let asked = asked(server);
+    assert_eq!(asked[4], "chatroomid=all");
+    assert_eq!(asked[6], "chatroomid=all&since=7:1");
+}
+
+#[test]
+fn of_more_chatrooms_than_have_room_those_spoken_in_last_have_pairs() {
+    let overview = |(chatroomid, last): (u64, u64)| Overview {
+        chatroomid,
+        name: None,
+        admin: 1,
+        participants: 1,
+        last,
+    };
+    let mut reading = Reading::new(BTreeMap::new());
+    let rows = [(9, 4), (7, 2), (8, 10)].map(overview);
+    reading.take_stock(&rows, true);
+    assert_eq!(reading.pairs(100).text, "7:2,8:10,9:4");
+    assert!(reading.is_whole(&reading.pairs(13)));
+    // Each has its comma.
+    for (bytes, text) in [(12, "7:2,9:4"), (7, "9:4"), (3, "")] {
+        let pairs = reading.pairs(bytes);
+        assert_eq!(pairs.text, text);
+        assert!(!reading.is_whole(&pairs));
+    }
+    // Where something is known to be there comes first.
+    reading.take_stock(&[(9, 4), (7, 2), (8, 11)].map(overview), false);
+    assert_eq!(reading.pairs(5).text, "8:10");
+    // And whoever knows less than was told has to say so.
+    reading.take_stock(&[(9, 4), (8, 10), (7, 1)].map(overview), false);
+    assert_eq!(reading.pairs(4).text, "7:2");
+    reading.go_on(7, 1, true);
+    assert_eq!(reading.pairs(4).text, "9:4");
+}
+
+/// Three chatrooms, of which two have pairs in [`narrow`]: 9 and 8.
+const THREE: &str = r#"[{"chatroomid":100000000000009,"admin":1,"participants":1,"last":2},
+    {"chatroomid":100000000000008,"admin":1,"participants":1,"last":2},
+    {"chatroomid":100000000000007,"admin":1,"participants":1,"last":2}]"#;
+const SEVEN: u64 = 100_000_000_000_007;
+const EIGHT: u64 = SEVEN + 1;
+
+fn narrow() -> Following {
+    Following::all().query_max("all".len() + PAIR_MAX)
+}
+
+/// The polls among what was asked, with the last digits of the chatrooms.
+fn pairs_asked(server: Scripted) -> Vec<String> {
+    let asked = asked(server).into_iter();
+    let pairs = asked.filter_map(|poll| Some(poll.split_once("since=")?.1.to_owned()));
+    pairs
+        .map(|pairs| pairs.replace("10000000000000", ""))
+        .collect()
+}
+
+#[test]
+fn what_is_said_without_a_pair_is_told_where_it_follows_and_else_asked_for() {
+    let server = Scripted::new([
+        Good(THREE),
+        Good(concat!("[", said!(100000000000007, 3), "]")),
+        Good(concat!("[", said!(100000000000008, 4), "]")),
+        Good(concat!(
+            "[",
+            said!(100000000000008, 3),
+            ",",
+            said!(100000000000008, 4),
+            "]"
+        )),
+    ]);
+    let (heard, _) = follow(&mut server.client(), narrow().strict(), (EIGHT, 4));
+    assert_eq!(heard, [(SEVEN, 3), (EIGHT, 3), (EIGHT, 4)]);
+    assert_eq!(pairs_asked(server), ["8:2,9:2", "7:3,9:2", "7:3,8:2"]);
+}
+
+#[test]
+fn what_is_said_without_a_pair_and_without_a_sign_is_found_by_the_overview() {
+    const SAID: &str = r#"[{"chatroomid":100000000000009,"admin":1,"participants":1,"last":2},
+    {"chatroomid":100000000000008,"admin":1,"participants":1,"last":2},
+    {"chatroomid":100000000000007,"admin":1,"participants":1,"last":3}]"#;
+    let server = Scripted::new([
+        Good(THREE),
+        Good(THREE),
+        Good(concat!("[", said!(100000000000008, 3), "]")),
+        Good(SAID),
+        Good(concat!("[", said!(100000000000007, 3), "]")),
+    ]);
+    // It is time for an overview before each poll.
+    let following = narrow().timeout(Duration::ZERO);
+    let (heard, _) = follow(&mut server.client(), following, (SEVEN, 3));
+    assert_eq!(heard, [(EIGHT, 3), (SEVEN, 3)]);
+    assert_eq!(pairs_asked(server), ["8:2,9:2", "7:2,8:3"]);
+}
+
+#[test]
+fn chatrooms_that_leave_no_room_for_a_pair_are_refused() {
+    let following = Following::of([7, 8]).query_max(PAIR_MAX + 2);
+    // Nobody is there, nor asked.
+    let mut client = Client::new(std::net::SocketAddr::from(([127, 0, 0, 1], 9)));
+    let refused = client.follow(following, |news| panic!("{news:?}"));
+    assert!(matches!(refused, Err(Error::TooMany)), "{refused:?}");
+}
+
+#[test]
+fn polls_that_end_at_once_with_nothing_are_repeated_later_each_time() {
+    let server = Scripted::new([
+        Good("[]"),
+        Good("[]"),
+        Good("[]"),
+        Good("[]"),
+        Good(concat!("[", said!(1), "]")),
+    ]);
+    let pauses = Pauses {
+        first: Duration::from_millis(40),
+        longest: Duration::from_secs(3600),
+    };
+    let mut client = server.client().with_pauses(pauses);
+    let begun = Instant::now();
+    follow(&mut client, Following::of([7]).since(7, 0), (7, 1));
+    // Half of 40, 80, 160 and 320 at least.
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+    server.requests();
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The blocking client of tools, `loiter_client::Client`, as somebody would use it.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -167,5 +168,64 @@ fn whoever_knows_more_than_the_server_is_told() -> Result<(), Error> {
         last: 1,
     };
     assert_eq!(gaps, [ahead]);
+    Ok(())
+}
+
+#[test]
+fn whoever_is_in_more_chatrooms_than_a_poll_has_room_for_misses_nothing() -> Result<(), Error> {
+    const CHATROOMS: usize = 200;
+    const MESSAGES: usize = 400;
+    let serving = Serving::with(|config| config.max_head = 1024);
+    let mut ann = user(serving.address(), "ann");
+    let mut ids = Vec::new();
+    for _ in 0..CHATROOMS {
+        ids.push(ann.new_chatroom()?);
+    }
+    // All that are asked for, were there room.
+    let since = |following: Following| ids.iter().fold(following, |all, id| all.since(*id, 0));
+    let refused = ann.follow(since(Following::all()), |news| panic!("{news:?}"));
+    assert_eq!(
+        refused
+            .expect_err("too long")
+            .failure()
+            .expect("an answer")
+            .status,
+        414
+    );
+    let timeout = Duration::from_secs(1);
+    let narrow = since(Following::all())
+        .query_max(600)
+        .timeout(timeout)
+        .strict();
+    let mut follower = ann.beside();
+    let stop = follower.stop();
+    let (mut told, mut count) = (BTreeMap::new(), 0);
+    thread::scope(|scope| {
+        let following = scope.spawn(|| {
+            follower.follow(narrow, |news| {
+                let News::Messages(messages) = news else {
+                    panic!("{news:?}");
+                };
+                for message in messages {
+                    let last = told.entry(message.chatroomid).or_insert(0);
+                    assert_eq!(message.id, *last + 1, "in {}", message.chatroomid);
+                    *last = message.id;
+                }
+                count += messages.len();
+                match count == MESSAGES {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                }
+            })
+        });
+        // Here and there, and often where nobody has spoken for long.
+        let said =
+            (0..MESSAGES).try_for_each(|n| ann.send(ids[n * 37 % CHATROOMS], "hi").map(|_| ()));
+        if said.is_err() {
+            stop.stop();
+        }
+        following.join().expect("no panic").and(said)
+    })?;
+    assert!(ids.iter().all(|id| told[id] == 2));
     Ok(())
 }

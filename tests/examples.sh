@@ -63,7 +63,7 @@ enter() {
 open_chatroom() {
   local id user
   id=$(call ann /message/newChatroom/ -X POST | tr -dc 0-9)
-  for user in python node; do call ann /message/addToChatroom/ -d "chatroomid=$id" -d "usertoadd=$user" >>log; done
+  for user in python narrow node; do call ann /message/addToChatroom/ -d "chatroomid=$id" -d "usertoadd=$user" >>log; done
   chatrooms=$id
 }
 
@@ -110,7 +110,7 @@ printed() {
 # What a follower must have printed: those of one chatroom follow the first.
 kept_for() {
   local chatroom last=1
-  case $1 in python | node | page) last=$chatrooms ;; esac
+  case $1 in python | narrow | node | page) last=$chatrooms ;; esac
   for chatroom in $(seq "$last"); do { call ann "/message/history/?chatroomid=$chatroom&limit=200"; echo; } | as_lines; done
 }
 
@@ -143,15 +143,19 @@ serve "$binary" --password-iterations 1000 --log error
 listen=${url#http://}
 for name in follow.sh stream.sh chat.py stream.py page.mjs chat.mjs follow.mjs; do example "$name"; done
 call ann /loiter.js -o loiter.mjs
-for user in ann python node; do call "$user" /register/ -d "username=$user" -d 'password=correct horse' >>log; enter "$user"; done
+for user in ann python narrow node; do call "$user" /register/ -d "username=$user" -d 'password=correct horse' >>log; enter "$user"; done
 open_chatroom
 open_chatroom
 page=(env "LOITER_URL=$url" LOITER_PAGE=page.json node --import "$top/tests/js/page.mjs" page.mjs)
 start python python3 chat.py "$url" python 'correct horse'
+# As if it were in more chatrooms than have room: one pair for all of them, and so each of the others is told by what follows, or by the overview.
+sed 's/^PAIRS_MAX = 6000/PAIRS_MAX = 7/; s/^WAIT = 50/WAIT = 2/' chat.py >narrow.py
+[ "$(diff chat.py narrow.py | grep -c '^>')" = 2 ] || fail "chat.py has no PAIRS_MAX or no WAIT"
+start narrow python3 narrow.py "$url" narrow 'correct horse'
 start node node chat.mjs "$url" node 'correct horse'
 start page "${page[@]}"
 # Whoever follows all chatrooms prints what comes from when it waits.
-until_true "all wait" are_present ann python node
+until_true "all wait" are_present ann python narrow node
 echo '1 hello' >said
 start follow.sh bash follow.sh 1
 start stream.sh bash stream.sh 1
@@ -183,7 +187,7 @@ speak 4
 all_is_well
 
 # Other sessions end with a changed password, and curl's with a logout.
-for user in ann python node; do
+for user in ann python narrow node; do
   call "$user" /changePassword/ -d 'password=correct horse' -d 'newpassword=battery staple' >>log
 done
 call ann /logout/ -X POST >>log

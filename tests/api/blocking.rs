@@ -198,11 +198,11 @@ fn whoever_is_in_more_chatrooms_than_a_poll_has_room_for_misses_nothing() -> Res
         .timeout(timeout)
         .strict();
     let mut follower = ann.beside();
-    let stop = follower.stop();
+    let (stop, (tell, ended)) = (follower.stop(), mpsc::channel());
     let (mut told, mut count) = (BTreeMap::new(), 0);
     thread::scope(|scope| {
         let following = scope.spawn(|| {
-            follower.follow(narrow, |news| {
+            let followed = follower.follow(narrow, |news| {
                 let News::Messages(messages) = news else {
                     panic!("{news:?}");
                 };
@@ -216,16 +216,18 @@ fn whoever_is_in_more_chatrooms_than_a_poll_has_room_for_misses_nothing() -> Res
                     true => ControlFlow::Break(()),
                     false => ControlFlow::Continue(()),
                 }
-            })
+            });
+            tell.send(()).expect("heard");
+            followed
         });
         // Here and there, and often where nobody has spoken for long.
         let said =
             (0..MESSAGES).try_for_each(|n| ann.send(ids[n * 37 % CHATROOMS], "hi").map(|_| ()));
-        if said.is_err() {
+        if said.is_err() || ended.recv_timeout(PATIENCE).is_err() {
             stop.stop();
         }
         following.join().expect("no panic").and(said)
     })?;
-    assert!(ids.iter().all(|id| told[id] == 2));
+    assert!(ids.iter().all(|id| told.get(id) == Some(&2)));
     Ok(())
 }

@@ -137,12 +137,15 @@ impl Chat {
 
     /// Does so, once all is loaded that polls which came before may wait for.
     pub(super) fn end_for(&mut self, session: SessionKey, polls: PollsToEnd) -> Step {
-        if let Err(step) = self.is_participant(session, polls.chatroom) {
-            return step;
-        }
+        let is_participant = match self.is_participant(session, polls.chatroom) {
+            Ok(is_participant) => is_participant,
+            Err(step) => return step,
+        };
         match self.chatrooms.find(polls.chatroom) {
             Some(key) if self.is_leaving(session, key) => return Step::AwaitLeft(key),
-            _ => self.end_parked(polls),
+            _ if is_participant => self.end_parked(polls),
+            // What waits in all chatrooms does not wait in this one.
+            _ => self.tell_ended(polls.caller, Ok(0)),
         }
         Step::Done
     }

@@ -442,3 +442,22 @@ fn what_they_may_take_all_together_is_bounded() {
     assert_eq!(loops.heard(), ["23: Fault(Overloaded)"]);
     assert_eq!(loops.chats[0].counts().followers, (20, 60_000));
 }
+
+#[test]
+fn nor_does_an_endpoll_elsewhere_end_them_where_their_user_is_not_any_more() {
+    let mut loops = Loops::new(2, 0);
+    loops.chatrooms = vec![room(), other()];
+    // The loop of the caller is yet to be told that the user has left.
+    loops.end_polls(0, 3);
+    loops.complete(1, left());
+    loops.chatrooms = vec![other()];
+    let call = SessionCall::PollSeveral(Box::new(poll(Which::All, Some(&[(9, 1)]))));
+    loops.call(1, 1, Call::InSession(call));
+    loops.loaded(0, Ok(1));
+    loops.deliver_all();
+    assert_eq!(loops.answered(), [answer(0, 3, "0 ended: 1")]);
+    loops.reached(&[(other(), 1)]);
+    loops.carry_out(1);
+    assert_eq!(loops.answered(), []);
+    assert_eq!(loops.chats[1].counts().followers, (1, 1));
+}

@@ -86,6 +86,13 @@ pub struct Config {
     pub min_password_length: usize,
     /// Failed logins a minute for one name or one address before 429; 0 is unlimited.
     pub login_attempts: u32,
+    /// Messages a minute of one user before 429; 0 is unlimited.
+    ///
+    /// A loop knows of its own sends at once, and of those of others when they are saved. So where a user sends at several
+    /// loops at the very same time, each of them lets through as many until it has heard of the others'.
+    pub send_rate: u32,
+    /// Registrations a minute from one address (of IPv6, its /64) before 429, at all loops together; 0 is unlimited.
+    pub register_rate: u32,
     /// What an acknowledged message survives.
     pub durability: Durability,
     /// Jobs that may wait for the writing lane; beyond it 503. [`QUEUE_MAX`] at most.
@@ -141,6 +148,8 @@ impl Default for Config {
             password_iterations: NonZeroU32::new(600_000).expect("not zero"),
             min_password_length: 1,
             login_attempts: 10,
+            send_rate: 0,
+            register_rate: 0,
             durability: Durability::Full,
             queue: 4096,
             workers: 2,

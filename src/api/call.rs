@@ -78,7 +78,7 @@ pub fn parse(
 ) -> Checked<Call> {
     let parameters = Parameters::of(request);
     match route {
-        Route::Register => register(&parameters?, rules),
+        Route::Register => register(&parameters?, origin(), rules),
         Route::Login => log_in(&parameters?, origin()),
         Route::Healthz => Ok(Call::Health),
         Route::Readyz => Ok(Call::Readiness),
@@ -97,11 +97,15 @@ pub fn parse(
     }
 }
 
-fn register(parameters: &Parameters<'_>, rules: &Rules) -> Checked<Call> {
+fn register(parameters: &Parameters<'_>, address: IpAddr, rules: &Rules) -> Checked<Call> {
     let name =
         Username::parse(parameters.required("username")?).map_err(|rule| bad("username", rule))?;
     let password = new_password(parameters, "password", rules)?;
-    Ok(Call::Register { name, password })
+    Ok(Call::Register {
+        name,
+        password,
+        address,
+    })
 }
 
 fn new_password(parameters: &Parameters<'_>, name: &str, rules: &Rules) -> Checked<Secret> {

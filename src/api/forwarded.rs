@@ -23,9 +23,6 @@ pub(super) enum Scheme {
 
 /// Where a request comes from, as far as it is known from those who are trusted.
 pub(super) fn client_of(request: &Request<'_>, peer: IpAddr, trusted: &[Network]) -> IpAddr {
-    if !is_trusted(peer, trusted) {
-        return peer;
-    }
     let fields: SmallVec<[&[u8]; FIELDS]> = request.fields("x-forwarded-for").collect();
     let mut entries = fields
         .iter()

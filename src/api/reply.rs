@@ -373,12 +373,15 @@ fn failed<'a>(route: Option<Route>, failure: &Failure) -> Draft<'a> {
             let first = ("first", first.get());
             Draft::error_in(410, "since_expired", message, *chatroom, first)
         }
-        Failure::TooManyAttempts { retry_after_s } => Draft::error(
-            429,
-            "too_many_attempts",
-            "Too many passwords were wrong for this name or from this address.",
-        )
-        .with("Retry-After", retry_after_s.to_string()),
+        Failure::TooManyAttempts { retry_after_s } => {
+            let message = match route {
+                Some(Route::SendMessage) => "You have sent too many messages within a minute.",
+                Some(Route::Register) => "Too many have registered from this address just now.",
+                _ => "Too many passwords were wrong for this name or from this address.",
+            };
+            Draft::error(429, "too_many_attempts", message)
+                .with("Retry-After", retry_after_s.to_string())
+        }
         Failure::NotReady => {
             let message = "The server is about to end, or its database cannot be written just now.";
             Draft::error(503, "not_ready", message).with("Retry-After", NOT_READY_RETRY_AFTER_S)

@@ -4,16 +4,12 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-const WINDOW_MS: u64 = 60_000;
-/// Counters kept at a time. A failure costs a whole password hash, of which a machine
-/// makes a few hundred a minute: only windows that are over are ever thrown out for room.
-const COUNTERS_MAX: usize = 16_384;
+use super::rates::{KEPT, WINDOW_MS, customer, make_room};
 
 /// Whose failures a counter counts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Whose {
     Name(Arc<str>),
-    /// An IPv4 address, or the /64 that one IPv6 customer has.
     Address(IpAddr),
 }
 
@@ -138,47 +134,26 @@ impl Attempts {
 
     fn counter(&mut self, now_ms: u64, whose: Whose) -> &mut Counter {
         if !self.counters.contains_key(&whose) {
-            self.make_room(now_ms);
+            // Those that are counted on to end stay; their number is bounded by the store's queue.
+            make_room(&mut self.counters, |counter| match counter.underway {
+                0 => (!counter.is_over(now_ms)).then_some((counter.failures, counter.began_ms)),
+                _ => KEPT,
+            });
         }
         self.counters.entry(whose).or_default()
-    }
-
-    /// Those that are counted on to end stay; their number is bounded by the store's queue.
-    fn make_room(&mut self, now_ms: u64) {
-        if self.counters.len() < COUNTERS_MAX {
-            return;
-        }
-        self.counters
-            .retain(|_, counter| counter.underway > 0 || !counter.is_over(now_ms));
-        if self.counters.len() >= COUNTERS_MAX {
-            let idle = self
-                .counters
-                .iter()
-                .filter(|(_, counter)| counter.underway == 0);
-            let oldest = idle.min_by_key(|(_, counter)| counter.began_ms);
-            if let Some(oldest) = oldest.map(|(whose, _)| whose.clone()) {
-                self.counters.remove(&oldest);
-            }
-        }
     }
 }
 
 fn whose(name: Option<&Arc<str>>, address: IpAddr) -> impl Iterator<Item = Whose> + use<> {
-    let address = match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => v4.into(),
-            None => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
-        },
-    };
     name.cloned()
         .map(Whose::Name)
         .into_iter()
-        .chain([Whose::Address(address)])
+        .chain([Whose::Address(customer(address))])
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::rates::WINDOWS_MAX;
     use super::*;
 
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -259,12 +234,23 @@ mod tests {
     }
 
     #[test]
-    fn the_counters_are_bounded() {
-        let mut attempts = Attempts::new(1);
-        for n in 0..COUNTERS_MAX as u32 + 100 {
+    fn who_fills_the_counters_refuses_nobody_and_frees_no_name_to_be_guessed_at() {
+        let mut attempts = Attempts::new(3);
+        let ann = name("ann");
+        (0..3).for_each(|n| fail(&mut attempts, n, Some(&ann), HERE));
+        // One that is being tried is counted on to end.
+        let underway = name("underway");
+        let there = address("203.0.113.9");
+        assert_eq!(attempts.begin(0, Some(&underway), there), Verdict::Try);
+        for n in 0..2 * WINDOWS_MAX as u32 {
+            let stranger = name(&n.to_string());
             let address = std::net::Ipv4Addr::from_bits(n).into();
-            fail(&mut attempts, n.into(), None, address);
+            fail(&mut attempts, 1000, Some(&stranger), address);
+            assert!(attempts.counters.len() <= WINDOWS_MAX + 1);
         }
-        assert_eq!(attempts.counters.len(), COUNTERS_MAX);
+        assert_eq!(attempts.begin(2000, Some(&ann), there), refused(58));
+        assert_eq!(attempts.begin(2000, None, HERE), refused(58));
+        attempts.end(2000, Some(&underway), there, true);
+        assert_eq!(attempts.begin(2000, Some(&underway), there), Verdict::Try);
     }
 }

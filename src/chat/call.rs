@@ -19,6 +19,8 @@ pub enum Call {
         name: Username,
         /// The new password.
         password: Secret,
+        /// Where from.
+        address: IpAddr,
     },
     /// A new session.
     LogIn {
@@ -237,7 +239,7 @@ pub enum Failure {
         /// The oldest message that is kept, or the next to come.
         first: MessageId,
     },
-    /// Too many failed logins for this name or from this address.
+    /// Too many failed logins for this name or from this address; or messages of this user, or registrations from there.
     TooManyAttempts {
         /// When it is worth trying again, in seconds.
         retry_after_s: u64,

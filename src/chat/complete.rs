@@ -39,7 +39,7 @@ impl Chat {
                 ticket,
                 chatroom,
                 saved,
-            } => self.message_saved(ticket, chatroom, saved),
+            } => self.message_saved(now, ticket, chatroom, saved),
             Completion::MessagesExpired { chatroom, first } => {
                 self.messages_expired(chatroom, first);
             }
@@ -189,7 +189,18 @@ impl Chat {
         }
     }
 
-    fn message_saved(&mut self, ticket: Ticket, id: ChatroomId, saved: Result<Saved, Fault>) {
+    fn message_saved(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        id: ChatroomId,
+        saved: Result<Saved, Fault>,
+    ) {
+        let author = match &saved {
+            Ok(Saved::New(message)) => Some(message.user.id),
+            Ok(Saved::Before(_)) | Err(_) => None,
+        };
+        self.rates.end_send(now, ticket, author);
         let sender = (ticket.event_loop == self.settings.event_loop).then_some(ticket);
         self.sends -= usize::from(sender.is_some());
         let message = match saved {

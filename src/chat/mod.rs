@@ -11,7 +11,7 @@
 //! - `reads` are polls whose list the store is reading.
 //! - `gathering` is an endpoll over several event loops, `notice` how loops talk.
 //! - `presence` finds who is in a chatroom just now, `lately` is what it remembers of who was.
-//! - `logins` is the limit on failed ones, `passwords` what changing one ends.
+//! - `logins` is the limit on failed ones, `rates` are those on what is done too often, `passwords` what changing one ends.
 //! - `sessions`, `chatrooms` and `held` are what is remembered; `recent` is ready-made JSON.
 //!
 //! Two rules keep every message: a poll that has to wait for the store watches its chatroom
@@ -36,6 +36,7 @@ mod notice;
 mod passwords;
 mod presence;
 mod proceed;
+mod rates;
 mod reads;
 mod recent;
 mod serve;
@@ -69,6 +70,7 @@ use held::{Held, Waiting};
 use lists::TailoredList;
 use logins::{Aim, Login, Logins};
 use presence::{Presence, Search};
+use rates::{Rates, Registration};
 use reads::Reads;
 use sessions::{SessionKey, Sessions, UserKey};
 use streams::LastEvents;
@@ -146,6 +148,7 @@ pub struct Chat {
     /// What they and those of other loops have this one look for, in turn.
     searching: VecDeque<Search>,
     logins: Logins,
+    rates: Rates,
     /// Messages of this loop that are being saved.
     sends: usize,
     /// Sessions whose use the store is to be told of.
@@ -229,6 +232,7 @@ impl Chat {
             presences: HashMap::new(),
             searching: VecDeque::new(),
             logins: Logins::new(config.login_attempts),
+            rates: Rates::new(config.send_rate, config.register_rate),
             sends: 0,
             used: Vec::new(),
             is_draining: false,
@@ -248,12 +252,18 @@ impl Chat {
         call: Call,
     ) -> Option<HeldKey> {
         match call {
-            Call::Register { name, password } => {
-                self.submit(Job::Register {
+            Call::Register {
+                name,
+                password,
+                address,
+            } => {
+                let registration = Registration {
                     ticket,
                     name,
                     password,
-                });
+                    address,
+                };
+                self.register(now, registration);
                 None
             }
             Call::LogIn {
@@ -376,7 +386,11 @@ impl Chat {
                 + self.presences.len()
                 + self.searching.len(),
             followers: (self.followers.len(), self.followers.places.len()),
-            sends: self.sends + self.limits.len() + self.sent_before.len() + self.probed_for.len(),
+            sends: self.sends
+                + self.limits.len()
+                + self.sent_before.len()
+                + self.probed_for.len()
+                + self.rates.len(),
             reads: self.reads.len(),
             remembered: (sessions, users, self.chatrooms.len()),
         }

@@ -1,14 +1,15 @@
 //! What the event loops of one server tell one another, beside what the store tells all of them.
 //!
-//! A loop has the sockets that it has accepted, and so the polls that are parked on them. Three things cannot be
+//! A loop has the sockets that it has accepted, and so the polls that are parked on them. Four things cannot be
 //! decided from that alone: which polls of a session an endpoll ends (`gathering`), who is present (`presence`), and whether a login
-//! may be tried (`logins`). With one loop there is nobody to tell, and nothing is told.
+//! (`logins`) or, where that is limited, a registration (`rates`) may be tried. With one loop there is nobody to tell, and nothing is told.
 
 use super::Chat;
 use super::call::Reply;
 use super::gathering::PollsToEnd;
 use super::logins::Login;
 use super::presence::Question;
+use super::rates::Registration;
 use crate::job::{Audience, Fault};
 use crate::model::{Now, Ticket};
 
@@ -17,6 +18,8 @@ use crate::model::{Now, Ticket};
 pub enum Notice {
     /// To the loop that counts failed logins: may this one be tried? A change of a password is one.
     LogIn(Login),
+    /// To the same loop: may this one be registered?
+    Register(Registration),
     /// To the loop that owns the connection: the answer to a call that another loop has decided.
     Answer(Ticket, Reply),
     /// To all others: a session's polls in a chatroom are to end.
@@ -44,6 +47,7 @@ impl Chat {
     pub fn hear(&mut self, now: Now, notice: Notice) {
         match notice {
             Notice::LogIn(login) => self.log_in(now, login),
+            Notice::Register(registration) => self.register(now, registration),
             Notice::Answer(ticket, reply) => self.answer(ticket, reply),
             Notice::EndPolls(polls) => self.end_for_another(now, polls),
             Notice::PollsEnded { caller, ended } => self.gather(caller, ended),

@@ -214,6 +214,11 @@ impl Chat {
             call => {
                 let user = self.user_of(session).user.clone();
                 if let SessionCall::Send { limit, .. } = *call {
+                    if let Err(retry_after_s) = self.rates.begin_send(now, ticket, user.id) {
+                        let failure = Failure::TooManyAttempts { retry_after_s };
+                        self.answer(ticket, Reply::Failed(failure));
+                        return Step::Done;
+                    }
                     self.sends += 1;
                     self.note_limit(ticket, limit);
                 }

@@ -206,6 +206,23 @@ pub(crate) struct Options {
     #[arg(default_value = "10", value_parser = number::<u32>(0..=1_000_000))]
     login_attempts: u32,
 
+    /// Messages a minute, of one user, before 429.
+    ///
+    /// The minute begins with the first of them. What is refused, or was sent before with the same nonce, does not
+    /// count. From 1 to 1000000, or 0 for any number. With several --loops, who sends at several of them at the same time may
+    /// be let through as many at each.
+    #[arg(long, value_name = "N", help_heading = USERS, env = "LOITER_SEND_RATE")]
+    #[arg(default_value = "0", value_parser = number::<u32>(0..=1_000_000))]
+    send_rate: u32,
+
+    /// Registrations a minute, from one address, before 429.
+    ///
+    /// The minute begins with the first of them; those count too whose name is taken. Of IPv6 a /64 is one
+    /// address; behind a proxy see --trusted-proxy. From 1 to 1000000, or 0 for any number.
+    #[arg(long, value_name = "N", help_heading = USERS, env = "LOITER_REGISTER_RATE")]
+    #[arg(default_value = "0", value_parser = number::<u32>(0..=1_000_000))]
+    register_rate: u32,
+
     /// Mark the session's cookie `Secure`, and name it `__Host-session`.
     ///
     /// A browser then takes it from this host alone and sends it over HTTPS only: for use behind a proxy that speaks HTTPS.
@@ -380,6 +397,8 @@ impl Options {
             password_iterations: self.password_iterations,
             min_password_length: self.min_password_length,
             login_attempts: self.login_attempts,
+            send_rate: self.send_rate,
+            register_rate: self.register_rate,
             durability: match self.durability {
                 DurabilityName::Full => Durability::Full,
                 DurabilityName::Normal => Durability::Normal,

@@ -4,7 +4,7 @@
 //! - `checks`, `sites`: what holds for all calls: paths, methods, the order of checks; other sites.
 //! - `origins`, `proxies`: pages of other origins that are allowed, and who is believed where a request comes from.
 //! - `parameters`: where they may stand and how; ids.
-//! - `accounts`, `names`, `attempts`, `sessions`, `passwords`: who is who.
+//! - `accounts`, `names`, `attempts`, `rates`, `sessions`, `passwords`: who is who.
 //! - `chatrooms`, `chatroom_names`, `overview`, `search`: who is where.
 //! - `leaving`, `presence`: who goes, and what becomes of their polls; who is there just now.
 //! - `messages`, `polls`, `polls_per_session`, `since`, `several`, `streams`, `crowd`: what is said, and who hears of it.
@@ -39,6 +39,7 @@ mod polls;
 mod polls_per_session;
 mod presence;
 mod proxies;
+mod rates;
 mod search;
 mod sessions;
 mod several;

@@ -165,7 +165,10 @@ fn a_trusted_proxy_says_whether_its_client_speaks_https() {
         assert_eq!(asked(&serving, HTTPS, said), https, "{said:?}");
         assert_eq!(asked(&serving, "https://evil.example", said), 403);
     }
-    let serving = Serving::with(|config| config.login_attempts = 0);
+    let serving = Serving::with(|config| {
+        config.login_attempts = 0;
+        config.trusted_proxies = vec!["192.0.2.1".parse().expect("an address")];
+    });
     for said in ["http", "https"] {
         assert_eq!(asked(&serving, HTTP, &[said]), 401);
         assert_eq!(asked(&serving, HTTPS, &[said]), 401);

@@ -2,6 +2,7 @@
 //!
 //! - `backup`: the command.
 //! - `options`: what it takes and refuses.
+//! - `secrets`: what the log never holds.
 //! - `serving`: how it starts, and the lines that tell of it.
 //! - `signals`: how it ends, and what does not end it.
 //! - `supervised`: sockets that it is handed, and what it tells its supervisor.
@@ -14,6 +15,7 @@ mod backup;
 mod options;
 #[cfg(debug_assertions)]
 mod panics;
+mod secrets;
 mod serving;
 mod signals;
 mod supervised;

@@ -6,7 +6,7 @@ use std::process::Output;
 use super::{assert_holds, loiter, run, text};
 
 /// Every option: its group, and its default as `--help` shows it.
-const OPTIONS: [(&str, &str, &str); 29] = [
+const OPTIONS: [(&str, &str, &str); 31] = [
     (
         "Serving",
         "--listen",
@@ -48,6 +48,8 @@ const OPTIONS: [(&str, &str, &str); 29] = [
     ),
     ("Users and sessions", "--login-attempts", "[default: 10]"),
     ("Users and sessions", "--secure-cookies", "[default: off]"),
+    ("Users and sessions", "--send-rate", "[default: 0]"),
+    ("Users and sessions", "--register-rate", "[default: 0]"),
     ("Serving", "--allow-origin", "[default: none]"),
     ("Serving", "--trusted-proxy", "[default: none]"),
     ("Storage", "--durability", "[default: full]"),
@@ -59,7 +61,7 @@ const OPTIONS: [(&str, &str, &str); 29] = [
 ];
 
 /// A bad value of each kind: option, value, and a part of what is allowed.
-const BAD_VALUES: [(&str, &str, &str); 46] = [
+const BAD_VALUES: [(&str, &str, &str); 48] = [
     ("--listen", "localhost:8000", "127.0.0.1:8000"),
     ("--listen", "8000", "[::]:80"),
     ("--recent", "0", "from 1 to 200"),
@@ -104,6 +106,8 @@ const BAD_VALUES: [(&str, &str, &str); 46] = [
     ("--min-password-length", "1025", "from 1 to 1024"),
     ("--login-attempts", "x", "from 0 to 1000000"),
     ("--durability", "half", "full, normal"),
+    ("--send-rate", "-1", "from 0 to 1000000"),
+    ("--register-rate", "1000001", "from 0 to 1000000"),
     ("--allow-origin", "*", "https://chat.example"),
     (
         "--allow-origin",
@@ -125,11 +129,7 @@ const BAD_VALUES: [(&str, &str, &str); 46] = [
 ];
 
 /// What a later version may bring must not be taken for something today.
-const NOT_YET: [&[&str]; 3] = [
-    &["--metrics-addr", "127.0.0.1:0"],
-    &["--send-rate", "1"],
-    &["--register-rate", "1"],
-];
+const NOT_YET: [&[&str]; 1] = [&["--metrics-addr", "127.0.0.1:0"]];
 const NO_COMMANDS: [&str; 3] = ["serve", "check", "user"];
 
 /// The variable of an option such as `--max-head`.

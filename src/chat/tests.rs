@@ -11,6 +11,7 @@ mod reads;
 mod sessions;
 mod several;
 mod since;
+mod strangers;
 mod streams;
 
 use std::net::{IpAddr, Ipv4Addr};

@@ -153,30 +153,62 @@ fn a_foreign_chatroom_and_none_are_the_same() {
     let (ann, bob) = (serving.user("ann"), serving.user("bob"));
     let foreign = serving.chatroom(&bob);
     serving.say(&bob, foreign, "secret");
-    for (path, method, status) in [
-        ("longpoll", "GET", 500),
-        ("endpoll", "GET", 500),
-        ("sendMessage", "POST", 500),
-        ("chatroomParticipants", "GET", 403),
-        ("presence", "GET", 403),
+    const STRANGER: &str = "not_a_participant";
+    for (call, status, code) in [
+        ("GET longpoll", 500, STRANGER),
+        ("GET longpoll?since=0", 500, STRANGER),
+        ("GET longpoll?since=1000", 500, STRANGER),
+        ("GET longpoll?timeout=1", 500, STRANGER),
+        ("GET endpoll", 500, STRANGER),
+        ("POST sendMessage?message=hi", 500, STRANGER),
+        ("POST sendMessage?message=hi&nonce=n", 500, STRANGER),
+        ("GET history", 403, STRANGER),
+        ("GET history?before=1", 403, STRANGER),
+        ("GET stream", 403, STRANGER),
+        ("GET stream?since=1000", 403, STRANGER),
+        ("GET chatroomParticipants", 403, STRANGER),
+        ("GET presence", 403, STRANGER),
+        ("POST leaveChatroom", 403, STRANGER),
+        ("POST renameChatroom?name=tea", 403, "not_admin"),
+        ("POST addToChatroom?usertoadd=ann", 403, "not_admin"),
+        ("POST addToChatroom?usertoadd=nobody", 403, "not_admin"),
+        ("POST addToChatroom?usertoadd=bob", 403, "not_admin"),
+        ("POST removeFromChatroom?usertoremove=bob", 403, "not_admin"),
+        (
+            "POST removeFromChatroom?usertoremove=nobody",
+            403,
+            "not_admin",
+        ),
     ] {
+        let (method, path) = call.split_once(' ').expect(call);
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let answers = [foreign, 99, i64::MAX].map(|id| {
             let path = format!("/message/{path}/");
-            let request = Request::new(method, &path)
-                .with("chatroomid", id)
-                .with("message", "hi");
+            let pairs = query.split('&').filter(|pair| !pair.is_empty());
+            let request = pairs.fold(
+                Request::new(method, &path).with("chatroomid", id),
+                |request, pair| request.raw(pair),
+            );
             serving.ask(&request.of(&ann))
         });
         for answer in &answers {
-            answer.assert_failed(status, "not_a_participant");
+            answer.assert_failed(status, code);
             let without_date = |answer: &crate::serving::Answer| {
                 let fields = answer.fields.iter().filter(|(name, _)| name != "date");
                 fields.cloned().collect::<Vec<_>>()
             };
-            assert_eq!(without_date(answer), without_date(&answers[0]), "{path}");
-            assert_eq!(answer.body, answers[0].body, "{path}");
+            assert_eq!(without_date(answer), without_date(&answers[0]), "{call}");
+            assert_eq!(answer.body, answers[0].body, "{call}");
         }
     }
+    // Of several none is told which it is.
+    let own = serving.chatroom(&ann);
+    let several = [foreign, 99].map(|id| {
+        let ids = format!("{own},{id}");
+        serving.ask(&get("/message/longpoll").with("chatroomid", ids).of(&ann))
+    });
+    several[0].assert_failed(500, STRANGER);
+    assert_eq!(several[0].body, several[1].body);
     let list = serving.say(&bob, foreign, "still alone");
     assert_eq!(list.as_array().expect("a list").len(), 2);
 }

@@ -6,8 +6,10 @@
 mod arrows;
 mod dependencies;
 mod rules;
+mod shown;
 mod source;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -70,8 +72,7 @@ fn sources_below(folder: &Path, found: &mut Vec<Source>) {
     }
 }
 
-#[test]
-fn every_file_keeps_the_rules() {
+fn sources() -> Vec<Source> {
     let mut sources = Vec::new();
     for folder in FOLDERS.map(|folder| root().join(folder)) {
         if folder.is_dir() {
@@ -79,6 +80,30 @@ fn every_file_keeps_the_rules() {
         }
     }
     assert!(sources.len() > 10, "the tree was not found");
+    sources
+}
+
+#[test]
+fn the_tests_that_pages_name_are_there() {
+    let tests: HashSet<String> = sources().iter().flat_map(shown::tests_in).collect();
+    let mut named = 0;
+    for page in fs::read_dir(root().join("docs")).expect("the pages") {
+        let path = page.expect("a page").path();
+        if path.extension().is_some_and(|extension| extension == "md") {
+            let text = fs::read_to_string(&path).expect("UTF-8");
+            for name in shown::named_in(&text) {
+                named += 1;
+                let path = path.display();
+                assert!(tests.contains(name), "{path}: there is no test {name}");
+            }
+        }
+    }
+    assert!(named > 30, "{named} were found");
+}
+
+#[test]
+fn every_file_keeps_the_rules() {
+    let sources = sources();
     let slips: Vec<String> = sources
         .iter()
         .flat_map(|source| RULES.iter().flat_map(|rule| rule(source)))

@@ -14,11 +14,14 @@ use super::Chat;
 use super::attempts::{Attempts, Verdict};
 use super::call::{Failure, Reply};
 use super::notice::Notice;
+use super::rates::customer;
 use crate::job::{Audience, Fault, Job, LOGINS_LOOP};
 use crate::model::{Now, Secret, SessionHash, Ticket, UserId};
 
 /// Logins that wait for others to be verified.
 const WAITING_MAX: usize = 256;
+/// … and of them from one address: whoever logs in again and again from there must not leave the others no place to wait.
+const WAITING_EACH: usize = WAITING_MAX / 4;
 
 /// A password to verify: a login, or a change of the password, which is counted as one.
 #[derive(Clone, Debug)]
@@ -88,6 +91,12 @@ impl Logins {
     pub(super) fn len(&self) -> usize {
         self.underway.len() + self.waiting.len()
     }
+
+    fn is_crowded_from(&self, address: IpAddr) -> bool {
+        let from = |login: &&Login| customer(login.address) == customer(address);
+        self.waiting.len() >= WAITING_EACH
+            && self.waiting.iter().filter(from).count() >= WAITING_EACH
+    }
 }
 
 impl Chat {
@@ -99,8 +108,13 @@ impl Chat {
         }
     }
 
-    /// Verifies a password, unless too many have failed.
+    /// Verifies a password that has just come, unless too many have failed.
     pub(super) fn log_in(&mut self, now: Now, login: Login) {
+        let may_wait = !self.logins.is_crowded_from(login.address);
+        self.try_log_in(now, login, may_wait);
+    }
+
+    fn try_log_in(&mut self, now: Now, login: Login, may_wait: bool) {
         let logins = &mut self.logins;
         let verdict = logins
             .attempts
@@ -110,7 +124,9 @@ impl Chat {
                 logins.underway.insert(login.ticket, login.clone());
                 self.submit(login.job());
             }
-            Verdict::Wait if logins.waiting.len() < WAITING_MAX => logins.waiting.push_back(login),
+            Verdict::Wait if may_wait && logins.waiting.len() < WAITING_MAX => {
+                logins.waiting.push_back(login);
+            }
             Verdict::Wait => self.answer_anywhere(login.ticket, Fault::Overloaded.into()),
             Verdict::Refuse { retry_after_s } => {
                 let failure = Failure::TooManyAttempts { retry_after_s };
@@ -137,7 +153,7 @@ impl Chat {
         self.answer_anywhere(ticket, verified.unwrap_or_else(Reply::from));
         if !had_no_room || self.logins.underway.is_empty() {
             for waiting in std::mem::take(&mut self.logins.waiting) {
-                self.log_in(now, waiting);
+                self.try_log_in(now, waiting, true);
             }
         }
     }
@@ -167,12 +183,18 @@ mod tests {
         }
     }
 
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
     fn ask(chat: &mut Chat, exchange: u32) {
+        ask_from(chat, exchange, HERE);
+    }
+
+    fn ask_from(chat: &mut Chat, exchange: u32, address: IpAddr) {
         let login = Login {
             ticket: ticket(exchange),
             folded: Some("ann".into()),
             password: Secret("x".into()),
-            address: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+            address,
             aim: Aim::Session,
         };
         chat.log_in(Now::default(), login);
@@ -214,6 +236,25 @@ mod tests {
         // Two have failed: the last is refused without being tried.
         assert_eq!(done(&mut chat), [-3, -4]);
         assert_eq!(chat.logins.len(), 0);
+    }
+
+    #[test]
+    fn who_waits_from_one_address_leaves_others_a_place_to_wait() {
+        let mut chat = chat(1);
+        let waiting_max = i64::try_from(WAITING_EACH).expect("a few");
+        let crowd = u32::try_from(WAITING_EACH).expect("a few") + 2;
+        (1..=crowd).for_each(|exchange| ask(&mut chat, exchange));
+        // One is tried, so many wait, and the last has no place.
+        assert_eq!(done(&mut chat), [1, -(waiting_max + 2)]);
+        for other in 1..=2 {
+            let there = std::net::Ipv4Addr::new(203, 0, 113, other).into();
+            ask_from(&mut chat, crowd + u32::from(other), there);
+        }
+        assert_eq!(done(&mut chat), [0; 0], "others wait");
+        // All of them do until their turn comes, those of the crowd too.
+        verified(&mut chat, 1, Ok(()));
+        assert_eq!(done(&mut chat), [-1, 2]);
+        assert_eq!(chat.logins.len(), WAITING_EACH + 2);
     }
 
     #[test]

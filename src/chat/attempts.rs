@@ -242,7 +242,7 @@ mod tests {
         let underway = name("underway");
         let there = address("203.0.113.9");
         assert_eq!(attempts.begin(0, Some(&underway), there), Verdict::Try);
-        for n in 0..2 * WINDOWS_MAX as u32 {
+        for n in 0..2 * u32::try_from(WINDOWS_MAX).unwrap() {
             let stranger = name(&n.to_string());
             let address = std::net::Ipv4Addr::from_bits(n).into();
             fail(&mut attempts, 1000, Some(&stranger), address);

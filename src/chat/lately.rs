@@ -15,6 +15,7 @@ const LATELY_MS: u64 = 10_000;
 /// Moments are told apart in steps of this length.
 const STEP_MS: u64 = 128;
 /// Steps between two moments that are no more than [`LATELY_MS`] apart, at most.
+#[expect(clippy::cast_possible_truncation, reason = "of two constants")]
 const LATELY_STEPS: i32 = LATELY_MS.div_ceil(STEP_MS) as i32;
 
 /// A time of the monotonic clock, in steps, wrapping: half of its 17 years are past and half to come.
@@ -22,8 +23,8 @@ const LATELY_STEPS: i32 = LATELY_MS.div_ceil(STEP_MS) as i32;
 pub(super) struct Moment(u32);
 
 impl Moment {
+    #[expect(clippy::cast_possible_truncation, reason = "it wraps on purpose")]
     pub(super) fn of(now: Now) -> Self {
-        // Cut on purpose.
         Self((now.monotonic_ms / STEP_MS) as u32)
     }
 

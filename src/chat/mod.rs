@@ -18,6 +18,13 @@
 //! from the moment it came (**park first, then look**), and a cache is told of every change from the
 //! moment its load was asked for. So no commit can fall between.
 
+// A peer's numbers come through here, and none of them is cut to fit.
+#![deny(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss
+)]
+
 mod attempts;
 mod call;
 mod chatrooms;

@@ -282,13 +282,13 @@ mod tests {
         let mut rate = Rate::new(2);
         let held = u32::MAX;
         assert_eq!((rate.begin(0, held), rate.begin(0, held)), (Ok(()), Ok(())));
-        for stranger in 0..5 * WINDOWS_MAX as u32 {
+        for stranger in 0..5 * u32::try_from(WINDOWS_MAX).expect("few") {
             assert_eq!(rate.begin(1, stranger), Ok(()));
             assert!(rate.windows.len() <= WINDOWS_MAX);
         }
         assert_eq!(rate.begin(1, held), Err(60));
         // What is over goes before anybody who still counts.
-        for stranger in 0..2 * WINDOWS_MAX as u32 {
+        for stranger in 0..2 * u32::try_from(WINDOWS_MAX).expect("few") {
             assert_eq!(rate.begin(60_001, stranger), Ok(()));
         }
         assert!(rate.windows.len() <= WINDOWS_MAX);
@@ -303,7 +303,7 @@ mod tests {
             table
         };
         let left = WINDOWS_MAX - WINDOWS_MAX / 4;
-        let by_count = full(|n| Some((n as u32, 0)));
+        let by_count = full(|n| Some((u32::try_from(n).expect("few"), 0)));
         assert_eq!(by_count.len(), left);
         assert!(by_count.keys().all(|&n| n >= WINDOWS_MAX / 4));
         let by_age = full(|n| Some((1, n as u64)));

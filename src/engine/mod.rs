@@ -7,6 +7,13 @@
 //! Here are the inputs. `answer` has the way from a request to its answer, `peer` what is known of a connection:
 //! what it waits for, when that is over, and how it ends.
 
+// A peer's numbers come through here, and none of them is cut to fit.
+#![deny(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss
+)]
+
 mod answer;
 mod peer;
 

@@ -8,6 +8,13 @@
 //! request's way could read in two ways (its length, its line ends, its host) is how one request is
 //! smuggled inside another. After a refusal the connection is never read for requests again.
 
+// A peer's numbers come through here, and none of them is cut to fit.
+#![deny(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss
+)]
+
 mod body;
 mod exchange;
 mod form;

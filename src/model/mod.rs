@@ -3,6 +3,13 @@
 //! Plain values: no socket, no SQL, no HTTP. What is checked once at the edge
 //! ([`Username`]) is a type of its own, so that no layer behind checks it again.
 
+// A peer's numbers come through here, and none of them is cut to fit.
+#![deny(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss
+)]
+
 mod name;
 
 use std::fmt;

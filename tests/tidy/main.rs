@@ -5,6 +5,7 @@
 
 mod arrows;
 mod dependencies;
+mod release;
 mod rules;
 mod shown;
 mod source;

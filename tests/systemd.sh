@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# The unit files of docs/systemd as systemd itself reads them, with the built server in its place.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+binary=$PWD/target/debug/loiter
+[ -x "$binary" ] || { printf 'build first: %s is missing\n' "$binary" >&2; exit 1; }
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+cp docs/systemd/loiter.socket "$folder"
+sed "s#^ExecStart=/usr/local/bin/loiter\$#ExecStart=$binary#" docs/systemd/loiter.service >"$folder/loiter.service"
+grep -q "^ExecStart=$binary\$" "$folder/loiter.service"
+
+# It says what it does not know, and says nothing where it knows all.
+said=$(systemd-analyze verify "$folder/loiter.service" "$folder/loiter.socket" 2>&1) || { printf '%s\n' "$said" >&2; exit 1; }
+if grep -F "$folder" <<<"$said" || grep -F 'loiter.' <<<"$said"; then
+    exit 1
+fi
+printf 'systemd reads both unit files.\n'

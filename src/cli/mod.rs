@@ -5,6 +5,7 @@
 
 pub(crate) mod activation;
 pub(crate) mod commands;
+mod help;
 pub(crate) mod logger;
 pub(crate) mod options;
 pub(crate) mod signals;

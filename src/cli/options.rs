@@ -21,6 +21,7 @@ use loiter::config::{
 };
 
 use super::commands;
+use super::help::{AFTER_HELP, CONNECTIONS, LOGGING, MESSAGES, SERVING, STORAGE, USERS};
 use super::values::{
     DAY, HOUR, SECOND, address, duration, duration_or_none, network, number, origin,
 };
@@ -309,37 +310,6 @@ enum DurabilityName {
     /// The death of the process, not that of the machine; much faster on slow disks.
     Normal,
 }
-
-const SERVING: &str = "Serving";
-const MESSAGES: &str = "Messages";
-const CONNECTIONS: &str = "Connections";
-const USERS: &str = "Users and sessions";
-const STORAGE: &str = "Storage";
-const LOGGING: &str = "Logging";
-
-const AFTER_HELP: &str = "\
-Durations:
-  10s, 5m, 2h, 30d: seconds, minutes, hours, days. A bare number is seconds.
-
-Environment:
-  Every option has a variable, named with it above. The option wins. A flag's variable is true or
-  false; the variable of an option that may be given several times is a comma-separated list.
-
-Signals:
-  SIGTERM and SIGINT end loiter in good order, within --drain-timeout. Another one, a second later or
-  more, ends it at once; one that comes sooner is taken as one with the first.
-
-Supervisors:
-  Sockets that systemd has opened (LISTEN_FDS) are served instead of --listen, so that a restart refuses nobody.
-  NOTIFY_SOCKET is told READY=1, STOPPING=1 and, where WATCHDOG_USEC is set, WATCHDOG=1 while all event
-  loops turn.
-
-Exit status:
-  0  ended in good order; of a command: done
-  1  could not start, or could not go on; of a command: not done; the reason is on standard error
-  2  an unknown option, or a bad value
-  101  a part of it panicked, which is a defect; the reason is on standard error
-  128 and the signal's number  ended at once by another signal";
 
 impl Options {
     /// The options and settings for a server that was `handed` so many sockets, from this process's arguments and environment.

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# The fuzz targets under libFuzzer, on the stable toolchain, led by the code that an input reaches.
+#
+#   tests/fuzz/run.sh                          every target for 20 seconds, each from its corpus
+#   tests/fuzz/run.sh 1800 head                one target, for half an hour
+#   tests/fuzz/run.sh 1800 head body …         several, one after the other
+#   tests/fuzz/run.sh keep [TARGET…]           what the long runs have found, made as small as it goes, becomes the corpus
+#
+# What a run finds stays in target/fuzz/found/TARGET and is where the next one begins; what fails a target is written to
+# target/fuzz/crash-TARGET-… and shown. To try one input again: LOITER_FUZZ=TARGET target/fuzz/loiter-fuzz FILE.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+readonly TARGETS=(head body parameters engine)
+# Bytes of an input: as long as it takes to meet every bound.
+readonly INPUT_MAX=6000
+
+# What cargo-fuzz passes, less the sanitizers, which only a nightly toolchain has: counters at every edge of the control flow, and
+# what was compared with what. Given a target triple, build scripts and macros are left as they are.
+coverage() {
+    local flags='-Cpasses=sancov-module --cfg fuzzing -Cllvm-args=-sanitizer-coverage-level=4'
+    local what
+    for what in inline-8bit-counters pc-table trace-compares; do
+        flags+=" -Cllvm-args=-sanitizer-coverage-$what"
+    done
+    printf '%s' "$flags"
+}
+
+build() {
+    local triple
+    triple=$(rustc -vV | sed -n 's/^host: //p')
+    RUSTFLAGS="${RUSTFLAGS:-} $(coverage)" cargo build --release --locked --manifest-path tests/fuzz/libfuzzer/Cargo.toml \
+        --target-dir target/fuzz/build --target "$triple"
+    cp "target/fuzz/build/$triple/release/loiter-fuzz" target/fuzz/loiter-fuzz.new
+    mv target/fuzz/loiter-fuzz.new target/fuzz/loiter-fuzz
+}
+
+fuzz() {
+    local target=$1 seconds=$2 found=target/fuzz/found/$1
+    mkdir -p "$found"
+    printf '\nFuzzing %s for %s s.\n' "$target" "$seconds"
+    LOITER_FUZZ=$target target/fuzz/loiter-fuzz -max_total_time="$seconds" -max_len=$INPUT_MAX -timeout=10 -rss_limit_mb=1024 \
+        -dict="tests/fuzz/dictionary" -artifact_prefix="target/fuzz/crash-$target-" -print_final_stats=1 -verbosity="${VERBOSITY:-0}" \
+        "$found" "tests/fuzz/corpus/$target"
+}
+
+# The smallest inputs that reach all that is reached.
+keep() {
+    local target=$1 kept=target/fuzz/kept/$1
+    rm -rf "$kept"
+    mkdir -p "$kept"
+    LOITER_FUZZ=$target target/fuzz/loiter-fuzz -set_cover_merge=1 -max_len=$INPUT_MAX "$kept" "tests/fuzz/corpus/$target" "target/fuzz/found/$target"
+    rm -rf "tests/fuzz/corpus/$target"
+    cp -r "$kept" "tests/fuzz/corpus/$target"
+    du -sb "tests/fuzz/corpus/$target"
+}
+
+mkdir -p target/fuzz
+build
+do_it() { fuzz "$1" "$seconds"; }
+seconds=20
+case ${1:-} in
+keep)
+    do_it() { keep "$1"; }
+    shift
+    ;;
+[0-9]*)
+    seconds=$1
+    shift
+    ;;
+esac
+[ $# -gt 0 ] || set -- "${TARGETS[@]}"
+for target in "$@"; do
+    do_it "$target"
+done

@@ -107,11 +107,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head, Rejection> {
         _ => Version::Http11,
     };
     let mut fields = FramingFields::default();
+    let begin_of = |name: &str| name.as_ptr().addr() - bytes.as_ptr().addr();
     for field in raw.headers.iter() {
-        fields.take(field)?;
+        fields.take(field, || &bytes[begin_of(field.name)..])?;
     }
-    let line_of =
-        |name: Option<&str>| name.map(|name| name.as_ptr().addr() - bytes.as_ptr().addr());
+    let line_of = |name: Option<&str>| name.map(begin_of);
     fields.check_host(version)?;
     Ok(Head {
         method: Method::named(method),
@@ -122,7 +122,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head, Rejection> {
         content_type_at: line_of(fields.content_type),
         length: fields.length(version)?,
         expects_continue: fields.expects_continue(version)?,
-        after: fields.after(version),
+        after: match method {
+            // What is behind it may be meant for whom it asks to be connected to, and be anything (RFC 9110 §9.3.6).
+            "CONNECT" => After::Close,
+            _ => fields.after(version),
+        },
     })
 }
 
@@ -172,17 +176,24 @@ struct FramingFields<'a> {
 }
 
 impl<'a> FramingFields<'a> {
-    fn take(&mut self, field: &httparse::Header<'a>) -> Result<(), Rejection> {
+    /// `line` is the field's, and what is behind it.
+    fn take(
+        &mut self,
+        field: &httparse::Header<'a>,
+        line: impl FnOnce() -> &'a [u8],
+    ) -> Result<(), Rejection> {
         let is = |name| field.name.eq_ignore_ascii_case(name);
         if is("host") {
             take_once(&mut self.host, field.value, "there are several Host fields")
         } else if is("content-length") {
             // Equal values may be merged (RFC 9112 §6.3), but only a program that repairs makes them.
             let what = "there are several Content-Length fields";
-            take_once(&mut self.content_length, field.value, what)
+            take_once(&mut self.content_length, field.value, what)?;
+            check_spaces(line())
         } else if is("transfer-encoding") {
             let what = "there are several Transfer-Encoding fields";
-            take_once(&mut self.transfer_encoding, field.value, what)
+            take_once(&mut self.transfer_encoding, field.value, what)?;
+            check_spaces(line())
         } else if is("connection") {
             for option in elements(field.value) {
                 self.close |= option.eq_ignore_ascii_case(b"close");
@@ -257,6 +268,17 @@ fn take_once<'a>(
     match slot.replace(value) {
         None => Ok(()),
         Some(_) => Err(Rejection::BadRequest(several)),
+    }
+}
+
+/// White space around a value may be tabs (RFC 9110 §5.5), but not every server takes them for white space, and where the body
+/// ends must not depend on that: nginx knows spaces only.
+fn check_spaces(behind_line: &[u8]) -> Result<(), Rejection> {
+    match lines(behind_line).next() {
+        Some(line) if line.contains(&b'\t') => Err(Rejection::BadRequest(
+            "there is a tab in a field that says how the body is framed",
+        )),
+        _ => Ok(()),
     }
 }
 

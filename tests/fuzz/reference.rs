@@ -168,7 +168,7 @@ fn parse_head(head: &[u8]) -> Read<(Request<'_>, Length)> {
         })
         .collect();
     let has = |option: &str| options.iter().any(|one| one == option);
-    let closes = has("close") || is_10 && !has("keep-alive");
+    let closes = method == "CONNECT" || has("close") || is_10 && !has("keep-alive");
     let request = Request {
         method,
         path,
@@ -215,6 +215,8 @@ fn field(line: &[u8]) -> Read<(&str, &[u8])> {
     demand(!name.is_empty() && name.bytes().all(is_tchar))?;
     let mut value = &value[1..];
     demand(value.iter().all(|&byte| is_field_byte(byte)))?;
+    let frames = ["content-length", "transfer-encoding"].contains(&&*name.to_ascii_lowercase());
+    demand(!frames || !value.contains(&b'\t'))?;
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;
     }

@@ -111,9 +111,14 @@ pub(crate) fn accepted() -> Vec<Case> {
             b"GET //login HTTP/1.1\r\nHost: h\r\n\r\n",
             b"POST /login/.. HTTP/1.1\r\nHost: h\r\n\r\n",
             b"POST /%6cogin HTTP/1.1\r\nHost: h\r\n\r\n",
-            b"CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n",
             b"HEAD /nowhere HTTP/1.1\r\nHost: h\r\n\r\n",
         ],
+    );
+    // What is behind it could be for somebody else.
+    let connect = closed(
+        404,
+        "not_found",
+        &[b"CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n"],
     );
     let wrong_method = kept(
         405,
@@ -132,6 +137,7 @@ pub(crate) fn accepted() -> Vec<Case> {
         no_session_closes,
         options,
         nowhere,
+        connect,
         wrong_method,
     ]
     .concat()
@@ -179,6 +185,9 @@ pub(crate) fn refused() -> Vec<Case> {
         b"POST /logout HTTP/1.1\r\nHost: h\r\nContent-Length: -1\r\n\r\n",
         b"POST /logout HTTP/1.1\r\nHost: h\r\nContent-Length: 0x3\r\n\r\nabc",
         b"POST /logout HTTP/1.1\r\nHost: h\r\nContent-Length:\r\n\r\n",
+        b"POST /logout HTTP/1.1\r\nHost: h\r\nContent-Length: 3\t\r\n\r\nabc",
+        b"POST /logout HTTP/1.1\r\nHost: h\r\nContent-Length:\t3\r\n\r\nabc",
+        b"POST /logout HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\t\r\n\r\n0\r\n\r\n",
         b"POST /logout HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         b"POST /logout HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         b"POST /logout HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",

@@ -87,6 +87,7 @@ fn two_lengths(hidden: &str) -> Vec<Attack> {
             &format!("Content-Length: +{length}"),
             hidden,
         ),
+        refused("a tab behind it", 400, "Content-Length: 0\t", hidden),
         refused("a minus", 400, "Content-Length: -0", hidden),
         refused("hexadecimal", 400, "Content-Length: 0x0", hidden),
         refused("two words", 400, "Content-Length: 0 0", hidden),
@@ -150,6 +151,12 @@ fn codings(hidden: &str) -> Vec<Attack> {
             "a control character",
             400,
             "Transfer-Encoding: \u{b}chunked",
+            &behind,
+        ),
+        refused(
+            "a tab behind it",
+            400,
+            "Transfer-Encoding: chunked\t",
             &behind,
         ),
         refused("quotes", 400, "Transfer-Encoding: \"chunked\"", &behind),
@@ -305,6 +312,12 @@ fn unread(hidden: &str) -> Vec<Attack> {
             401,
             false,
             format!("POST /logout HTTP/1.0\r\n\r\n{hidden}"),
+        ),
+        harmless(
+            "behind CONNECT, as if it had been granted",
+            404,
+            false,
+            format!("CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n{hidden}"),
         ),
         harmless(
             "behind HTTP/2's preface",

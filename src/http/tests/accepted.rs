@@ -32,7 +32,7 @@ fn requests() {
         ),
         (
             b"CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n",
-            &["Other h:443? [] KeepAlive"],
+            &["Other h:443? [] Close"],
         ),
         (
             b"GET http://o HTTP/1.1\r\nHost: h\r\n\r\n",

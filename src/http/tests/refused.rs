@@ -135,6 +135,20 @@ fn hosts() {
 }
 
 #[test]
+fn tabs_around_what_frames_the_body() {
+    refuses_posts(
+        bad("there is a tab in a field that says how the body is framed"),
+        &[
+            "Content-Length:\t0",
+            "Content-Length: \t 0",
+            "Content-Length: 0\t",
+            "Transfer-Encoding: chunked\t",
+            "Transfer-Encoding:\tchunked",
+        ],
+    );
+}
+
+#[test]
 fn lengths() {
     refuses_posts(
         bad("the Content-Length is no number"),

@@ -86,9 +86,10 @@ impl World {
         }
     }
 
+    /// More waits behind a pause than is good for anything; of whoever has ended that is not said.
     pub(crate) fn flood(&mut self, place: usize) {
-        let paused = self.connections[place].as_ref().filter(|one| one.is_paused);
-        if let Some(connection) = paused {
+        let connection = self.connections[place].as_ref();
+        if let Some(connection) = connection.filter(|one| one.is_paused && !one.said_hung_up) {
             self.engine.flooded(self.now, connection.key);
         }
     }

@@ -140,7 +140,12 @@ impl World {
         }
         let key = connection.key;
         let origin = || IpAddr::V4(Ipv4Addr::new(10, 0, 0, place as u8));
+        let (is_idle, had_taken) = (connection.is_stalled, connection.taken);
         connection.offer(|input| engine.receive(*now, key, input, &origin));
+        assert!(
+            !is_idle || connection.is_finishing || connection.taken == had_taken,
+            "work is done for who takes no answers"
+        );
         if connection.has_fin && !std::mem::replace(&mut connection.said_hung_up, true) {
             engine.hung_up(*now, key);
         }

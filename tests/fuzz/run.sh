@@ -44,14 +44,14 @@ fuzz() {
         "$found" "tests/fuzz/corpus/$target"
 }
 
-# The smallest inputs that reach all that is reached.
+# The smallest inputs that reach all that is reached. Those that were written by hand have a name, and stay.
 keep() {
     local target=$1 kept=target/fuzz/kept/$1
     rm -rf "$kept"
     mkdir -p "$kept"
-    LOITER_FUZZ=$target target/fuzz/loiter-fuzz -set_cover_merge=1 -max_len=$INPUT_MAX "$kept" "tests/fuzz/corpus/$target" "target/fuzz/found/$target"
-    rm -rf "tests/fuzz/corpus/$target"
-    cp -r "$kept" "tests/fuzz/corpus/$target"
+    LOITER_FUZZ=$target target/fuzz/loiter-fuzz -set_cover_merge=1 -use_counters=0 -max_len=$INPUT_MAX "$kept" "tests/fuzz/corpus/$target" "target/fuzz/found/$target"
+    find "tests/fuzz/corpus/$target" -regextype posix-extended -regex '.*/[0-9a-f]{40}' -delete
+    cp "$kept"/* "tests/fuzz/corpus/$target"
     du -sb "tests/fuzz/corpus/$target"
 }
 

@@ -217,6 +217,7 @@ fn call(route: Route, query: &str, content_type: &str, body: &str) -> String {
     let rules = Rules {
         message_max: 100,
         password_chars_min: 2,
+        session_cookie: "session",
     };
     let origin = || IpAddr::V4(Ipv4Addr::LOCALHOST);
     let call = api::parse(route, &request, &origin, &rules);

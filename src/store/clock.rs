@@ -1,30 +1,20 @@
 //! The system's clock, in the unit that the database stores: milliseconds since 1970 (UTC).
+//!
+//! It may jump, either way. Of what it says only the order of one chatroom's messages is kept up ([`not_before`]): a time that was
+//! wrong once, and was written, stays with the chatroom that it was written in, and no other.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// A clock that stands still where the system's is set back, so that a chatroom's messages never seem to be
-/// in another order than their ids.
-#[derive(Debug, Default)]
-pub(super) struct Clock {
-    latest_unix_ms: i64,
-}
-
-impl Clock {
-    /// The time, never earlier than the time before.
-    pub(super) fn now_unix_ms(&mut self) -> i64 {
-        self.advance(system_unix_ms())
-    }
-
-    fn advance(&mut self, system_unix_ms: i64) -> i64 {
-        self.latest_unix_ms = self.latest_unix_ms.max(system_unix_ms);
-        self.latest_unix_ms
-    }
-}
 
 /// The system's time. 0 where its clock is before 1970.
 pub(super) fn system_unix_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     whole_ms(since.unwrap_or_default())
+}
+
+/// When a message is said that follows one of that time: not before it, also where the clock was set back meanwhile, or
+/// was wrong when that one was said.
+pub(super) fn not_before(earlier_unix_ms: i64, now_unix_ms: i64) -> i64 {
+    now_unix_ms.max(earlier_unix_ms)
 }
 
 /// The time before which what lasts for `lifetime` has expired, such as a session's last use.
@@ -39,14 +29,6 @@ fn whole_ms(duration: Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn never_goes_back() {
-        let mut clock = Clock::default();
-        assert_eq!(clock.advance(5), 5);
-        assert_eq!(clock.advance(3), 5);
-        assert_eq!(clock.advance(6), 6);
-    }
 
     #[test]
     fn an_endless_lifetime_expires_nothing() {

@@ -15,10 +15,17 @@ use crate::model::{ChatroomId, MessageId, UserId};
 /// Chatrooms, and participants, that are remembered at most; about 3 MB.
 const ENTRIES_MAX: usize = 1 << 16;
 
+/// A chatroom's newest message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Newest {
+    pub(super) id: MessageId,
+    pub(super) time_unix_ms: i64,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    newest: HashMap<ChatroomId, MessageId>,
+    newest: HashMap<ChatroomId, Newest>,
     participants: HashSet<(ChatroomId, UserId)>,
     /// The database's, of when all of this was so.
     version: i64,
@@ -43,13 +50,13 @@ impl Memory {
     }
 
     /// The newest message of a chatroom that is known to have some, for one who is known to be in it.
-    pub(super) fn newest_for(&self, chatroom: ChatroomId, user: UserId) -> Option<MessageId> {
+    pub(super) fn newest_for(&self, chatroom: ChatroomId, user: UserId) -> Option<Newest> {
         let is_known = self.participants.contains(&(chatroom, user));
         self.newest.get(&chatroom).copied().filter(|_| is_known)
     }
 
     /// A participant has written a message, with all that belongs to it.
-    pub(super) fn note(&mut self, chatroom: ChatroomId, user: UserId, newest: MessageId) {
+    pub(super) fn note(&mut self, chatroom: ChatroomId, user: UserId, newest: Newest) {
         if self.newest.len().max(self.participants.len()) >= ENTRIES_MAX {
             self.forget();
         }

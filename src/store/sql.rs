@@ -335,16 +335,18 @@ WHERE participants.user = ?2 AND participants.chatroom = ?1";
 pub(super) const COUNT_PARTICIPANTS: &str = "
 UPDATE chatrooms SET participants = participants + ?2 WHERE id = ?1";
 
-/// chatroom, user → the chatroom's newest message, null where it has none; no row if the user is not in it
+/// chatroom, user → the chatroom's newest message and its time, null where it has none; no row if the user is not in it
 pub(super) const NEWEST_MESSAGE_FOR: &str = "
-SELECT (SELECT max(id) FROM messages WHERE chatroom = ?1)
-FROM participants WHERE user = ?2 AND chatroom = ?1";
+SELECT newest.id, newest.time
+FROM participants LEFT JOIN messages AS newest ON newest.chatroom = ?1
+    AND newest.id = (SELECT max(id) FROM messages WHERE chatroom = ?1)
+WHERE participants.user = ?2 AND participants.chatroom = ?1";
 
-/// chatroom, now → the next message id of a chatroom that has no messages. To be run before its first: should that not
+/// chatroom, now → the next message's id and time, of a chatroom that has no messages. To be run before its first: should that not
 /// be written after all, it costs the sweep a look.
 pub(super) const BEGIN_MESSAGES: &str = "
-UPDATE chatrooms SET oldest_time = ?2 WHERE id = ?1
-RETURNING 1 + coalesce(last_message, 0)";
+UPDATE chatrooms SET oldest_time = max(?2, coalesce(last_time, 0)) WHERE id = ?1
+RETURNING 1 + coalesce(last_message, 0), oldest_time";
 
 /// chatroom, id, user, text, time
 pub(super) const ADD_MESSAGE: &str = "

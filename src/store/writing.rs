@@ -19,7 +19,7 @@ use log::Level;
 use rusqlite::Connection;
 
 use super::checkpoint::LogWatch;
-use super::clock::Clock;
+use super::clock::system_unix_ms;
 use super::database::outwait;
 use super::error::JobError;
 use super::lane::{Outlet, Queue, Taken, outlive};
@@ -44,7 +44,6 @@ pub(super) struct WritingLane {
     outlet: Outlet,
     log: LogWatch,
     sweeper: Sweeper,
-    clock: Clock,
     memory: Memory,
     trouble: Trouble,
     sweep_at: Instant,
@@ -68,7 +67,6 @@ impl WritingLane {
             outlet,
             log,
             sweeper,
-            clock: Clock::default(),
             memory: Memory::default(),
             trouble: Trouble::new("writing"),
             sweep_at: Instant::now(),
@@ -150,7 +148,7 @@ impl WritingLane {
     ) -> Result<(), JobError> {
         self.execute_patiently(sql::BEGIN)?;
         self.memory.begin(&self.connection)?;
-        let now_unix_ms = self.clock.now_unix_ms();
+        let now_unix_ms = system_unix_ms();
         for write in batch {
             match self.apply(write, now_unix_ms) {
                 Ok(completion) => outcomes.push(Ok(completion)),
@@ -218,7 +216,7 @@ impl WritingLane {
         self.sweep_at = Instant::now() + SWEEP_EVERY;
         self.memory.forget();
         self.execute_patiently(sql::BEGIN)?;
-        let now_unix_ms = self.clock.now_unix_ms();
+        let now_unix_ms = system_unix_ms();
         let swept = self.sweeper.sweep(&self.connection, now_unix_ms)?;
         self.execute_patiently(sql::COMMIT)?;
         self.outlet.post(swept.told);

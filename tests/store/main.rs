@@ -10,6 +10,7 @@ macro_rules! field {
     };
 }
 mod chatrooms;
+mod clock;
 mod ending;
 mod failures;
 mod jobs;

@@ -4,10 +4,10 @@ use rusqlite::OptionalExtension;
 
 use super::{Open, or_refused};
 use crate::job::{Fault, NONCE_LIFETIME, Saved, SavedBefore};
-use crate::model::{ChatroomId, Message, MessageId, User, UserId};
-use crate::store::clock::expiry_unix_ms;
+use crate::model::{ChatroomId, Message, User, UserId};
+use crate::store::clock::{expiry_unix_ms, not_before};
 use crate::store::error::JobError;
-use crate::store::memory::Memory;
+use crate::store::memory::{Memory, Newest};
 use crate::store::{rows, sql};
 
 impl Open<'_> {
@@ -19,13 +19,13 @@ impl Open<'_> {
         text: &mut Box<str>,
         nonce: Option<&str>,
     ) -> Result<Saved, JobError> {
-        let id = match memory.newest_for(chatroom, author.id) {
-            Some(newest) => newest.next(),
+        let next = match memory.newest_for(chatroom, author.id) {
+            Some(newest) => self.behind(newest),
             None => self.next_message(chatroom, author.id)?,
         };
         let Some(nonce) = nonce else {
-            let message = self.add_message(id, chatroom, author, text)?;
-            memory.note(chatroom, author.id, id);
+            let message = self.add_message(next, chatroom, author, text)?;
+            memory.note(chatroom, author.id, next);
             return Ok(Saved::New(message));
         };
         let (of, by) = (chatroom.get(), author.id.get());
@@ -43,64 +43,79 @@ impl Open<'_> {
                 author: author.id,
             }));
         }
-        let message = self.add_message(id, chatroom, author, text)?;
+        let message = self.add_message(next, chatroom, author, text)?;
         self.connection.prepare_cached(sql::ADD_NONCE)?.execute((
             of,
             by,
             nonce,
-            id.get(),
+            next.id.get(),
             self.now_unix_ms,
         ))?;
-        memory.note(chatroom, author.id, id);
+        memory.note(chatroom, author.id, next);
         Ok(Saved::New(message))
+    }
+
+    /// The next message of a chatroom that has some.
+    fn behind(&self, newest: Newest) -> Newest {
+        Newest {
+            id: newest.id.next(),
+            time_unix_ms: not_before(newest.time_unix_ms, self.now_unix_ms),
+        }
     }
 
     /// One statement finds the next id and whether the author may, one writes: cheaper than one that does both,
     /// which SQLite runs through a temporary table.
-    fn next_message(&self, chatroom: ChatroomId, author: UserId) -> Result<MessageId, JobError> {
+    fn next_message(&self, chatroom: ChatroomId, author: UserId) -> Result<Newest, JobError> {
         let newest = self
             .connection
             .prepare_cached(sql::NEWEST_MESSAGE_FOR)?
             .query_row((chatroom.get(), author.get()), |row| {
-                rows::message_id_if_any(row, 0)
+                let Some(id) = rows::message_id_if_any(row, 0)? else {
+                    return Ok(None);
+                };
+                let time_unix_ms = row.get(1)?;
+                Ok(Some(Newest { id, time_unix_ms }))
             })
             .map_err(or_refused(Fault::NotAParticipant))?;
         match newest {
-            Some(newest) => Ok(newest.next()),
+            Some(newest) => Ok(self.behind(newest)),
             None => Ok(self.begin_messages(chatroom)?),
         }
     }
 
-    /// The next id of a chatroom that has no messages, whose oldest will be this one.
-    fn begin_messages(&self, chatroom: ChatroomId) -> rusqlite::Result<MessageId> {
+    /// The next message of a chatroom that has none, whose oldest it will be.
+    fn begin_messages(&self, chatroom: ChatroomId) -> rusqlite::Result<Newest> {
         self.connection
             .prepare_cached(sql::BEGIN_MESSAGES)?
             .query_row((chatroom.get(), self.now_unix_ms), |row| {
-                rows::message_id(row, 0)
+                Ok(Newest {
+                    id: rows::message_id(row, 0)?,
+                    time_unix_ms: row.get(1)?,
+                })
             })
     }
 
     fn add_message(
         &self,
-        id: MessageId,
+        next: Newest,
         chatroom: ChatroomId,
         author: &User,
         text: &mut Box<str>,
     ) -> rusqlite::Result<Message> {
         self.connection.prepare_cached(sql::ADD_MESSAGE)?.execute((
             chatroom.get(),
-            id.get(),
+            next.id.get(),
             author.id.get(),
             &**text,
-            self.now_unix_ms,
+            next.time_unix_ms,
         ))?;
         Ok(Message {
-            id,
+            id: next.id,
             chatroom,
             user: author.clone(),
             text: std::mem::take(text),
             // The clock has no time before 1970.
-            time_unix_ms: self.now_unix_ms.unsigned_abs(),
+            time_unix_ms: next.time_unix_ms.unsigned_abs(),
         })
     }
 }

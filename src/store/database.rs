@@ -129,14 +129,14 @@ impl Database {
     }
 }
 
-/// Tries again while another program has the lock, [`BUSY_TIMEOUT`] in all, or until `is_over`.
+/// Tries again while another program has the lock, for as long as the `patience` lasts, or until `is_over`.
 ///
 /// SQLite's own wait cannot be cut short, and at the store's end nobody should have to sit it out.
 pub(super) fn outwait<T>(
     is_over: impl Fn() -> bool,
     mut attempt: impl FnMut() -> Result<T, JobError>,
 ) -> Result<T, JobError> {
-    let give_up_at = Instant::now() + BUSY_TIMEOUT;
+    let give_up_at = Instant::now() + patience;
     loop {
         match attempt() {
             Err(error) if error.is_busy() && Instant::now() < give_up_at && !is_over() => {}
@@ -158,6 +158,7 @@ fn locate(given: &Path) -> Result<PathBuf, OpenError> {
     match path.canonicalize() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         located => return located.map_err(of_io),
+    patience: Duration,
     }
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(OpenError::IsFolder(path));

@@ -15,7 +15,7 @@ use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 use rusqlite::{Connection, OptionalExtension};
 
-use super::database::outwait;
+use super::database::{BUSY_TIMEOUT, outwait};
 use super::error::JobError;
 use super::lane::{Outlet, Queue, outlive};
 use super::password::{PasswordHash, to_hex, verify};
@@ -198,7 +198,11 @@ impl HashingLane {
     /// The connection goes back to the pool before the hash is paid, so that reads need not wait for it.
     fn read<T>(&self, query: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T, JobError> {
         let connection = self.pool.get().map_err(JobError::Pool)?;
-        outwait(|| self.queue.is_over(), || Ok(query(&connection)?))
+        outwait(
+            BUSY_TIMEOUT,
+            || self.queue.is_over(),
+            || Ok(query(&connection)?),
+        )
     }
 }
 

@@ -13,7 +13,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Result};
 
 use super::clock::{expiry_unix_ms, system_unix_ms};
-use super::database::outwait;
+use super::database::{BUSY_TIMEOUT, outwait};
 use super::error::JobError;
 use super::lane::{Outlet, Queue, outlive};
 use super::trouble::Trouble;
@@ -58,7 +58,11 @@ impl ReadingLane {
     fn answer(&self, job: &Job) -> Result<Completion, JobError> {
         let connection = self.pool.get().map_err(JobError::Pool)?;
         // A statement that unwinding leaves is reset as it is dropped, so the connection stays of use.
-        outwait(|| self.queue.is_over(), || self.read(&connection, job))
+        outwait(
+            BUSY_TIMEOUT,
+            || self.queue.is_over(),
+            || self.read(&connection, job),
+        )
     }
 
     fn read(&self, connection: &Connection, job: &Job) -> Result<Completion, JobError> {

@@ -20,7 +20,7 @@ use rusqlite::Connection;
 
 use super::checkpoint::LogWatch;
 use super::clock::system_unix_ms;
-use super::database::outwait;
+use super::database::{BUSY_TIMEOUT, outwait};
 use super::error::JobError;
 use super::lane::{Outlet, Queue, Taken, outlive};
 use super::memory::Memory;
@@ -46,6 +46,8 @@ pub(super) struct WritingLane {
     sweeper: Sweeper,
     memory: Memory,
     trouble: Trouble,
+    /// The last wait for another program's lock was in vain.
+    is_locked_out: bool,
     sweep_at: Instant,
 }
 
@@ -69,6 +71,7 @@ impl WritingLane {
             sweeper,
             memory: Memory::default(),
             trouble: Trouble::new("writing"),
+            is_locked_out: false,
             sweep_at: Instant::now(),
         }
     }
@@ -234,8 +237,18 @@ impl WritingLane {
 
     /// As [`Self::execute`], for what needs a lock. Without a write-ahead log COMMIT is of them too; it can
     /// be tried again as BEGIN can.
-    fn execute_patiently(&self, statement: &str) -> Result<(), JobError> {
-        outwait(|| self.queue.is_over(), || Ok(self.execute(statement)?))
+    ///
+    /// Who keeps the lock longer than we wait is waited for once, not once more for each batch behind: the last of a full
+    /// queue would be answered after minutes. From then on each batch tries once, until one comes through.
+    fn execute_patiently(&mut self, statement: &str) -> Result<(), JobError> {
+        let patience = match self.is_locked_out {
+            true => Duration::ZERO,
+            false => BUSY_TIMEOUT,
+        };
+        let is_over = || self.queue.is_over();
+        let executed = outwait(patience, is_over, || Ok(self.execute(statement)?));
+        self.is_locked_out = executed.as_ref().is_err_and(JobError::is_busy);
+        executed
     }
 
     /// Leaves one file: the write-ahead log goes into the database, unless another program is using it just now.

@@ -53,6 +53,37 @@ fn a_lock_that_is_not_given_up_fails_the_write_and_no_later_one() {
     assert_eq!(fixture.recent(chatroom, 50).messages.len(), 2);
 }
 
+/// For longer than anybody waits: all of a full queue is told so without a wait for each batch.
+#[test]
+fn a_lock_that_is_kept_fails_a_full_queue_at_once_when_it_has_failed_one() {
+    let mut fixture = Fixture::new();
+    let ann = fixture.user("ann");
+    let chatroom = fixture.chatroom(&ann);
+    let other = fixture.sqlite();
+    other.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+    let start = Instant::now();
+    let mut count = 0;
+    while fixture.store().submit(say(chatroom, &ann, "x")).is_ok() {
+        count += 1;
+    }
+    assert!(count > 4000, "16 batches");
+    for _ in 0..count {
+        assert_eq!(new_message(fixture.next()), Err(Fault::StorageFailed));
+    }
+    // Each batch alone would take five seconds.
+    assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
+    // A short lock is waited for again, once there was none.
+    other.execute_batch("ROLLBACK").expect("unlocked");
+    assert_eq!(fixture.probe(), Ok(()));
+    other.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+    fixture.submit(say(chatroom, &ann, "after"));
+    for _ in 0..100 {
+        assert_eq!(fixture.recent(chatroom, 50).messages.len(), 0);
+    }
+    other.execute_batch("ROLLBACK").expect("unlocked");
+    assert_eq!(new_message(fixture.next()).expect("saved").id.get(), 1);
+}
+
 #[test]
 fn writing_goes_on_when_the_disk_has_room_again() {
     if let Some(folder) = folder_as_child() {

@@ -32,6 +32,9 @@ const STATEMENTS_MAX: usize = 64;
 /// The least that a SQLite database has, unless it is empty: one page, of the smallest size that there is.
 pub(super) const DATABASE_BYTES_MIN: u64 = 512;
 
+/// Pages of a database that is read through at each start: 64 MB, some tenths of a second.
+const LOOKED_AT_MAX: i64 = 16 * 1024;
+
 /// Files that a writing connection has open at most while it is set up: the database, the write-ahead log and its
 /// index, and a journal or a folder to sync.
 const WRITER_FILES: usize = 4;
@@ -82,11 +85,33 @@ impl Database {
             .execute_batch(sql::SET_UP_WRITER)
             .map_err(of_sqlite)?;
         schema::check(&writer, &self.path)?;
+        self.look_for_damage(&writer)?;
         log_ahead(&writer, durability).map_err(of_sqlite)?;
         schema::upgrade(&mut writer).map_err(of_sqlite)?;
         writer.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
         writer.busy_timeout(BUSY_STEP).map_err(of_sqlite)?;
         Ok(writer)
+    }
+
+    /// Refuses what is damaged, where looking takes no time that anybody would notice. A larger database is read through by
+    /// whoever makes a copy of it (see [`super::backup`]).
+    fn look_for_damage(&self, writer: &Connection) -> Result<(), OpenError> {
+        let look = || {
+            let pages: i64 = writer.query_row(sql::COUNT_PAGES, (), |row| row.get(0))?;
+            match pages > LOOKED_AT_MAX {
+                true => Ok(None),
+                false => writer.query_row(sql::LOOK_QUICKLY_FOR_DAMAGE, (), |row| row.get(0)),
+            }
+        };
+        let found: Option<String> =
+            look().map_err(|error| OpenError::of_sqlite(&self.path, error))?;
+        match found.filter(|found| found != "ok") {
+            None => Ok(()),
+            Some(damage) => Err(OpenError::Damaged {
+                database: self.path.clone(),
+                damage,
+            }),
+        }
     }
 
     /// A connection for checkpoints beside the writer's, once that has set the database up.
@@ -133,6 +158,7 @@ impl Database {
 ///
 /// SQLite's own wait cannot be cut short, and at the store's end nobody should have to sit it out.
 pub(super) fn outwait<T>(
+    patience: Duration,
     is_over: impl Fn() -> bool,
     mut attempt: impl FnMut() -> Result<T, JobError>,
 ) -> Result<T, JobError> {
@@ -158,7 +184,6 @@ fn locate(given: &Path) -> Result<PathBuf, OpenError> {
     match path.canonicalize() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         located => return located.map_err(of_io),
-    patience: Duration,
     }
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(OpenError::IsFolder(path));

@@ -24,6 +24,13 @@ pub enum OpenError {
     NotADatabase(PathBuf),
     /// The file is the SQLite database of another application.
     Foreign(PathBuf),
+    /// The file is a database that is not whole.
+    Damaged {
+        /// The database's file.
+        database: PathBuf,
+        /// The first thing that SQLite found.
+        damage: String,
+    },
     /// The path is empty.
     NoPath,
     /// The path is that of a folder.
@@ -177,6 +184,10 @@ impl OpenError {
                 Self::NotWritable(database)
             }
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked(database),
+            Some(ErrorCode::DatabaseCorrupt) => Self::Damaged {
+                database,
+                damage: source.to_string(),
+            },
             _ => Self::Sqlite { database, source },
         }
     }
@@ -199,6 +210,12 @@ impl fmt::Display for OpenError {
                 f,
                 "{} is the database of another application",
                 path.display()
+            ),
+            Self::Damaged { database, damage } => write!(
+                f,
+                "the database {} is damaged, and is left as it is: {}",
+                database.display(),
+                damage.replace('\n', " ")
             ),
             Self::NoPath => f.write_str("the path of the database is empty"),
             Self::IsFolder(path) => {

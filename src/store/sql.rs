@@ -162,6 +162,10 @@ PRAGMA temp_store = MEMORY;
 /// → "ok", or what is wrong
 pub(super) const LOOK_FOR_DAMAGE: &str = "PRAGMA integrity_check(1)";
 
+/// The same without comparing indexes with their tables.
+pub(super) const LOOK_QUICKLY_FOR_DAMAGE: &str = "PRAGMA quick_check(1)";
+
+pub(super) const COUNT_PAGES: &str = "PRAGMA page_count";
 pub(super) const COUNT_TABLES: &str = "SELECT count(*) FROM sqlite_schema";
 
 /// Another number whenever somebody else has written, with another connection.

@@ -11,6 +11,7 @@ macro_rules! field {
 }
 mod chatrooms;
 mod clock;
+mod damage;
 mod ending;
 mod failures;
 mod jobs;

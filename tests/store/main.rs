@@ -23,6 +23,7 @@ mod nonces;
 mod opening;
 mod passwords;
 mod retention;
+mod upgrade;
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;

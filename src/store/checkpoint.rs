@@ -5,15 +5,21 @@
 //! starts over, and so stops growing, only when a writer finds all of it moved; under load it never would, since something
 //! is always committed meanwhile. So the last few pages are the writing lane's, between two batches.
 //!
+//! Nor does it start over while anybody reads from it, and where all reading lanes are busy somebody always does. But once all of it is
+//! moved, who begins to read reads from the database alone. So the lane waits, for a moment, until those have ended who had
+//! begun before. Without that the log grew by all that was written, for as long as nobody paused.
+//!
 //! ```text
 //! Idle ── the lane finds the log long ──▶ Asked ── the thread has moved nearly all ──▶ Rest ── the lane moves it ──▶ Idle
 //!                                           ▲────────── it was too much, a few times ───┘
 //! ```
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::database::BUSY_STEP;
 use super::error::JobError;
 use super::lane::outlive;
 use super::sql;
@@ -31,6 +37,13 @@ const ROUNDS_MAX: usize = 3;
 
 /// Pages that are few enough for the lane.
 const REST_MAX: i64 = 100;
+
+/// How long the lane waits for those who read from the log: longer than such a read takes, and nothing that a sender would notice. Whoever
+/// reads for longer, as a copy does, is not waited for again until the log has grown by [`PAGES_MIN`].
+const READS_MAX: Duration = Duration::from_millis(20);
+
+/// Pages of a log that is waited for longer, [`BUSY_STEP`], since several short waits were in vain: 16 MB.
+const PAGES_MANY: i64 = 4 * PAGES_MIN;
 
 /// How often the thread tries to leave so few. Each time moves what was committed during the time before.
 const TRIES_MAX: usize = 4;
@@ -173,7 +186,14 @@ impl LogWatch {
         }
         self.rounds = 0;
         self.checkpoints.advance(Stage::Rest, Stage::Idle);
-        Ok(move_pages(connection)?)
+        move_pages(connection)?;
+        let log = Log::look(connection)?;
+        // More than that is held back by somebody's long read.
+        if log.unmoved() <= PAGES_MIN {
+            let many = log.pages > PAGES_MANY;
+            outwait_reads(connection, if many { BUSY_STEP } else { READS_MAX })?;
+        }
+        Ok(())
     }
 }
 
@@ -197,6 +217,15 @@ impl Log {
 /// Moves what can be moved without making anybody wait, and syncs it. Not an error: that somebody else is at it.
 fn move_pages(connection: &Connection) -> rusqlite::Result<()> {
     checkpoint(connection, sql::MOVE_LOG).map(drop)
+}
+
+/// Moves what is left and waits until nobody reads from the log any more, so that the next to be written starts it over. Not an error: that
+/// somebody reads for longer.
+fn outwait_reads(connection: &Connection, patience: Duration) -> rusqlite::Result<()> {
+    connection.busy_timeout(patience)?;
+    let moved = checkpoint(connection, sql::LEAVE_LOG);
+    connection.busy_timeout(BUSY_STEP)?;
+    moved.map(drop)
 }
 
 fn checkpoint(connection: &Connection, statement: &str) -> rusqlite::Result<Log> {

@@ -24,7 +24,7 @@ use crate::config::Durability;
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long SQLite by itself waits for it once the store is open: what [`outwait`] takes the rest in.
-const BUSY_STEP: Duration = Duration::from_millis(100);
+pub(super) const BUSY_STEP: Duration = Duration::from_millis(100);
 
 /// Prepared statements kept with each connection: more than there are.
 const STATEMENTS_MAX: usize = 64;

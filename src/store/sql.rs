@@ -140,6 +140,8 @@ pub(super) const SYNCHRONOUS_FULL: &str = "PRAGMA synchronous = FULL";
 pub(super) const SYNCHRONOUS_NORMAL: &str = "PRAGMA synchronous = NORMAL";
 pub(super) const EMPTY_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 pub(super) const MOVE_LOG: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+/// The same, and waits for those who write or read from the log, as long as the connection waits for anybody.
+pub(super) const LEAVE_LOG: &str = "PRAGMA wal_checkpoint(RESTART)";
 /// As a checkpoint that does nothing: busy, pages in the log, pages of them that are moved.
 pub(super) const LOOK_AT_LOG: &str = "PRAGMA wal_checkpoint(NOOP)";
 /// Begins a read transaction, and has it hold on to what is committed now.

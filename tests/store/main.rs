@@ -9,6 +9,7 @@ macro_rules! field {
         }
     };
 }
+mod bounded;
 mod chatrooms;
 mod clock;
 mod damage;

@@ -226,6 +226,7 @@ fn lock(database: &Path) -> Result<File, OpenError> {
 
 /// SQLite would create the file readable to everyone whom the umask lets; it holds what people say to one another.
 fn create(database: &Path) -> Result<(), OpenError> {
+    refuse_lost(database)?;
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -248,6 +249,21 @@ fn refuse_scrap(database: &Path) -> Result<(), OpenError> {
         return Err(OpenError::NotADatabase(database.to_owned()));
     }
     Ok(())
+}
+
+/// A log is written when the database has a page at least. SQLite would remove one beside an empty database, and with it
+/// what may be all that is left.
+fn refuse_lost(database: &Path) -> Result<(), OpenError> {
+    let mut log = database.as_os_str().to_owned();
+    log.push("-wal");
+    let bytes = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
+    if bytes(database) > 0 || bytes(Path::new(&log)) == 0 {
+        return Ok(());
+    }
+    Err(OpenError::Damaged {
+        database: database.to_owned(),
+        damage: "it is missing or empty, and the write-ahead log beside it is not".to_owned(),
+    })
 }
 
 /// What is marked read-only is refused also where we are root and the system would let us write: somebody meant it.

@@ -213,3 +213,25 @@ fn a_log_torn_at_any_byte_loses_only_what_was_torn() {
         }
     }
 }
+
+#[test]
+fn a_log_without_its_database_is_not_thrown_away() {
+    let killed = Killed::new();
+    let config = Config {
+        database: killed.path(),
+        ..Config::default()
+    };
+    for is_empty in [false, true] {
+        let _ = fs::remove_file(killed.path());
+        if is_empty {
+            fs::write(killed.path(), "").expect("written");
+        }
+        killed.put_log(&killed.log);
+        let error = Store::open(&config, |_| ()).err().expect("it lacks");
+        assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+        assert_eq!(killed.path().exists(), is_empty);
+    }
+    // Whoever finds the database again has everything.
+    let log = fs::read(killed.folder.path().join("loiter.db-wal")).expect("a log");
+    assert_eq!(killed.messages_at_start(&log), 10);
+}

@@ -176,6 +176,28 @@ fn a_start_without_a_readable_database_says_so_in_one_line_with_status_1() {
     }
 }
 
+#[test]
+fn a_start_on_a_database_that_is_damaged_or_served_says_so_in_one_line_with_status_1() {
+    let folder = folder();
+    let database = folder.path().join("chat.db");
+    let start = || {
+        let mut command = loiter();
+        command.args(["--listen", "127.0.0.1:0", "--log", "off", "--database"]);
+        run(command.arg(&database))
+    };
+    let serving = Serving::start(folder.path(), &["127.0.0.1:0"], &[]);
+    assert_fails_in_one_line(&start(), "another loiter serves the database");
+    serving.signal("TERM");
+    assert_eq!(serving.end().0.code(), Some(0));
+    let mut bytes = std::fs::read(&database).expect("a file");
+    let middle = bytes.len() / 2 / 4096 * 4096;
+    bytes[middle..middle + 4096].fill(0xa5);
+    std::fs::write(&database, bytes).expect("written");
+    let output = start();
+    assert_fails_in_one_line(&output, "is damaged, and is left as it is");
+    assert_holds(text(&output.stderr), &[&database.display().to_string()]);
+}
+
 #[track_caller]
 pub(crate) fn assert_fails_in_one_line(output: &Output, about: &str) {
     assert_eq!(output.status.code(), Some(1), "{output:?}");

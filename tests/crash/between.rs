@@ -26,14 +26,14 @@ fn killed_at(calls: &str, when: usize) -> Command {
 }
 
 /// Sends once.
-fn say(client: &mut Client, text: &str) -> Result<(), Error> {
+pub(crate) fn say(client: &mut Client, text: &str) -> Result<(), Error> {
     let sending = post("/message/sendMessage/").with("chatroomid", 1);
     let sending = sending.with("message", text).with("nonce", text);
     client.ask(sending).map(drop)
 }
 
 /// Of chatroom 1, in the order of their ids, which have no gap.
-fn texts(database: &std::path::Path) -> Vec<String> {
+pub(crate) fn texts(database: &std::path::Path) -> Vec<String> {
     let connection = Connection::open(database).expect("opened");
     let check = connection.pragma_query_value(None, "integrity_check", |row| row.get(0));
     assert_eq!(check, Ok("ok".to_owned()));

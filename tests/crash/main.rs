@@ -2,6 +2,7 @@
 
 mod acknowledged;
 mod between;
+mod faults;
 mod follow;
 mod power;
 mod server;

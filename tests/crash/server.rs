@@ -1,6 +1,7 @@
 //! A server that can be killed.
 
-use std::io::{BufRead as _, BufReader};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -98,10 +99,30 @@ impl Killed {
 }
 
 /// By the shell's own `kill`, which every machine has.
-pub(crate) fn signal(process: &str, name: &str) {
+fn signal(process: &str, name: &str) {
     let kill = format!("kill -{name} {process}");
     let status = Command::new("sh").args(["-c", &kill]).status();
     status.expect("a shell");
+}
+
+/// The server behind strace, whom it outlives if nobody ends it. Ends in good order when it is dropped.
+pub(crate) struct Traced(String);
+
+impl Traced {
+    /// It is the first that a record tells of.
+    pub(crate) fn of(record: &Path) -> Self {
+        let mut begin = [0; 16];
+        let mut record = File::open(record).expect("a record");
+        record.read_exact(&mut begin).expect("a line");
+        let begin = String::from_utf8_lossy(&begin);
+        Self(begin.split(' ').next().expect("a process").to_owned())
+    }
+}
+
+impl Drop for Traced {
+    fn drop(&mut self) {
+        signal(&self.0, "TERM");
+    }
 }
 
 impl Drop for Killed {

@@ -11,7 +11,6 @@ mod disk;
 mod trace;
 
 use std::fs;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -22,7 +21,7 @@ use loiter::store::Store;
 use loiter_client::Client;
 use rusqlite::Connection;
 
-use crate::server::{Killed, signal};
+use crate::server::{Killed, Traced};
 use disk::Disk;
 use trace::{Step, Trace};
 
@@ -235,26 +234,6 @@ fn record(durability: &str) -> Record {
     let ended = server.wait();
     assert!(ended.success(), "{ended}");
     Record { trace, folder }
-}
-
-/// The server behind strace, whom it outlives if nobody ends it. Ends in good order when it is dropped.
-struct Traced(String);
-
-impl Traced {
-    /// It is the first that a record tells of.
-    fn of(record: &Path) -> Self {
-        let mut begin = [0; 16];
-        let mut record = fs::File::open(record).expect("a record");
-        record.read_exact(&mut begin).expect("a line");
-        let begin = String::from_utf8_lossy(&begin);
-        Self(begin.split(' ').next().expect("a process").to_owned())
-    }
-}
-
-impl Drop for Traced {
-    fn drop(&mut self) {
-        signal(&self.0, "TERM");
-    }
 }
 
 fn replay(record: &Record, failures: usize) -> Found {

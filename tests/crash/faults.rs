@@ -1,0 +1,75 @@
+//! The disk fails for a while: it is full, or gives errors, as it writes or as it syncs.
+//!
+//! strace's fault injection makes the built server's calls fail that write, or that sync, from one on to another, for each thread. Whoever sends is told
+//! of each failure, and asks again with the same nonce; when the disk works again everything is there, once and in order.
+
+use std::process::Command;
+
+use loiter_client::{Client, Error};
+
+use crate::between::{say, texts};
+use crate::server::{Killed, Traced, prepare};
+
+const MESSAGES: usize = 40;
+/// Of one message. There are not as many calls that fail.
+const TRIES_MAX: usize = 200;
+
+#[test]
+#[ignore = "needs strace, and to be allowed to trace a child"]
+fn a_disk_that_is_full_for_a_while_loses_and_doubles_nothing() {
+    fails("pwrite64", "ENOSPC", "10..60");
+}
+
+#[test]
+#[ignore = "needs strace, and to be allowed to trace a child"]
+fn a_disk_that_cannot_write_for_a_while_loses_and_doubles_nothing() {
+    // Each second call: some fail with half of their commit written.
+    fails("pwrite64", "EIO", "11..61+2");
+}
+
+#[test]
+#[ignore = "needs strace, and to be allowed to trace a child"]
+fn a_disk_that_cannot_sync_for_a_while_loses_and_doubles_nothing() {
+    fails("fsync,fdatasync", "EIO", "5..25");
+}
+
+fn fails(calls: &str, error: &str, when: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (database, record) = (
+        folder.path().join("loiter.db"),
+        folder.path().join("record"),
+    );
+    let token = prepare(&database, 1);
+    let mut command = Command::new("strace");
+    command
+        .args(["-f", "-qq", "-e"])
+        .arg(format!("trace=execve,{calls}"))
+        .arg("-e")
+        .arg(format!("inject={calls}:error={error}:when={when}"))
+        .arg("-o")
+        .arg(&record)
+        .arg(env!("CARGO_BIN_EXE_loiter"));
+    let mut server = Killed::start_by(command, &database, 1);
+    let traced = Traced::of(&record);
+    let mut client = Client::new(server.address).with_session(&token);
+    let said: Vec<String> = (0..MESSAGES).map(|n| format!("message {n}")).collect();
+    let failures: usize = said.iter().map(|text| insist(&mut client, text)).sum();
+    // It goes on as if nothing had been, and ends in good order.
+    drop(traced);
+    assert!(server.wait().success());
+    println!("{error} {failures} times, {MESSAGES} messages there once");
+    assert!(failures > 5, "{failures}");
+    assert_eq!(texts(&database), said);
+}
+
+/// Says it until it is said. Returns how often it was not.
+fn insist(client: &mut Client, text: &str) -> usize {
+    for failures in 0..TRIES_MAX {
+        match say(client, text) {
+            Ok(()) => return failures,
+            Err(Error::Failed(failure)) => assert_eq!(failure.code, "storage_failed"),
+            Err(error) => panic!("{text}: {error}"),
+        }
+    }
+    panic!("{text}: the disk works again, and it is not said");
+}

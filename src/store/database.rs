@@ -32,8 +32,8 @@ const STATEMENTS_MAX: usize = 64;
 /// The least that a SQLite database has, unless it is empty: one page, of the smallest size that there is.
 pub(super) const DATABASE_BYTES_MIN: u64 = 512;
 
-/// Pages of a database that is read through at each start: 64 MB, some tenths of a second.
-const LOOKED_AT_MAX: i64 = 16 * 1024;
+/// Pages of a database that is read through at each start: 256 MB, about half a second where the system has them in memory.
+const LOOKED_AT_MAX: i64 = 64 * 1024;
 
 /// Files that a writing connection has open at most while it is set up: the database, the write-ahead log and its
 /// index, and a journal or a folder to sync.

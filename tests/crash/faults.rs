@@ -1,18 +1,21 @@
-//! The disk fails for a while: it is full, or gives errors, as it writes or as it syncs.
+//! The disk fails for a while: it is full or read-only, or gives errors, as it writes or as it syncs. Or another program keeps the database locked.
 //!
 //! strace's fault injection makes the built server's calls fail that write, or that sync, from one on to another, for each thread. Whoever sends is told
 //! of each failure, and asks again with the same nonce; when the disk works again everything is there, once and in order.
 
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use loiter_client::{Client, Error};
+use loiter_client::{Client, Error, get};
+use rusqlite::Connection;
 
 use crate::between::{say, texts};
 use crate::server::{Killed, Traced, prepare};
 
 const MESSAGES: usize = 40;
-/// Of one message. There are not as many calls that fail.
-const TRIES_MAX: usize = 200;
+/// Of one message. Nothing fails as often.
+const TRIES_MAX: usize = 10_000;
 
 #[test]
 #[ignore = "needs strace, and to be allowed to trace a child"]
@@ -25,6 +28,12 @@ fn a_disk_that_is_full_for_a_while_loses_and_doubles_nothing() {
 fn a_disk_that_cannot_write_for_a_while_loses_and_doubles_nothing() {
     // Each second call: some fail with half of their commit written.
     fails("pwrite64", "EIO", "11..61+2");
+}
+
+#[test]
+#[ignore = "needs strace, and to be allowed to trace a child"]
+fn a_disk_that_is_read_only_for_a_while_loses_and_doubles_nothing() {
+    fails("pwrite64", "EROFS", "20..50");
 }
 
 #[test]
@@ -60,6 +69,49 @@ fn fails(calls: &str, error: &str, when: &str) {
     println!("{error} {failures} times, {MESSAGES} messages there once");
     assert!(failures > 5, "{failures}");
     assert_eq!(texts(&database), said);
+}
+
+#[test]
+fn who_has_the_database_locked_for_a_second_is_waited_for() {
+    assert_eq!(locked_for(Duration::from_secs(1)), 0);
+}
+
+#[test]
+#[ignore = "takes a minute"]
+fn who_has_the_database_locked_for_a_minute_stops_writes_and_nothing_else() {
+    let failures = locked_for(Duration::from_secs(60));
+    println!("{failures} tries failed in a minute");
+    // It waits five seconds once, and then as long as anybody could wait who writes for a moment.
+    assert!(failures > 10, "{failures}");
+}
+
+/// Has one say something meanwhile, and go on when the lock is gone. Returns how often that failed.
+fn locked_for(time: Duration) -> usize {
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = folder.path().join("loiter.db");
+    let token = prepare(&database, 1);
+    let server = Killed::start(&database, 1);
+    let mut speaker = Client::new(server.address).with_session(&token);
+    say(&mut speaker, "before").expect("said");
+    let other = Connection::open(&database).expect("the database");
+    other.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+    let start = Instant::now();
+    let speaking = thread::spawn(move || insist(&mut speaker, "meanwhile"));
+    // Reads go on, and so do polls, which need no more than the clock to end here.
+    let mut reader = Client::new(server.address).with_session(&token);
+    while start.elapsed() < time {
+        let poll = get("/message/longpoll/").with("chatroomid", 1);
+        let poll = poll.with("since", 1).with("timeout", 1);
+        let answer = reader.ask(poll).expect("a list").json();
+        assert_eq!(answer.as_array().map(Vec::len), Some(0));
+    }
+    other.execute_batch("ROLLBACK").expect("unlocked");
+    let failures = speaking.join().expect("said in the end");
+    let mut speaker = Client::new(server.address).with_session(&token);
+    say(&mut speaker, "after").expect("said at once");
+    drop(server);
+    assert_eq!(texts(&database), ["before", "meanwhile", "after"]);
+    failures
 }
 
 /// Says it until it is said. Returns how often it was not.

@@ -21,12 +21,16 @@ use loiter_client::{Client, Following, Message, News, Pauses, Place, Stop};
 use crate::server::{Killed, prepare};
 
 const SENDERS: usize = 4;
-/// Of each sender.
-const MESSAGES: usize = 5_000;
+/// Of each sender: 20,000 in all.
+const MANY: usize = 5_000;
+/// What is enough where a run differs from one of many in little.
+const SOME: usize = 1_500;
 const KILLS: usize = 10;
 /// Whom a run has, beside the senders, who go around the chatrooms.
 struct Cast {
     chatrooms: usize,
+    /// Of each sender.
+    messages: usize,
     loops: usize,
     restarts: Restarts,
     followers: Vec<Follower>,
@@ -63,7 +67,12 @@ type Seen = BTreeMap<u64, Vec<String>>;
 impl Cast {
     /// How many messages a chatroom has in the end.
     fn messages_each(&self) -> usize {
-        SENDERS * MESSAGES / self.chatrooms
+        SENDERS * self.messages / self.chatrooms
+    }
+
+    /// How many messages are acknowledged from one restart to the next.
+    fn share(&self) -> usize {
+        SENDERS * self.messages / (KILLS + 1)
     }
 
     /// The chatrooms of a follower.
@@ -145,9 +154,9 @@ impl Drop for Crowd {
 }
 
 /// Tells of each message that is acknowledged.
-fn send(mut client: Client, sender: usize, chatrooms: usize, acknowledged: &Sender<()>) {
-    for n in 0..MESSAGES {
-        let (chatroom, text) = (n % chatrooms + 1, format!("{sender}-{n}"));
+fn send(mut client: Client, sender: usize, cast: &Cast, acknowledged: &Sender<()>) {
+    for n in 0..cast.messages {
+        let (chatroom, text) = (n % cast.chatrooms + 1, format!("{sender}-{n}"));
         let sent = client.send_as(&text, chatroom as u64, &text);
         sent.unwrap_or_else(|error| panic!("{text}: {error}"));
         // The last ones may come when nobody counts any more.
@@ -225,18 +234,18 @@ fn stream(
 /// Kills the server whenever another share of the messages has been acknowledged.
 fn serve(
     database: &Path,
-    loops: usize,
+    cast: &Cast,
     whereabouts: &Whereabouts,
     acknowledged: &Receiver<()>,
 ) -> Killed {
-    let mut server = Killed::start(database, loops);
+    let mut server = Killed::start(database, cast.loops);
     whereabouts.set(Where::At(server.address));
     for _ in 0..KILLS {
-        let share = SENDERS * MESSAGES / (KILLS + 1);
+        let share = cast.share();
         assert_eq!(acknowledged.iter().take(share).count(), share);
         whereabouts.set(Where::Nowhere);
         server.kill();
-        server = Killed::start(database, loops);
+        server = Killed::start(database, cast.loops);
         whereabouts.set(Where::At(server.address));
     }
     server
@@ -245,13 +254,13 @@ fn serve(
 /// Restarts the server likewise, on a socket that is kept. Nobody may be refused, least of all while there is no server.
 fn serve_on_one_socket(
     database: &Path,
-    loops: usize,
+    cast: &Cast,
     whereabouts: &Whereabouts,
     acknowledged: &Receiver<()>,
 ) -> Killed {
     let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = socket.local_addr().expect("bound");
-    let mut server = Killed::on(&socket, database, loops);
+    let mut server = Killed::on(&socket, database, cast.loops);
     assert_eq!(server.address, address);
     whereabouts.set(Where::At(address));
     let has_ended = AtomicBool::new(false);
@@ -260,7 +269,7 @@ fn serve_on_one_socket(
         // Also when a test fails.
         let end = End(&has_ended);
         for restart in 0..KILLS {
-            let share = SENDERS * MESSAGES / (KILLS + 1);
+            let share = cast.share();
             assert_eq!(acknowledged.iter().take(share).count(), share);
             match restart % 2 {
                 0 => server.end(),
@@ -268,7 +277,7 @@ fn serve_on_one_socket(
             }
             let mut between = strict::Client::connect(address);
             between.send(strict::get("/healthz").bytes());
-            server = Killed::on(&socket, database, loops);
+            server = Killed::on(&socket, database, cast.loops);
             between.answer().ok();
         }
         drop(end);
@@ -321,14 +330,14 @@ fn nobody_misses_or_doubles_a_message(cast: &Cast) {
         let (acknowledge, acknowledged) = mpsc::channel();
         for sender in 0..SENDERS {
             let (client, acknowledge) = (crowd.client(), acknowledge.clone());
-            scope.spawn(move || send(client, sender, cast.chatrooms, &acknowledge));
+            scope.spawn(move || send(client, sender, cast, &acknowledge));
         }
         drop((finish, acknowledge));
         let serve = match cast.restarts {
             Restarts::Elsewhere => serve,
             Restarts::OnOneSocket => serve_on_one_socket,
         };
-        let _server = serve(&database, cast.loops, &crowd.whereabouts, &acknowledged);
+        let _server = serve(&database, cast, &crowd.whereabouts, &acknowledged);
         // All is sent, and nobody is killed any more: whoever waits in vain has missed something.
         acknowledged.iter().for_each(drop);
         let has_finished = |_: &_| finished.recv_timeout(PATIENCE).is_ok();
@@ -341,7 +350,7 @@ fn nobody_misses_or_doubles_a_message(cast: &Cast) {
         for (chatroom, texts) in seen {
             let wanted = (0..SENDERS).flat_map(|sender| {
                 let own =
-                    (0..MESSAGES).filter(move |n| (n % cast.chatrooms + 1) as u64 == chatroom);
+                    (0..cast.messages).filter(move |n| (n % cast.chatrooms + 1) as u64 == chatroom);
                 own.map(move |n| format!("{sender}-{n}"))
             });
             let wanted = HashSet::<String>::from_iter(wanted);
@@ -369,6 +378,7 @@ fn polls_of_one(loops: usize) -> Cast {
     let followers = chatrooms.zip(limits);
     Cast {
         chatrooms: 2,
+        messages: MANY,
         loops,
         restarts: Restarts::Elsewhere,
         followers: followers
@@ -384,6 +394,7 @@ fn polls_of_fifty(loops: usize) -> Cast {
     let some = Follower::Polls(Chatrooms::These((10..30).collect()), None);
     Cast {
         chatrooms: 50,
+        messages: MANY,
         loops,
         restarts: Restarts::Elsewhere,
         followers: all.into_iter().chain([some]).collect(),
@@ -402,6 +413,7 @@ fn streams(loops: usize) -> Cast {
     ];
     Cast {
         chatrooms: 2,
+        messages: MANY,
         loops,
         restarts: Restarts::Elsewhere,
         followers: cuts.map(|(id, cut)| Follower::Streams(id, cut)).into(),
@@ -423,6 +435,7 @@ fn nobody_misses_a_message_or_is_refused_on_one_socket_with_one_loop() {
     let restarts = Restarts::OnOneSocket;
     nobody_misses_or_doubles_a_message(&Cast {
         restarts,
+        messages: SOME,
         ..polls_of_one(1)
     });
 }
@@ -432,6 +445,7 @@ fn nobody_misses_a_message_or_is_refused_on_one_socket_with_three_loops() {
     let restarts = Restarts::OnOneSocket;
     nobody_misses_or_doubles_a_message(&Cast {
         restarts,
+        messages: SOME,
         ..polls_of_one(3)
     });
 }
@@ -443,7 +457,11 @@ fn nobody_misses_or_doubles_a_message_of_fifty_chatrooms_with_one_loop() {
 
 #[test]
 fn nobody_misses_or_doubles_a_message_of_fifty_chatrooms_with_three_loops() {
-    nobody_misses_or_doubles_a_message(&polls_of_fifty(3));
+    let messages = SOME;
+    nobody_misses_or_doubles_a_message(&Cast {
+        messages,
+        ..polls_of_fifty(3)
+    });
 }
 
 #[test]
@@ -453,5 +471,9 @@ fn nobody_misses_or_doubles_an_event_with_one_loop() {
 
 #[test]
 fn nobody_misses_or_doubles_an_event_with_three_loops() {
-    nobody_misses_or_doubles_a_message(&streams(3));
+    let messages = SOME;
+    nobody_misses_or_doubles_a_message(&Cast {
+        messages,
+        ..streams(3)
+    });
 }

@@ -217,6 +217,10 @@ impl Chatrooms {
         chatroom.expect("its key is the slot's").id
     }
 
+    pub(super) fn get(&self, key: ChatroomKey) -> Option<&Chatroom> {
+        self.chatrooms.get(key)
+    }
+
     pub(super) fn chatroom(&mut self, key: ChatroomKey) -> Option<&mut Chatroom> {
         self.chatrooms.get_mut(key)
     }

@@ -166,7 +166,21 @@ impl Followers {
     }
 
     /// The place of one of them in a chatroom.
-    pub(super) fn place_in(&self, key: HeldKey, chatroom: ChatroomKey) -> Option<PlaceKey> {
+    pub(super) fn place_in(
+        &self,
+        chatrooms: &Chatrooms,
+        key: HeldKey,
+        chatroom: ChatroomKey,
+    ) -> Option<PlaceKey> {
+        let room = &chatrooms.get(chatroom)?.places;
+        let own = &self.by_key.get(&key)?.places;
+        // A place is in both lists: the shorter one is looked through, which is empty where a chatroom is new.
+        if room.len() < own.len() {
+            let poll = key.pin();
+            let next = |&at: &PlaceKey| room.after(&self.places, at, chatroom_link);
+            let mut places = std::iter::successors(room.front(&self.places), next);
+            return places.find(|&at| self.places.get(at).is_some_and(|place| place.poll == poll));
+        }
         let slot = chatroom.pin();
         let mut places = self.places_of(key);
         places.find_map(|(at, place)| (place.chatroom == slot).then_some(at))

@@ -194,7 +194,7 @@ impl Chat {
             Some(chatroom) => chatroom == room.pin(),
             None => {
                 let of_all = self.followers.get(key).is_some_and(Follower::is_of_all);
-                of_all || self.followers.place_in(key, room).is_some()
+                of_all || (self.followers.place_in(&self.chatrooms, key, room)).is_some()
             }
         }
     }

@@ -379,7 +379,7 @@ impl Chat {
             Why::Asked { newest, .. } => {
                 let chatroom = newest.chatroom;
                 self.followers.feed_mut(at).is_none()
-                    && self.followers.place_in(at, chatroom).is_some()
+                    && (self.followers.place_in(&self.chatrooms, at, chatroom)).is_some()
             }
             Why::Ended => true,
         };

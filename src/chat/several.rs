@@ -367,7 +367,13 @@ impl Chat {
                 continue;
             }
             let chatroom = self.chatrooms.enter(id);
-            if self.followers.place_in(key, chatroom).is_none() {
+            if (self.followers.place_in(&self.chatrooms, key, chatroom)).is_some() {
+                continue;
+            }
+            if self.followers.places.len() >= self.settings.places_max {
+                // There is no room: it is told so when it asks again.
+                self.end_follower(now, key, None);
+            } else {
                 let since = self.since_call(chatroom, None);
                 (self.followers).take(&mut self.chatrooms, key, chatroom, since);
             }
@@ -381,7 +387,7 @@ impl Chat {
             return;
         };
         for key in self.followers.of_all(user) {
-            if let Some(place) = self.followers.place_in(key, chatroom) {
+            if let Some(place) = self.followers.place_in(&self.chatrooms, key, chatroom) {
                 self.followers.note_elsewhere(key, id, place);
                 self.followers.give_up(&mut self.chatrooms, key, place);
             }

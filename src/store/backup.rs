@@ -95,12 +95,17 @@ impl Place {
         Ok(place)
     }
 
-    /// Also a link to nothing is somebody's.
+    /// Also a link to nothing is somebody's; and a log that another database of this name has left would be taken for the copy's.
     fn refuse_taken(&self) -> Result<(), BackupError> {
-        match self.file.symlink_metadata() {
-            Ok(_) => Err(BackupError::Exists(self.file.clone())),
-            Err(_) => Ok(()),
+        for suffix in ["", "-wal", "-shm", "-journal"] {
+            let mut path = self.file.as_os_str().to_owned();
+            path.push(suffix);
+            let path = PathBuf::from(path);
+            if path.symlink_metadata().is_ok() {
+                return Err(BackupError::Exists(path));
+            }
         }
+        Ok(())
     }
 }
 

@@ -133,6 +133,13 @@ fn nothing_is_written_over_and_nothing_is_left_of_a_copy_that_fails() {
         let output = backup(&database, &in_folder(taken));
         assert_fails_in_one_line(&output, "is there already");
     }
+    // What a database of this name has left would be taken for the copy's own.
+    for stale in ["old.db-wal", "old.db-shm", "old.db-journal"] {
+        fs::write(in_folder(stale), "").expect("written");
+        let output = backup(&database, &in_folder("old.db"));
+        assert_fails_in_one_line(&output, &format!("{stale} is there already"));
+        fs::remove_file(in_folder(stale)).expect("removed");
+    }
     let novel = fs::read(in_folder("novel.txt")).expect("a file");
     assert!(novel.starts_with(b"It was a dark"));
     let lost = in_folder("missing/copy.db");

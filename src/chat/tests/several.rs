@@ -441,6 +441,26 @@ fn what_they_may_take_all_together_is_bounded() {
     loops.several(23, poll(Which::These(vec![room(), another_room()]), None));
     assert_eq!(loops.heard(), ["23: Fault(Overloaded)"]);
     assert_eq!(loops.chats[0].counts().followers, (20, 60_000));
+    // Nor does a chatroom that they come into take more: they end, and are told when they ask again.
+    let came = came_into(ChatroomId::new(9_000).expect("positive"));
+    loops.complete(0, came);
+    let heard = loops.heard();
+    assert_eq!(heard.len(), 1, "the others have room for it: {heard:?}");
+    assert_eq!(loops.chats[0].counts().followers, (19, 19 * 3_001));
+}
+
+#[test]
+fn a_place_is_found_from_either_side() {
+    let mut loops = in_two();
+    for n in 1..=3 {
+        loops.several(n, poll(Which::All, None));
+    }
+    loops.several(4, poll(Which::These(vec![room(), other()]), None));
+    loops.complete(0, left_from(other()));
+    assert_eq!(loops.heard(), ["4: Fault(NotAParticipant)"]);
+    assert_eq!(loops.chats[0].counts().followers, (3, 3));
+    loops.complete(0, left());
+    assert_eq!(loops.chats[0].counts().followers, (3, 0));
 }
 
 #[test]

@@ -83,6 +83,8 @@ impl World {
     pub(crate) fn reset(&mut self, place: usize) {
         if let Some(connection) = &self.connections[place] {
             self.engine.gone(self.now, connection.key);
+            // The runtime says so as it reads or writes, and does not read this one again before that.
+            self.carry_out();
         }
     }
 
@@ -91,6 +93,8 @@ impl World {
         let connection = self.connections[place].as_ref();
         if let Some(connection) = connection.filter(|one| one.is_paused && !one.said_hung_up) {
             self.engine.flooded(self.now, connection.key);
+            // The runtime says so as it reads, and does not read this one again before that.
+            self.carry_out();
         }
     }
 

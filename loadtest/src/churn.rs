@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::idle::leaving;
 use crate::options::ChurnOptions;
 use crate::parking::park;
+use crate::plan::Plan;
 use crate::plot::{Axis, Line, Plot, Scale, Unit};
 use crate::progress::Phase;
 use crate::report::{Figure, Outcome, Report};
@@ -67,6 +68,20 @@ pub(crate) fn run(subject: &Subject, options: &ChurnOptions) -> Result<Outcome, 
     Ok(Outcome::one(report, plots, rounds.tally))
 }
 
+/// All of a plan come, park and vanish: the server while they were parked, and what they have to tell.
+pub(crate) fn visit(
+    subject: &Subject,
+    setup: &mut Setup,
+    plan: &Plan,
+    processes: u64,
+) -> Result<(Reading, Tally), Error> {
+    let mut parked = park(subject, setup, plan, processes)?;
+    let reading = subject.read()?;
+    let tally = parked.crew.tell()?.tally;
+    parked.crew.leave()?;
+    Ok((reading, tally))
+}
+
 impl Rounds {
     fn go(
         &mut self,
@@ -82,10 +97,9 @@ impl Rounds {
         setup.next_net();
         let mut plan = setup.plan(chatrooms.to_vec(), options.polls, false);
         plan.resets = resets;
-        let mut parked = park(subject, setup, &plan, options.processes)?;
-        self.parked.push(subject.read()?);
-        self.tally.add(parked.crew.tell()?.tally);
-        parked.crew.leave()?;
+        let (parked, tally) = visit(subject, setup, &plan, options.processes)?;
+        self.parked.push(parked);
+        self.tally.add(tally);
         let gone = leaving(subject, before)?;
         let leaked = gone.files.saturating_sub(before.files);
         if leaked > self.leaked {

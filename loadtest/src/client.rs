@@ -111,6 +111,21 @@ impl Client {
         Ok(ended.messages.last().map(Newest::from))
     }
 
+    /// Ends the session's polls in a chatroom; how many there were.
+    pub(crate) fn end_polls(&mut self, chatroomid: u64) -> Result<u64, Error> {
+        Ok(self.client.end_polls(chatroomid)?.ended)
+    }
+
+    /// The newest `limit` messages older than `before`, or the newest of all; oldest first.
+    pub(crate) fn history(
+        &mut self,
+        chatroomid: u64,
+        before: Option<u64>,
+        limit: u8,
+    ) -> Result<Vec<Message>, Error> {
+        Ok(self.client.history(chatroomid, before, limit)?)
+    }
+
     /// A cheap call that changes nothing: once it is answered, the server has taken another turn.
     pub(crate) fn round_trip(&mut self) -> Result<(), Error> {
         self.client.chatrooms()?;

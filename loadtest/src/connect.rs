@@ -61,10 +61,18 @@ pub(crate) fn open(layout: &Layout, at: usize) -> io::Result<TcpStream> {
 
 /// The address that a connection comes from; `None` leaves it to the kernel.
 fn source(layout: &Layout, at: usize) -> Option<IpAddr> {
-    let loopback = layout.addr.is_ipv4() && layout.addr.ip().is_loopback();
-    let slice = (layout.first + at as u64) / PORTS_PER_SOURCE;
-    let [.., high, low] = (slice + 1).to_be_bytes();
-    loopback.then(|| Ipv4Addr::new(127, layout.net, high, low).into())
+    source_of(layout.addr, layout.net, layout.first + at as u64)
+}
+
+fn source_of(addr: SocketAddr, net: u8, number: u64) -> Option<IpAddr> {
+    let loopback = addr.is_ipv4() && addr.ip().is_loopback();
+    let [.., high, low] = (number / PORTS_PER_SOURCE + 1).to_be_bytes();
+    loopback.then(|| Ipv4Addr::new(127, net, high, low).into())
+}
+
+/// The address of somebody who goes on all the while, and for whom nobody waits who waits until polls are parked.
+pub(crate) fn askers_source(addr: SocketAddr, net: u8) -> Option<IpAddr> {
+    source_of(addr, net, ASKERS_FIRST)
 }
 
 #[cfg(test)]

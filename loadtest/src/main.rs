@@ -2,13 +2,14 @@
 //!
 //! What does a waiting poll cost ([`idle`]), how fast does a message reach all who wait ([`fanout`], [`spread`]), how many
 //! messages become durable ([`send`]), what does a small request cost ([`rps`]), what stays behind of those who vanish ([`churn`]),
-//! what if all come at once ([`storm`]). Each run also checks what it sees, message by message, and fails when anything was
+//! what if all come at once ([`storm`]), does it stand whatever they do ([`mod@chaos`]). Each run also checks what it sees, message by message, and fails when anything was
 //! lost, doubled or unexpected: a fast wrong server has no figures.
 //!
 //! It knows the server by its documented API and by what the kernel shows of its process, and links none of its code.
 
 mod askers;
 mod bars;
+mod chaos;
 mod chart;
 mod churn;
 mod client;
@@ -69,6 +70,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
 use serde_json::json;
 
+use crate::chaos::ChaosOptions;
 use crate::error::Error;
 use crate::files::Files;
 use crate::host::Launch;
@@ -87,6 +89,7 @@ fn main() -> ExitCode {
         Command::Worker => return ended(worker::run()),
         Command::Floor(options) => return ended(floor::run(options)),
         Command::Compare(options) => return compare(options),
+        Command::Chaos(options) => return chaos(options),
         other => other.server(),
     };
     let (process, files) = match prepare(server) {
@@ -190,7 +193,7 @@ fn measure(command: &Command, subject: &Subject) -> Result<Outcome, Error> {
         Command::Expire(options) => expire::run(subject, options),
         Command::Churn(options) => churn::run(subject, options),
         Command::Storm(options) => storm::run(subject, options),
-        Command::Compare(_) | Command::Floor(_) | Command::Worker => {
+        Command::Chaos(_) | Command::Compare(_) | Command::Floor(_) | Command::Worker => {
             unreachable!("none of these measures one server")
         }
     }
@@ -230,6 +233,15 @@ fn concluded(written: Result<(), Error>, tally: &Tally) -> ExitCode {
         Err(e) => ended(Err(e)),
         Ok(()) if tally.is_clean() => ExitCode::SUCCESS,
         Ok(()) => ExitCode::FAILURE,
+    }
+}
+
+fn chaos(options: &ChaosOptions) -> ExitCode {
+    let files = Files::check(&options.output, &None);
+    let files = files.unwrap_or_else(|why| refused(why));
+    match chaos::run(options) {
+        Ok(outcome) => finish(&outcome, files),
+        Err(e) => ended(Err(e)),
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, value_parser};
 
+use crate::chaos::ChaosOptions;
 use crate::dialect::Dialect;
 use crate::floor;
 use crate::host;
@@ -63,6 +64,12 @@ pub(crate) enum Command {
     /// each message the woken polls rest until the last is woken, and all return at once, while a probe asks another
     /// chatroom at a steady rate.
     Storm(StormOptions),
+    /// Floods and kills, one after the other, each against a server that it starts: does it stand, and does a polite client notice?
+    ///
+    /// The polite client speaks and polls fifty times a second beside each flood. Its 99th percentile has to stay below 100 ms; after a flood
+    /// the server's descriptors have to be as many as before, and a second round may leave no more memory behind than the first. What a flood
+    /// has to bring (so many 408, nothing half done, nothing lost) is counted. The exit status is 1 where any verdict fails.
+    Chaos(ChaosOptions),
     /// loiter beside the floor and each peer that is installed here: all measurements, in turn, several times
     ///
     /// Each server gets a fresh process on a temporary folder for each measurement, CPU 0 for itself where the machine has two, and lists of one
@@ -330,12 +337,12 @@ fn many() -> RangedU64ValueParser {
     value_parser!(u64).range(1..=4_000_000_000)
 }
 
-fn few(most: u64) -> RangedU64ValueParser {
+pub(crate) fn few(most: u64) -> RangedU64ValueParser {
     value_parser!(u64).range(1..=most)
 }
 
 /// A file, or a name that `PATH` has.
-fn program(text: &str) -> Result<PathBuf, String> {
+pub(crate) fn program(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     match host::is_here(&path) {
         true => Ok(path),
@@ -362,7 +369,7 @@ impl Command {
             | Self::Expire(ExpireOptions { server, .. })
             | Self::Churn(ChurnOptions { server, .. })
             | Self::Storm(StormOptions { server, .. }) => server,
-            Self::Compare(_) | Self::Floor(_) | Self::Worker => {
+            Self::Chaos(_) | Self::Compare(_) | Self::Floor(_) | Self::Worker => {
                 unreachable!("none of these measures one server")
             }
         }

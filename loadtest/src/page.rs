@@ -181,6 +181,7 @@ mod tests {
             reports: vec![report(1), report(64)],
             plots: Vec::new(),
             tally,
+            summary: None,
         };
         let html = Page::of(&["send".to_owned()], &outcome).html();
         assert!(

@@ -43,8 +43,7 @@ impl Probe {
         let (flag, patience) = (Arc::clone(&over), subject.patience);
         let (open, opened) = mpsc::channel();
         let thread = thread::spawn(move || {
-            // Of this thread alone; refused without a privilege, which is no failure.
-            let _ = rustix::process::nice(NICE);
+            be_preferred();
             let mut swarm = Swarm::new(layout, askers).map_err(Error::io("open an epoll loop"))?;
             askers::open(&mut swarm, CONNECTIONS as usize)?;
             // Whoever waits for it has failed where it is gone.
@@ -70,6 +69,12 @@ impl Probe {
             _ => Err(Error::Worker("the probe failed".into())),
         }
     }
+}
+
+/// Asks the kernel to prefer the calling thread.
+pub(crate) fn be_preferred() {
+    // Of this thread alone; refused without a privilege, which is no failure.
+    let _ = rustix::process::nice(NICE);
 }
 
 impl Drop for Probe {

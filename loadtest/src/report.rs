@@ -27,6 +27,8 @@ pub(crate) enum Figure {
     Each(f64),
     /// A share of one CPU, 1.0 being all of it.
     Cpu(f64),
+    /// A word.
+    Text(String),
 }
 
 const QUANTILES: [(&str, &str, f64); 5] = [
@@ -46,6 +48,8 @@ pub(crate) struct Outcome {
     pub(crate) plots: Vec<Plot>,
     /// What went wrong.
     pub(crate) tally: Tally,
+    /// What a person sees, where the figures alone do not say it.
+    pub(crate) summary: Option<String>,
 }
 
 impl Outcome {
@@ -56,11 +60,15 @@ impl Outcome {
             reports: vec![report],
             plots,
             tally,
+            summary: None,
         }
     }
 
     /// For a person.
     pub(crate) fn table(&self) -> String {
+        if let Some(summary) = &self.summary {
+            return summary.clone();
+        }
         match &self.reports[..] {
             [report] => report.lines(),
             reports => columns(reports),
@@ -187,6 +195,7 @@ impl Figure {
         match self {
             Self::Count(n) | Self::Bytes(n) | Self::Nanos(n) => json!(n),
             Self::BytesEach(x) | Self::PerSecond(x) | Self::Each(x) | Self::Cpu(x) => json!(x),
+            Self::Text(text) => json!(text),
         }
     }
 
@@ -201,6 +210,7 @@ impl Figure {
             Self::Each(x) => format!("{x:.3}"),
             Self::Cpu(x) if *x >= 0.1 => format!("{:.1} %", x * 100.0),
             Self::Cpu(x) => format!("{:.3} %", x * 100.0),
+            Self::Text(text) => text.clone(),
         }
     }
 }

@@ -34,6 +34,7 @@ pub(crate) fn run(subject: &Subject, options: &RpsOptions) -> Result<Outcome, Er
         reports,
         plots: plots("Answer to a small GET", "answers", &all),
         tally,
+        summary: None,
     })
 }
 

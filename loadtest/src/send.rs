@@ -28,6 +28,7 @@ pub(crate) fn run(subject: &Subject, options: &SendOptions) -> Result<Outcome, E
         reports,
         plots: rps::plots("Send to answer, durable", "messages", &all),
         tally,
+        summary: None,
     })
 }
 

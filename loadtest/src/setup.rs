@@ -74,6 +74,11 @@ impl Setup {
         Ok(setup)
     }
 
+    /// The first user's name and password.
+    pub(crate) fn credentials(&self) -> (&str, &str) {
+        (&self.names[0], &self.run)
+    }
+
     /// New chatrooms with all of the run's users in each.
     pub(crate) fn chatrooms(&mut self, count: u64) -> Result<Vec<u64>, Error> {
         if !self.target.dialect.has_users() {

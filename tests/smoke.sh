@@ -26,6 +26,9 @@ load churn --polls 300 --chatrooms 10 --rounds 2
 load storm --polls 500 --messages 3
 load compare --only fanout --repetitions 1 --polls 200 --chatrooms 20 --messages 2 --seconds 1
 
+# Floods at a tenth of their size; a shared machine's times say nothing, and silence is found sooner where it is asked about sooner.
+load chaos --scale 10 --untimed --keepalive 5
+
 # A server that was there before, as whoever runs one has it.
 serve "$binaries/loiter" --log warn --password-iterations 1000
 load send --senders 4 --seconds 1 --url "$url" --pid "$server"

@@ -224,3 +224,31 @@ fn a_comparison_that_breaks_off_keeps_what_it_has() {
     assert_eq!(output.status.code(), Some(1));
     assert!(output.stdout.is_empty());
 }
+
+#[test]
+fn a_flood_without_a_server_fails_and_the_next_one_comes_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("a.json");
+    let output = Command::new(env!("CARGO_BIN_EXE_loiter-loadtest"))
+        .args(["chaos", "--only", "calm,queue,followers-and-kills"])
+        .args(["--server", "/bin/false", "--json"])
+        .arg(&json)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let figures: Value = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
+    assert_eq!(figures["clean"], false);
+    let floods = figures["figures"].as_array().unwrap().iter();
+    let verdicts = floods.map(|flood| {
+        let example = flood["examples"][0].as_str().unwrap();
+        assert!(example.contains("did not begin to listen"), "{example}");
+        (
+            flood["flood"].as_str().unwrap(),
+            flood["verdict"].as_str().unwrap(),
+        )
+    });
+    let failed = ["calm", "queue", "followers-and-kills"].map(|name| (name, "FAILED"));
+    assert_eq!(Vec::from_iter(verdicts), failed);
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(table.matches("FAILED").count(), 3, "{table}");
+}

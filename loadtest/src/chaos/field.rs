@@ -175,7 +175,11 @@ impl<'a> Field<'a> {
 /// The server of a flood, with what it needs.
 pub(crate) fn launch(flood: &Flood, options: &ChaosOptions) -> Launch {
     let program = options.server.clone().unwrap_or_else(host::beside);
+    // What the caller says wins, also where the flood then shows nothing, and says so.
+    let name = |arg: &str| arg.split('=').next().map(str::to_owned);
+    let given = Vec::from_iter(options.server_args.iter().map(|arg| name(arg)));
     let mut args = (flood.server)(options);
+    args.retain(|arg| !given.contains(&name(arg)));
     args.extend_from_slice(&options.server_args);
     let mut launch = Launch::loiter(program, &args, false);
     if let Some(files) = flood.files {
@@ -257,5 +261,36 @@ impl Peak {
 impl Drop for Peak {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::floods::FLOODS;
+    use super::super::options::tests::chaos;
+    use super::*;
+
+    fn line(name: &str, options: &str) -> String {
+        let flood = FLOODS.iter().find(|flood| flood.name == name).unwrap();
+        let launch = launch(flood, &chaos(options));
+        format!("{} {}", launch.program.display(), launch.args.join(" "))
+    }
+
+    #[test]
+    fn options_of_the_caller_win_over_those_of_a_flood() {
+        let args = line("queue", "--server /bin/sh");
+        assert!(args.ends_with(" --queue=8"), "{args}");
+        let args = line("queue", "--server /bin/sh --server-arg=--queue=100");
+        assert!(
+            args.ends_with(" --queue=100") && !args.contains("--queue=8"),
+            "{args}"
+        );
+    }
+
+    #[test]
+    fn a_limit_on_files_is_set_before_the_server_starts() {
+        let args = line("few-files", "--server /bin/true");
+        let limited = "/bin/sh -c ulimit -n \"$0\"; exec \"$@\" 256 /bin/true --listen ";
+        assert!(args.starts_with(limited), "{args}");
     }
 }

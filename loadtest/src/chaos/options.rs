@@ -68,7 +68,7 @@ pub(super) mod tests {
     use super::*;
     use crate::options::{Command, Options};
 
-    pub(in super::super) fn chaos(line: &str) -> ChaosOptions {
+    pub(in crate::chaos) fn chaos(line: &str) -> ChaosOptions {
         let words = ["loiter-loadtest", "chaos"]
             .into_iter()
             .chain(line.split_whitespace());

@@ -306,6 +306,19 @@ pub struct ChatroomRow {
 }
 
 impl Completion {
+    /// Bytes of text that were read for one answer: what it costs to make that of it.
+    pub fn read_bytes(&self) -> usize {
+        let messages = match self {
+            Self::MessagesRead { read: Ok(read), .. } => &read.messages,
+            Self::NewsRead {
+                read: Ok(News::Messages(messages)),
+                ..
+            } => messages,
+            _ => return 0,
+        };
+        messages.iter().map(|message| message.text.len()).sum()
+    }
+
     /// Which event loops are told.
     ///
     /// All of them where a cache of any may have to change. What was read goes to the loop that asked, and to no other:

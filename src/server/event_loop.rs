@@ -5,7 +5,8 @@
 //! 1. wait for events, until the host's timeout or the next deadline;
 //! 2. read the clock, once;
 //! 3. take what has come by post: completions are oldest, and answers wait for them;
-//! 4. offer input to the engine, and before each piece of it what has come by post since;
+//! 4. offer input to the engine, and before each piece of it what has come by post since; then a few of the long lists that the store has read: they
+//!    are for those who asked for them, and nobody else waits for them;
 //! 5. accept newcomers, after those who are here already;
 //! 6. end what has come due, after the input that may have come just in time;
 //! 7. serve slices of wakes, then carry the engine's outputs out: queue bytes, submit jobs, tell other loops;
@@ -37,6 +38,8 @@ use crate::store::Store;
 /// Letters that one turn takes in before its input: each may begin a wake or wake a held call. Where there are
 /// more, the input waits for the next turn too.
 const LETTERS_PER_TURN: usize = 1024;
+/// Text of long lists that one turn writes out: a millisecond or two of work.
+const LONG_BYTES_PER_TURN: usize = 256 * 1024;
 /// What the store has to finish what it has taken after a drain that has used its time up.
 const STORE_END_MIN: Duration = Duration::from_millis(100);
 
@@ -105,7 +108,8 @@ impl EventLoop {
         if self.is_done() {
             return None;
         }
-        if self.reactor.has_work() || self.engine.has_work() || self.mailbox.has_untold() {
+        let has_post = self.mailbox.has_untold() || self.mailbox.has_long();
+        if self.reactor.has_work() || self.engine.has_work() || has_post {
             return Some(Duration::ZERO);
         }
         let drained_ms = match self.state {
@@ -139,6 +143,8 @@ impl EventLoop {
         self.obey(now);
         self.mailbox.tell(now, &mut self.engine, LETTERS_PER_TURN);
         self.take_input(now);
+        let engine = &mut self.engine;
+        self.mailbox.tell_long(now, engine, LONG_BYTES_PER_TURN);
         self.take_newcomers(now);
         self.engine.expire(now);
         self.engine.serve(now);

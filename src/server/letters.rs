@@ -25,7 +25,12 @@ pub(super) struct Mailbox {
     number: usize,
     /// Taken and not yet told to the engine.
     inbox: VecDeque<Letter>,
+    /// The same, but long lists, each for one who asked for it.
+    long: VecDeque<Completion>,
 }
+
+/// Text beyond which a list is long. A letter beside it is told in microseconds, and a long list is written out for a millisecond or several.
+const LONG_BYTES: usize = 16 * 1024;
 
 impl Mailbox {
     pub(super) fn new(office: &Arc<PostOffice<Letter>>, number: usize) -> Self {
@@ -33,6 +38,7 @@ impl Mailbox {
             office: Arc::clone(office),
             number,
             inbox: VecDeque::new(),
+            long: VecDeque::new(),
         }
     }
 
@@ -56,10 +62,15 @@ impl Mailbox {
         self.office.has_post(self.number)
     }
 
-    /// Tells the engine what has come, in order, as much as `max`.
+    /// Whether long lists wait.
+    pub(super) fn has_long(&self) -> bool {
+        !self.long.is_empty()
+    }
+
+    /// Tells the engine what has come, in order, as much as `max`; but for long lists.
     pub(super) fn tell(&mut self, now: Now, engine: &mut Engine, max: usize) {
         if self.has_post() {
-            self.office.take(self.number, &mut self.inbox);
+            self.take();
         }
         for _ in 0..max {
             match self.inbox.pop_front() {
@@ -67,6 +78,40 @@ impl Mailbox {
                 Some(Letter::Completion(completion)) => engine.complete(now, completion),
                 Some(Letter::Notice(notice)) => engine.hear(now, notice),
             }
+        }
+    }
+
+    fn take(&mut self) {
+        let from = self.inbox.len();
+        self.office.take(self.number, &mut self.inbox);
+        let is_long = |letter: &Letter| match letter {
+            Letter::Completion(completion) => completion.read_bytes() > LONG_BYTES,
+            Letter::Notice(_) => false,
+        };
+        if !self.inbox.iter().skip(from).any(is_long) {
+            return;
+        }
+        for letter in self.inbox.split_off(from) {
+            match letter {
+                Letter::Completion(completion) if completion.read_bytes() > LONG_BYTES => {
+                    self.long.push_back(completion);
+                }
+                other => self.inbox.push_back(other),
+            }
+        }
+    }
+
+    /// Tells the engine of long lists, as much as `max_bytes` of text, and one at least.
+    ///
+    /// They may come later than what was posted behind them: what was read is as old as its question in any case, and a slower disk would have
+    /// read it later.
+    pub(super) fn tell_long(&mut self, now: Now, engine: &mut Engine, max_bytes: usize) {
+        let mut told = 0;
+        while told < max_bytes
+            && let Some(completion) = self.long.pop_front()
+        {
+            told += completion.read_bytes();
+            engine.complete(now, completion);
         }
     }
 

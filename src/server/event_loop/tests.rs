@@ -6,7 +6,8 @@ use std::num::NonZeroU32;
 
 use super::*;
 use crate::job::Completion;
-use crate::model::{ChatroomId, ConnectionKey, Ticket, UserId};
+use crate::job::{MessageRange, MessageRows};
+use crate::model::{ChatroomId, ConnectionKey, Message, MessageId, Ticket, User, UserId};
 use crate::server::Server;
 use crate::server::letters::Letter;
 use crate::server::panicked::Panicked;
@@ -78,17 +79,51 @@ impl Scene {
     /// As much post as `count`, the last of which is that there is a chatroom 77.
     fn post(&self, count: usize) {
         let created = |admin| Completion::ChatroomCreated {
-            ticket: Ticket {
-                connection: ConnectionKey::from_bits(1 << 32).expect("a key"),
-                exchange: 1,
-                event_loop: 1,
-            },
+            ticket: ticket(),
             admin: UserId::new(admin).expect("positive"),
             chatroom: Ok(ChatroomId::new(77).expect("positive")),
         };
         let letters = vec![created(2); count - 1].into_iter().chain([created(1)]);
         let office = self.server.first.mailbox.office();
         office.post(|counter| counter.put(0, letters.map(Letter::Completion)));
+    }
+
+    /// So many lists that nobody waits for any more, each of them long.
+    fn post_long(&self, count: usize) {
+        let id = MessageId::new(1).expect("positive");
+        let chatroom = ChatroomId::new(77).expect("positive");
+        let message = Message {
+            id,
+            chatroom,
+            user: User {
+                id: UserId::new(2).expect("positive"),
+                name: "bob".into(),
+            },
+            text: "x".repeat(LONG_BYTES_PER_TURN).into(),
+            time_unix_ms: 0,
+        };
+        let read = Completion::MessagesRead {
+            ticket: ticket(),
+            chatroom,
+            range: MessageRange::Before(None),
+            read: Ok(MessageRows {
+                messages: vec![message],
+                first: id,
+                last: Some(id),
+            }),
+        };
+        let letters = vec![Letter::Completion(read); count];
+        let office = self.server.first.mailbox.office();
+        office.post(|counter| counter.put(0, letters));
+    }
+}
+
+/// Of a connection that is gone.
+fn ticket() -> Ticket {
+    Ticket {
+        connection: ConnectionKey::from_bits(1 << 32).expect("a key"),
+        exchange: 1,
+        event_loop: 1,
     }
 }
 
@@ -132,4 +167,22 @@ fn a_lane_that_is_gone_ends_the_server_and_is_told() {
     let error = scene.server.run().expect_err("a lane is gone").to_string();
     assert_eq!(error, "the thread loiter-write panicked: a defect");
     assert!(scene.server.is_done());
+}
+
+#[test]
+fn nobody_waits_for_the_long_lists_of_others() {
+    let mut scene = Scene::new();
+    scene.post_long(3);
+    scene.post(1);
+    scene.send(CHATROOMS);
+    scene.server.turn(Some(PATIENCE)).expect("a turn");
+    assert!(scene.answer().ends_with("\r\n\r\n[77]"));
+    // One a turn, and the loop goes on by itself until none is left.
+    let first = &scene.server.first;
+    assert!(first.mailbox.has_long());
+    assert_eq!(first.poll_timeout(), Some(Duration::ZERO));
+    for is_left in [true, false] {
+        scene.server.turn(Some(PATIENCE)).expect("a turn");
+        assert_eq!(scene.server.first.mailbox.has_long(), is_left);
+    }
 }

@@ -35,13 +35,7 @@ pub(super) fn server(options: &ChaosOptions) -> Vec<String> {
 /// Runs it.
 pub(super) fn run(field: &mut Field<'_>) -> Result<(), Error> {
     let (room, session) = (field.room, field.session());
-    if field.setup.admin.newest(room)?.is_none() {
-        for _ in 0..MESSAGES {
-            speak(field)?;
-        }
-    }
-    let list = get("/message/history/").with("chatroomid", room);
-    let list = list.with("limit", MESSAGES).session(&session).bytes();
+    let list = list(field)?;
     let stream = get("/message/stream/").with("chatroomid", room);
     let stream = stream.with("since", 0).session(&session).bytes();
     let (lists, pairs) = (list.repeat(LISTS), field.options.scaled(100, 5));
@@ -82,6 +76,33 @@ pub(super) fn run(field: &mut Field<'_>) -> Result<(), Error> {
     );
     field.most("bytes of memory for each meanwhile", each);
     Ok(())
+}
+
+/// As many lists for as many clients, who read them as fast as they come: what the server makes for them others must not wait for.
+pub(super) fn and_read(field: &mut Field<'_>) -> Result<(), Error> {
+    let list = list(field)?.repeat(LISTS);
+    let clients = field.options.scaled(100, 5);
+    let all = clients * LISTS as u64;
+    let mut herd = Herd::connect(field.addr(), clients, None)?;
+    herd.say(|_| list.clone());
+    herd.go_on(Duration::from_secs(300), |herd| {
+        herd.answers(200) == all || herd.count(|m| m.end.is_some()) > 0
+    });
+    field.count("long lists asked for and read", all);
+    field.expect("of them answered 200", herd.answers(200), all);
+    Ok(())
+}
+
+/// The request for a long list, of which there is one when this returns.
+fn list(field: &mut Field<'_>) -> Result<Vec<u8>, Error> {
+    if field.setup.admin.newest(field.room)?.is_none() {
+        for _ in 0..MESSAGES {
+            speak(field)?;
+        }
+    }
+    let list = get("/message/history/").with("chatroomid", field.room);
+    let list = list.with("limit", MESSAGES).session(&field.session());
+    Ok(list.bytes())
 }
 
 fn speak(field: &mut Field<'_>) -> Result<(), Error> {

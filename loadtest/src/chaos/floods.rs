@@ -57,7 +57,7 @@ const fn flood(name: &'static str, run: fn(&mut Field<'_>) -> Result<(), Error>)
 }
 
 /// All of them.
-pub(crate) const FLOODS: [Flood; 14] = [
+pub(crate) const FLOODS: [Flood; 15] = [
     Flood {
         once: true,
         ..flood("calm", calm)
@@ -74,6 +74,7 @@ pub(crate) const FLOODS: [Flood; 14] = [
         server: deaf::server,
         ..flood("deaf", deaf::run)
     },
+    flood("long-lists", deaf::and_read),
     flood("vanish", vanish::in_turn),
     flood("gone-at-once", vanish::at_once),
     flood("half-closed", half_closed::run),

@@ -80,9 +80,10 @@ pub(super) fn run(field: &mut Field<'_>) -> Result<(), Error> {
 
 /// As many lists for as many clients, who read them as fast as they come: what the server makes for them others must not wait for.
 pub(super) fn and_read(field: &mut Field<'_>) -> Result<(), Error> {
-    let list = list(field)?.repeat(LISTS);
+    let each = field.options.scaled(LISTS as u64, 8);
+    let list = list(field)?.repeat(each as usize);
     let clients = field.options.scaled(100, 5);
-    let all = clients * LISTS as u64;
+    let all = clients * each;
     let mut herd = Herd::connect(field.addr(), clients, None)?;
     herd.say(|_| list.clone());
     herd.go_on(Duration::from_secs(300), |herd| {

@@ -2,10 +2,10 @@
 //! waking a chatroom (for each delivery), rendering the list that all of its polls share, a small call.
 
 use std::hint::black_box;
-use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use loiter::api::{Outcome, Renderer, Route};
+use loiter::buffer::Bytes;
 use loiter::chat::Reply;
 use loiter::config::Config;
 use loiter::http::{After, Framing, Version};
@@ -53,7 +53,7 @@ fn engine(c: &mut Criterion) {
 }
 
 fn render(c: &mut Criterion) {
-    let list: Arc<[u8]> = {
+    let list: Bytes = {
         let one = r#"{"id":12,"chatroomid":7,"userid":1,"username":"ann","message":"Good morning, everyone! Tea is ready.","time":"2026-11-23T08:00:00.000Z"}"#;
         format!("[{}]", vec![one; 50].join(",")).into_bytes().into()
     };
@@ -69,6 +69,7 @@ fn render(c: &mut Criterion) {
             renderer.forget();
             renderer
                 .render(NOW, black_box(&outcome), framing, None)
+                .first
                 .len()
         });
     });
@@ -76,6 +77,7 @@ fn render(c: &mut Criterion) {
         b.iter(|| {
             renderer
                 .render(NOW, black_box(&outcome), framing, None)
+                .first
                 .len()
         });
     });

@@ -55,6 +55,7 @@
 
 pub mod api;
 pub mod arena;
+pub mod buffer;
 pub mod chat;
 pub mod config;
 pub mod engine;

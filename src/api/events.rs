@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::guests::Field;
+use crate::buffer::Bytes;
 use crate::chat::Events;
 use crate::http::{Caching, Framing, Response, Status, push_chunk, push_last_chunk};
 
@@ -23,7 +24,7 @@ pub(super) struct EventRenderer {
 struct Rendered {
     events: Arc<Events>,
     is_chunked: bool,
-    bytes: Arc<[u8]>,
+    bytes: Bytes,
 }
 
 impl EventRenderer {
@@ -33,7 +34,7 @@ impl EventRenderer {
         date: &str,
         framing: Framing,
         fields: impl Iterator<Item = Field<'a>>,
-    ) -> Arc<[u8]> {
+    ) -> Bytes {
         // nginx would else collect events until it has a buffer full of them.
         let unbuffered = ("X-Accel-Buffering", Cow::Borrowed("no"));
         let fields: Vec<Field<'_>> = [unbuffered].into_iter().chain(fields).collect();
@@ -50,7 +51,7 @@ impl EventRenderer {
         bytes.into()
     }
 
-    pub(super) fn render(&mut self, events: &Arc<Events>, framing: Framing) -> Arc<[u8]> {
+    pub(super) fn render(&mut self, events: &Arc<Events>, framing: Framing) -> Bytes {
         let is_chunked = framing.is_chunked();
         if let Some(last) = &self.last
             && Arc::ptr_eq(&last.events, events)
@@ -73,11 +74,11 @@ impl EventRenderer {
         bytes
     }
 
-    pub(super) fn comment(&self, framing: Framing) -> Arc<[u8]> {
+    pub(super) fn comment(&self, framing: Framing) -> Bytes {
         piece(COMMENT, framing)
     }
 
-    pub(super) fn end(&self, framing: Framing) -> Arc<[u8]> {
+    pub(super) fn end(&self, framing: Framing) -> Bytes {
         let mut bytes = Vec::new();
         if framing.is_chunked() {
             push_last_chunk(&mut bytes);
@@ -91,9 +92,9 @@ impl EventRenderer {
     }
 }
 
-fn piece(text: &[u8], framing: Framing) -> Arc<[u8]> {
+fn piece(text: &[u8], framing: Framing) -> Bytes {
     if !framing.is_chunked() {
-        return text.into();
+        return Bytes::copy_from_slice(text);
     }
     let mut bytes = Vec::with_capacity(text.len() + 16);
     push_chunk(&mut bytes, text);

@@ -21,6 +21,7 @@
 )]
 
 mod call;
+mod draft;
 mod events;
 mod files;
 mod forwarded;

@@ -1,29 +1,24 @@
 //! The chat core's answer as a response: the one map from what happened to the wire.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use smallvec::SmallVec;
 
 use super::call::Rules;
+use super::draft::{Draft, FIELDS};
 use super::events::EventRenderer;
 use super::guests::{self, Guest, Guests};
 use super::json;
 use super::route::Route;
+use crate::buffer::{Bytes, LONG_BYTES};
 use crate::chat::{Failure, Reply, Streamed};
 use crate::config::Config;
-use crate::http::{After, Caching, Framing, Rejection, Response, Status, Version};
+use crate::http::{After, Framing, Rejection, Response, Status, Version};
 use crate::job::Fault;
-use crate::model::{ChatroomId, Now};
+use crate::model::Now;
 use crate::web::File;
 
-/// Fields of its own that a response has, at most, without an allocation.
-const FIELDS: usize = 2;
-/// Bytes of rendering room that are kept from one response to the next.
-const SCRATCH_MAX: usize = 64 * 1024;
-
-const JSON: &str = "application/json; charset=utf-8";
 /// When it is worth trying again where a queue was full: it is emptied many times a second.
 const OVERLOADED_RETRY_AFTER_S: &str = "1";
 /// When it is worth asking again whether the server is ready: a lock or a full disk may be gone, or another server here.
@@ -65,28 +60,28 @@ pub struct Renderer {
     date: String,
     date_unix_s: u64,
     /// Of one list, one for each framing and guest that has asked for it.
-    last: SmallVec<[Rendered; 1]>,
+    last: SmallVec<[Shared; 1]>,
     events: EventRenderer,
     /// Where responses are rendered.
     scratch: Vec<u8>,
 }
 
-/// A response to a list of messages.
-#[derive(Debug)]
-struct Rendered {
-    list: Arc<[u8]>,
-    framing: Framing,
-    guest: Option<Guest>,
-    response: Arc<[u8]>,
+/// The bytes of a response.
+#[derive(Clone, Debug)]
+pub struct Rendered {
+    /// All of it, mostly.
+    pub first: Bytes,
+    /// A body that is long, and so was not copied: it is sent from where it stands.
+    pub long_body: Option<Bytes>,
 }
 
-/// A response that is not rendered yet.
-struct Draft<'a> {
-    status: u16,
-    content_type: Option<&'static str>,
-    caching: Caching,
-    fields: SmallVec<[(&'static str, Cow<'a, str>); FIELDS]>,
-    body: Cow<'a, [u8]>,
+/// A response to a list of messages.
+#[derive(Debug)]
+struct Shared {
+    list: Bytes,
+    framing: Framing,
+    guest: Option<Guest>,
+    response: Rendered,
 }
 
 impl Renderer {
@@ -112,7 +107,7 @@ impl Renderer {
         outcome: &Outcome,
         framing: Framing,
         guest: Option<Guest>,
-    ) -> Arc<[u8]> {
+    ) -> Rendered {
         self.tell_time(now);
         let list = match outcome {
             Outcome::Replied(_, Reply::Messages(list)) => list,
@@ -123,15 +118,15 @@ impl Renderer {
             }
             _ => return self.draw(self.draft(outcome, guest), framing, guest),
         };
-        if (self.last.first()).is_some_and(|last| !Arc::ptr_eq(&last.list, list)) {
+        if (self.last.first()).is_some_and(|last| !is_same(&last.list, list)) {
             self.last.clear();
         }
-        let is_wanted = |last: &&Rendered| last.framing == framing && last.guest == guest;
+        let is_wanted = |last: &&Shared| last.framing == framing && last.guest == guest;
         if let Some(last) = self.last.iter().find(is_wanted) {
             return last.response.clone();
         }
-        let response = self.draw(Draft::ok(&list[..]), framing, guest);
-        self.last.push(Rendered {
+        let response = self.draw(Draft::ok(list), framing, guest);
+        self.last.push(Shared {
             list: list.clone(),
             framing,
             guest,
@@ -151,14 +146,15 @@ impl Renderer {
         };
         let draft =
             Draft::error(503, "overloaded", message).with("Retry-After", OVERLOADED_RETRY_AFTER_S);
-        self.draw(draft, framing, self.guests.unknown()).to_vec()
+        let rendered = self.draw(draft, framing, self.guests.unknown());
+        rendered.first.to_vec()
     }
 
-    fn draw(&mut self, draft: Draft<'_>, framing: Framing, guest: Option<Guest>) -> Arc<[u8]> {
+    fn draw(&mut self, draft: Draft<'_>, framing: Framing, guest: Option<Guest>) -> Rendered {
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
-        // One long list is no reason to keep its room for ever.
-        scratch.shrink_to(SCRATCH_MAX);
+        let body = draft.body.as_slice();
+        let is_long = body.len() >= LONG_BYTES && !framing.head_only;
         let own = draft.fields.iter().map(|(name, value)| (*name, &**value));
         let origins: SmallVec<[_; FIELDS]> = self.guests.fields(guest).collect();
         let origins = origins.iter().map(|(name, value)| (*name, &**value));
@@ -168,11 +164,18 @@ impl Renderer {
             caching: draft.caching,
             fields: &fields,
             content_type: draft.content_type,
-            body: &draft.body,
+            body,
         };
-        response.render(&mut scratch, &self.date, framing);
+        match is_long {
+            true => response.render_head(&mut scratch, &self.date, framing),
+            false => response.render(&mut scratch, &self.date, framing),
+        }
+        let first = Bytes::copy_from_slice(&scratch);
         self.scratch = scratch;
-        Arc::from(&self.scratch[..])
+        Rendered {
+            first,
+            long_body: is_long.then(|| draft.body.share()),
+        }
     }
 
     /// The bytes of a part of a stream.
@@ -182,7 +185,7 @@ impl Renderer {
         part: &Streamed,
         framing: Framing,
         guest: Option<Guest>,
-    ) -> Arc<[u8]> {
+    ) -> Bytes {
         match part {
             Streamed::Begin => {
                 self.tell_time(now);
@@ -195,7 +198,7 @@ impl Renderer {
     }
 
     /// The bytes that tell a stream's peer that it still is there.
-    pub fn render_comment(&mut self, framing: Framing) -> Arc<[u8]> {
+    pub fn render_comment(&mut self, framing: Framing) -> Bytes {
         self.events.comment(framing)
     }
 
@@ -240,7 +243,7 @@ impl Renderer {
             }
             Outcome::File(file) => Draft {
                 content_type: Some(file.content_type()),
-                body: Cow::Borrowed(file.content()),
+                body: Cow::Borrowed(file.content()).into(),
                 ..Draft::of_file(200, file)
             },
             Outcome::Unchanged(file) => Draft::of_file(304, file),
@@ -262,9 +265,9 @@ impl Renderer {
                 Draft::ok(&b"{}"[..])
             }
             Reply::Users(users) => Draft::ok(json::users(users).into_bytes()),
-            Reply::Messages(list) => Draft::ok(&list[..]),
+            Reply::Messages(list) => Draft::ok(list),
             Reply::Sent { id, messages } => {
-                Draft::ok(&messages[..]).with("Loiter-Message-Id", id.to_string())
+                Draft::ok(messages).with("Loiter-Message-Id", id.to_string())
             }
             Reply::Ended { polls, messages } => {
                 let mut body =
@@ -294,69 +297,6 @@ impl Renderer {
         format!(
             "{name}={token}; HttpOnly; SameSite={same_site}; Path=/; Max-Age={max_age_s}{secure}"
         )
-    }
-}
-
-impl<'a> Draft<'a> {
-    fn json(status: u16, body: impl Into<Cow<'a, [u8]>>) -> Self {
-        Self {
-            content_type: Some(JSON),
-            body: body.into(),
-            ..Self::empty(status)
-        }
-    }
-
-    fn empty(status: u16) -> Self {
-        Self {
-            status,
-            content_type: None,
-            caching: Caching::NoStore,
-            fields: SmallVec::new(),
-            body: Cow::Borrowed(b""),
-        }
-    }
-
-    /// What is said of a file whether or not it comes with it (RFC 9110 §15.4.5).
-    fn of_file(status: u16, file: &'static File) -> Self {
-        let draft = Self {
-            caching: Caching::NoCache,
-            ..Self::empty(status)
-        };
-        draft.with("ETag", file.tag())
-    }
-
-    fn ok(body: impl Into<Cow<'a, [u8]>>) -> Self {
-        Self::json(200, body)
-    }
-
-    /// It was done, and there is nothing to tell.
-    fn done() -> Self {
-        Self::ok(&br#"{"status":"ok"}"#[..])
-    }
-
-    fn error(status: u16, code: &str, message: &str) -> Self {
-        Self::json(status, json::error(code, message).into_bytes())
-    }
-
-    /// A failure that tells a number, and in which chatroom it is, when the call named several.
-    fn error_in(
-        status: u16,
-        code: &str,
-        message: &str,
-        chatroom: Option<ChatroomId>,
-        number: (&str, i64),
-    ) -> Self {
-        let chatroom = chatroom.map(|id| ("chatroomid", id.get()));
-        let numbers: SmallVec<[_; 2]> = chatroom.into_iter().chain([number]).collect();
-        Self::json(
-            status,
-            json::error_with(code, message, &numbers).into_bytes(),
-        )
-    }
-
-    fn with(mut self, name: &'static str, value: impl Into<Cow<'a, str>>) -> Self {
-        self.fields.push((name, value.into()));
-        self
     }
 }
 
@@ -456,4 +396,9 @@ fn rejected(rejection: &Rejection) -> (u16, &'static str) {
         Rejection::NotImplemented => (501, "not_implemented"),
         Rejection::VersionNotSupported => (505, "version_not_supported"),
     }
+}
+
+/// Whether these are the same bytes in the same place.
+fn is_same(a: &Bytes, b: &Bytes) -> bool {
+    std::ptr::eq::<[u8]>(&**a, &**b)
 }

@@ -7,6 +7,7 @@ use super::gathering::PollsToEnd;
 use super::several::SeveralCall;
 use super::streams::StreamCall;
 use super::wanted::{Limit, Wanted};
+use crate::buffer::Bytes;
 use crate::job::{ChatroomRow, Fault, OverviewRow, Whom};
 use crate::model::{ChatroomId, ChatroomName, MessageId, Secret, User, Username};
 
@@ -197,20 +198,20 @@ pub enum Reply {
     /// Users found, or participants, all or those present, in the order in which they joined.
     Users(Vec<User>),
     /// A list of most recent messages, as a JSON array that all who get it share.
-    Messages(Arc<[u8]>),
+    Messages(Bytes),
     /// A message is saved.
     Sent {
         /// The message's id.
         id: MessageId,
         /// The list that ends with it; of one that was sent once more, the list as it is now.
-        messages: Arc<[u8]>,
+        messages: Bytes,
     },
     /// Polls were ended.
     Ended {
         /// How many.
         polls: u32,
         /// The list that they got.
-        messages: Arc<[u8]>,
+        messages: Bytes,
     },
     /// A new chatroom.
     Created(ChatroomId),

@@ -1,9 +1,9 @@
 //! Chatrooms as the loop remembers them: their recent messages and their parked polls.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use crate::arena::{Arena, Key, Link, List, Pinned};
+use crate::buffer::Bytes;
 use crate::chat::followers::{Place, PlaceKey};
 use crate::chat::gathering::PollsToEnd;
 use crate::chat::held::{Held, HeldKey};
@@ -28,7 +28,7 @@ pub(super) struct Chatroom {
     /// The last of the places.
     pub(super) places_through: Option<PlaceKey>,
     /// The list that those polls get.
-    pub(super) wake_list: Option<Arc<[u8]>>,
+    pub(super) wake_list: Option<Bytes>,
     pub(super) is_waking: bool,
     /// While polls of those who have left may be parked here.
     pub(super) leaving: Option<Box<Leaving>>,

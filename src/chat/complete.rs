@@ -1,7 +1,5 @@
 //! What the store says, taken in: the caches change here and nowhere else.
 
-use std::sync::Arc;
-
 use super::Chat;
 use super::call::{Failure, Reply};
 use super::chatrooms::{ChatroomKey, Load, Loading};
@@ -9,6 +7,7 @@ use super::recent::Recent;
 use super::serve::Ending;
 use super::sessions::{SessionKey, Standing};
 use super::waits::AHEAD_MAX;
+use crate::buffer::Bytes;
 use crate::job::{
     Completion, Fault, Job, MessageRange, RecentRows, Saved, SavedBefore, SessionRow,
 };
@@ -357,7 +356,7 @@ impl Chat {
         let room = self.chatrooms.chatroom(key).expect("found");
         room.load = Load::Unknown;
         let mut short = Recent::default();
-        let mut newest: Option<Arc<[u8]>> = None;
+        let mut newest: Option<Bytes> = None;
         for (message, sender) in loading.saved {
             short.push(&message, self.settings.recent);
             if let Some(first) = loading.first {
@@ -388,7 +387,7 @@ impl Chat {
     }
 }
 
-fn list_of_one(message: &Message) -> Arc<[u8]> {
+fn list_of_one(message: &Message) -> Bytes {
     let mut alone = Recent::default();
     alone.push(message, 1);
     alone.list(1)

@@ -8,8 +8,6 @@
 //! loop had not taken in yet, and must not be taken back behind it. A loop whose list is not here loads it first. If
 //! that fails its polls stay, and the caller is told so, as if the only loop had failed.
 
-use std::sync::Arc;
-
 use super::Chat;
 use super::call::{Reply, SessionCall};
 use super::chatrooms::{Chatroom, ChatroomKey, Load};
@@ -19,6 +17,7 @@ use super::proceed::Step;
 use super::recent::Span;
 use super::serve::Ending;
 use super::sessions::{SessionKey, Standing};
+use crate::buffer::Bytes;
 use crate::job::{Audience, Fault};
 use crate::model::{ChatroomId, Now, SessionHash, Ticket, UserId};
 
@@ -34,9 +33,9 @@ pub struct PollsToEnd {
 #[derive(Debug)]
 pub(super) struct Newest {
     pub(super) chatroom: ChatroomKey,
-    pub(super) list: Arc<[u8]>,
+    pub(super) list: Bytes,
     /// The caller's own, which may be shorter or longer, and how long it may be.
-    own: Arc<[u8]>,
+    own: Bytes,
     limit: u32,
     /// What the chatroom's messages were.
     span: Span,

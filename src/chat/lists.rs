@@ -4,16 +4,14 @@
 //! Mostly it is the next one's too, also where many time out together, so the last is kept. What the chatroom no longer remembers the store reads,
 //! and answers by itself: a wake never waits for that.
 
-use std::sync::Arc;
-
 use super::Chat;
 use super::call::{Failure, PollCall, Reply, SessionCall};
 use super::chatrooms::{ChatroomKey, Load};
 use super::held::{Held, HeldKey, Waiting};
 use super::proceed::Step;
-use super::recent::render_list;
 use super::sessions::SessionKey;
 use super::wanted::{Limit, Wanted};
+use crate::buffer::Bytes;
 use crate::job::{Fault, Job, MessageRange, MessageRows};
 use crate::model::{MessageId, Now, Ticket};
 
@@ -24,12 +22,12 @@ pub(super) struct TailoredList {
     /// The chatroom's newest message then.
     last: Option<MessageId>,
     wanted: Wanted,
-    list: Arc<[u8]>,
+    list: Bytes,
 }
 
 /// Where a list is to be had.
 pub(super) enum Listed {
-    Here(Arc<[u8]>),
+    Here(Bytes),
     /// In the store alone.
     Stored(MessageRange, u32),
     /// The chatroom has to be loaded first.
@@ -190,12 +188,12 @@ impl Chat {
         let sent = self.sent_before.remove(&ticket);
         let reply = read.map(|rows| {
             if let MessageRange::After(since) = range
-                && rows.is_gap(since)
+                && rows.bounds.is_gap(since)
             {
-                let (chatroom, first) = (None, rows.first);
+                let (chatroom, first) = (None, rows.bounds.first);
                 return Reply::Failed(Failure::SinceExpired { chatroom, first });
             }
-            let messages = render_list(&rows.messages);
+            let messages = rows.messages.json().clone();
             match sent {
                 Some(id) => Reply::Sent { id, messages },
                 None => Reply::Messages(messages),

@@ -56,7 +56,6 @@ mod walk;
 mod wanted;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
 
 pub use call::{BadParameter, Call, Failure, PollCall, Reply, SessionCall};
 pub use held::HeldKey;
@@ -67,6 +66,7 @@ pub use streams::{StreamCall, Streamed};
 pub use wanted::{Limit, Since, Wanted};
 
 use crate::arena::{Arena, SideTable};
+use crate::buffer::Bytes;
 use crate::config::Config;
 use crate::job::{Audience, Fault, Job};
 use crate::model::{MessageId, Now, SessionHash, Ticket};
@@ -110,7 +110,7 @@ pub struct Chat {
     /// The same for streams.
     last_events: Option<LastEvents>,
     /// The list of those who get nothing.
-    empty_list: Arc<[u8]>,
+    empty_list: Bytes,
     followers: Followers,
     /// Streams that are behind.
     feeding: VecDeque<HeldKey>,
@@ -215,7 +215,7 @@ impl Chat {
             wanted: SideTable::default(),
             last_list: None,
             last_events: None,
-            empty_list: Arc::from(&b"[]"[..]),
+            empty_list: Bytes::from_static(b"[]"),
             followers: Followers::default(),
             feeding: VecDeque::new(),
             fed: Vec::new(),

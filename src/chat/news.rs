@@ -1,16 +1,14 @@
 //! What is newer in several chatrooms, as one list: ready-made where it is here, else from the store.
 
-use std::sync::Arc;
-
 use smallvec::SmallVec;
 
 use super::Chat;
 use super::call::{Failure, Reply};
 use super::chatrooms::{ChatroomKey, Load};
 use super::lists::Listed;
-use super::recent::render_list;
 use super::sessions::SessionKey;
 use super::wanted::{Limit, Since, Wanted};
+use crate::buffer::{Buffer, Bytes};
 use crate::job::{Fault, Job, MessageRange, News};
 use crate::model::Ticket;
 
@@ -93,17 +91,18 @@ impl Chat {
     }
 
     /// What is newer in several chatrooms as one list, in the order of the chatrooms' ids, unless some of it is not here.
-    fn joined_lists(&mut self, limit: Option<Limit>, news: &NewsOf) -> Option<Arc<[u8]>> {
+    fn joined_lists(&mut self, limit: Option<Limit>, news: &NewsOf) -> Option<Bytes> {
         let mut left = limit.map_or(self.settings.recent, Limit::get);
-        let mut joined = b"[".to_vec();
+        let mut joined = Buffer::default();
+        joined.extend_from_slice(b"[");
         for (key, since) in self.by_id(news) {
             let room = self.chatrooms.chatroom(key).expect("it is waited in");
             let Load::Known = room.load else {
                 return None;
             };
             let list = room.recent.newer(since.get(), left)?;
-            if joined.len() > 1 {
-                joined.push(b',');
+            if joined.as_slice().len() > 1 {
+                joined.extend_from_slice(b",");
             }
             joined.extend_from_slice(&list[1..list.len() - 1]);
             let newer = room.newest() - since.get();
@@ -112,8 +111,8 @@ impl Chat {
                 break;
             }
         }
-        joined.push(b']');
-        Some(joined.into())
+        joined.extend_from_slice(b"]");
+        Some(joined.freeze())
     }
 
     fn read_news(&mut self, (ticket, session, terms): (Ticket, SessionKey, Terms), news: &NewsOf) {
@@ -140,7 +139,7 @@ impl Chat {
     /// The store has read what is newer in several chatrooms.
     pub(super) fn news_read(&mut self, ticket: Ticket, read: Result<News, Fault>) {
         let reply = read.map(|news| match news {
-            News::Messages(messages) => Reply::Messages(render_list(&messages)),
+            News::Messages(messages) => Reply::Messages(messages.json().clone()),
             News::Expired { chatroom, first } => Reply::Failed(Failure::SinceExpired {
                 chatroom: Some(chatroom),
                 first,

@@ -5,11 +5,9 @@
 //! count say which messages are here.
 
 use std::collections::VecDeque;
-use std::io::Write;
-use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
 
-use crate::model::{Message, MessageId};
+use crate::buffer::{Buffer, Bytes};
+use crate::model::{Message, MessageId, MessageList, render};
 
 /// The newest messages, rendered: as many as lists have, and right after they were loaded some more.
 #[derive(Debug, Default)]
@@ -101,7 +99,7 @@ impl Recent {
     }
 
     /// The JSON array of the oldest `max` messages that are newer than `since`, unless some of them are not here.
-    pub(super) fn newer(&self, since: i64, max: u32) -> Option<Arc<[u8]>> {
+    pub(super) fn newer(&self, since: i64, max: u32) -> Option<Bytes> {
         let last = self.last.map_or(0, MessageId::get);
         let newer = usize::try_from(last.saturating_sub(since)).unwrap_or(0);
         if newer > self.sizes.len() {
@@ -113,7 +111,7 @@ impl Recent {
     }
 
     /// The JSON array of the newest `max` messages, unless some of them are not here.
-    pub(super) fn newest(&self, max: u32) -> Option<Arc<[u8]>> {
+    pub(super) fn newest(&self, max: u32) -> Option<Bytes> {
         let last = self.last.map_or(0, MessageId::get);
         let wanted = usize::try_from(last)
             .unwrap_or(usize::MAX)
@@ -147,18 +145,18 @@ impl Recent {
     }
 
     /// The JSON array of at most `max` messages, oldest first, that ends with `newest`, which must be here.
-    pub(super) fn list_until(&self, newest: MessageId, max: u32) -> Arc<[u8]> {
+    pub(super) fn list_until(&self, newest: MessageId, max: u32) -> Bytes {
         debug_assert!(self.holds(newest), "a list ends with what it is asked for");
         self.list_behind(self.newer_than(newest).unwrap_or(0), max)
     }
 
     /// The JSON array of the newest messages, at most `max`, oldest first.
-    pub(super) fn list(&self, max: u32) -> Arc<[u8]> {
+    pub(super) fn list(&self, max: u32) -> Bytes {
         self.list_behind(0, max)
     }
 
     /// The list that would be the newest without the newest `skipped`.
-    fn list_behind(&self, skipped: usize, max: u32) -> Arc<[u8]> {
+    fn list_behind(&self, skipped: usize, max: u32) -> Bytes {
         let bytes = |sizes: &mut dyn Iterator<Item = &u32>| -> usize {
             sizes.map(|&size| size as usize).sum()
         };
@@ -167,11 +165,11 @@ impl Recent {
         let start = end - bytes(&mut newest_first.take(max as usize));
         let kept = &self.json[start..end];
         let inner = kept.strip_suffix(b",").unwrap_or(kept);
-        let mut list = Vec::with_capacity(inner.len() + 2);
-        list.push(b'[');
+        let mut list = Buffer::with_capacity(inner.len() + 2);
+        list.extend_from_slice(b"[");
         list.extend_from_slice(inner);
-        list.push(b']');
-        list.into()
+        list.extend_from_slice(b"]");
+        list.freeze()
     }
 }
 
@@ -189,13 +187,10 @@ pub struct Events {
 
 impl Events {
     /// Of these messages, or of as many as there is room for.
-    pub(super) fn render(messages: &[Message]) -> Self {
+    pub(super) fn of(messages: &MessageList) -> Self {
         let mut events = Self::default();
-        let mut json = Vec::new();
-        for message in messages {
-            json.clear();
-            render(&mut json, message);
-            if !events.take(message.id, &json) {
+        for (id, json) in messages.iter() {
+            if !events.take(id, json) {
                 break;
             }
         }
@@ -228,44 +223,6 @@ impl Events {
     }
 }
 
-/// The JSON array of these messages, of whichever chatrooms.
-pub(super) fn render_list(messages: &[Message]) -> Arc<[u8]> {
-    let mut json = b"[".to_vec();
-    for (at, message) in messages.iter().enumerate() {
-        if at > 0 {
-            json.push(b',');
-        }
-        render(&mut json, message);
-    }
-    json.push(b']');
-    json.into()
-}
-
-fn render(json: &mut Vec<u8>, message: &Message) {
-    let time = UNIX_EPOCH + Duration::from_millis(message.time_unix_ms);
-    let (id, chatroom, user) = (message.id, message.chatroom, &message.user);
-    put(
-        json,
-        format_args!(
-            r#"{{"id":{id},"chatroomid":{chatroom},"userid":{},"username":"#,
-            user.id
-        ),
-    );
-    put_text(json, &user.name);
-    put(json, format_args!(r#","message":"#));
-    put_text(json, &message.text);
-    let time = humantime::format_rfc3339_millis(time);
-    put(json, format_args!(r#","time":"{time}"}}"#));
-}
-
-fn put(json: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    json.write_fmt(text).expect("a Vec takes all");
-}
-
-fn put_text(json: &mut Vec<u8>, text: &str) {
-    serde_json::to_writer(json, text).expect("every string has a JSON form");
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,17 +245,6 @@ mod tests {
         let list: serde_json::Value = serde_json::from_slice(list).expect("JSON");
         let ids = list.as_array().expect("an array").iter();
         ids.map(|m| m["id"].as_i64().expect("an id")).collect()
-    }
-
-    #[test]
-    fn a_message_is_rendered_as_the_contract_has_it() {
-        let mut recent = Recent::default();
-        recent.push(&message(1, "say \"hi\"\n\u{1f600}"), 50);
-        let list = String::from_utf8(recent.list(50).to_vec()).expect("UTF-8");
-        assert_eq!(
-            list,
-            r#"[{"id":1,"chatroomid":7,"userid":1,"username":"ann","message":"say \"hi\"\n😀","time":"2026-11-23T08:00:00.000Z"}]"#
-        );
     }
 
     #[test]
@@ -362,8 +308,15 @@ mod tests {
         assert_eq!(events(1, 2), Some(vec![2, 3]));
         assert_eq!(events(1, 64), Some(vec![2, 3, 4]));
         assert_eq!(events(9, 64), Some(vec![]));
-        assert_eq!(Events::render(&messages), recent_events(&messages[..3]));
-        let alone = Events::render(&[message(1, &long.repeat(9)), message(2, "x")]);
+        assert_eq!(
+            Events::of(&messages.iter().collect()),
+            recent_events(&messages[..3])
+        );
+        let alone = Events::of(
+            &[message(1, &long.repeat(9)), message(2, "x")]
+                .iter()
+                .collect(),
+        );
         assert_eq!(ids(&alone), [1]);
     }
 

@@ -11,7 +11,6 @@
 //! again and again to end its many polls holds up the others.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use super::Chat;
 use super::call::Reply;
@@ -21,6 +20,7 @@ use super::held::{self, Held, HeldKey};
 use super::lists::Unparked;
 use super::sessions::{SessionKey, Standing};
 use super::walk::Walk;
+use crate::buffer::Bytes;
 use crate::job::{Fault, Job};
 use crate::model::{MessageId, Now, Ticket};
 
@@ -185,7 +185,7 @@ impl Chat {
     }
 
     /// Marks all polls that are parked in a chatroom now, to get this list.
-    pub(super) fn wake_with(&mut self, key: ChatroomKey, list: Arc<[u8]>) {
+    pub(super) fn wake_with(&mut self, key: ChatroomKey, list: Bytes) {
         let room = self
             .chatrooms
             .chatroom(key)
@@ -239,7 +239,7 @@ impl Chat {
     }
 
     /// Wakes who has the first place in a chatroom; returns what it cost.
-    fn wake_place(&mut self, now: Now, chatroom: ChatroomKey, list: Arc<[u8]>) -> usize {
+    fn wake_place(&mut self, now: Now, chatroom: ChatroomKey, list: Bytes) -> usize {
         let room = (self.chatrooms.chatroom(chatroom)).expect("a wake keeps it");
         let first = room.places.front(&self.followers.places);
         let first = first.expect("the mark is in the list");
@@ -299,7 +299,7 @@ impl Chat {
     }
 
     /// Answers a poll that gets a chatroom's list, or what it wants instead.
-    fn end_with(&mut self, poll: &Unparked, list: Arc<[u8]>) {
+    fn end_with(&mut self, poll: &Unparked, list: Bytes) {
         match poll.wanted.is_usual() && poll.refusal.is_none() {
             true => self.answer(poll.ticket, Reply::Messages(list)),
             false => self.give(poll),

@@ -10,8 +10,6 @@
 //! while any does, it is noted which messages the loop is told of (`told`), since the chatrooms of one that wants all
 //! of them may not even be known.
 
-use std::sync::Arc;
-
 use smallvec::SmallVec;
 
 use super::Chat;
@@ -24,6 +22,7 @@ use super::proceed::Step;
 use super::sessions::{Chatrooms, SessionKey};
 use super::told::Arrival;
 use super::wanted::{Limit, Since};
+use crate::buffer::Bytes;
 use crate::job::Fault;
 use crate::model::{ChatroomId, Now, Ticket, UserId};
 
@@ -255,7 +254,7 @@ impl Chat {
         &mut self,
         now: Now,
         key: HeldKey,
-        woken: Option<(ChatroomKey, Arc<[u8]>)>,
+        woken: Option<(ChatroomKey, Bytes)>,
     ) -> bool {
         let refusal = self.refusal_of(key);
         let follower = self.followers.get(key).expect("one of them");

@@ -283,15 +283,15 @@ impl Chat {
         let feed = *feed;
         let failure = match read {
             Err(fault) => Failure::Fault(fault),
-            Ok(rows) if rows.is_gap(since) => Failure::SinceExpired {
+            Ok(rows) if rows.bounds.is_gap(since) => Failure::SinceExpired {
                 chatroom: None,
-                first: rows.first,
+                first: rows.bounds.first,
             },
             // It is read again when the peer has taken what was sent before.
             Ok(_) if feed.is_paused => return,
             Ok(rows) => {
                 let (place, ..) = self.place_of_stream(key);
-                let events = Arc::new(Events::render(&rows.messages));
+                let events = Arc::new(Events::of(&rows.messages));
                 return self.tell_events(key, place, events);
             }
         };

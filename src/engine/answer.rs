@@ -163,8 +163,10 @@ impl Engine {
         }
         let framing = peer.exchange.framing();
         let guest = self.guest(key);
-        let bytes = (self.renderer).render(now, outcome, framing, guest);
-        self.outputs.push_back(Output::Send(key, bytes));
+        let rendered = (self.renderer).render(now, outcome, framing, guest);
+        self.outputs.push_back(Output::Send(key, rendered.first));
+        let long_body = rendered.long_body.map(|body| Output::Send(key, body));
+        self.outputs.extend(long_body);
         self.answered(now, key);
     }
 

@@ -19,11 +19,11 @@ mod peer;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::{Guest, Outcome, Renderer, Rules, Sites};
 use crate::arena::SideTable;
+use crate::buffer::Bytes;
 pub use crate::chat::Notice;
 use crate::chat::{Chat, Counts};
 use crate::config::Config;
@@ -37,7 +37,7 @@ use peer::{Farewell, Flags, Peer};
 #[derive(Debug)]
 pub enum Output {
     /// Queue these bytes behind those queued before.
-    Send(ConnectionKey, Arc<[u8]>),
+    Send(ConnectionKey, Bytes),
     /// Offer the input again that was not consumed, and go on reading.
     Resume(ConnectionKey),
     /// Nothing will be sent any more: tell the peer so when all has gone out, and go on reading.
@@ -183,7 +183,8 @@ impl Engine {
                 Event::Request(request) => self.request(now, key, &request, origin),
                 Event::Rejected(rejection) => self.answer(now, key, &Outcome::Rejected(rejection)),
                 Event::Continue => {
-                    self.outputs.push_back(Output::Send(key, CONTINUE.into()));
+                    self.outputs
+                        .push_back(Output::Send(key, Bytes::from_static(CONTINUE)));
                     // The next round does not see that the request has begun. One that had begun before gets no
                     // more time for it.
                     if before != Phase::Receiving {

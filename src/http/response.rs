@@ -123,9 +123,20 @@ impl Response<'_> {
     /// Appends the bytes to send to `bytes`. `date` is the `Date` field's value (RFC 9110 §5.6.7).
     ///
     /// # Panics
+    /// As [`Response::render_head`].
+    pub fn render(&self, bytes: &mut Vec<u8>, date: &str, framing: Framing) {
+        self.render_head(bytes, date, framing);
+        if !framing.head_only {
+            bytes.extend_from_slice(self.body);
+        }
+    }
+
+    /// Appends all but the body, which is sent from where it stands.
+    ///
+    /// # Panics
     /// If a value could end its line, or a name its field: then a client's text would become another field,
     /// or another answer. If there is a body with 204 or 304.
-    pub fn render(&self, bytes: &mut Vec<u8>, date: &str, framing: Framing) {
+    pub fn render_head(&self, bytes: &mut Vec<u8>, date: &str, framing: Framing) {
         let bare = self.status.has_no_body();
         assert!(
             !bare || self.body.is_empty(),
@@ -138,9 +149,6 @@ impl Response<'_> {
             write!(bytes, "Content-Length: {length}\r\n").expect("a Vec takes all");
         }
         self.render_fields(bytes, framing);
-        if !framing.head_only {
-            bytes.extend_from_slice(self.body);
-        }
     }
 
     /// Appends the head of a response whose body comes later, in pieces, and ends nobody knows when: as chunks, or with the connection.

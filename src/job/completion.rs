@@ -7,7 +7,9 @@ use std::sync::Arc;
 #[cfg(doc)]
 use super::Job;
 use super::{Fault, LOGINS_LOOP, MessageRange};
-use crate::model::{ChatroomId, Message, MessageId, Secret, SessionHash, Ticket, User, UserId};
+use crate::model::{
+    ChatroomId, Message, MessageId, MessageList, Secret, SessionHash, Ticket, User, UserId,
+};
 
 /// What became of a [`Job`].
 #[derive(Clone, Debug)]
@@ -242,20 +244,27 @@ pub struct RecentRows {
     pub messages: Vec<Message>,
 }
 
-/// Some of a chatroom's messages as stored, and what there is beside them, all at one time.
+/// Some of a chatroom's messages as stored, and which there are beside them, all at one time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageRows {
     /// Oldest first, without a gap.
-    pub messages: Vec<Message>,
+    pub messages: MessageList,
+    /// Which messages the chatroom has.
+    pub bounds: MessageBounds,
+}
+
+/// Which messages a chatroom has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageBounds {
     /// The oldest message that is kept, or the next to come where none is.
     pub first: MessageId,
     /// The newest message ever saved, kept or not; `None` where nothing was ever said.
     pub last: Option<MessageId>,
 }
 
-impl MessageRows {
+impl MessageBounds {
     /// Whether what came right after a message (`None`: before the first) is no longer kept.
-    pub fn is_gap(&self, after: Option<MessageId>) -> bool {
+    pub fn is_gap(self, after: Option<MessageId>) -> bool {
         let after = after.map_or(0, MessageId::get);
         let last = self.last.map_or(0, MessageId::get);
         after < last && self.first.get() > after + 1
@@ -266,7 +275,7 @@ impl MessageRows {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
     /// By the chatrooms' ids, then oldest first; in each without a gap.
-    Messages(Vec<Message>),
+    Messages(MessageList),
     /// What came right after is no longer kept in a chatroom; nothing was read, then.
     Expired {
         /// Which.
@@ -306,7 +315,7 @@ pub struct ChatroomRow {
 }
 
 impl Completion {
-    /// Bytes of text that were read for one answer: what it costs to make that of it.
+    /// Bytes that were read for one answer: what it costs to send it.
     pub fn read_bytes(&self) -> usize {
         let messages = match self {
             Self::MessagesRead { read: Ok(read), .. } => &read.messages,
@@ -316,7 +325,7 @@ impl Completion {
             } => messages,
             _ => return 0,
         };
-        messages.iter().map(|message| message.text.len()).sum()
+        messages.json().len()
     }
 
     /// Which event loops are told.

@@ -22,8 +22,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use completion::{
-    AddedRow, Audience, ChatroomRow, Completion, MessageRows, News, OverviewRow, RecentRows,
-    RemovedRow, Saved, SavedBefore, SessionRow,
+    AddedRow, Audience, ChatroomRow, Completion, MessageBounds, MessageRows, News, OverviewRow,
+    RecentRows, RemovedRow, Saved, SavedBefore, SessionRow,
 };
 
 use crate::model::{

@@ -10,12 +10,14 @@
     clippy::cast_sign_loss
 )]
 
+mod list;
 mod name;
 
 use std::fmt;
 use std::num::NonZeroI64;
 use std::sync::Arc;
 
+pub use list::{ListWriter, MessageList, render};
 pub use name::{BadName, ChatroomName, Username, fold};
 
 use crate::arena::Key;

@@ -12,7 +12,6 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown};
-use std::sync::Arc;
 
 use mio::event::Event;
 use mio::net::TcpStream;
@@ -21,6 +20,7 @@ use mio::{Interest, Registry};
 use super::flags::Flags;
 use super::held::{Held, Unsent, count_sent};
 use super::token;
+use crate::buffer::Bytes;
 use crate::model::ConnectionKey;
 
 /// Bytes of one read. A request fits many times over; a socket's usual buffer is emptied in two.
@@ -300,8 +300,8 @@ impl Connection {
         &mut self,
         key: ConnectionKey,
         held: &mut Held,
-        bytes: Arc<[u8]>,
-    ) -> Option<Arc<[u8]>> {
+        bytes: Bytes,
+    ) -> Option<Bytes> {
         if self.flags.any(Flags::GONE | Flags::CLOSING) || bytes.is_empty() {
             return None;
         }
@@ -343,7 +343,7 @@ impl Connection {
         &mut self,
         key: ConnectionKey,
         held: &mut Held,
-        first: Option<Arc<[u8]>>,
+        first: Option<Bytes>,
         registry: &Registry,
     ) -> Option<Flushed> {
         self.flags.clear(Flags::DIRTY);
@@ -365,7 +365,7 @@ impl Connection {
         &mut self,
         key: ConnectionKey,
         held: &mut Held,
-        first: Option<Arc<[u8]>>,
+        first: Option<Bytes>,
         registry: &Registry,
     ) -> io::Result<Option<Flushed>> {
         let some_went = self.write(key, held, first)?;
@@ -393,7 +393,7 @@ impl Connection {
         &mut self,
         key: ConnectionKey,
         held: &mut Held,
-        first: Option<Arc<[u8]>>,
+        first: Option<Bytes>,
     ) -> io::Result<bool> {
         if !self.flags.any(Flags::HOLDS_OUTPUT) {
             let Some(first) = first else { return Ok(false) };

@@ -5,11 +5,11 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind, IoSlice};
-use std::sync::Arc;
 
 use mio::net::TcpStream;
 use socket2::SockRef;
 
+use crate::buffer::Bytes;
 use crate::model::ConnectionKey;
 
 /// Pieces of output given to the kernel at once.
@@ -43,26 +43,26 @@ impl Held {
 /// Output of one connection, in order.
 #[derive(Default)]
 pub(super) struct Unsent {
-    pieces: VecDeque<Arc<[u8]>>,
+    pieces: VecDeque<Bytes>,
     /// Bytes of the first of `pieces` that went.
     sent: usize,
 }
 
 impl Unsent {
     /// All of `first` but its first `sent` bytes.
-    pub(super) fn rest_of(first: Arc<[u8]>, sent: usize) -> Self {
+    pub(super) fn rest_of(first: Bytes, sent: usize) -> Self {
         Self {
             pieces: VecDeque::from([first]),
             sent,
         }
     }
 
-    pub(super) fn push_back(&mut self, piece: Arc<[u8]>) {
+    pub(super) fn push_back(&mut self, piece: Bytes) {
         self.pieces.push_back(piece);
     }
 
     /// Puts a piece before all others, of which nothing can have gone yet.
-    pub(super) fn push_front(&mut self, piece: Arc<[u8]>) {
+    pub(super) fn push_front(&mut self, piece: Bytes) {
         self.pieces.push_front(piece);
     }
 
@@ -134,8 +134,8 @@ mod tests {
 
     #[test]
     fn skipping_what_went_ends_inside_a_piece() {
-        let mut unsent = Unsent::rest_of(Arc::from(*b"abc"), 0);
-        unsent.push_back(Arc::from(*b"defg"));
+        let mut unsent = Unsent::rest_of(Bytes::from_static(b"abc"), 0);
+        unsent.push_back(Bytes::from_static(b"defg"));
         unsent.skip(2);
         assert_eq!((unsent.pieces.len(), unsent.sent), (2, 2));
         unsent.skip(3);

@@ -49,6 +49,7 @@ use self::held::Held;
 use self::keepalive::Keepalive;
 use self::listener::Listener;
 use crate::arena::Arena;
+use crate::buffer::Bytes;
 use crate::config::Config;
 use crate::model::{self, ConnectionKey};
 
@@ -94,7 +95,7 @@ pub struct Reactor {
     reads_left: usize,
     /// What to flush, each connection at most once, with the first bytes queued for it this turn. They
     /// wait here and not at the connection, which so stays small and, if they leave whole, allocates nothing.
-    outbox: Vec<(ConnectionKey, Option<Arc<[u8]>>)>,
+    outbox: Vec<(ConnectionKey, Option<Bytes>)>,
     flushed: VecDeque<(ConnectionKey, Flushed)>,
     closing: Vec<ConnectionKey>,
 }
@@ -288,7 +289,7 @@ impl Reactor {
     ///
     /// # Panics
     /// After [`Reactor::finish`].
-    pub fn send(&mut self, key: ConnectionKey, bytes: Arc<[u8]>) {
+    pub fn send(&mut self, key: ConnectionKey, bytes: Bytes) {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
@@ -412,7 +413,7 @@ fn notice(
     key: ConnectionKey,
     event: &Event,
     ready: &mut VecDeque<ConnectionKey>,
-    outbox: &mut Vec<(ConnectionKey, Option<Arc<[u8]>>)>,
+    outbox: &mut Vec<(ConnectionKey, Option<Bytes>)>,
 ) {
     if connection.notice(event) && connection.list() {
         ready.push_back(key);

@@ -118,8 +118,8 @@ fn flush_one(reactor: &mut Reactor) -> Option<Flushed> {
     flushed
 }
 
-fn bytes(text: &str) -> Arc<[u8]> {
-    Arc::from(text.as_bytes())
+fn bytes(text: &str) -> Bytes {
+    Bytes::copy_from_slice(text.as_bytes())
 }
 
 fn read_to_end(client: &mut TcpStream) -> Vec<u8> {

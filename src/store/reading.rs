@@ -19,9 +19,10 @@ use super::lane::{Outlet, Queue, outlive};
 use super::trouble::Trouble;
 use super::{rows, sql};
 use crate::job::{
-    Completion, Fault, Job, MessageRange, MessageRows, News, OverviewRow, RecentRows, SessionRow,
+    Completion, Fault, Job, MessageBounds, MessageRange, MessageRows, News, OverviewRow,
+    RecentRows, SessionRow,
 };
-use crate::model::{ChatroomId, MessageId, SessionHash, User, UserId};
+use crate::model::{ChatroomId, ListWriter, MessageId, SessionHash, User, UserId};
 
 /// The reading connections.
 pub(super) type Pool = r2d2::Pool<SqliteConnectionManager>;
@@ -241,7 +242,15 @@ fn read_messages(
 ) -> Result<Option<MessageRows>> {
     // Given up as it is dropped, which changes nothing for who has only read.
     let snapshot = connection.unchecked_transaction()?;
-    messages_in(&snapshot, chatroom, asker, range, limit)
+    let Some(bounds) = bounds_for(&snapshot, chatroom, asker)? else {
+        return Ok(None);
+    };
+    let mut messages = ListWriter::default();
+    write_messages(&snapshot, chatroom, (range, limit), bounds, &mut messages)?;
+    Ok(Some(MessageRows {
+        messages: messages.finish(),
+        bounds,
+    }))
 }
 
 /// What is newer in several chatrooms; nothing for one who is not in all of those that are looked at.
@@ -252,60 +261,65 @@ fn read_news(
     limit: u32,
 ) -> Result<Option<News>> {
     let snapshot = connection.unchecked_transaction()?;
-    let mut news = Vec::new();
+    let mut news = ListWriter::default();
     for &(chatroom, after) in since {
         let left = limit.saturating_sub(u32::try_from(news.len()).unwrap_or(u32::MAX));
         if left == 0 {
             break;
         }
         let range = MessageRange::After(after);
-        let Some(rows) = messages_in(&snapshot, chatroom, asker, range, left)? else {
+        let Some(bounds) = bounds_for(&snapshot, chatroom, asker)? else {
             return Ok(None);
         };
-        if rows.is_gap(after) {
-            let first = rows.first;
+        if bounds.is_gap(after) {
+            let first = bounds.first;
             return Ok(Some(News::Expired { chatroom, first }));
         }
-        news.extend(rows.messages);
+        write_messages(&snapshot, chatroom, (range, left), bounds, &mut news)?;
     }
-    Ok(Some(News::Messages(news)))
+    Ok(Some(News::Messages(news.finish())))
 }
 
-fn messages_in(
+/// Which messages a chatroom has; nothing for one who is not in it.
+fn bounds_for(
     snapshot: &Connection,
     chatroom: ChatroomId,
     asker: UserId,
-    range: MessageRange,
-    limit: u32,
-) -> Result<Option<MessageRows>> {
-    let bounds = snapshot
+) -> Result<Option<MessageBounds>> {
+    snapshot
         .prepare_cached(sql::MESSAGE_BOUNDS_FOR)?
         .query_row((chatroom.get(), asker.get()), |row| {
-            Ok((rows::message_id(row, 0)?, rows::message_id_if_any(row, 1)?))
+            Ok(MessageBounds {
+                first: rows::message_id(row, 0)?,
+                last: rows::message_id_if_any(row, 1)?,
+            })
         })
-        .optional()?;
-    let Some((first, last)) = bounds else {
-        return Ok(None);
+        .optional()
+}
+
+/// Appends a range of messages, at most `limit`, one row at a time: what is long is held once.
+fn write_messages(
+    snapshot: &Connection,
+    chatroom: ChatroomId,
+    (range, limit): (MessageRange, u32),
+    bounds: MessageBounds,
+    list: &mut ListWriter,
+) -> Result<()> {
+    // Ids have no gaps.
+    let (after, until) = match range {
+        MessageRange::After(id) => (id.map_or(0, MessageId::get), i64::MAX),
+        MessageRange::Before(id) => {
+            let last = bounds.last.map_or(0, MessageId::get);
+            let until = id.map_or(last, |id| last.min(id.get() - 1));
+            (until.saturating_sub(limit.into()), until)
+        }
     };
-    let (statement, from) = match range {
-        MessageRange::After(id) => (sql::MESSAGES_AFTER, id.map_or(0, MessageId::get)),
-        MessageRange::Before(None) => (sql::MESSAGES_UNTIL, i64::MAX),
-        MessageRange::Before(Some(id)) => (sql::MESSAGES_UNTIL, id.get() - 1),
-    };
-    let mut messages = snapshot
-        .prepare_cached(statement)?
-        .query_map((chatroom.get(), from, limit), |row| {
-            rows::message(row, chatroom)
-        })?
-        .collect::<Result<Vec<_>>>()?;
-    if matches!(range, MessageRange::Before(_)) {
-        messages.reverse();
+    let mut statement = snapshot.prepare_cached(sql::MESSAGES_BETWEEN)?;
+    let mut found = statement.query((chatroom.get(), after, until, limit))?;
+    while let Some(row) = found.next()? {
+        list.push(&rows::message(row, chatroom)?);
     }
-    Ok(Some(MessageRows {
-        messages,
-        first,
-        last,
-    }))
+    Ok(())
 }
 
 /// The users whose folded names begin with `prefix`. A name that equals it is the least of them, and so the first.

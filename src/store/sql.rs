@@ -213,19 +213,12 @@ pub(super) const NEWEST_MESSAGE: &str = "
 SELECT coalesce((SELECT max(id) FROM messages WHERE chatroom = ?1),
                 (SELECT last_message FROM chatrooms WHERE id = ?1))";
 
-/// chatroom, id, count → the oldest messages that are newer, oldest first
-pub(super) const MESSAGES_AFTER: &str = "
+/// chatroom, id, id, count → the oldest messages that are newer than the first and not newer than the second, oldest first
+pub(super) const MESSAGES_BETWEEN: &str = "
 SELECT messages.id, users.id, users.name, messages.text, messages.time
 FROM messages JOIN users ON users.id = messages.user
-WHERE messages.chatroom = ?1 AND messages.id > ?2
-ORDER BY messages.id LIMIT ?3";
-
-/// chatroom, id, count → the newest messages up to that one, newest first
-pub(super) const MESSAGES_UNTIL: &str = "
-SELECT messages.id, users.id, users.name, messages.text, messages.time
-FROM messages JOIN users ON users.id = messages.user
-WHERE messages.chatroom = ?1 AND messages.id <= ?2
-ORDER BY messages.id DESC LIMIT ?3";
+WHERE messages.chatroom = ?1 AND messages.id > ?2 AND messages.id <= ?3
+ORDER BY messages.id LIMIT ?4";
 
 /// first folded name, first folded name beyond, count → users
 pub(super) const USERS_IN_RANGE: &str = "

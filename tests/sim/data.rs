@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use loiter::job::{
-    AddedRow, ChatroomRow, Completion, Fault, Job, MessageRange, MessageRows, NONCE_LIFETIME, News,
-    OverviewRow, RecentRows, RemovedRow, Saved, SavedBefore, SessionRow, Whom,
+    AddedRow, ChatroomRow, Completion, Fault, Job, MessageBounds, MessageRange, MessageRows,
+    NONCE_LIFETIME, News, OverviewRow, RecentRows, RemovedRow, Saved, SavedBefore, SessionRow,
+    Whom,
 };
 use loiter::model::{
     ChatroomId, ChatroomName, Message, MessageId, Now, Secret, SessionHash, User, UserId,
@@ -279,14 +280,14 @@ impl Data {
                 break;
             }
             let range = MessageRange::After(after);
-            let rows = self.read_messages(chatroom, user, range, limit - news.len())?;
-            if rows.is_gap(after) {
-                let first = rows.first;
+            let (newer, bounds) = self.range(chatroom, user, range, limit - news.len())?;
+            if bounds.is_gap(after) {
+                let first = bounds.first;
                 return Ok(News::Expired { chatroom, first });
             }
-            news.extend(rows.messages);
+            news.extend(newer);
         }
-        Ok(News::Messages(news))
+        Ok(News::Messages(news.into_iter().collect()))
     }
 
     fn read_messages(
@@ -296,6 +297,20 @@ impl Data {
         range: MessageRange,
         limit: usize,
     ) -> Result<MessageRows, Fault> {
+        let (messages, bounds) = self.range(id, user, range, limit)?;
+        Ok(MessageRows {
+            messages: messages.iter().collect(),
+            bounds,
+        })
+    }
+
+    fn range(
+        &self,
+        id: ChatroomId,
+        user: UserId,
+        range: MessageRange,
+        limit: usize,
+    ) -> Result<(&[Message], MessageBounds), Fault> {
         let chatroom = self.chatroom(id).filter(|_| self.has_joined(user, id));
         let chatroom = chatroom.ok_or(Fault::NotAParticipant)?;
         let kept = chatroom.kept();
@@ -310,11 +325,11 @@ impl Data {
                 &kept[until.saturating_sub(limit)..until]
             }
         };
-        Ok(MessageRows {
-            messages: messages.to_vec(),
+        let bounds = MessageBounds {
             first: MessageId::new(chatroom.expired as i64 + 1).expect("from 1"),
             last: chatroom.last(),
-        })
+        };
+        Ok((messages, bounds))
     }
 
     fn overview(&self, user: UserId) -> Vec<OverviewRow> {

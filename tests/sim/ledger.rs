@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use loiter::job::{Completion, Fault, Job, News, RemovedRow, Saved};
-use loiter::model::{ChatroomId, Message, SessionHash, Ticket, UserId};
+use loiter::model::{ChatroomId, MessageList, SessionHash, Ticket, UserId};
 
 use crate::ask::Ask;
 use crate::chronicle::Chronicle;
@@ -171,10 +171,10 @@ impl Ledger {
         self.ended.entry(hash).or_insert(parting);
     }
 
-    fn note_read(&mut self, messages: &[Message]) {
-        for message in messages {
-            let read = self.read.entry(message.chatroom.get()).or_default();
-            *read = message.id.get().max(*read);
+    fn note_read(&mut self, read: impl IntoIterator<Item = (i64, i64)>) {
+        for (chatroom, id) in read {
+            let newest = self.read.entry(chatroom).or_default();
+            *newest = id.max(*newest);
         }
     }
 
@@ -242,17 +242,20 @@ impl Ledger {
                 loaded,
             } => {
                 if let Ok(rows) = loaded {
-                    self.note_read(&rows.messages);
+                    let ids = rows.messages.iter().map(|message| message.id.get());
+                    self.note_read(ids.map(|id| (chatroom.get(), id)));
                 }
                 self.loading.remove(&(*event_loop, chatroom.get()));
                 let failed = u64::from(loaded.is_err());
                 *self.unloaded.entry(chatroom.get()).or_default() += failed;
             }
-            Completion::MessagesRead { read: Ok(rows), .. } => self.note_read(&rows.messages),
+            Completion::MessagesRead { read: Ok(rows), .. } => {
+                self.note_read(shown(&rows.messages))
+            }
             Completion::NewsRead {
                 read: Ok(News::Messages(messages)),
                 ..
-            } => self.note_read(messages),
+            } => self.note_read(shown(messages)),
             _ => {}
         }
         let text = format!("{completion:?}");
@@ -425,4 +428,12 @@ impl Parting {
                 .unwrap_or_default(),
         )
     }
+}
+
+/// The chatroom and the id of each message of a list, as a client reads them.
+fn shown(list: &MessageList) -> Vec<(i64, i64)> {
+    let messages: Vec<serde_json::Value> = serde_json::from_slice(list.json()).expect("JSON");
+    let number = |message: &serde_json::Value, name| message[name].as_i64().expect("a number");
+    let pair = |message| (number(message, "chatroomid"), number(message, "id"));
+    messages.iter().map(pair).collect()
 }

@@ -56,6 +56,10 @@ impl Fixture {
     }
 }
 
+fn shown(rows: &MessageRows) -> Vec<i64> {
+    rows.messages.iter().map(|(id, _)| id.get()).collect()
+}
+
 fn ids(messages: &[Message]) -> Vec<i64> {
     messages.iter().map(|message| message.id.get()).collect()
 }
@@ -89,8 +93,8 @@ fn old_messages_go_and_all_loops_are_told_what_is_left() {
     assert_eq!(ids(&fixture.recent(some, 50).messages), [3, 4]);
     assert_eq!(ids(&fixture.recent(none, 50).messages), [1, 2, 3, 4]);
     let rows = fixture.rows(other, &ann);
-    assert_eq!((ids(&rows.messages), rows.first.get()), (vec![4], 4));
-    assert_eq!(rows.last, MessageId::new(4));
+    assert_eq!((shown(&rows), rows.bounds.first.get()), (vec![4], 4));
+    assert_eq!(rows.bounds.last, MessageId::new(4));
     assert_eq!(fixture.say(other, &ann, "x").expect("saved").id.get(), 5);
     // There is nothing more to say of them.
     fixture.reopen();
@@ -114,7 +118,7 @@ fn an_emptied_chatroom_goes_on_with_the_next_id() {
         );
         let rows = fixture.rows(chatroom, &ann);
         assert_eq!(
-            (rows.first.get(), rows.last),
+            (rows.bounds.first.get(), rows.bounds.last),
             (last + 1, MessageId::new(last))
         );
         let job = Job::ListOverview {
@@ -128,7 +132,7 @@ fn an_emptied_chatroom_goes_on_with_the_next_id() {
         assert_eq!(message.id.get(), last + 1);
         let rows = fixture.rows(chatroom, &ann);
         assert_eq!(
-            (ids(&rows.messages), rows.first.get()),
+            (shown(&rows), rows.bounds.first.get()),
             (vec![last + 1], last + 1)
         );
     }
@@ -160,7 +164,7 @@ fn many_old_messages_go_a_few_at_a_time() {
         "{told:?}"
     );
     assert!(firsts.len() >= 3 && firsts[0] <= 257, "{told:?}");
-    assert_eq!(fixture.rows(long, &ann).first.get(), 601);
+    assert_eq!(fixture.rows(long, &ann).bounds.first.get(), 601);
 }
 
 #[test]

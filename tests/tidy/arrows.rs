@@ -8,7 +8,7 @@ use super::rules::CLIENT;
 use super::source::Source;
 
 /// Layers that know nothing but one another.
-const LEAVES: [&str; 5] = ["arena", "config", "job", "model", "timers"];
+const LEAVES: [&str; 6] = ["arena", "buffer", "config", "job", "model", "timers"];
 /// Layers without socket, disk, clock, thread or randomness, so that a simulator can drive them.
 const LOGIC: [&str; 5] = ["http", "chat", "web", "api", "engine"];
 /// What of the library the binary may name beside its types: the module of its settings.
@@ -21,7 +21,7 @@ fn known_to(layer: &str) -> Option<Vec<&'static str>> {
         leaf if LEAVES.contains(&leaf) => LEAVES.to_vec(),
         "web" => Vec::new(),
         "http" => vec!["config"],
-        "runtime" => vec!["arena", "model", "config"],
+        "runtime" => vec!["arena", "buffer", "model", "config"],
         "chat" => LEAVES.to_vec(),
         "store" => vec!["model", "job", "config"],
         "api" => with_leaves(&["http", "chat", "web"]),

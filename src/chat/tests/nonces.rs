@@ -1,7 +1,8 @@
 //! Messages that are sent once more.
 
 use super::*;
-use crate::job::{MessageRange, MessageRows, SavedBefore};
+use crate::job::{MessageBounds, MessageRange, MessageRows, SavedBefore};
+use crate::model::MessageList;
 
 /// Sends a message for the second time, as far as the store's answer to that.
 fn sent_again(limit: Option<u32>) -> Loops {
@@ -57,9 +58,11 @@ impl Loops {
 
 fn three() -> MessageRows {
     MessageRows {
-        messages: (1..=3).map(message).collect(),
-        first: MessageId::new(1).expect("positive"),
-        last: MessageId::new(3),
+        messages: MessageList::from_iter(&(1..=3).map(message).collect::<Vec<_>>()),
+        bounds: MessageBounds {
+            first: MessageId::new(1).expect("positive"),
+            last: MessageId::new(3),
+        },
     }
 }
 

@@ -1,7 +1,7 @@
 //! Polls whose list the store is reading.
 
 use super::*;
-use crate::job::{MessageRange, MessageRows, News};
+use crate::job::{MessageBounds, MessageRange, MessageRows, News};
 
 impl Loops {
     /// One that reaches back further than is remembered; the store is asked.
@@ -18,9 +18,11 @@ impl Loops {
     /// The store has read for it.
     fn read_long_ago(&mut self, exchange: u32) {
         let rows = MessageRows {
-            messages: vec![message(2)],
-            first: message(1).id,
-            last: Some(message(2).id),
+            messages: [&message(2)].into_iter().collect(),
+            bounds: MessageBounds {
+                first: message(1).id,
+                last: Some(message(2).id),
+            },
         };
         let completion = Completion::MessagesRead {
             ticket: ticket(0, exchange),

@@ -1,7 +1,8 @@
 //! Streams.
 
 use super::*;
-use crate::job::{MessageRange, MessageRows};
+use crate::job::{MessageBounds, MessageRange, MessageRows};
+use crate::model::MessageList;
 
 impl Loops {
     fn stream(&mut self, exchange: u32, since: Option<i64>) -> Option<HeldKey> {
@@ -28,10 +29,13 @@ impl Loops {
             panic!("not what is newer");
         };
         let from = first.max(after.map_or(0, MessageId::get) + 1);
+        let told = (from..=last).take(limit as usize).map(message);
         let read = Ok(MessageRows {
-            messages: (from..=last).take(limit as usize).map(message).collect(),
-            first: MessageId::new(first).expect("positive"),
-            last: MessageId::new(last),
+            messages: MessageList::from_iter(&told.collect::<Vec<_>>()),
+            bounds: MessageBounds {
+                first: MessageId::new(first).expect("positive"),
+                last: MessageId::new(last),
+            },
         });
         let chatroom = room();
         self.complete(

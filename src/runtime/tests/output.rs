@@ -51,7 +51,7 @@ fn a_slow_reader_stalls_and_drains_or_sees_the_end() {
             .set_recv_buffer_size(256 * 1024)
             .unwrap();
         for piece in big.chunks(big.len().div_ceil(pieces)) {
-            reactor.send(key, piece.into());
+            reactor.send(key, Bytes::copy_from_slice(piece));
         }
         assert_eq!(flush_one(&mut reactor), Some(Flushed::Stalled));
         // Behind a stall nothing is worth a call, nor news.

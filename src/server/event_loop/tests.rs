@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 
 use super::*;
 use crate::job::Completion;
-use crate::job::{MessageRange, MessageRows};
+use crate::job::{MessageBounds, MessageRange, MessageRows};
 use crate::model::{ChatroomId, ConnectionKey, Message, MessageId, Ticket, User, UserId};
 use crate::server::Server;
 use crate::server::letters::Letter;
@@ -107,9 +107,11 @@ impl Scene {
             chatroom,
             range: MessageRange::Before(None),
             read: Ok(MessageRows {
-                messages: vec![message],
-                first: id,
-                last: Some(id),
+                messages: [&message].into_iter().collect(),
+                bounds: MessageBounds {
+                    first: id,
+                    last: Some(id),
+                },
             }),
         };
         let letters = vec![Letter::Completion(read); count];

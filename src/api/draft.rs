@@ -1,0 +1,134 @@
+//! A response that is not rendered yet: what it says, before it is known how it is framed.
+
+use std::borrow::Cow;
+
+use smallvec::SmallVec;
+
+use super::json;
+use crate::buffer::{self, Bytes};
+use crate::http::Caching;
+use crate::model::ChatroomId;
+use crate::web::File;
+
+/// Fields of its own that a response has, at most, without an allocation.
+pub(super) const FIELDS: usize = 2;
+
+const JSON: &str = "application/json; charset=utf-8";
+
+/// A response that is not rendered yet.
+pub(super) struct Draft<'a> {
+    pub(super) status: u16,
+    pub(super) content_type: Option<&'static str>,
+    pub(super) caching: Caching,
+    pub(super) fields: SmallVec<[(&'static str, Cow<'a, str>); FIELDS]>,
+    pub(super) body: Body<'a>,
+}
+
+/// A response's body.
+pub(super) enum Body<'a> {
+    Own(Cow<'a, [u8]>),
+    Shared(&'a Bytes),
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn json(status: u16, body: impl Into<Body<'a>>) -> Self {
+        Self {
+            content_type: Some(JSON),
+            body: body.into(),
+            ..Self::empty(status)
+        }
+    }
+
+    pub(super) fn empty(status: u16) -> Self {
+        Self {
+            status,
+            content_type: None,
+            caching: Caching::NoStore,
+            fields: SmallVec::new(),
+            body: Cow::Borrowed(&b""[..]).into(),
+        }
+    }
+
+    /// What is said of a file whether or not it comes with it (RFC 9110 §15.4.5).
+    pub(super) fn of_file(status: u16, file: &'static File) -> Self {
+        let draft = Self {
+            caching: Caching::NoCache,
+            ..Self::empty(status)
+        };
+        draft.with("ETag", file.tag())
+    }
+
+    pub(super) fn ok(body: impl Into<Body<'a>>) -> Self {
+        Self::json(200, body)
+    }
+
+    /// It was done, and there is nothing to tell.
+    pub(super) fn done() -> Self {
+        Self::ok(&br#"{"status":"ok"}"#[..])
+    }
+
+    pub(super) fn error(status: u16, code: &str, message: &str) -> Self {
+        Self::json(status, json::error(code, message).into_bytes())
+    }
+
+    /// A failure that tells a number, and in which chatroom it is, when the call named several.
+    pub(super) fn error_in(
+        status: u16,
+        code: &str,
+        message: &str,
+        chatroom: Option<ChatroomId>,
+        number: (&str, i64),
+    ) -> Self {
+        let chatroom = chatroom.map(|id| ("chatroomid", id.get()));
+        let numbers: SmallVec<[_; 2]> = chatroom.into_iter().chain([number]).collect();
+        Self::json(
+            status,
+            json::error_with(code, message, &numbers).into_bytes(),
+        )
+    }
+
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<Cow<'a, str>>) -> Self {
+        self.fields.push((name, value.into()));
+        self
+    }
+}
+
+impl Body<'_> {
+    pub(super) fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+
+    pub(super) fn share(&self) -> Bytes {
+        match *self {
+            Self::Own(ref bytes) => buffer::share(bytes),
+            Self::Shared(bytes) => bytes.clone(),
+        }
+    }
+}
+
+impl<'a> From<Cow<'a, [u8]>> for Body<'a> {
+    fn from(bytes: Cow<'a, [u8]>) -> Self {
+        Self::Own(bytes)
+    }
+}
+
+impl From<Vec<u8>> for Body<'_> {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Own(bytes.into())
+    }
+}
+
+impl<'a> From<&'a [u8]> for Body<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self::Own(bytes.into())
+    }
+}
+
+impl<'a> From<&'a Bytes> for Body<'a> {
+    fn from(bytes: &'a Bytes) -> Self {
+        Self::Shared(bytes)
+    }
+}

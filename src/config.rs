@@ -80,6 +80,10 @@ pub struct Config {
     pub max_polls_per_session: usize,
     /// Chatrooms that the polls of several of them wait in at one event loop, all together: 40 bytes each. Beyond it such a poll gets 503.
     pub max_places: usize,
+    /// Bytes of answers that clients have not taken yet, all together; each event loop has an equal part of them. What many are sent counts
+    /// once. Beyond it those connections are closed that keep most of it, but for the last: a list is a megabyte easily, and who asks
+    /// for it need not read it.
+    pub max_unsent: usize,
     /// Rounds of PBKDF2-HMAC-SHA256 for a new hash. OWASP's recommendation of 2023.
     pub password_iterations: NonZeroU32,
     /// Characters of a new password, at least.
@@ -145,6 +149,7 @@ impl Default for Config {
             retention: None,
             max_polls_per_session: 0,
             max_places: 4_000_000,
+            max_unsent: 128 * 1024 * 1024,
             password_iterations: NonZeroU32::new(600_000).expect("not zero"),
             min_password_length: 1,
             login_attempts: 10,

@@ -111,6 +111,14 @@ pub(crate) struct Options {
     #[arg(value_parser = number::<usize>(1024..=16 * 1024 * 1024))]
     max_body: Option<usize>,
 
+    /// The most bytes of answers that clients have not taken yet, all together.
+    ///
+    /// From 1048576 to 1099511627776, in equal parts for the event loops. What many are sent counts once; what the
+    /// system's buffers took does not count. Beyond it those connections are closed that keep most of it.
+    #[arg(long, value_name = "BYTES", help_heading = CONNECTIONS, env = "LOITER_MAX_UNSENT")]
+    #[arg(default_value = "134217728", value_parser = number::<usize>(1024 * 1024..=1 << 40))]
+    max_unsent: usize,
+
     /// How long a request may take to arrive.
     ///
     /// From its first byte to its last, 1s to 1h. Beyond it the answer is 408, and the connection closes.
@@ -364,6 +372,7 @@ impl Options {
             retention: Some(self.retention).filter(|retention| !retention.is_zero()),
             max_polls_per_session: self.max_polls_per_session,
             max_places: self.max_places,
+            max_unsent: self.max_unsent,
             password_iterations: self.password_iterations,
             min_password_length: self.min_password_length,
             login_attempts: self.login_attempts,
@@ -523,6 +532,12 @@ mod tests {
         let given = ["--max-polls-per-session", "3", "--max-places", "5000"];
         let polls = config(&given).expect("in bounds");
         assert_eq!((polls.max_polls_per_session, polls.max_places), (3, 5_000));
+    }
+
+    #[test]
+    fn what_is_unsent_is_bounded_by_bytes() {
+        let unsent = config(&["--max-unsent", "8388608"]).expect("in bounds");
+        assert_eq!(unsent.max_unsent, 8 * 1024 * 1024);
     }
 
     #[test]

@@ -328,6 +328,15 @@ impl Completion {
         messages.json().len()
     }
 
+    /// What was read for one answer is let go of: it is told that instead.
+    pub fn fail_read(&mut self, fault: Fault) {
+        match self {
+            Self::MessagesRead { read, .. } => *read = Err(fault),
+            Self::NewsRead { read, .. } => *read = Err(fault),
+            _ => {}
+        }
+    }
+
     /// Which event loops are told.
     ///
     /// All of them where a cache of any may have to change. What was read goes to the loop that asked, and to no other:

@@ -18,8 +18,9 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry};
 
 use super::flags::Flags;
-use super::held::{Held, Unsent, count_sent};
+use super::held::Held;
 use super::token;
+use super::unsent::count_sent;
 use crate::buffer::Bytes;
 use crate::model::ConnectionKey;
 
@@ -313,7 +314,7 @@ impl Connection {
             return Some(bytes);
         }
         self.flags.set(Flags::HOLDS_OUTPUT);
-        held.output.entry(key).or_default().push_back(bytes);
+        held.output.push_back(key, bytes);
         None
     }
 
@@ -400,26 +401,30 @@ impl Connection {
             let sent = count_sent(|| (&self.socket).write(&first))?;
             if sent < first.len() {
                 self.flags.set(Flags::HOLDS_OUTPUT);
-                held.output.insert(key, Unsent::rest_of(first, sent));
+                held.output.keep_rest(key, first, sent);
             }
             return Ok(sent > 0);
         }
-        let unsent = held.output.entry(key).or_default();
         if let Some(first) = first {
             // More was queued behind it in the same turn, and nothing of it can have gone.
-            unsent.push_front(first);
+            held.output.push_front(key, first);
         }
-        let some_went = unsent.write(&self.socket)?;
-        if unsent.is_empty() {
-            held.output.remove(&key);
+        let (some_went, all_went) = held.output.write(key, &self.socket)?;
+        if all_went {
             self.flags.clear(Flags::HOLDS_OUTPUT);
         }
         Ok(some_went)
     }
 
+    /// Lets go of what its peer has not taken, and of the peer: others need the room.
+    pub(super) fn give_up(&mut self, key: ConnectionKey, held: &mut Held) {
+        self.flags.set(Flags::GONE);
+        self.drop_output(key, held);
+    }
+
     fn drop_output(&mut self, key: ConnectionKey, held: &mut Held) {
         if self.flags.clear_old(Flags::HOLDS_OUTPUT) {
-            held.output.remove(&key);
+            held.output.remove(key);
         }
         self.flags.clear(Flags::STALLED);
     }

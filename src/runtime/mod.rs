@@ -27,6 +27,7 @@ mod places;
 mod refused;
 #[cfg(test)]
 mod tests;
+mod unsent;
 
 pub use self::connection::{Flushed, Origin, Peer, Taken};
 pub use self::listener::BindError;
@@ -147,7 +148,10 @@ impl Reactor {
             connections: Arena::large(),
             places,
             // A consumer that wants more holds at most an unfinished head, and then one read is added.
-            held: Held::new(config.max_head + READ_MAX),
+            held: Held::new(
+                config.max_head + READ_MAX,
+                config.max_unsent / config.loops.max(1),
+            ),
             reader: Reader::new(),
             ready: VecDeque::new(),
             reads_left: 0,
@@ -338,6 +342,24 @@ impl Reactor {
                 if let Some(flushed) = connection.flush(key, &mut self.held, first, registry) {
                     self.flushed.push_back((key, flushed));
                 }
+            }
+        }
+        if self.held.output.is_beyond_bound() {
+            self.give_up_slow();
+        }
+    }
+
+    /// Gives up those who keep most of what is not sent, for all together keep too much.
+    fn give_up_slow(&mut self) {
+        let given_up = self.held.output.give_up();
+        log::warn!(
+            "closed {} of the connections whose clients do not read: answers to them took more than --max-unsent",
+            given_up.len()
+        );
+        for key in given_up {
+            if let Some(connection) = self.connections.get_mut(key) {
+                connection.give_up(key, &mut self.held);
+                self.flushed.push_back((key, Flushed::Broken));
             }
         }
     }

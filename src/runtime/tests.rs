@@ -26,7 +26,11 @@ fn config() -> Config {
 }
 
 fn reactor() -> Reactor {
-    Reactor::bind(&config(), Vec::new(), REFUSAL)
+    reactor_with(config())
+}
+
+fn reactor_with(config: Config) -> Reactor {
+    Reactor::bind(&config, Vec::new(), REFUSAL)
         .unwrap()
         .remove(0)
 }

@@ -7,7 +7,7 @@ use super::handle::Handle;
 use super::panicked::Panicked;
 use crate::config::Config;
 use crate::engine::{Engine, Notice};
-use crate::job::{Audience, Completion};
+use crate::job::{Audience, Completion, Fault};
 use crate::model::Now;
 use crate::runtime::{Counter, PostOffice};
 use crate::store::{OpenError, Store};
@@ -27,10 +27,15 @@ pub(super) struct Mailbox {
     inbox: VecDeque<Letter>,
     /// The same, but long lists, each for one who asked for it.
     long: VecDeque<Completion>,
+    /// Bytes of those.
+    long_bytes: usize,
 }
 
-/// Text beyond which a list is long. A letter beside it is told in microseconds, and a long list is written out for a millisecond or several.
+/// Bytes beyond which a list is long. A letter beside it is told in microseconds, and the system copies a long list for a part of a millisecond.
 const LONG_BYTES: usize = 16 * 1024;
+/// Bytes of long lists that may wait, for that the lanes read faster than their clients are told. Whose list comes when there is no more room is told
+/// 503: nothing was begun but reading.
+const LONG_WAITING_MAX: usize = 32 * 1024 * 1024;
 
 impl Mailbox {
     pub(super) fn new(office: &Arc<PostOffice<Letter>>, number: usize) -> Self {
@@ -39,6 +44,7 @@ impl Mailbox {
             number,
             inbox: VecDeque::new(),
             long: VecDeque::new(),
+            long_bytes: 0,
         }
     }
 
@@ -94,11 +100,20 @@ impl Mailbox {
         for letter in self.inbox.split_off(from) {
             match letter {
                 Letter::Completion(completion) if completion.read_bytes() > LONG_BYTES => {
-                    self.long.push_back(completion);
+                    self.push_long(completion);
                 }
                 other => self.inbox.push_back(other),
             }
         }
+    }
+
+    fn push_long(&mut self, mut completion: Completion) {
+        let bytes = completion.read_bytes();
+        if !self.long.is_empty() && self.long_bytes + bytes > LONG_WAITING_MAX {
+            completion.fail_read(Fault::Overloaded);
+        }
+        self.long_bytes += completion.read_bytes();
+        self.long.push_back(completion);
     }
 
     /// Tells the engine of long lists, as much as `max_bytes` of text, and one at least.
@@ -110,6 +125,7 @@ impl Mailbox {
         while told < max_bytes
             && let Some(completion) = self.long.pop_front()
         {
+            self.long_bytes -= completion.read_bytes();
             told += completion.read_bytes();
             engine.complete(now, completion);
         }
@@ -160,5 +176,72 @@ fn put(counter: &mut Counter<'_, Letter>, completion: Completion) {
             (1..counter.boxes()).for_each(|number| counter.put(number, [letter.clone()]));
             counter.put(0, [letter]);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{MessageBounds, MessageRange, MessageRows};
+    use crate::model::{ChatroomId, ConnectionKey, Message, MessageId, Ticket, User, UserId};
+    use crate::runtime::Reactor;
+
+    /// Of a connection that is gone; with two megabytes of text.
+    fn long() -> Letter {
+        let id = MessageId::new(1).expect("positive");
+        let chatroom = ChatroomId::new(1).expect("positive");
+        let message = Message {
+            id,
+            chatroom,
+            user: User {
+                id: UserId::new(1).expect("positive"),
+                name: "ann".into(),
+            },
+            text: "x".repeat(2 * 1024 * 1024).into(),
+            time_unix_ms: 0,
+        };
+        Letter::Completion(Completion::MessagesRead {
+            ticket: Ticket {
+                connection: ConnectionKey::from_bits(1 << 32).expect("a key"),
+                exchange: 1,
+                event_loop: 0,
+            },
+            chatroom,
+            range: MessageRange::Before(None),
+            read: Ok(MessageRows {
+                messages: [&message].into_iter().collect(),
+                bounds: MessageBounds {
+                    first: id,
+                    last: Some(id),
+                },
+            }),
+        })
+    }
+
+    #[test]
+    fn lists_that_wait_are_bounded_and_the_rest_is_told_so() {
+        let config = Config {
+            listen: vec!["127.0.0.1:0".parse().expect("an address")],
+            ..Config::default()
+        };
+        let reactors = Reactor::bind(&config, Vec::new(), b"").expect("loopback");
+        let office = Arc::new(PostOffice::new([reactors[0].waker()]));
+        let mut mailbox = Mailbox::new(&office, 0);
+        let mut engine = Engine::new(&config, 0);
+        office.post(|counter| counter.put(0, vec![long(); 20]));
+        mailbox.take();
+        let is_overloaded = |completion: &Completion| match completion {
+            Completion::MessagesRead { read, .. } => *read == Err(Fault::Overloaded),
+            _ => false,
+        };
+        assert_eq!(mailbox.long.len(), 20);
+        let overloaded = mailbox.long.iter().filter(|told| is_overloaded(told));
+        assert_eq!(overloaded.count(), 5, "15 of a bit more than 2 MiB fit");
+        // Once they have been told there is room again.
+        mailbox.tell_long(Now::default(), &mut engine, usize::MAX);
+        assert!(mailbox.long.is_empty());
+        office.post(|counter| counter.put(0, vec![long(); 15]));
+        mailbox.take();
+        assert!(!mailbox.long.iter().any(is_overloaded));
     }
 }

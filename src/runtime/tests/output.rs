@@ -112,3 +112,70 @@ fn closing_throws_away_what_was_sent() {
     reactor.reap();
     assert_eq!(read_to_end(&mut client), b"");
 }
+
+/// Reads exactly so much while the reactor goes on writing.
+fn read_while_written(reactor: &mut Reactor, client: &TcpStream, count: usize) -> Vec<u8> {
+    let mut client = client.try_clone().unwrap();
+    let reader = thread::spawn(move || {
+        let mut bytes = vec![0; count];
+        client.read_exact(&mut bytes).unwrap();
+        bytes
+    });
+    let patience = Instant::now() + PATIENCE;
+    while !reader.is_finished() {
+        assert!(Instant::now() < patience);
+        reactor.wait(Some(Duration::from_millis(1))).unwrap();
+        flush_one(reactor);
+    }
+    reader.join().unwrap()
+}
+
+#[test]
+fn who_does_not_read_is_given_up_where_all_together_keep_too_much() {
+    const LIST: usize = 8 << 20;
+    let mut reactor = reactor_with(Config {
+        max_unsent: 5 * LIST,
+        ..config()
+    });
+    let deaf: Vec<_> = (0..9).map(|_| pair(&mut reactor)).collect();
+    let (reader, readers_key) = pair(&mut reactor);
+    reactor.send(readers_key, Bytes::from(vec![9; LIST]));
+    assert!(read_while_written(&mut reactor, &reader, LIST / 4) == vec![9; LIST / 4]);
+    let mut given_up = Vec::new();
+    for (_, key) in &deaf {
+        reactor.send(*key, Bytes::from(vec![1; LIST]));
+        reactor.flush();
+        while let Some((key, flushed)) = reactor.next_flushed() {
+            if flushed == Flushed::Broken {
+                given_up.push(key);
+                reactor.close(key);
+            }
+        }
+        reactor.reap();
+    }
+    // Where six would be kept, they are down to four: seven eighths of the bound.
+    assert_eq!(given_up.len(), 6);
+    assert_eq!(reactor.connections(), 4);
+    assert!(!given_up.contains(&readers_key), "it has read");
+    assert!(read_while_written(&mut reactor, &reader, LIST * 3 / 4) == vec![9; LIST * 3 / 4]);
+}
+
+#[test]
+fn what_many_are_sent_gives_nobody_up() {
+    let mut reactor = reactor_with(Config {
+        max_unsent: 20 << 20,
+        ..config()
+    });
+    let clients: Vec<_> = (0..8).map(|_| pair(&mut reactor)).collect();
+    let shared = Bytes::from(vec![7; 16 << 20]);
+    for (_, key) in &clients {
+        reactor.send(*key, shared.clone());
+    }
+    reactor.flush();
+    let flushed: Vec<_> = std::iter::from_fn(|| reactor.next_flushed()).collect();
+    let stalled = |(_, flushed): &(ConnectionKey, Flushed)| *flushed == Flushed::Stalled;
+    assert!(
+        flushed.len() == 8 && flushed.iter().all(stalled),
+        "{flushed:?}"
+    );
+}

@@ -1,4 +1,6 @@
-//! Streams through the engine, on a clock of the test's own.
+//! Streams through the engine, on a clock of the test's own; and in a file of its own the drain.
+
+mod draining;
 
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -69,6 +69,8 @@ pub struct Peer {
     /// The connection is paused, and more input waits than a peer has reason to send. Where that closed its window,
     /// its end cannot be seen.
     pub flooded: bool,
+    /// It was read just now until no more was there, and all of that was offered. Of a paused one that is not said.
+    pub emptied: bool,
 }
 
 /// What a flush came to.
@@ -165,12 +167,14 @@ impl Connection {
         self.flags.set_new(Flags::DIRTY)
     }
 
-    pub(super) fn peer(&self) -> Peer {
+    /// `emptied` is what [`Connection::read`] has found.
+    pub(super) fn peer(&self, emptied: bool) -> Peer {
         Peer {
             hung_up: self.flags.any(Flags::HUNG_UP),
             ended: self.flags.any(Flags::ENDED),
             gone: self.flags.any(Flags::GONE),
             flooded: self.flags.any(Flags::FLOODED),
+            emptied,
         }
     }
 
@@ -182,19 +186,29 @@ impl Connection {
                 .any(Flags::PAUSED | Flags::ENDED | Flags::GONE | Flags::CLOSING)
     }
 
+    /// Has the socket read whatever events have told. Whether there is something to be served for; a paused one is
+    /// read as it is resumed.
+    pub(super) fn probe(&mut self) -> bool {
+        self.flags.set(Flags::READABLE);
+        self.wants_socket()
+    }
+
+    /// Whether it was read until no more was there, and is not paused.
     pub(super) fn read(
         &mut self,
         key: ConnectionKey,
         held: &mut Held,
         reader: &mut Reader,
         mut take: impl FnMut(&[u8], &Origin<'_>) -> Taken,
-    ) {
+    ) -> bool {
         if self.flags.any(Flags::GONE | Flags::CLOSING) {
-            return;
+            return false;
         }
         if self.flags.any(Flags::PAUSED) {
-            return self.look(key, held, reader);
+            self.look(key, held, reader);
+            return false;
         }
+        let mut emptied = false;
         if self.flags.clear_old(Flags::REOFFER) && self.flags.any(Flags::HOLDS_INPUT) {
             self.offer(key, held, &[], &mut take);
         }
@@ -210,11 +224,13 @@ impl Connection {
                 Ok(fresh) => {
                     if fresh.len() < READ_MAX && !self.flags.any(Flags::HUNG_UP) {
                         self.flags.clear(Flags::READABLE);
+                        emptied = true;
                     }
                     self.offer(key, held, fresh, &mut take);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.flags.clear(Flags::READABLE);
+                    emptied = true;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => self.flags.set(Flags::GONE),
@@ -222,7 +238,9 @@ impl Connection {
         }
         if self.flags.any(Flags::PAUSED) {
             self.look(key, held, reader);
+            return false;
         }
+        emptied
     }
 
     /// While paused nothing is read, but a peer that goes on sending is noticed.

@@ -1,7 +1,7 @@
 //! The reactor: sockets, bytes and keys; nothing of HTTP, chat or the store.
 //!
 //! One thread owns a [`Reactor`] and calls it in the order of a turn: `wait`, `next_ready` and
-//! `read`, `next_accepted`, then `send`, `resume`, `finish` and `close`, then `flush` and
+//! `read`, `next_accepted`, then `send`, `resume`, `probe`, `finish` and `close`, then `flush` and
 //! `next_flushed`, then `reap`. Mark first, serve later: an event only marks its connection, so
 //! that one busy socket is served once a turn and not once an event; `send` only queues, so that
 //! several answers leave in one call; `close` only marks, and `reap` comes last, so that
@@ -257,11 +257,11 @@ impl Reactor {
         let Some(connection) = self.connections.get_mut(key) else {
             return Peer::default();
         };
-        connection.read(key, &mut self.held, &mut self.reader, take);
+        let emptied = connection.read(key, &mut self.held, &mut self.reader, take);
         if connection.wants_socket() && connection.list() {
             self.ready.push_back(key);
         }
-        connection.peer()
+        connection.peer(emptied)
     }
 
     /// A newcomer, from each listener in turn; at most `ACCEPTS_MAX` a turn are accepted or refused.
@@ -308,6 +308,17 @@ impl Reactor {
     pub fn resume(&mut self, key: ConnectionKey) {
         if let Some(connection) = self.connections.get_mut(key)
             && connection.resume()
+            && connection.list()
+        {
+            self.ready.push_back(key);
+        }
+    }
+
+    /// Lists a connection to be read in the next turn, or as it is resumed, whether an event tells of input or not: what
+    /// the kernel has by now is offered, or it is [`Peer::emptied`].
+    pub fn probe(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.connections.get_mut(key)
+            && connection.probe()
             && connection.list()
         {
             self.ready.push_back(key);

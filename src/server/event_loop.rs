@@ -231,6 +231,8 @@ impl EventLoop {
                 engine.hung_up(now, key);
             } else if peer.flooded {
                 engine.flooded(now, key);
+            } else if peer.emptied {
+                engine.emptied(now, key);
             }
         }
     }
@@ -252,6 +254,7 @@ impl EventLoop {
                 match output {
                     Output::Send(key, bytes) => self.reactor.send(key, bytes),
                     Output::Resume(key) => self.reactor.resume(key),
+                    Output::Probe(key) => self.reactor.probe(key),
                     Output::Finish(key) => self.reactor.finish(key),
                     Output::Close(key) => self.reactor.close(key),
                     Output::Submit(job) => self.jobs.push(job),

@@ -76,6 +76,42 @@ fn a_drain_finishes_what_was_taken() {
     driven.turn_until(|server| server.is_done());
 }
 
+/// More than one turn reads: who is not among the first was no less early.
+#[test]
+fn a_drain_answers_every_request_that_had_come() {
+    const ASKING: usize = 300;
+    rlimit::increase_nofile_limit(8 * ASKING as u64).expect("a limit");
+    let mut driven = Driven::start();
+    let mut idle: Vec<Client> = (0..ASKING + 1)
+        .map(|_| {
+            let mut client = driven.connect();
+            client.send(get("/nowhere").bytes());
+            driven.answer(&mut client).assert_failed(404, "not_found");
+            client
+        })
+        .collect();
+    let mut silent = idle.pop().expect("one more");
+    // Whom the drain would come to first is read last.
+    for client in idle.iter_mut().rev() {
+        client.send(get("/healthz").bytes());
+    }
+    driven.server.handle().drain();
+    for (n, client) in idle.iter_mut().enumerate() {
+        driven.turn_until(|_| {
+            client.read_at_once();
+            client.has_ended()
+        });
+        let answer = client.arrived();
+        let answer = answer.unwrap_or_else(|| panic!("{n} of {ASKING} are answered"));
+        assert!(answer.closes());
+        answer.ok();
+        client.assert_ends();
+    }
+    driven.assert_ends(&mut silent);
+    drop((idle, silent));
+    driven.turn_until(|server| server.is_done());
+}
+
 #[test]
 fn a_drain_does_not_wait_for_ever() {
     let serving = Serving::with(|config| config.drain_timeout = Duration::from_millis(100));

@@ -221,6 +221,55 @@ fn drain_under_load(loops: &str) {
     assert!(told > 0, "nobody was being answered: that was no load");
 }
 
+/// What has come is answered, though the server has not read it: here it was stopped as it came, all at once.
+#[test]
+fn a_drain_answers_every_request_that_had_come_whatever_the_number_of_loops() {
+    for loops in ["1", "3"] {
+        drain_with_unread_requests(loops);
+    }
+}
+
+fn drain_with_unread_requests(loops: &str) {
+    // Far more than a loop reads in the few turns that it may make between the end of the stop and the drain.
+    const SENDERS: usize = 1200;
+    rlimit::increase_nofile_limit(4 * SENDERS as u64).expect("a limit");
+    let folder = folder();
+    let arguments = ["--drain-timeout", "1h", "--loops", loops, "--recent", "1"];
+    let serving = Serving::start(folder.path(), &["127.0.0.1:0"], &arguments);
+    let mut asking = Client::connect(serving.addresses[0]);
+    let (ann, chatroom) = ann(&mut asking);
+    let mut idle: Vec<Client> = (0..SENDERS)
+        .map(|_| {
+            let mut client = Client::connect(serving.addresses[0]);
+            let answer = client.ask(&get("/message/chatrooms"));
+            answer.assert_failed(401, "no_session");
+            client
+        })
+        .collect();
+    serving.signal("STOP");
+    // Whom the drain comes to first is read last.
+    for (n, client) in idle.iter_mut().enumerate().rev() {
+        client.send(saying(&ann, chatroom, &n.to_string()).bytes());
+    }
+    serving.signals(&["TERM", "CONT"]);
+    let mut ids = Vec::with_capacity(SENDERS);
+    for (n, client) in idle.iter_mut().enumerate() {
+        let answer = client.answer_or_end();
+        let answer = answer.unwrap_or_else(|| panic!("{n} of {SENDERS} answers, {loops} loops"));
+        // Who is answered before the server has heard of the signal is not told that this was the last.
+        let list = answer.ok();
+        assert_eq!(list[0]["message"], n.to_string());
+        ids.push(list[0]["id"].as_u64().expect("an id"));
+        client.assert_ends();
+    }
+    ids.sort_unstable();
+    assert!(ids.into_iter().eq(1..=SENDERS as u64));
+    asking.assert_ends();
+    drop((asking, idle));
+    let (status, _, log) = serving.end();
+    assert_eq!(status.code(), Some(0), "{log:#?}");
+}
+
 /// Who takes nothing, who sends half of something, and who does not hang up have until the drain's end and no longer.
 #[test]
 fn a_drain_ends_in_good_order_whoever_holds_it_up() {

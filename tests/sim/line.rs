@@ -37,6 +37,8 @@ pub(crate) struct Asked {
     pub(crate) parked: Option<u32>,
     /// A stream that has begun.
     pub(crate) stream: Option<Streaming>,
+    /// All of it had come, and nothing was before it, as a drain began.
+    pub(crate) came_before_drain: bool,
 }
 
 impl Asked {
@@ -90,6 +92,8 @@ pub(crate) struct Line {
     leftover: Vec<u8>,
     is_paused: bool,
     reoffer: bool,
+    /// It is to be read once more, whether something has come or not.
+    is_probed: bool,
     pub(crate) hung_up: bool,
     pub(crate) ended: bool,
     /// The engine was told so.
@@ -110,6 +114,8 @@ pub(crate) struct Line {
     pub(crate) asked: VecDeque<Asked>,
     /// What the client has not read, with the place where each ends.
     pub(crate) answers: VecDeque<(usize, Came)>,
+    /// Since when it may have been idle.
+    pub(crate) idle_ms: u64,
 }
 
 /// What became of a flush.
@@ -158,14 +164,15 @@ impl Line {
     pub(crate) fn is_ready(&self) -> bool {
         self.wants_socket()
             || self.reoffer && !self.leftover.is_empty()
+            || self.is_probed && !(self.is_paused || self.is_closing)
             || self.fin_arrived && !self.hung_up
             || self.is_reset
     }
 
-    /// Offers input to the engine as the runtime does.
-    pub(crate) fn read(&mut self, rng: &mut Rng, mut take: impl FnMut(&[u8]) -> Taken) {
+    /// Offers input to the engine as the runtime does. Whether it was read until no more was there, and is not paused.
+    pub(crate) fn read(&mut self, rng: &mut Rng, mut take: impl FnMut(&[u8]) -> Taken) -> bool {
         if self.is_reset || self.is_closing {
-            return;
+            return false;
         }
         self.hung_up |= self.fin_arrived;
         if std::mem::take(&mut self.reoffer) && !self.leftover.is_empty() {
@@ -185,6 +192,9 @@ impl Line {
             };
             self.offer(size, &mut take);
         }
+        let emptied = self.arrived.is_empty() && !self.is_paused;
+        self.is_probed &= !emptied;
+        emptied
     }
 
     fn offer(&mut self, size: usize, take: &mut impl FnMut(&[u8]) -> Taken) {
@@ -198,6 +208,23 @@ impl Line {
     pub(crate) fn resume(&mut self) {
         self.is_paused = false;
         self.reoffer = true;
+    }
+
+    pub(crate) fn probe(&mut self) {
+        self.is_probed = true;
+    }
+
+    /// Marks a request that came before a drain and is owed an answer, whatever comes then. Whether it was not read yet.
+    pub(crate) fn note_drain(&mut self) -> bool {
+        let arrived = self.arrived_up_to();
+        let is_owed = self.is_writable() && !self.is_finishing && !self.said_close;
+        match self.asked.front_mut() {
+            Some(asked) if is_owed && asked.end <= arrived => {
+                asked.came_before_drain = true;
+                asked.begun.is_none()
+            }
+            _ => false,
+        }
     }
 
     /// Lets go out what the client's window takes.

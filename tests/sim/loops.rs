@@ -248,6 +248,10 @@ impl World {
         for event_loop in &mut self.loops {
             event_loop.engine.drain(self.now);
         }
+        let lines = self.lines.values_mut();
+        let unread = lines.filter_map(|line| line.note_drain().then_some(()));
+        self.tally
+            .add("requests unread at a drain", unread.count() as u64);
     }
 
     pub(crate) fn counts(&self) -> Held {

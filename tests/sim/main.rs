@@ -45,7 +45,7 @@ const KEPT: [u64; 13] = [
 ];
 
 /// What an ordinary run injects, and what must come of it, each of it.
-const INJECTED: [&str; 22] = [
+const INJECTED: [&str; 23] = [
     "clocks set",
     "commits that a crash left untold",
     "crashes",
@@ -59,6 +59,7 @@ const INJECTED: [&str; 22] = [
     "outages",
     "polls and calls that a crash cut off",
     "reads failed",
+    "requests unread at a drain",
     "resets",
     "restarts",
     "sends repeated",

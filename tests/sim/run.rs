@@ -231,8 +231,8 @@ impl World {
     pub(crate) fn end_lines(&mut self) {
         self.come_to_rest();
         self.check_rest();
-        // Lingering takes seconds, and who came during the drain and asks for nothing is idle for long.
-        for passed_ms in [6_000, 80_000, 6_000] {
+        // Lingering takes seconds, and half a request has some time too.
+        for passed_ms in [6_000, 11_000, 6_000] {
             self.wait(passed_ms);
             self.turn(true);
             (0..self.clients.len()).for_each(|at| self.listen(at));

@@ -26,7 +26,7 @@ const TURNS_MAX: u32 = 5_000;
 const READS_MAX: usize = 128;
 /// What one turn may make the engine ask for: a few outputs for each connection read and each poll served.
 const OUTPUTS_MAX: usize = 2 * 256 + 3 * READS_MAX;
-/// A drain lets go of many idle connections at a time too, and a calm turn reads all.
+/// A calm turn reads all.
 const CALM_OUTPUTS_MAX: usize = 2 * 4096 + OUTPUTS_MAX;
 
 pub(crate) struct World {
@@ -177,7 +177,7 @@ impl World {
         let Some(key) = line.key else { return };
         let (was_stalled, had_taken) = (line.is_stalled, line.taken);
         let origin = || IpAddr::V4(Ipv4Addr::new(10, 0, 0, (id % 7) as u8));
-        line.read(rng, |input| engine.receive(*now, key, input, &origin));
+        let emptied = line.read(rng, |input| engine.receive(*now, key, input, &origin));
         let taken = line.taken;
         let is_idle = !was_stalled || line.is_finishing || taken == had_taken;
         for asked in &mut line.asked {
@@ -211,6 +211,8 @@ impl World {
         }
         if is_reset {
             self.loops[at].engine.gone(self.now, key);
+        } else if emptied {
+            self.loops[at].engine.emptied(self.now, key);
         }
     }
 
@@ -220,6 +222,7 @@ impl World {
             if line.key.is_none() && (calm || self.rng.bool()) {
                 let key = keys.insert(id);
                 line.key = Some(key);
+                line.idle_ms = self.now.monotonic_ms;
                 self.trace.note(format_args!("accept line {id} as {key:?}"));
                 engine.accept(self.now, key);
             }
@@ -228,7 +231,7 @@ impl World {
 
     fn carry_out(&mut self, at: usize, calm: bool) {
         let mut outputs = 0;
-        let outputs_max = match calm || self.ledger.is_draining {
+        let outputs_max = match calm {
             true => CALM_OUTPUTS_MAX,
             false => OUTPUTS_MAX,
         };
@@ -247,13 +250,16 @@ impl World {
                 Output::Tell(who, notice) => self.tell(at, who, notice),
                 Output::Send(key, bytes) => self.send(at, key, &bytes),
                 Output::Resume(key) => self.line_of(at, key).resume(),
+                Output::Probe(key) => self.line_of(at, key).probe(),
                 Output::Finish(key) => {
                     let line = self.line_of(at, key);
                     let is_new = !std::mem::replace(&mut line.is_finishing, true);
                     self.demand(is_new, "finished twice");
                     self.finish_stream(at, key);
+                    self.check_farewell(at, key);
                 }
                 Output::Close(key) => {
+                    self.check_farewell(at, key);
                     self.line_of(at, key).is_closing = true;
                     self.loops[at].closing.push(key);
                 }
@@ -272,8 +278,10 @@ impl World {
     }
 
     fn send(&mut self, at: usize, key: ConnectionKey, bytes: &[u8]) {
+        let now_ms = self.now.monotonic_ms;
         let line = self.line_of(at, key);
         let may_send = !line.is_finishing && !line.said_close;
+        line.idle_ms = now_ms;
         line.queued += bytes.len();
         let end = line.queued;
         self.answering = Some(key);
@@ -335,6 +343,7 @@ impl World {
                     engine.stalled(self.now, key);
                 }
                 Flushed::Drained => {
+                    line.idle_ms = self.now.monotonic_ms;
                     if let Some(stream) = line.asked.front_mut().and_then(|a| a.stream.as_mut()) {
                         stream.active_ms = self.now.monotonic_ms;
                     }

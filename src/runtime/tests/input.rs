@@ -295,3 +295,63 @@ fn an_address_of_ipv4_is_one_at_a_socket_of_ipv6_too() {
     until(&mut reactor, Reactor::next_accepted);
     assert_eq!(origin_of(&mut client, &mut reactor), Some(here));
 }
+
+/// Reads one connection until it has been, and says whether all was taken that was there.
+fn read_one(reactor: &mut Reactor, taken: Taken) -> (Vec<u8>, bool) {
+    let mut offered = Vec::new();
+    let key = reactor.next_ready().expect("it is listed");
+    let peer = reactor.read(key, |bytes, _| {
+        offered.extend_from_slice(bytes);
+        taken
+    });
+    (offered, peer.emptied)
+}
+
+#[test]
+fn a_probe_finds_what_no_event_has_told_of_or_that_there_is_nothing() {
+    let mut reactor = reactor();
+    let (mut client, key) = pair(&mut reactor);
+    reactor.probe(key);
+    reactor.probe(key);
+    assert!(reactor.has_work());
+    reactor.wait(Some(PATIENCE)).unwrap();
+    assert_eq!(read_one(&mut reactor, only(0)), (Vec::new(), true));
+    assert!(!reactor.has_work());
+    assert_eq!(reactor.reader.calls, 1);
+
+    // On loopback it has arrived when the write returns; nobody has waited since.
+    client.write_all(b"a request").unwrap();
+    reactor.probe(key);
+    reactor.reads_left = 1;
+    let all = all(b"a request");
+    assert_eq!(read_one(&mut reactor, all), (b"a request".to_vec(), true));
+    assert_eq!(reactor.reader.calls, 2);
+}
+
+#[test]
+fn a_paused_connection_is_probed_as_it_is_resumed() {
+    let mut reactor = reactor();
+    let (mut client, key) = pair(&mut reactor);
+    client.write_all(b"first").unwrap();
+    reactor.wait(Some(PATIENCE)).unwrap();
+    let paused = read_one(&mut reactor, only(5));
+    assert_eq!(paused, (b"first".to_vec(), false), "paused, so not told");
+    reactor.probe(key);
+    assert!(!reactor.has_work());
+    reactor.resume(key);
+    reactor.wait(Some(PATIENCE)).unwrap();
+    assert_eq!(read_one(&mut reactor, only(0)), (Vec::new(), true));
+    assert!(!reactor.has_work());
+}
+
+#[test]
+fn a_probe_of_who_has_gone_or_is_being_closed_is_none() {
+    let mut reactor = reactor();
+    let (_client, key) = pair(&mut reactor);
+    reactor.close(key);
+    reactor.probe(key);
+    assert!(reactor.ready.is_empty());
+    reactor.reap();
+    reactor.probe(key);
+    assert!(!reactor.has_work());
+}

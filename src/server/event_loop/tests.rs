@@ -188,3 +188,30 @@ fn nobody_waits_for_the_long_lists_of_others() {
         assert_eq!(scene.server.first.mailbox.has_long(), is_left);
     }
 }
+
+/// What a client has sent before the end of the turn in which a drain begins was there, whatever the loop knew of it.
+#[test]
+fn a_drain_answers_what_came_after_the_wait_of_its_turn() {
+    let mut scene = Scene::new();
+    let control = scene.server.handle();
+    let first = &mut scene.server.first;
+    first.reactor.wait(Some(Duration::ZERO)).expect("no event");
+    control.drain();
+    scene.send(CHATROOMS);
+    let first = &mut scene.server.first;
+    let now = first.clock.now();
+    first.obey(now);
+    first.take_input(now);
+    first.take_newcomers(now);
+    first.engine.serve(now);
+    first.carry_out(now);
+    first.flush(now);
+    first.reactor.reap();
+    assert_eq!(scene.answer(), "");
+    // There is no need to wait for an event: the look at the socket is due.
+    assert_eq!(scene.server.first.poll_timeout(), Some(Duration::ZERO));
+    scene.server.turn(Some(PATIENCE)).expect("a turn");
+    let answer = scene.answer();
+    assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n[]"), "{answer}");
+}

@@ -18,6 +18,8 @@ pub(crate) struct Connection {
     read: usize,
     pub(crate) is_paused: bool,
     reoffer: bool,
+    /// It is to be read once more, whether something has come or not.
+    is_probed: bool,
     pub(crate) has_fin: bool,
     /// The engine was told that the client has ended, and that all before has been offered.
     pub(crate) said_hung_up: bool,
@@ -49,6 +51,7 @@ impl Connection {
             read: 0,
             is_paused: false,
             reoffer: false,
+            is_probed: false,
             has_fin: false,
             said_hung_up: false,
             said_ended: false,
@@ -61,18 +64,23 @@ impl Connection {
         }
     }
 
-    /// Offers the engine what there is.
-    pub(crate) fn offer(&mut self, mut take: impl FnMut(&[u8]) -> Taken) {
+    /// Offers the engine what there is. Whether it was read until no more was there, and is not paused.
+    pub(crate) fn offer(&mut self, mut take: impl FnMut(&[u8]) -> Taken) -> bool {
         if std::mem::take(&mut self.reoffer) && self.taken < self.read {
             self.offer_read(&mut take);
         }
         for _ in 0..READS_MAX {
-            if self.is_paused || self.read == self.written.len() {
-                return;
+            if self.is_paused {
+                return false;
+            }
+            if self.read == self.written.len() {
+                self.is_probed = false;
+                return true;
             }
             self.read = self.written.len();
             self.offer_read(&mut take);
         }
+        false
     }
 
     fn offer_read(&mut self, take: &mut impl FnMut(&[u8]) -> Taken) {
@@ -91,6 +99,10 @@ impl Connection {
         self.reoffer = true;
     }
 
+    pub(crate) fn probe(&mut self) {
+        self.is_probed = true;
+    }
+
     /// Whether the end of what the client writes can be seen from here.
     pub(crate) fn has_ended(&self) -> bool {
         self.has_fin && !self.is_paused && self.read == self.written.len()
@@ -100,7 +112,7 @@ impl Connection {
     pub(crate) fn is_ready(&self) -> bool {
         !self.is_closing
             && (self.reoffer && self.taken < self.read
-                || !self.is_paused && self.read < self.written.len()
+                || !self.is_paused && (self.is_probed || self.read < self.written.len())
                 || self.has_fin && !self.said_hung_up
                 || self.has_ended() && !self.said_ended)
     }

@@ -145,7 +145,7 @@ impl World {
         let key = connection.key;
         let origin = || IpAddr::V4(Ipv4Addr::new(10, 0, 0, place as u8));
         let (is_idle, had_taken) = (connection.is_stalled, connection.taken);
-        connection.offer(|input| engine.receive(*now, key, input, &origin));
+        let emptied = connection.offer(|input| engine.receive(*now, key, input, &origin));
         assert!(
             !is_idle || connection.is_finishing || connection.taken == had_taken,
             "work is done for who takes no answers"
@@ -155,6 +155,9 @@ impl World {
         }
         if connection.has_ended() && !std::mem::replace(&mut connection.said_ended, true) {
             engine.ended(*now, key);
+        }
+        if emptied && !connection.has_fin {
+            engine.emptied(*now, key);
         }
     }
 
@@ -174,6 +177,7 @@ impl World {
                     connection.sent.extend_from_slice(&bytes);
                 }
                 Output::Resume(key) => self.of(key).resume(),
+                Output::Probe(key) => self.of(key).probe(),
                 Output::Finish(key) => {
                     let was = std::mem::replace(&mut self.of(key).is_finishing, true);
                     assert!(!was, "finished twice");

@@ -280,6 +280,7 @@ impl World {
             begun_in: BTreeMap::new(),
             parked: None,
             stream: None,
+            came_before_drain: false,
             ask,
         });
         line.write(&head);

@@ -280,8 +280,8 @@ impl Engine {
         }
     }
 
-    /// All that has come was offered, and just then there was no more. Need not be said of one that hangs up or is
-    /// paused.
+    /// All that has come was offered, and just then there was no more. Is not said while more waits that was offered and not
+    /// wanted, and need not be of who hangs up.
     ///
     /// Who is idle then while the server drains has asked for nothing, and is let go. A request that is on its way at
     /// this very moment is not known of: as with any idle close (RFC 9112 §9.5).
@@ -289,7 +289,6 @@ impl Engine {
         if self.is_draining
             && let Some(peer) = self.peers.get(key)
             && peer.exchange.phase() == Phase::Idle
-            && !peer.flags.has(Flags::PAUSED)
         {
             self.leave(now, key);
         }

@@ -8,6 +8,10 @@
 //! newcomers one by one, refuse and close them, and taken back; then accepting pauses, and who comes
 //! meanwhile waits in the backlog until a connection is reaped or [`BACK_OFF`] is over. Until it is taken back no other loop
 //! accepts: a newcomer there would have it for good, and those who come here would wait without an answer.
+//!
+//! The end is a last call: a listener's backlog dies with it, and with the backlog whatever those have asked who wait in
+//! it. So they are let in first, until nobody is left or so many have come that they cannot all have been there before. A socket that was handed
+//! over is only let go of: who waits there is somebody else's to answer.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -26,6 +30,9 @@ pub(super) const ACCEPTS_MAX: usize = 64;
 /// How long accepting pauses when it cannot go on: ten attempts a second cost nothing, and a person does not notice the wait.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
+/// Newcomers of a loop's last call: as many as Linux has wait at a socket, unless it is told otherwise (`net.core.somaxconn`).
+const LAST_ACCEPTS_MAX: usize = 4096;
+
 /// Token 0 is the waker's.
 const FIRST_TOKEN: usize = 1;
 
@@ -39,6 +46,8 @@ pub(super) struct Acceptor {
     distressed: bool,
     reserve: Option<File>,
     refused: Refused,
+    /// How many may still come in, once it is the last call.
+    pub(super) last_accepts_left: Option<usize>,
     has_stopped: bool,
 }
 
@@ -73,6 +82,7 @@ impl Acceptor {
             distressed: false,
             reserve: Some(open_reserve().map_err(BindError::Reactor)?),
             refused: Refused::new(refusal),
+            last_accepts_left: None,
             has_stopped: false,
         })
     }
@@ -107,12 +117,20 @@ impl Acceptor {
         self.back_off.is_some_and(|until| Instant::now() < until)
     }
 
-    /// The next newcomer for whom there is a place; the others are refused.
+    /// The next newcomer for whom there is a place; the others are refused. A last call ends where there is none.
     pub(super) fn accept(&mut self, places: &Places) -> Option<TcpStream> {
         while self.accepts_left > 0 && self.back_off.is_none() {
-            let index = self.next_pending()?;
+            let Some(index) = self.next_pending().filter(|_| !self.has_called_enough()) else {
+                if self.last_accepts_left.is_some() {
+                    self.stop(places);
+                }
+                return None;
+            };
             self.accepts_left -= 1;
             let door = places.door()?;
+            if let Some(left) = &mut self.last_accepts_left {
+                *left -= 1;
+            }
             let accepted = self.entrances[index].listener.accept();
             drop(door);
             match accepted {
@@ -125,6 +143,10 @@ impl Acceptor {
             }
         }
         None
+    }
+
+    fn has_called_enough(&self) -> bool {
+        self.last_accepts_left == Some(0)
     }
 
     fn next_pending(&mut self) -> Option<usize> {
@@ -202,16 +224,31 @@ impl Acceptor {
         self.back_off = None;
     }
 
-    /// Closes the listeners. Whether they were open.
-    pub(super) fn stop(&mut self, registry: &Registry) -> bool {
-        for mut entrance in self.entrances.drain(..) {
+    /// Lets go of sockets that were handed over, and has [`Acceptor::accept`] close the others when all have come in who
+    /// wait there.
+    pub(super) fn call_the_last(&mut self, registry: &Registry) {
+        for entrance in &mut self.entrances {
+            entrance.pending = true;
             // Closing is not enough where somebody else has the socket too: its newcomers would go on waking the loop.
-            if let Err(error) = registry.deregister(entrance.listener.socket_mut()) {
+            if entrance.listener.was_handed_over()
+                && let Err(error) = registry.deregister(entrance.listener.socket_mut())
+            {
                 log::error!("cannot forget a listener: {error}");
             }
         }
+        self.entrances
+            .retain(|entrance| !entrance.listener.was_handed_over());
         self.back_off = None;
-        !std::mem::replace(&mut self.has_stopped, true)
+        self.last_accepts_left.get_or_insert(LAST_ACCEPTS_MAX);
+    }
+
+    /// Closes the listeners.
+    pub(super) fn stop(&mut self, places: &Places) {
+        self.entrances.clear();
+        self.back_off = None;
+        if !std::mem::replace(&mut self.has_stopped, true) {
+            places.stop_accepting();
+        }
     }
 }
 

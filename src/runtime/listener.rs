@@ -186,6 +186,11 @@ impl Listener {
         self.address
     }
 
+    /// Whether somebody else may have the socket too, who keeps its backlog.
+    pub(super) fn was_handed_over(&self) -> bool {
+        self.lacking.is_some()
+    }
+
     pub(super) fn socket_mut(&mut self) -> &mut TcpListener {
         &mut self.socket
     }

@@ -264,7 +264,8 @@ impl Reactor {
         connection.peer(emptied)
     }
 
-    /// A newcomer, from each listener in turn; at most `ACCEPTS_MAX` a turn are accepted or refused.
+    /// A newcomer, from each listener in turn; at most `ACCEPTS_MAX` a turn are accepted or refused. After
+    /// [`Reactor::stop_accepting`] it closes the listeners where it finds none.
     pub fn next_accepted(&mut self) -> Option<ConnectionKey> {
         loop {
             let socket = self.acceptor.accept(&self.places)?;
@@ -394,11 +395,10 @@ impl Reactor {
         self.acceptor.descriptors_were_freed();
     }
 
-    /// Closes the listeners; connections stay.
+    /// Lets in those who wait already, and nobody after them; connections stay. Who waits at a socket that was handed over
+    /// is left to whoever else has it.
     pub fn stop_accepting(&mut self) {
-        if self.acceptor.stop(self.poll.registry()) {
-            self.places.stop_accepting();
-        }
+        self.acceptor.call_the_last(self.poll.registry());
     }
 
     /// Closes everything: from then on there is nothing that the loop's descriptor could be readable for.
@@ -406,7 +406,8 @@ impl Reactor {
     /// # Errors
     /// Only when the machinery itself fails.
     pub fn end(&mut self) -> io::Result<()> {
-        self.stop_accepting();
+        self.acceptor.call_the_last(self.poll.registry());
+        self.acceptor.stop(&self.places);
         self.places.give_back(self.connections.len());
         self.connections = Arena::default();
         self.held.clear();

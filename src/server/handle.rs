@@ -55,7 +55,7 @@ impl Handle {
         }
     }
 
-    /// Asks for a graceful end: no newcomers, parked polls end with their lists, what was taken is finished.
+    /// Asks for a graceful end: no newcomers, parked polls end with their lists, every request that had come is answered.
     pub fn drain(&self) {
         // A stop that was asked for before stays.
         let _ = (self.wish).compare_exchange(SERVE, DRAIN, Ordering::AcqRel, Ordering::Acquire);

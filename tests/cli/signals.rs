@@ -231,14 +231,15 @@ fn a_drain_answers_every_request_that_had_come_whatever_the_number_of_loops() {
 
 fn drain_with_unread_requests(loops: &str) {
     // Far more than a loop reads in the few turns that it may make between the end of the stop and the drain.
-    const SENDERS: usize = 1200;
+    const SENDERS: usize = 1300;
+    const NEWCOMERS: usize = 100;
     rlimit::increase_nofile_limit(4 * SENDERS as u64).expect("a limit");
     let folder = folder();
     let arguments = ["--drain-timeout", "1h", "--loops", loops, "--recent", "1"];
     let serving = Serving::start(folder.path(), &["127.0.0.1:0"], &arguments);
     let mut asking = Client::connect(serving.addresses[0]);
     let (ann, chatroom) = ann(&mut asking);
-    let mut idle: Vec<Client> = (0..SENDERS)
+    let mut idle: Vec<Client> = (NEWCOMERS..SENDERS)
         .map(|_| {
             let mut client = Client::connect(serving.addresses[0]);
             let answer = client.ask(&get("/message/chatrooms"));
@@ -247,6 +248,9 @@ fn drain_with_unread_requests(loops: &str) {
         })
         .collect();
     serving.signal("STOP");
+    // Newcomers too: the kernel has let them in.
+    let newcomers = (0..NEWCOMERS).map(|_| Client::connect(serving.addresses[0]));
+    idle.extend(newcomers);
     // Whom the drain comes to first is read last.
     for (n, client) in idle.iter_mut().enumerate().rev() {
         client.send(saying(&ann, chatroom, &n.to_string()).bytes());

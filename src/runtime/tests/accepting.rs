@@ -64,12 +64,56 @@ fn a_drain_closes_the_listeners_and_keeps_the_connections() {
     let mut reactor = reactor();
     let (mut client, key) = pair(&mut reactor);
     reactor.stop_accepting();
+    assert_eq!(reactor.next_accepted(), None);
+    assert!(!reactor.has_work());
     let error = TcpStream::connect(reactor.addresses()[0]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
     reactor.send(key, bytes("bye"));
     reactor.finish(key);
     reactor.flush();
     assert_eq!(read_to_end(&mut client), b"bye");
+}
+
+/// Who is in the backlog has connected, and may have asked: it would all be gone with the listener.
+#[test]
+fn a_drain_lets_in_all_who_wait_and_closes_the_listener_then() {
+    let mut reactor = reactor();
+    let mut waiting: Vec<TcpStream> = (0..=ACCEPTS_MAX).map(|_| connect(&reactor)).collect();
+    for client in &mut waiting {
+        client.write_all(b"a request").unwrap();
+    }
+    // No event of it was taken.
+    reactor.stop_accepting();
+    assert!(reactor.has_work());
+    let mut accepted = Vec::new();
+    for count in [ACCEPTS_MAX, ACCEPTS_MAX + 1] {
+        reactor.wait(Some(Duration::ZERO)).unwrap();
+        accepted.extend(std::iter::from_fn(|| reactor.next_accepted()));
+        assert_eq!(accepted.len(), count);
+    }
+    let error = TcpStream::connect(reactor.addresses()[0]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    for key in accepted {
+        reactor.close(key);
+    }
+    assert!(!reactor.places().are_empty_for_good());
+    reactor.reap();
+    assert!(reactor.places().are_empty_for_good());
+}
+
+/// A backlog that is never empty, for as many come as go, does not keep a server from ending.
+#[test]
+fn a_drain_lets_in_no_more_than_can_have_waited() {
+    let mut reactor = reactor();
+    let _waiting = [(); 3].map(|()| connect(&reactor));
+    reactor.stop_accepting();
+    reactor.acceptor.last_accepts_left = Some(2);
+    reactor.wait(Some(Duration::ZERO)).unwrap();
+    let accepted = std::iter::from_fn(|| reactor.next_accepted());
+    assert_eq!(accepted.count(), 2);
+    let error = TcpStream::connect(reactor.addresses()[0]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    assert!(!reactor.has_work());
 }
 
 /// The limit on open files is the whole process's, so this test runs itself again, alone.
@@ -142,6 +186,8 @@ fn a_drained_loop_hears_nothing_of_a_socket_that_others_hold() {
     reactor.close(key);
     reactor.reap();
     reactor.stop_accepting();
+    assert_eq!(reactor.next_accepted(), None);
+    assert!(reactor.places().are_empty_for_good());
     let mut host = Poll::new().unwrap();
     let descriptor = reactor.as_raw_fd();
     host.registry()

@@ -5,7 +5,7 @@
 //! that the peer did not take yet, lives on the heap (`held`).
 //!
 //! Reading is the one place where an edge could be lost, so its rule is short: `READABLE` is set by
-//! an event, and cleared only by a read that proves the socket empty. That is a read that would block, or one that
+//! an event (or where a probe wants to know), and cleared only by a read that proves the socket empty. That is a read that would block, or one that
 //! returns less than it had room for: TCP is a stream, so a short read took all there was, and whatever
 //! comes later is a new edge. (Urgent data alone ends a read early; a peer that sends it waits for itself.) One
 //! thing has no later edge: the FIN. Once it was seen (`HUNG_UP`) only a read of 0 clears `READABLE`.

@@ -13,7 +13,7 @@
 pub(super) struct Flags(u16);
 
 impl Flags {
-    /// The socket may hold unread bytes, a FIN or an error.
+    /// The socket may hold unread bytes, a FIN or an error, or is to be asked whether it does.
     pub(super) const READABLE: u16 = 1 << 0;
     /// The peer sent its FIN.
     pub(super) const HUNG_UP: u16 = 1 << 1;

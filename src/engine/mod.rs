@@ -73,9 +73,11 @@ const SERVED_PER_TURN: usize = 128;
 const EXPIRED_PER_TURN: usize = 1024;
 /// … of which a poll that is answered counts as so many: an answer is a system call.
 const ANSWERED_EACH: usize = 8;
-/// Connections that a drain comes to in one turn. Each that is idle is read once more, and so these are, like those
-/// that are served, half of what the runtime reads in one: whoever asks something meanwhile is not behind all of them.
-const DRAINED_PER_TURN: usize = 128;
+/// Slots that a drain looks into in one turn.
+const DRAINED_PER_TURN: usize = 4096;
+/// … and connections that it has read once more: like those that are served, half of what the runtime reads in one,
+/// so that whoever asks something meanwhile is not behind all of them.
+const PROBED_PER_TURN: usize = 128;
 
 /// The whole server without sockets or disk.
 #[derive(Debug)]
@@ -438,21 +440,27 @@ impl Engine {
 
     fn drain_slice(&mut self) {
         let Some(start) = self.draining else { return };
-        let end = start + DRAINED_PER_TURN;
+        let mut end = start + DRAINED_PER_TURN;
+        let mut probed = 0;
         for key in self.peers.keys_in(start..end) {
-            self.drain_one(key);
+            probed += usize::from(self.drain_one(key));
+            if probed == PROBED_PER_TURN {
+                end = key.slot() as usize + 1;
+                break;
+            }
         }
         self.draining = (end < self.peers.slots()).then_some(end);
     }
 
-    /// Has a connection's next answer be the last. Whether one is owed to who seems to be idle is looked for first: a
-    /// request may have come that was not read yet.
-    fn drain_one(&mut self, key: ConnectionKey) {
+    /// A drain comes to one connection. Whether that is read once more.
+    fn drain_one(&mut self, key: ConnectionKey) -> bool {
         let peer = self.peers.get_mut(key).expect("listed");
         peer.exchange.close_after_answer();
-        if peer.exchange.phase() == Phase::Idle {
+        let is_idle = peer.exchange.phase() == Phase::Idle;
+        if is_idle {
             self.outputs.push_back(Output::Probe(key));
         }
+        is_idle
     }
 }
 

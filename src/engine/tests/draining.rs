@@ -128,7 +128,7 @@ fn who_comes_during_it_is_read_once_too() {
 
 #[test]
 fn very_many_are_read_in_slices_and_each_once() {
-    let count = 3 * DRAINED_PER_TURN + 1;
+    let count = 3 * PROBED_PER_TURN + 1;
     let (mut engine, _) = idle(count);
     engine.drain(Now::default());
     let mut probed = Vec::new();
@@ -138,5 +138,5 @@ fn very_many_are_read_in_slices_and_each_once() {
         assert!(wants.iter().all(|&want| want == "probe"), "{wants:?}");
         probed.push(wants.len());
     }
-    assert_eq!(probed, [[DRAINED_PER_TURN; 3].as_slice(), &[1]].concat());
+    assert_eq!(probed, [[PROBED_PER_TURN; 3].as_slice(), &[1]].concat());
 }

@@ -5,6 +5,7 @@
 //! completions; the bigger the batch, the less both owe to the sync.
 
 use std::hint::black_box;
+use std::net::IpAddr;
 use std::sync::mpsc::{self, Receiver};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -46,6 +47,7 @@ impl Lane {
         let password = Secret("x".into());
         let register = Job::Register {
             ticket: ticket(),
+            customer: IpAddr::from([127, 0, 0, 1]).into(),
             name,
             password,
         };

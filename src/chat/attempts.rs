@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::rates::{KEPT, WINDOW_MS, customer, make_room};
+use super::rates::{KEPT, WINDOW_MS, make_room};
+use crate::model::Customer;
 
 /// Whose failures a counter counts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Whose {
     Name(Arc<str>),
-    Address(IpAddr),
+    Address(Customer),
 }
 
 /// What becomes of a login.
@@ -148,7 +149,7 @@ fn whose(name: Option<&Arc<str>>, address: IpAddr) -> impl Iterator<Item = Whose
     name.cloned()
         .map(Whose::Name)
         .into_iter()
-        .chain([Whose::Address(customer(address))])
+        .chain([Whose::Address(address.into())])
 }
 
 #[cfg(test)]

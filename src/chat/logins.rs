@@ -14,9 +14,8 @@ use super::Chat;
 use super::attempts::{Attempts, Verdict};
 use super::call::{Failure, Reply};
 use super::notice::Notice;
-use super::rates::customer;
 use crate::job::{Audience, Fault, Job, LOGINS_LOOP};
-use crate::model::{Now, Secret, SessionHash, Ticket, UserId};
+use crate::model::{Customer, Now, Secret, SessionHash, Ticket, UserId};
 
 /// Logins that wait for others to be verified.
 const WAITING_MAX: usize = 256;
@@ -52,14 +51,17 @@ impl Login {
         let Self {
             ticket, password, ..
         } = self;
+        let customer = self.address.into();
         match self.aim {
             Aim::Session => Job::LogIn {
                 ticket,
+                customer,
                 folded: self.folded,
                 password,
             },
             Aim::Password { session, user, new } => Job::ChangePassword {
                 ticket,
+                customer,
                 session,
                 user,
                 password,
@@ -93,7 +95,8 @@ impl Logins {
     }
 
     fn is_crowded_from(&self, address: IpAddr) -> bool {
-        let from = |login: &&Login| customer(login.address) == customer(address);
+        let customer = Customer::from(address);
+        let from = |login: &&Login| Customer::from(login.address) == customer;
         self.waiting.len() >= WAITING_EACH
             && self.waiting.iter().filter(from).count() >= WAITING_EACH
     }

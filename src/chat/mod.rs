@@ -268,7 +268,7 @@ impl Chat {
                     ticket,
                     name,
                     password,
-                    address,
+                    customer: address.into(),
                 };
                 self.register(now, registration);
                 None

@@ -8,13 +8,12 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::IpAddr;
 
 use super::Chat;
 use super::call::{Failure, Reply};
 use super::notice::Notice;
 use crate::job::{Audience, Job, LOGINS_LOOP};
-use crate::model::{Now, Secret, Ticket, UserId, Username};
+use crate::model::{Customer, Now, Secret, Ticket, UserId, Username};
 
 /// How long a window is.
 pub(super) const WINDOW_MS: u64 = 60_000;
@@ -141,7 +140,7 @@ pub struct Registration {
     pub(super) ticket: Ticket,
     pub(super) name: Username,
     pub(super) password: Secret,
-    pub(super) address: IpAddr,
+    pub(super) customer: Customer,
 }
 
 /// The limits on what users do, beside that on failed logins.
@@ -151,7 +150,7 @@ pub(super) struct Rates {
     /// Who sends what is being saved, while that is counted.
     senders: HashMap<Ticket, UserId>,
     /// At [`LOGINS_LOOP`] those of all loops.
-    registrations: Rate<IpAddr>,
+    registrations: Rate<Customer>,
 }
 
 impl Rates {
@@ -204,11 +203,12 @@ impl Chat {
             ticket,
             name,
             password,
-            address,
+            customer,
         } = registration;
-        match rate.begin(now.monotonic_ms, customer(address)) {
+        match rate.begin(now.monotonic_ms, customer) {
             Ok(()) => self.submit(Job::Register {
                 ticket,
+                customer,
                 name,
                 password,
             }),
@@ -217,14 +217,6 @@ impl Chat {
                 self.answer_anywhere(ticket, Reply::Failed(failure));
             }
         }
-    }
-}
-
-/// An IPv4 address, or the /64 that one IPv6 customer has.
-pub(super) fn customer(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
-        v4 => v4,
     }
 }
 

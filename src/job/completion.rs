@@ -467,6 +467,7 @@ mod tests {
         assert_eq!(wrong.audience(), Audience::One(LOGINS_LOOP));
         let log_in = Job::LogIn {
             ticket: ticket(),
+            customer: std::net::IpAddr::from([127, 0, 0, 1]).into(),
             folded: None,
             password: Secret("x".into()),
         };

@@ -27,7 +27,8 @@ pub use completion::{
 };
 
 use crate::model::{
-    ChatroomId, ChatroomName, MessageId, Secret, SessionHash, Ticket, User, UserId, Username,
+    ChatroomId, ChatroomName, Customer, MessageId, Secret, SessionHash, Ticket, User, UserId,
+    Username,
 };
 
 /// The event loop that counts failed logins, and so the one that submits all jobs that verify a password.
@@ -122,6 +123,8 @@ pub enum Job {
     Register {
         /// Whom the answer is for.
         ticket: Ticket,
+        /// Who asks, as far as work is shared out.
+        customer: Customer,
         /// The new name.
         name: Username,
         /// The new password.
@@ -131,6 +134,8 @@ pub enum Job {
     LogIn {
         /// Whom the answer is for.
         ticket: Ticket,
+        /// Who asks, as far as work is shared out.
+        customer: Customer,
         /// The folded name; `None` for one that could not have been registered,
         /// which costs the same time.
         folded: Option<Arc<str>>,
@@ -142,6 +147,8 @@ pub enum Job {
     ChangePassword {
         /// Whom the answer is for.
         ticket: Ticket,
+        /// Who asks, as far as work is shared out.
+        customer: Customer,
         /// The session that stays.
         session: SessionHash,
         /// Whose it is.

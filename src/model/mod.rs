@@ -14,6 +14,7 @@ mod list;
 mod name;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::num::NonZeroI64;
 use std::sync::Arc;
 
@@ -119,6 +120,21 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Who shares an address, as far as that can be told: an IPv4 address, or the /64 that one customer of IPv6 has.
+///
+/// Whatever is counted, limited or shared out by address is so by this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Customer(IpAddr);
+
+impl From<IpAddr> for Customer {
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V6(v6) => Self(IpAddr::V6((v6.to_bits() >> 64 << 64).into())),
+            v4 => Self(v4),
+        }
+    }
+}
+
 /// What a [`ConnectionKey`] names; the values behind it are the runtime's and the engine's.
 #[derive(Debug)]
 pub enum Connection {}
@@ -163,6 +179,15 @@ mod tests {
     #[test]
     fn secrets_stay_out_of_debug_output() {
         assert_eq!(format!("{:?}", Secret("hunter2".into())), "Secret(…)");
+    }
+
+    #[test]
+    fn a_customer_is_an_ipv4_address_or_a_64() {
+        let customer = |text: &str| Customer::from(text.parse::<IpAddr>().expect("an address"));
+        assert_eq!(customer("::ffff:203.0.113.1"), customer("203.0.113.1"));
+        assert_ne!(customer("203.0.113.2"), customer("203.0.113.1"));
+        assert_eq!(customer("2001:db8::1"), customer("2001:db8::ffff:0:0:2"));
+        assert_ne!(customer("2001:db8:0:1::1"), customer("2001:db8::1"));
     }
 
     #[test]

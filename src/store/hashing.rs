@@ -1,4 +1,5 @@
-//! The password lane: threads that do nothing but hash, so that a storm of logins delays no message.
+//! The password lane: threads that do nothing but hash, so that a storm of logins delays no message. What waits for them is taken by turns
+//! ([`Whose`]), so that whoever asks for very many hashes waits for those himself.
 //!
 //! A job comes in, costs a hash, and goes on to the writing lane as a [`Write`] whose completion is posted after
 //! its commit; one that is refused is answered from here. The mark of what was verified goes along, and is looked for once more in the
@@ -21,16 +22,28 @@ use super::lane::{Outlet, Queue, outlive};
 use super::password::{PasswordHash, to_hex, verify};
 use super::reading::Pool;
 use super::trouble::Trouble;
+use super::turns::Turns;
 use super::writes::{NewPassword, NewSession, NewUser, Raised, Write};
 use super::{rows, sql};
 use crate::job::{Fault, Job};
-use crate::model::{Secret, SessionHash, Ticket, User, UserId, Username};
+use crate::model::{Customer, Secret, SessionHash, Ticket, User, UserId, Username};
 
 const TOKEN_BYTES: usize = 32;
 
+/// Passwords that wait, and whose.
+pub(super) type Passwords = Queue<Job, Turns<Whose, Job>>;
+
+/// Who takes turns: a customer, for what they register and for what they verify each. So an address from which very many register
+/// keeps neither others waiting nor those of its own who have registered already: what shares an address need not be one person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    Registering(Customer),
+    Verifying(Customer),
+}
+
 /// One thread's part of hashing.
 pub(super) struct HashingLane {
-    pub(super) queue: Arc<Queue<Job>>,
+    pub(super) queue: Arc<Passwords>,
     pub(super) pool: Pool,
     pub(super) writing: Arc<Queue<Write>>,
     pub(super) outlet: Outlet,
@@ -64,11 +77,13 @@ impl HashingLane {
                 ticket,
                 name,
                 password,
+                ..
             } => self.register(*ticket, name, password),
             Job::LogIn {
                 ticket,
                 folded,
                 password,
+                ..
             } => self.log_in(*ticket, folded.as_deref(), password),
             Job::ChangePassword {
                 ticket,
@@ -76,6 +91,7 @@ impl HashingLane {
                 user,
                 password,
                 new,
+                ..
             } => self.change_password(*ticket, *session, *user, password, new),
             Job::FindSession { .. }
             | Job::LoadUser { .. }

@@ -9,11 +9,15 @@
 //! - In the reading queue, as many again for what the loops load to go on with what they have begun: an acknowledged
 //!   message's list, a session's chatrooms. Anybody can fill the ordinary places with cookies that he made up.
 //!
+//! What waits is a line of one of two kinds: one is taken as it came, the other, for what costs most and whoever asks for it, by turns
+//! ([`Turns`]).
+//!
 //! A queue's end has two parts, since the password lane gives to the writing lane up to its own end:
 //! [`Queue::finish_by`] says until when what waits may still be begun, [`Queue::close`] that nothing more comes.
 
 use std::any::Any;
 use std::collections::VecDeque;
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -21,21 +25,23 @@ use std::time::Instant;
 
 use super::error::JobError;
 use super::trouble;
+use super::turns::Turns;
 use crate::job::Completion;
 
-/// A bounded first-in-first-out queue between threads.
-pub(super) struct Queue<T> {
-    state: Mutex<State<T>>,
+/// A bounded queue between threads: first in, first out, unless its line is another.
+pub(super) struct Queue<T, L = VecDeque<T>> {
+    state: Mutex<State<L>>,
     filled: Condvar,
     emptied: Condvar,
     /// Places for everything.
     items_max: usize,
     /// Places beyond those for [`Queue::push_urgent`] and [`Queue::push_reserved`].
     reserve: usize,
+    items: PhantomData<fn() -> T>,
 }
 
-struct State<T> {
-    items: VecDeque<T>,
+struct State<L> {
+    items: L,
     /// When what waits is no longer begun, once that is decided.
     finish_by: Option<Instant>,
     closed: bool,
@@ -43,6 +49,32 @@ struct State<T> {
     takers_asleep: usize,
     /// Threads that sleep until there is a place in reserve.
     givers_asleep: usize,
+}
+
+/// What waits in a queue, in an order of its own.
+pub(super) trait Line<T> {
+    fn count(&self) -> usize;
+    fn next(&mut self) -> Option<T>;
+}
+
+impl<T> Line<T> for VecDeque<T> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn next(&mut self) -> Option<T> {
+        self.pop_front()
+    }
+}
+
+impl<K: Eq, T> Line<T> for Turns<K, T> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn next(&mut self) -> Option<T> {
+        self.take()
+    }
 }
 
 /// What became of [`Queue::take`].
@@ -56,7 +88,7 @@ pub(super) enum Taken {
     Closed,
 }
 
-impl<T> State<T> {
+impl<L> State<L> {
     fn is_over(&self) -> bool {
         self.finish_by.is_some_and(|end| end <= Instant::now())
     }
@@ -65,19 +97,7 @@ impl<T> State<T> {
 impl<T> Queue<T> {
     /// A queue of `items_max` places (one at least), and `reserve` more.
     pub(super) fn new(items_max: usize, reserve: usize) -> Self {
-        Self {
-            state: Mutex::new(State {
-                items: VecDeque::new(),
-                finish_by: None,
-                closed: false,
-                takers_asleep: 0,
-                givers_asleep: 0,
-            }),
-            filled: Condvar::new(),
-            emptied: Condvar::new(),
-            items_max: items_max.max(1),
-            reserve,
-        }
+        Self::with(VecDeque::new(), items_max, reserve)
     }
 
     /// Puts an item at the end. Never waits for a place: the item comes back when the queue is full or has an end.
@@ -120,7 +140,7 @@ impl<T> Queue<T> {
         self.wake_taker(self.lock());
     }
 
-    fn insert<U>(&self, places: usize, item: U) -> Result<MutexGuard<'_, State<T>>, U>
+    fn insert<U>(&self, places: usize, item: U) -> Result<MutexGuard<'_, State<VecDeque<T>>>, U>
     where
         T: From<U>,
     {
@@ -168,11 +188,50 @@ impl<T> Queue<T> {
         self.wake_givers(state);
         Taken::Items
     }
+}
+
+impl<K: Eq, T> Queue<T, Turns<K, T>> {
+    /// A queue of `items_max` places (one at least) that are shared out, from which items are taken by turns.
+    pub(super) fn by_turns(items_max: usize) -> Self {
+        Self::with(Turns::new(), items_max, 0)
+    }
+
+    /// Puts an item where its turn is. Returns the other one that has given its place up for it.
+    ///
+    /// Never waits for a place: the item comes back when its share of the queue is full, or the queue has an end.
+    pub(super) fn push_by_turns(&self, whose: K, item: T) -> Result<Option<T>, T> {
+        let mut state = self.lock();
+        if state.finish_by.is_some() {
+            return Err(item);
+        }
+        let gone = state.items.put(whose, item, self.items_max)?;
+        self.wake_taker(state);
+        Ok(gone)
+    }
+}
+
+impl<T, L: Line<T>> Queue<T, L> {
+    fn with(items: L, items_max: usize, reserve: usize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                items,
+                finish_by: None,
+                closed: false,
+                takers_asleep: 0,
+                givers_asleep: 0,
+            }),
+            filled: Condvar::new(),
+            emptied: Condvar::new(),
+            items_max: items_max.max(1),
+            reserve,
+            items: PhantomData,
+        }
+    }
 
     /// Waits for an item; `None` when the queue is closed and empty, or its time is over.
     pub(super) fn take_one(&self) -> Option<T> {
         let mut state = self.lock();
-        while state.items.is_empty() || state.is_over() {
+        while state.items.count() == 0 || state.is_over() {
             if state.closed {
                 return None;
             }
@@ -180,7 +239,7 @@ impl<T> Queue<T> {
             state = wait(&self.filled, state);
             state.takers_asleep -= 1;
         }
-        let item = state.items.pop_front();
+        let item = state.items.next();
         self.wake_givers(state);
         item
     }
@@ -204,10 +263,10 @@ impl<T> Queue<T> {
 
     /// How many items wait.
     pub(super) fn len(&self) -> usize {
-        self.lock().items.len()
+        self.lock().items.count()
     }
 
-    fn wake_taker(&self, state: MutexGuard<'_, State<T>>) {
+    fn wake_taker(&self, state: MutexGuard<'_, State<L>>) {
         let asleep = state.takers_asleep > 0;
         drop(state);
         if asleep {
@@ -215,7 +274,7 @@ impl<T> Queue<T> {
         }
     }
 
-    fn wake_givers(&self, state: MutexGuard<'_, State<T>>) {
+    fn wake_givers(&self, state: MutexGuard<'_, State<L>>) {
         let asleep = state.givers_asleep > 0;
         drop(state);
         if asleep {
@@ -228,7 +287,7 @@ impl<T> Queue<T> {
     }
 
     /// Nothing panics under the lock but a failing allocation, which leaves the items whole.
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+    fn lock(&self) -> MutexGuard<'_, State<L>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Each queue is bounded, and gives a job back when it is full. What a call that has begun depends on finds a place
-//! beyond the reach of those that begin.
+//! beyond the reach of those that begin. The places of passwords, which cost most and which everybody may ask for, are shared out by address (`turns`).
 
 mod backup;
 mod checkpoint;
@@ -27,6 +27,7 @@ mod schema;
 mod sql;
 mod sweeping;
 mod trouble;
+mod turns;
 mod writes;
 mod writing;
 
@@ -42,17 +43,17 @@ pub use backup::Backup;
 pub use error::{BackupError, OpenError};
 
 use crate::config::Config;
-use crate::job::{Completion, Job};
+use crate::job::{Completion, Fault, Job};
 use checkpoint::{Checkpointer, Checkpoints, LogWatch};
 use database::Database;
-use hashing::HashingLane;
+use hashing::{HashingLane, Passwords, Whose};
 use lane::{Outlet, Queue};
 use reading::{Pool, ReadingLane};
 use sweeping::Sweeper;
 use writes::Write;
 use writing::WritingLane;
 
-/// Passwords that may wait for one hashing thread. At a quarter of a second each, the last waits 8 s: as long
+/// Passwords that may wait for one hashing thread, shared out where more would. At a quarter of a second each, the last waits 8 s: as long
 /// as a person might, and within the ten seconds of a drain.
 const PASSWORDS_WAITING_MAX: usize = 32;
 
@@ -81,8 +82,9 @@ impl Threads {
 pub struct Store {
     writing: Arc<Queue<Write>>,
     reading: Arc<Queue<Job>>,
-    passwords: Arc<Queue<Job>>,
+    passwords: Arc<Passwords>,
     checkpoints: Arc<Checkpoints>,
+    outlet: Outlet,
     /// Those that give to the writing lane, or whose connections it wants closed before its own.
     givers: Vec<JoinHandle<()>>,
     writer: Option<JoinHandle<()>>,
@@ -93,7 +95,7 @@ pub struct Store {
 impl Store {
     /// Opens `config.database` (creates, upgrades and checks it) and starts the lanes.
     ///
-    /// `post` gets completions, never none, from the lanes' threads: one call for all of one commit. It should
+    /// `post` gets completions, never none, from the lanes' threads (one call for all of one commit), and from those that submit. It should
     /// only hand them on, since a lane does nothing else while it runs. It may be called until the
     /// store is closed, and so must not wait for a thread that closes it.
     ///
@@ -135,8 +137,9 @@ impl Store {
         let mut store = Self {
             writing: Arc::new(Queue::new(config.queue, threads.hashing)),
             reading: Arc::new(Queue::new(config.queue, config.queue)),
-            passwords: Arc::new(Queue::new(passwords_max, 0)),
+            passwords: Arc::new(Queue::by_turns(passwords_max)),
             checkpoints: Arc::clone(&checkpointer.checkpoints),
+            outlet: outlet.clone(),
             givers: Vec::new(),
             writer: None,
             _database: database,
@@ -193,7 +196,8 @@ impl Store {
     /// Hands a job to its lane. Never waits for one.
     ///
     /// # Errors
-    /// Gives the job back, with nothing begun, when the lane's queue is full or the store is to end.
+    /// Gives the job back, with nothing begun, when the lane's queue is full or the store is to end. For a password another
+    /// one's job that waits may give way instead, which is answered with [`Fault::Overloaded`].
     pub fn submit(&self, job: Job) -> Result<(), Job> {
         match job {
             Job::FindSession { .. }
@@ -205,11 +209,24 @@ impl Store {
             | Job::ListOverview { .. } => self.reading.push(job),
             // Another call's own work depends on them, which may be done and only waits to be told.
             Job::LoadUser { .. } | Job::LoadChatroom { .. } => self.reading.push_urgent(job),
-            Job::Register { .. } | Job::LogIn { .. } | Job::ChangePassword { .. } => {
-                self.passwords.push(job)
+            Job::Register { customer, .. } => {
+                self.submit_password(Whose::Registering(customer), job)
+            }
+            Job::LogIn { customer, .. } | Job::ChangePassword { customer, .. } => {
+                self.submit_password(Whose::Verifying(customer), job)
             }
             write => self.writing.push(write),
         }
+    }
+
+    fn submit_password(&self, whose: Whose, job: Job) -> Result<(), Job> {
+        let gone = self.passwords.push_by_turns(whose, job)?;
+        if let Some(gone) = gone {
+            // It may be another loop's than the one that has submitted this.
+            let told = gone.failed(Fault::Overloaded);
+            self.outlet.post(Vec::from_iter(told));
+        }
+        Ok(())
     }
 
     /// Hands all of a turn's jobs to their lanes, and returns those that found no place, in order.
@@ -307,12 +324,12 @@ fn join(thread: JoinHandle<()>) {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
     use std::sync::mpsc;
     use std::time::Duration;
 
     use super::*;
-    use crate::job::Fault;
-    use crate::model::{Secret, Ticket};
+    use crate::model::{Customer, Secret, Ticket};
 
     #[test]
     fn at_least_one_thread_does_each() {
@@ -379,8 +396,10 @@ mod tests {
             limit: 1,
         };
         let probe = || Job::Probe { ticket };
+        let customer = Customer::from(IpAddr::from([127, 0, 0, 1]));
         let login = || Job::LogIn {
             ticket,
+            customer,
             folded: None,
             password: Secret("x".into()),
         };
@@ -394,7 +413,8 @@ mod tests {
             assert_eq!(faults(), failed, "the reading lane");
             assert!(store.submit(search()).is_ok());
             assert_eq!(faults(), [None], "the reading lane");
-            assert!(store.passwords.push(probe()).is_ok());
+            let whose = Whose::Verifying(customer);
+            assert!(store.passwords.push_by_turns(whose, probe()).is_ok());
             assert_eq!(faults(), failed, "the password lane");
             assert!(store.submit(login()).is_ok());
             assert_eq!(faults(), [Some(Fault::BadCredentials)], "the password lane");

@@ -393,6 +393,7 @@ impl Data {
                 ticket,
                 name,
                 password,
+                ..
             } => Completion::Registered {
                 ticket,
                 user: match self.named(name.folded()) {

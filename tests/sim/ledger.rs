@@ -260,6 +260,7 @@ impl Ledger {
         }
         let text = format!("{completion:?}");
         self.storage_failures += u64::from(text.contains("StorageFailed"));
+        self.refusals += u64::from(text.contains("Overloaded"));
     }
 
     fn end_others(&mut self, user: UserId, kept: &SessionHash) {

@@ -73,16 +73,19 @@ impl Store {
         }
     }
 
-    /// Takes a job on, or gives it back where there is no room.
+    /// Takes a job on, or gives it back where there is no room; where it is a password, another that waits may give way instead.
     pub(crate) fn submit(&mut self, rng: &mut Rng, job: Job) -> Result<(), Job> {
         if self.jobs() >= self.queue_max || hits(rng, self.faults.refusal) {
-            self.tally.one("jobs refused");
-            return Err(job);
+            match self.hashing.pop_if(|_| is_password(&job)) {
+                Some(gone) => self.give_way(&gone),
+                None => {
+                    self.tally.one("jobs refused");
+                    return Err(job);
+                }
+            }
         }
         match job {
-            Job::Register { .. } | Job::LogIn { .. } | Job::ChangePassword { .. } => {
-                self.hashing.push(job);
-            }
+            job if is_password(&job) => self.hashing.push(job),
             Job::FindSession { .. }
             | Job::LoadUser { .. }
             | Job::LoadChatroom { .. }
@@ -95,6 +98,13 @@ impl Store {
             _ => self.writing.push_back(job),
         }
         Ok(())
+    }
+
+    /// A password that waits gives its place up for another's.
+    fn give_way(&mut self, gone: &Job) {
+        let gone = gone.failed(Fault::Overloaded);
+        self.others.push(gone.expect("it wants an answer"));
+        self.tally.one("passwords that gave way");
     }
 
     /// Takes on a writing job of another event loop.
@@ -217,4 +227,11 @@ impl Store {
         self.silence_steps = 0;
         self.queue_max = usize::MAX;
     }
+}
+
+fn is_password(job: &Job) -> bool {
+    matches!(
+        job,
+        Job::Register { .. } | Job::LogIn { .. } | Job::ChangePassword { .. }
+    )
 }

@@ -31,6 +31,7 @@ fn passwords_that_wait_are_not_hashed_after_the_end() {
     for _ in 0..32 {
         fixture.submit(Job::LogIn {
             ticket: ticket(1),
+            customer: here(),
             folded: None,
             password: Secret("x".into()),
         });

@@ -187,6 +187,7 @@ fn full_reading_and_password_queues_give_the_job_back_too() {
     let (store, _posts, hold) = Hold::open(&fixture.config);
     let log_in = || Job::LogIn {
         ticket: ticket(1),
+        customer: here(),
         folded: None,
         password: Secret("x".into()),
     };

@@ -24,9 +24,11 @@ mod nonces;
 mod opening;
 mod passwords;
 mod retention;
+mod turns;
 mod upgrade;
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -38,7 +40,8 @@ use loiter::job::{
     AddedRow, ChatroomRow, Completion, Fault, Job, RecentRows, RemovedRow, Saved, SessionRow, Whom,
 };
 use loiter::model::{
-    ChatroomId, ChatroomName, Message, Secret, SessionHash, Ticket, User, UserId, Username, fold,
+    ChatroomId, ChatroomName, Customer, Message, Secret, SessionHash, Ticket, User, UserId,
+    Username, fold,
 };
 use loiter::store::Store;
 use rusqlite::Connection;
@@ -132,6 +135,7 @@ impl Fixture {
     fn log_in(&mut self, name: &str, password: &str) -> Result<(User, Secret), Fault> {
         let job = Job::LogIn {
             ticket: ticket(1),
+            customer: here(),
             folded: Some(fold(name).into()),
             password: Secret(password.into()),
         };
@@ -280,9 +284,19 @@ fn ticket(exchange: u32) -> Ticket {
     }
 }
 
+/// Who asks, where that is all the same.
+fn here() -> Customer {
+    customer(1)
+}
+
+fn customer(number: u8) -> Customer {
+    IpAddr::from([203, 0, 113, number]).into()
+}
+
 fn register(name: &str, password: &str) -> Job {
     Job::Register {
         ticket: ticket(1),
+        customer: here(),
         name: Username::parse(name).expect("a good name"),
         password: Secret(password.into()),
     }

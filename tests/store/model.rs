@@ -137,6 +137,7 @@ impl Beside {
             0 => register(self.name(), "password"),
             1 => Job::LogIn {
                 ticket,
+                customer: here(),
                 folded: Some(self.name().into()),
                 password: self.password(),
             },
@@ -146,6 +147,7 @@ impl Beside {
             },
             3 => Job::ChangePassword {
                 ticket,
+                customer: here(),
                 session: self.session(),
                 user: user.id,
                 password: self.password(),

@@ -33,6 +33,7 @@ fn an_unknown_and_an_impossible_name_are_refused_alike() {
     assert_eq!(fixture.log_in("ann", "x"), Err(Fault::BadCredentials));
     let impossible = Job::LogIn {
         ticket: ticket(1),
+        customer: here(),
         folded: None,
         password: Secret("x".into()),
     };
@@ -89,6 +90,7 @@ fn logins_at_once_are_all_good_while_the_hash_is_made_anew() {
     for _ in 0..8 {
         fixture.submit(Job::LogIn {
             ticket: ticket(1),
+            customer: here(),
             folded: Some("ann".into()),
             password: Secret("password".into()),
         });
@@ -172,6 +174,7 @@ fn a_damaged_hash_lets_nobody_in() {
 fn change(user: &User, session: SessionHash, password: &str, new: &str) -> Job {
     Job::ChangePassword {
         ticket: ticket(1),
+        customer: here(),
         session,
         user: user.id,
         password: Secret(password.into()),

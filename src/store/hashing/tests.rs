@@ -36,7 +36,7 @@ fn lane() -> HashingLane {
     }
     drop(connection);
     HashingLane {
-        queue: Arc::new(Queue::new(1, 0)),
+        queue: Arc::new(Queue::by_turns(1)),
         pool,
         writing: Arc::new(Queue::new(1, 1)),
         outlet: Outlet::new(|_| (), |_, _| ()),

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::field::Field;
 use super::options::ChaosOptions;
 use super::verdict::Verdict;
-use super::{deaf, files, half_closed, kills, logins, pipelines, queue, silent, slow, vanish};
+use super::{
+    deaf, files, half_closed, kills, logins, pipelines, queue, registrations, silent, slow, vanish,
+};
 use crate::error::Error;
 
 /// One flood.
@@ -57,7 +59,7 @@ const fn flood(name: &'static str, run: fn(&mut Field<'_>) -> Result<(), Error>)
 }
 
 /// All of them.
-pub(crate) const FLOODS: [Flood; 15] = [
+pub(crate) const FLOODS: [Flood; 16] = [
     Flood {
         once: true,
         ..flood("calm", calm)
@@ -87,6 +89,10 @@ pub(crate) const FLOODS: [Flood; 15] = [
     Flood {
         server: logins::server,
         ..flood("logins", logins::run)
+    },
+    Flood {
+        server: logins::server,
+        ..flood("registrations", registrations::run)
     },
     Flood {
         server: queue::server,

@@ -4,7 +4,7 @@
 //! some thousands is a few milliseconds, and no time that is measured hangs on it: the polite client's own thread measures.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -60,7 +60,17 @@ impl Herd {
         count: u64,
         buffer: Option<usize>,
     ) -> Result<Self, Error> {
-        let members = (0..count).map(|_| Member::connect(addr, buffer));
+        Self::connect_from(None, addr, count, buffer)
+    }
+
+    /// The same, perhaps from an address of the caller's choice.
+    pub(crate) fn connect_from(
+        source: Option<IpAddr>,
+        addr: SocketAddr,
+        count: u64,
+        buffer: Option<usize>,
+    ) -> Result<Self, Error> {
+        let members = (0..count).map(|_| Member::connect(source, addr, buffer));
         let members = members.collect::<io::Result<_>>();
         Ok(Self {
             members: members.map_err(Error::io("connect"))?,
@@ -166,11 +176,18 @@ impl Herd {
 }
 
 impl Member {
-    fn connect(addr: SocketAddr, buffer: Option<usize>) -> io::Result<Self> {
+    fn connect(
+        source: Option<IpAddr>,
+        addr: SocketAddr,
+        buffer: Option<usize>,
+    ) -> io::Result<Self> {
         let kind = Type::STREAM.nonblocking().cloexec();
         let socket = Socket::new(Domain::for_address(addr), kind, None)?;
         if let Some(buffer) = buffer {
             socket.set_recv_buffer_size(buffer)?;
+        }
+        if let Some(source) = source {
+            socket.bind(&SocketAddr::new(source, 0).into())?;
         }
         socket.set_tcp_nodelay(true)?;
         match socket.connect(&addr.into()) {

@@ -17,6 +17,7 @@ mod options;
 mod pipelines;
 mod polite;
 mod queue;
+mod registrations;
 mod silent;
 mod slow;
 mod vanish;

@@ -13,8 +13,10 @@
 //! Nothing here opens the database other than through SQLite (see [`super::database`]): the copy may be made by the
 //! process that serves.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{self, Path, PathBuf};
 
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -27,6 +29,8 @@ use super::{schema, sql};
 
 /// Pages that are copied at a time: 4 MB.
 const PAGES_MAX: i32 = 1000;
+/// What SQLite keeps beside a database has its name and one of these behind it.
+const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// A copy to be made of a database.
 #[derive(Clone, Debug)]
@@ -88,6 +92,7 @@ impl Place {
             folder: folder.to_owned(),
             file,
         };
+        place.refuse_a_part()?;
         place.refuse_taken()?;
         if !place.folder.is_dir() {
             return Err(BackupError::NoFolder(place.file));
@@ -95,12 +100,27 @@ impl Place {
         Ok(place)
     }
 
+    /// A copy of such a name would be taken for the log of another database, and be written over or removed.
+    fn refuse_a_part(&self) -> Result<(), BackupError> {
+        let file = self.file.as_os_str().as_bytes();
+        for suffix in BESIDE {
+            let database = file.strip_suffix(suffix.as_bytes()).map(OsStr::from_bytes);
+            if let Some(database) = database.map(Path::new)
+                && database.is_file()
+            {
+                return Err(BackupError::APart {
+                    to: self.file.clone(),
+                    of: database.to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Also a link to nothing is somebody's; and a log that another database of this name has left would be taken for the copy's.
     fn refuse_taken(&self) -> Result<(), BackupError> {
-        for suffix in ["", "-wal", "-shm", "-journal"] {
-            let mut path = self.file.as_os_str().to_owned();
-            path.push(suffix);
-            let path = PathBuf::from(path);
+        for suffix in [""].into_iter().chain(BESIDE) {
+            let path = named(&self.file, suffix);
             if path.symlink_metadata().is_ok() {
                 return Err(BackupError::Exists(path));
             }
@@ -120,9 +140,8 @@ impl Partial {
         let mut random = [0; 4];
         (SystemRandom::new().fill(&mut random))
             .map_err(|_| BackupError::of_io(&place.file, io::Error::other("no random bytes")))?;
-        let mut path = place.file.as_os_str().to_owned();
-        path.push(format!(".{:08x}.partial", u32::from_be_bytes(random)));
-        let path = PathBuf::from(path);
+        let suffix = format!(".{:08x}.partial", u32::from_be_bytes(random));
+        let path = named(&place.file, &suffix);
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
@@ -158,12 +177,17 @@ impl Partial {
 impl Drop for Partial {
     fn drop(&mut self) {
         // It is not there any more where all went well; beside it is what SQLite left where it did not.
-        for suffix in ["", "-wal", "-shm"] {
-            let mut path = self.path.as_os_str().to_owned();
-            path.push(suffix);
-            let _ = fs::remove_file(path);
+        for suffix in [""].into_iter().chain(BESIDE) {
+            let _ = fs::remove_file(named(&self.path, suffix));
         }
     }
+}
+
+/// The path with this behind its last name.
+fn named(path: &Path, suffix: &str) -> PathBuf {
+    let mut named = path.as_os_str().to_owned();
+    named.push(suffix);
+    PathBuf::from(named)
 }
 
 /// Unlike a server, this makes no database of a file that is missing or empty: it would copy nothing, and say that all went well.

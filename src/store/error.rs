@@ -79,6 +79,13 @@ pub enum BackupError {
     NoPath,
     /// There is something where the copy should be.
     Exists(PathBuf),
+    /// The copy is named as SQLite names what it keeps beside another file.
+    APart {
+        /// Where the copy should be.
+        to: PathBuf,
+        /// The other file.
+        of: PathBuf,
+    },
     /// The folder that the copy of this path should be in does not exist.
     NoFolder(PathBuf),
     /// The copy could not be written or given its name.
@@ -125,6 +132,12 @@ impl fmt::Display for BackupError {
                 f,
                 "{} is there already, and is not written over",
                 path.display()
+            ),
+            Self::APart { to, of } => write!(
+                f,
+                "{} would be taken for what SQLite keeps beside {}: choose another name",
+                to.display(),
+                of.display()
             ),
             Self::NoFolder(path) => {
                 write!(f, "the folder of {} does not exist", path.display())

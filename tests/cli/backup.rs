@@ -140,6 +140,13 @@ fn nothing_is_written_over_and_nothing_is_left_of_a_copy_that_fails() {
         assert_fails_in_one_line(&output, &format!("{stale} is there already"));
         fs::remove_file(in_folder(stale)).expect("removed");
     }
+    // And a copy of such a name would be taken for a part of what is there.
+    for part in ["novel.txt-wal", "novel.txt-shm", "novel.txt-journal"] {
+        let output = backup(&database, &in_folder(part));
+        let why = format!("{part} would be taken for what SQLite keeps beside");
+        assert_fails_in_one_line(&output, &why);
+        assert!(!in_folder(part).exists(), "{part}");
+    }
     let novel = fs::read(in_folder("novel.txt")).expect("a file");
     assert!(novel.starts_with(b"It was a dark"));
     let lost = in_folder("missing/copy.db");
@@ -167,6 +174,7 @@ fn nothing_is_written_over_and_nothing_is_left_of_a_copy_that_fails() {
     assert!(!in_folder("nowhere.db").exists(), "nothing is created");
     assert_eq!(names(folder.path(), "copy").len(), 0);
     assert_done(&backup(&database, &copy));
+    assert_done(&backup(&database, &in_folder("nobody-wal")));
     assert_fails_in_one_line(&backup(&database, &copy), "is there already");
 }
 

@@ -15,16 +15,16 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{self, Path, PathBuf};
 
 use ring::rand::{SecureRandom as _, SystemRandom};
 use rusqlite::backup::{Backup as Pages, StepResult};
-use rusqlite::{Connection, Error, OpenFlags, ffi};
+use rusqlite::{Connection, Error, ErrorCode, OpenFlags, ffi};
 
 use super::database::{BUSY_TIMEOUT, DATABASE_BYTES_MIN};
-use super::error::{BackupError, OpenError};
+use super::error::{BackupError, OpenError, no_room};
 use super::{schema, sql};
 
 /// Pages that are copied at a time: 4 MB.
@@ -55,11 +55,7 @@ impl Backup {
         let database = locate(&self.database)?;
         let source = open(&database)?;
         let partial = Partial::new(&place)?;
-        let failed = |source| BackupError::Copy {
-            database: database.clone(),
-            to: place.file.clone(),
-            source,
-        };
+        let failed = |source| partial.failed(&place, &database, source);
         copy(source, &partial.path).map_err(failed)?;
         let damage = look_for_damage(&partial.path).map_err(failed)?;
         match damage.as_deref() {
@@ -148,8 +144,40 @@ impl Partial {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         match options.open(&path) {
             Ok(_) => Ok(Self { path }),
-            Err(error) => Err(BackupError::of_io(&path, error)),
+            Err(error) => Err(BackupError::of_io(&place.file, error)),
         }
+    }
+
+    /// What SQLite's error means for whoever asked for the copy: they know nothing of this file, only of the one that they named.
+    fn failed(&self, place: &Place, database: &Path, source: Error) -> BackupError {
+        let no_room = match source.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Some(io::ErrorKind::StorageFull.into()),
+            Some(ErrorCode::SystemIoFailure) => self.find_no_room(),
+            _ => None,
+        };
+        if let Some(error) = no_room {
+            return BackupError::of_io(&place.file, error);
+        }
+        BackupError::Copy {
+            database: database.to_owned(),
+            to: place.file.clone(),
+            source: match source {
+                Error::SqliteFailure(code, Some(said)) => {
+                    let (partial, file) =
+                        (self.path.to_string_lossy(), place.file.to_string_lossy());
+                    Error::SqliteFailure(code, Some(said.replace(&*partial, &file)))
+                }
+                other => other,
+            },
+        }
+    }
+
+    /// Why the file cannot grow, if it cannot: SQLite tells of a full disk, but a quota or a limit on the size of files is to it an
+    /// error like any other.
+    fn find_no_room(&self) -> Option<io::Error> {
+        let file = OpenOptions::new().append(true).open(&self.path);
+        let grown = file.and_then(|mut file| file.write_all(&[0; 4096]));
+        grown.err().filter(|error| no_room(error).is_some())
     }
 
     /// First the bytes are on the disk, then the name. Returns how many bytes.
@@ -260,4 +288,45 @@ fn look_for_damage(copy: &Path) -> rusqlite::Result<Option<String>> {
     let found = copy.query_row(sql::LOOK_FOR_DAMAGE, (), |row| row.get(0))?;
     copy.close().map_err(|(_, error)| error)?;
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_copy_and_why() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = Place::find(&folder.path().join("copy.db")).expect("nothing there");
+        let partial = Partial::new(&place).expect("a file");
+        let told = |code, said: &str| {
+            let said = said.replace("FILE", &partial.path.display().to_string());
+            let source = Error::SqliteFailure(ffi::Error::new(code), Some(said));
+            let failed = partial.failed(&place, Path::new("/chat.db"), source);
+            let told = failed.to_string();
+            told.replace(&folder.path().display().to_string(), "")
+        };
+        assert_eq!(
+            told(ffi::SQLITE_FULL, "database or disk is full"),
+            "cannot write /copy.db: the disk is full"
+        );
+        assert_eq!(
+            told(ffi::SQLITE_CANTOPEN, "no such file: FILE"),
+            "cannot copy the database /chat.db to /copy.db: no such file: /copy.db"
+        );
+        // There is room: so it is something else.
+        assert_eq!(
+            told(ffi::SQLITE_IOERR_WRITE, "disk I/O error"),
+            "cannot copy the database /chat.db to /copy.db: disk I/O error"
+        );
+    }
+
+    #[test]
+    fn a_disk_that_is_full_is_said_to_be() {
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_SHMSIZE] {
+            let source = Error::SqliteFailure(ffi::Error::new(code), None);
+            let told = OpenError::of_sqlite(Path::new("/chat.db"), source).to_string();
+            assert_eq!(told, "the disk of /chat.db is full");
+        }
+    }
 }

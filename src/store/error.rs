@@ -1,10 +1,11 @@
 //! What can go wrong: at the start, told to a person once; in a job, told to the chat core as a [`Fault`].
 
+use std::ffi::c_int;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use crate::job::Fault;
 
@@ -37,6 +38,8 @@ pub enum OpenError {
     IsFolder(PathBuf),
     /// The folder that the database of this path should be in does not exist.
     NoFolder(PathBuf),
+    /// There is no room on the disk for what is written beside the database as it is opened.
+    DiskFull(PathBuf),
     /// The file, or the folder that it is in, is not writable.
     NotWritable(PathBuf),
     /// Another loiter serves the database.
@@ -113,6 +116,20 @@ pub enum BackupError {
     },
 }
 
+/// Why nothing more can be written, where the system's error says that it is for want of room.
+pub(super) fn no_room(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
+        io::ErrorKind::StorageFull => Some("the disk is full"),
+        io::ErrorKind::QuotaExceeded => Some("the quota of the disk is used up"),
+        io::ErrorKind::FileTooLarge => Some("a file may not be so large"),
+        _ => None,
+    }
+}
+
+fn extended_code(error: &rusqlite::Error) -> Option<c_int> {
+    error.sqlite_error().map(|error| error.extended_code)
+}
+
 impl BackupError {
     pub(super) fn of_io(path: &Path, source: io::Error) -> Self {
         Self::Io {
@@ -142,7 +159,13 @@ impl fmt::Display for BackupError {
             Self::NoFolder(path) => {
                 write!(f, "the folder of {} does not exist", path.display())
             }
-            Self::Io { path, source } => write!(f, "cannot write {}: {source}", path.display()),
+            Self::Io { path, source } => {
+                let path = path.display();
+                match no_room(source) {
+                    Some(why) => write!(f, "cannot write {path}: {why}"),
+                    None => write!(f, "cannot write {path}: {source}"),
+                }
+            }
             Self::Copy {
                 database,
                 to,
@@ -184,6 +207,7 @@ impl OpenError {
                 Self::NotWritable(path)
             }
             io::ErrorKind::IsADirectory => Self::IsFolder(path),
+            io::ErrorKind::StorageFull => Self::DiskFull(path),
             _ => Self::Io { path, source },
         }
     }
@@ -191,7 +215,12 @@ impl OpenError {
     /// What SQLite's `source` means for whoever opened `database`.
     pub(super) fn of_sqlite(database: &Path, source: rusqlite::Error) -> Self {
         let database = database.to_owned();
+        // The memory that is shared is a file, which is only written to so that it finds room.
+        if extended_code(&source) == Some(ffi::SQLITE_IOERR_SHMSIZE) {
+            return Self::DiskFull(database);
+        }
         match source.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::DiskFull(database),
             Some(ErrorCode::NotADatabase) => Self::NotADatabase(database),
             Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
                 Self::NotWritable(database)
@@ -239,6 +268,7 @@ impl fmt::Display for OpenError {
                 "the folder of the database {} does not exist",
                 path.display()
             ),
+            Self::DiskFull(path) => write!(f, "the disk of {} is full", path.display()),
             Self::NotWritable(path) => write!(
                 f,
                 "{} is not writable, and the database must be",

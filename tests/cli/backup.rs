@@ -149,6 +149,10 @@ fn nothing_is_written_over_and_nothing_is_left_of_a_copy_that_fails() {
     }
     let novel = fs::read(in_folder("novel.txt")).expect("a file");
     assert!(novel.starts_with(b"It was a dark"));
+    // It has a longer name until it is whole, which is not that of whoever asked for it.
+    let long = in_folder(&"n".repeat(250));
+    let output = backup(&database, &long);
+    assert_fails_in_one_line(&output, &format!("cannot write {}: ", long.display()));
     let lost = in_folder("missing/copy.db");
     assert_fails_in_one_line(&backup(&database, &lost), "does not exist");
 
@@ -219,7 +223,11 @@ fn a_copy_that_finds_no_room_leaves_nothing() {
         .arg(loiter().get_program())
         .args(["backup", "--log", "off", "--database"])
         .args([&database, &copy]);
-    assert_fails_in_one_line(&run(&mut limited), &copy.display().to_string());
+    let why = format!(
+        "cannot write {}: a file may not be so large",
+        copy.display()
+    );
+    assert_fails_in_one_line(&run(&mut limited), &why);
     assert_eq!(names(folder.path(), "copy").len(), 0);
 }
 

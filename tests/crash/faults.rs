@@ -3,6 +3,7 @@
 //! strace's fault injection makes the built server's calls fail that write, or that sync, from one on to another, for each thread. Whoever sends is told
 //! of each failure, and asks again with the same nonce; when the disk works again everything is there, once and in order.
 
+use std::fs;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -69,6 +70,52 @@ fn fails(calls: &str, error: &str, when: &str) {
     println!("{error} {failures} times, {MESSAGES} messages there once");
     assert!(failures > 5, "{failures}");
     assert_eq!(texts(&database), said);
+}
+
+/// The first that is written is the memory that it shares with others; then the copy.
+#[test]
+#[ignore = "needs strace, and to be allowed to trace a child"]
+fn a_copy_that_finds_the_disk_full_says_so_and_leaves_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = folder.path().join("loiter.db");
+    prepare(&database, 1);
+    let (shared, copy) = (
+        folder.path().join("loiter.db-shm"),
+        folder.path().join("copy.db"),
+    );
+    for (path, when, told) in [
+        (
+            Some(&shared),
+            "1+",
+            format!("the disk of {} is full", database.display()),
+        ),
+        (
+            None,
+            "20+",
+            format!("cannot write {}: the disk is full", copy.display()),
+        ),
+    ] {
+        // Left by who served it, and made anew.
+        fs::remove_file(&shared).expect("removed");
+        let mut command = Command::new("strace");
+        command.args(["-f", "-qq", "-o", "/dev/null", "-e"]);
+        command.arg(format!("inject=pwrite64:error=ENOSPC:when={when}"));
+        command.args(path.map(|path| format!("--trace-path={}", path.display())));
+        command.arg(env!("CARGO_BIN_EXE_loiter"));
+        command
+            .args(["backup", "--database"])
+            .args([&database, &copy]);
+        let output = command.output().expect("strace");
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert_eq!(
+            String::from_utf8_lossy(&output.stderr),
+            format!("loiter: {told}\n")
+        );
+        let files = fs::read_dir(folder.path()).expect("a folder");
+        let names = files.map(|file| file.expect("a file").file_name());
+        let mut names = names.map(|name| name.to_string_lossy().into_owned());
+        assert!(names.all(|name| !name.starts_with("copy.db")));
+    }
 }
 
 #[test]

@@ -49,10 +49,7 @@ fn run(
         .map_err(|error| format!("cannot watch for signals: {error}"))?;
     match command {
         None => serve(config, sockets, supervisor),
-        Some(command) => command
-            .run(config)
-            .map(|()| ExitCode::SUCCESS)
-            .map_err(one_line),
+        Some(command) => command.run(config).map_err(one_line),
     }
 }
 
@@ -89,8 +86,8 @@ fn serve(
         exit(PANICKED);
     }
     Ok(match asked.to_stop() {
-        // As a shell reports the death by that signal, so that it is not taken for a drain.
-        Some(signal) => ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX)),
+        // So that it is not taken for a drain.
+        Some(signal) => cli::signals::status(signal),
         None => ExitCode::SUCCESS,
     })
 }

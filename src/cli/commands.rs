@@ -1,13 +1,17 @@
 //! What loiter does for whoever runs it, beside serving.
 //!
-//! A command does one thing and ends: with status 0 when it is done, with 1 and one line when it is not.
+//! A command does one thing and ends: with status 0 when it is done, with 1 and one line when it is not, and with that of a
+//! signal's when one came before.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Subcommand};
-use loiter::{Backup, Config};
+use loiter::{Backup, BackupError, Config};
+
+use super::signals::{Interrupted, name, status};
 
 /// What to do instead of serving.
 #[derive(Debug, Subcommand)]
@@ -27,20 +31,36 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Does it. The error is one line for whoever asked for it.
-    pub(crate) fn run(self, config: Config) -> Result<(), String> {
+    /// Does it, and returns the status to end with. The error is one line for whoever asked for it.
+    pub(crate) fn run(self, config: Config) -> Result<ExitCode, String> {
         match self {
             Self::Backup { file } => {
                 let backup = Backup {
                     database: config.database,
                     to: file,
                 };
-                let bytes = backup.run().map_err(|error| error.to_string())?;
-                let (from, to) = (backup.database.display(), backup.to.display());
-                log::info!("{to} is a copy of {from} of {bytes} bytes");
-                Ok(())
+                copy(&backup)
             }
         }
+    }
+}
+
+fn copy(backup: &Backup) -> Result<ExitCode, String> {
+    let interrupted =
+        Interrupted::watch().map_err(|error| format!("cannot watch for signals: {error}"))?;
+    let (from, to) = (backup.database.display(), backup.to.display());
+    log::debug!("copying {from} to {to}");
+    match backup.run_until(interrupted.flag()) {
+        Ok(bytes) => {
+            log::info!("{to} is a copy of {from} of {bytes} bytes");
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(stopped @ BackupError::Stopped) => {
+            let signal = interrupted.signal();
+            log::warn!("{}: {stopped}", name(signal));
+            Ok(status(signal))
+        }
+        Err(error) => Err(error.to_string()),
     }
 }
 

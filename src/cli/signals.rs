@@ -6,14 +6,18 @@
 //! A thread of its own waits for them, so that the loop knows nothing of signals. SIGPIPE
 //! needs nothing here: Rust's runtime ignores it, and a write to a closed peer is an error like any other.
 //! SIGXFSZ does: see [`outlive_the_file_size_limit`].
+//!
+//! A command is not a server: it ends at the first, as soon as it has put away what it was making ([`Interrupted`]).
 
 use std::io;
+use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use loiter::Handle;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::{emulate_default_handler, signal_name};
 
@@ -41,7 +45,7 @@ impl Asked {
 /// # Errors
 /// No handler could be had.
 pub(crate) fn outlive_the_file_size_limit() -> io::Result<()> {
-    signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
+    flag::register(SIGXFSZ, Arc::default()).map(drop)
 }
 
 /// Begins to pass signals on to the server behind `handle`; `drains` is called before the first of them.
@@ -63,6 +67,54 @@ pub(crate) fn watch(handle: Handle, drains: impl Fn() + Send + 'static) -> io::R
         }
     })?;
     Ok(asked)
+}
+
+/// Whether a command is to end before it is done.
+pub(crate) struct Interrupted {
+    flag: Arc<AtomicBool>,
+    by_sigint: Arc<AtomicBool>,
+}
+
+impl Interrupted {
+    /// From now on SIGTERM and SIGINT are noted, and end nothing by themselves.
+    ///
+    /// # Errors
+    /// No handler could be had.
+    pub(crate) fn watch() -> io::Result<Self> {
+        let interrupted = Self {
+            flag: Arc::default(),
+            by_sigint: Arc::default(),
+        };
+        // Handlers run in this order.
+        flag::register(SIGINT, Arc::clone(&interrupted.by_sigint))?;
+        for signal in [SIGTERM, SIGINT] {
+            flag::register(signal, Arc::clone(&interrupted.flag))?;
+        }
+        Ok(interrupted)
+    }
+
+    /// Becomes true when it is.
+    pub(crate) fn flag(&self) -> &Arc<AtomicBool> {
+        &self.flag
+    }
+
+    /// The signal by which it is, once the flag is true.
+    pub(crate) fn signal(&self) -> i32 {
+        match self.by_sigint.load(Ordering::Acquire) {
+            true => SIGINT,
+            false => SIGTERM,
+        }
+    }
+}
+
+/// The status of who ends because of a signal: as a shell reports the death by it, so that nobody takes it for the end of something done.
+pub(crate) fn status(signal: i32) -> ExitCode {
+    ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX))
+}
+
+/// What people call it.
+pub(crate) fn name(signal: i32) -> &'static str {
+    signal_name(signal).unwrap_or("signal")
 }
 
 /// What a signal asks for.
@@ -97,7 +149,7 @@ impl Wishes {
 }
 
 fn obey(wish: Wish, signal: i32, handle: &Handle, to_stop: &AtomicI32) {
-    let name = signal_name(signal).unwrap_or("signal");
+    let name = name(signal);
     match wish {
         Wish::Drain => {
             log::info!("{name}: draining; another in a second or later stops at once");

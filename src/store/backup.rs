@@ -18,6 +18,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{self, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ring::rand::{SecureRandom as _, SystemRandom};
 use rusqlite::backup::{Backup as Pages, StepResult};
@@ -27,8 +29,10 @@ use super::database::{BUSY_TIMEOUT, DATABASE_BYTES_MIN};
 use super::error::{BackupError, OpenError, no_room};
 use super::{schema, sql};
 
-/// Pages that are copied at a time: 4 MB.
+/// Pages that are copied until it is looked whether to go on: 4 MB.
 const PAGES_MAX: i32 = 1000;
+/// What SQLite does likewise as it reads a copy through: pages of a tree, or steps of a statement, which are less.
+const STEPS_MAX: i32 = 100;
 /// What SQLite keeps beside a database has its name and one of these behind it.
 const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
@@ -51,13 +55,22 @@ impl Backup {
     /// [`BackupError`]. Nothing is left behind of a copy that failed; one that is killed may leave a file whose name begins
     /// as the copy's does and ends in `.partial`.
     pub fn run(&self) -> Result<u64, BackupError> {
+        self.run_until(&Arc::default())
+    }
+
+    /// As [`Backup::run`], unless `stop` becomes true before all is copied and read through. It is looked at every few megabytes; but not
+    /// while the database is locked by another program, which is waited for as long as five seconds.
+    ///
+    /// # Errors
+    /// As [`Backup::run`], and [`BackupError::Stopped`].
+    pub fn run_until(&self, stop: &Arc<AtomicBool>) -> Result<u64, BackupError> {
         let place = Place::find(&self.to)?;
         let database = locate(&self.database)?;
         let source = open(&database)?;
         let partial = Partial::new(&place)?;
         let failed = |source| partial.failed(&place, &database, source);
-        copy(source, &partial.path).map_err(failed)?;
-        let damage = look_for_damage(&partial.path).map_err(failed)?;
+        copy(source, &partial.path, stop).map_err(failed)?;
+        let damage = look_for_damage(&partial.path, stop).map_err(failed)?;
         match damage.as_deref() {
             Some("ok") => partial.put_in_place(&place),
             damage => Err(BackupError::Damaged {
@@ -151,6 +164,7 @@ impl Partial {
     /// What SQLite's error means for whoever asked for the copy: they know nothing of this file, only of the one that they named.
     fn failed(&self, place: &Place, database: &Path, source: Error) -> BackupError {
         let no_room = match source.sqlite_error_code() {
+            Some(ErrorCode::OperationInterrupted) => return BackupError::Stopped,
             Some(ErrorCode::DiskFull) => Some(io::ErrorKind::StorageFull.into()),
             Some(ErrorCode::SystemIoFailure) => self.find_no_room(),
             _ => None,
@@ -257,22 +271,18 @@ fn open(database: &Path) -> Result<Connection, BackupError> {
     Ok(source)
 }
 
-fn copy(source: Connection, to: &Path) -> rusqlite::Result<()> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut copy = Connection::open_with_flags(to, flags)?;
-    copy.execute_batch(sql::SET_UP_COPY)?;
+fn copy(source: Connection, to: &Path, stop: &AtomicBool) -> rusqlite::Result<()> {
+    let mut copy = open_copy(to)?;
     let pages = Pages::new(&source, &mut copy)?;
     loop {
+        if stop.load(Ordering::Relaxed) {
+            return Err(failure(ffi::SQLITE_INTERRUPT));
+        }
         match pages.step(PAGES_MAX)? {
             StepResult::Done => break,
             StepResult::More => {}
             // Both are ours by now; not to be waited for without an end all the same.
-            _ => {
-                return Err(Error::SqliteFailure(
-                    ffi::Error::new(ffi::SQLITE_BUSY),
-                    None,
-                ));
-            }
+            _ => return Err(failure(ffi::SQLITE_BUSY)),
         }
     }
     drop(pages);
@@ -281,13 +291,24 @@ fn copy(source: Connection, to: &Path) -> rusqlite::Result<()> {
 }
 
 /// "ok", or the first thing that is wrong.
-fn look_for_damage(copy: &Path) -> rusqlite::Result<Option<String>> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let copy = Connection::open_with_flags(copy, flags)?;
-    copy.execute_batch(sql::SET_UP_COPY)?;
+fn look_for_damage(copy: &Path, stop: &Arc<AtomicBool>) -> rusqlite::Result<Option<String>> {
+    let copy = open_copy(copy)?;
+    let stop = Arc::clone(stop);
+    copy.progress_handler(STEPS_MAX, Some(move || stop.load(Ordering::Relaxed)))?;
     let found = copy.query_row(sql::LOOK_FOR_DAMAGE, (), |row| row.get(0))?;
     copy.close().map_err(|(_, error)| error)?;
     Ok(found)
+}
+
+fn open_copy(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let copy = Connection::open_with_flags(path, flags)?;
+    copy.execute_batch(sql::SET_UP_COPY)?;
+    Ok(copy)
+}
+
+fn failure(code: i32) -> Error {
+    Error::SqliteFailure(ffi::Error::new(code), None)
 }
 
 #[cfg(test)]
@@ -328,5 +349,42 @@ mod tests {
             let told = OpenError::of_sqlite(Path::new("/chat.db"), source).to_string();
             assert_eq!(told, "the disk of /chat.db is full");
         }
+    }
+    #[test]
+    fn one_that_is_stopped_leaves_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = crate::config::Config {
+            database: folder.path().join("chat.db"),
+            ..Default::default()
+        };
+        drop(crate::store::Store::open(&config, |_| ()).expect("a database"));
+        let backup = Backup {
+            database: config.database,
+            to: folder.path().join("copy.db"),
+        };
+        let stopped = backup.run_until(&Arc::new(true.into()));
+        assert!(matches!(stopped, Err(BackupError::Stopped)), "{stopped:?}");
+        let files = fs::read_dir(folder.path()).expect("a folder");
+        let names = Vec::from_iter(files.map(|file| file.expect("a file").file_name()));
+        let is_ours = |name: &OsStr| name.as_bytes().starts_with(b"copy.db");
+        assert!(!names.iter().any(|name| is_ours(name)), "{names:?}");
+        assert!(backup.run().is_ok());
+    }
+
+    #[test]
+    fn it_stops_as_it_reads_through_the_copy() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("copy.db");
+        let copy = Connection::open(&path).expect("a database");
+        let rows = "
+            CREATE TABLE t (x);
+            WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 1000)
+            INSERT INTO t SELECT zeroblob(3000) FROM n";
+        copy.execute_batch(rows).expect("a thousand pages");
+        drop(copy);
+        let read = |stop: bool| look_for_damage(&path, &Arc::new(stop.into()));
+        assert_eq!(read(false), Ok(Some("ok".to_owned())));
+        let code = read(true).expect_err("stopped").sqlite_error_code();
+        assert_eq!(code, Some(ErrorCode::OperationInterrupted));
     }
 }

@@ -107,6 +107,8 @@ pub enum BackupError {
         /// What SQLite said.
         source: rusqlite::Error,
     },
+    /// Whoever asked for the copy wanted it no more.
+    Stopped,
     /// The database is damaged, and a copy of it worth nothing.
     Damaged {
         /// The database's file.
@@ -145,6 +147,7 @@ impl fmt::Display for BackupError {
             Self::NoDatabase(path) => write!(f, "there is no database {}", path.display()),
             Self::Source(error) => error.fmt(f),
             Self::NoPath => f.write_str("the path of the copy is empty"),
+            Self::Stopped => f.write_str("the copy was stopped, and nothing is left of it"),
             Self::Exists(path) => write!(
                 f,
                 "{} is there already, and is not written over",

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -11,8 +11,8 @@ use std::thread;
 use loiter_client::Client;
 use rusqlite::Connection;
 
-use super::serving::{Serving, assert_fails_in_one_line, folder};
-use super::{assert_holds, loiter, run, text};
+use super::serving::{Serving, assert_fails_in_one_line, folder, lines, until_closed};
+use super::{PATIENCE, assert_holds, loiter, run, signal, text};
 
 fn backup(database: &Path, to: &Path) -> Output {
     let mut command = loiter();
@@ -229,6 +229,36 @@ fn a_copy_that_finds_no_room_leaves_nothing() {
     );
     assert_fails_in_one_line(&run(&mut limited), &why);
     assert_eq!(names(folder.path(), "copy").len(), 0);
+}
+
+/// While the database is locked it waits; so it has the signal before it begins.
+#[test]
+fn a_signal_ends_it_with_its_own_status_and_leaves_nothing() {
+    let folder = folder();
+    drop(Serving::start(folder.path(), &["127.0.0.1:0"], &[]));
+    let (database, copy) = (folder.path().join("chat.db"), folder.path().join("copy.db"));
+    let other = Connection::open(&database).expect("a database");
+    let lock = "PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE";
+    for (name, status) in [("INT", 130), ("TERM", 143)] {
+        other.execute_batch(lock).expect("a lock");
+        let mut command = loiter();
+        command.args(["--log", "debug", "backup", "--database"]);
+        command.args([&database, &copy]).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary starts");
+        let log = lines(child.stderr.take().expect("a pipe"));
+        let line = log.recv_timeout(PATIENCE).expect("a line");
+        assert_holds(&line, &["copying", "copy.db"]);
+        // Several are one, as of who signals a process and then its group.
+        signal(child.id(), &[name, name]);
+        other.execute_batch("ROLLBACK").expect("unlocked");
+        let log = until_closed(&log).join("\n");
+        let ended = child.wait().expect("our child");
+        assert_eq!(ended.code(), Some(status), "{ended}: {log}");
+        let told = format!("SIG{name}: the copy was stopped, and nothing is left of it");
+        assert_holds(&log, &[&told]);
+        assert_eq!(names(folder.path(), "copy").len(), 0);
+    }
+    assert_done(&backup(&database, &copy));
 }
 
 #[test]

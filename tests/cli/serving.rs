@@ -100,7 +100,7 @@ impl Drop for Serving {
 }
 
 /// A stream's lines, read by a thread of their own so that waiting for one has an end.
-fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+pub(crate) fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
@@ -112,7 +112,7 @@ fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
     receiver
 }
 
-fn until_closed(stream: &Receiver<String>) -> Vec<String> {
+pub(crate) fn until_closed(stream: &Receiver<String>) -> Vec<String> {
     let mut all = Vec::new();
     loop {
         match stream.recv_timeout(PATIENCE) {

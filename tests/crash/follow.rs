@@ -5,18 +5,17 @@
 //! each follower has seen every message of its chatrooms once, in the order of the ids, and every message that anybody has sent is among them.
 
 use std::collections::{BTreeMap, HashSet};
-use std::io::{self, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
 use loiter_client::strict::{self, PATIENCE};
-use loiter_client::{Client, Following, Message, News, Pauses, Place, Stop};
+use loiter_client::{Client, Following, Message, News, Pauses, Stop, Where, Whereabouts};
 
 use crate::server::{Killed, prepare};
 
@@ -87,57 +86,20 @@ impl Cast {
     }
 }
 
-/// Where the server is, now that it is somewhere else again.
-#[derive(Default)]
-struct Whereabouts {
-    place: Mutex<Where>,
-    changed: Condvar,
-}
-
-#[derive(Clone, Copy, Default)]
-enum Where {
-    /// It will be somewhere. Nobody tries where it was: somebody else may be there by now.
-    #[default]
-    Nowhere,
-    At(SocketAddr),
-    Gone,
-}
-
-impl Whereabouts {
-    fn set(&self, place: Where) {
-        *self.place() = place;
-        self.changed.notify_all();
-    }
-
-    fn find(&self) -> io::Result<Vec<SocketAddr>> {
-        let is_nowhere = |place: &mut Where| matches!(place, Where::Nowhere);
-        let place = self.changed.wait_while(self.place(), is_nowhere);
-        match *place.expect("never poisoned") {
-            Where::At(address) => Ok(vec![address]),
-            _ => Err(io::ErrorKind::AddrNotAvailable.into()),
-        }
-    }
-
-    fn place(&self) -> MutexGuard<'_, Where> {
-        self.place.lock().expect("never poisoned")
-    }
-}
-
 /// All clients, who are stopped at the end, also when a test fails.
 struct Crowd {
-    whereabouts: Arc<Whereabouts>,
+    whereabouts: Whereabouts,
     token: String,
     stops: Vec<Stop>,
 }
 
 impl Crowd {
     fn client(&mut self) -> Client {
-        let whereabouts = Arc::clone(&self.whereabouts);
         let pauses = Pauses {
             first: Duration::from_millis(1),
             longest: Duration::from_millis(20),
         };
-        let client = Client::new(Place::found_by("loiter", move || whereabouts.find()))
+        let client = Client::new(self.whereabouts.place())
             .with_session(&self.token)
             .with_patience(PATIENCE)
             .with_pauses(pauses);
@@ -314,7 +276,7 @@ fn nobody_misses_or_doubles_a_message(cast: &Cast) {
     let database = folder.path().join("loiter.db");
     let mut crowd = Crowd {
         token: prepare(&database, cast.chatrooms as u64),
-        whereabouts: Arc::default(),
+        whereabouts: Whereabouts::default(),
         stops: Vec::new(),
     };
     let followed = thread::scope(|scope| {

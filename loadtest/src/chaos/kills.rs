@@ -4,16 +4,14 @@
 //! the server is killed (SIGKILL), wherever it is then, and started anew on the same database and another port. In the end each follower has to have seen every
 //! message of its chatrooms once, in the order of the ids.
 
-use std::io;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use loiter_client::{Client, Following, Message, News, Pauses, Place, Stop};
+use loiter_client::{Client, Following, Message, News, Pauses, Stop, Where, Whereabouts};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::field::launch;
@@ -98,7 +96,7 @@ fn on(mut launch: Launch, database: &Path) -> Launch {
 
 /// All clients of one user.
 struct Crowd {
-    whereabouts: Arc<Whereabouts>,
+    whereabouts: Whereabouts,
     session: String,
     stops: Vec<Stop>,
 }
@@ -119,7 +117,7 @@ impl Crowd {
         for _ in 0..CHATROOMS {
             client.new_chatroom()?;
         }
-        let whereabouts = Arc::new(Whereabouts::default());
+        let whereabouts = Whereabouts::default();
         whereabouts.set(Where::At(addr));
         Ok(Self {
             whereabouts,
@@ -129,12 +127,11 @@ impl Crowd {
     }
 
     fn client(&mut self) -> Client {
-        let whereabouts = Arc::clone(&self.whereabouts);
         let pauses = Pauses {
             first: Duration::from_millis(1),
             longest: Duration::from_millis(50),
         };
-        let client = Client::new(Place::found_by("loiter", move || whereabouts.find()))
+        let client = Client::new(self.whereabouts.place())
             .with_session(&self.session)
             .with_patience(PATIENCE)
             .with_pauses(pauses);
@@ -289,41 +286,5 @@ impl Seen {
         // What is passed over is missing in the sum.
         self.doubled += u64::from(message.id <= *last);
         *last = message.id.max(*last);
-    }
-}
-
-/// Where the server is, now that it is somewhere else again.
-#[derive(Default)]
-struct Whereabouts {
-    place: Mutex<Where>,
-    changed: Condvar,
-}
-
-#[derive(Clone, Copy, Default)]
-enum Where {
-    /// It will be somewhere. Nobody tries where it was: somebody else may be there by now.
-    #[default]
-    Nowhere,
-    At(SocketAddr),
-    Gone,
-}
-
-impl Whereabouts {
-    fn place(&self) -> MutexGuard<'_, Where> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set(&self, place: Where) {
-        *self.place() = place;
-        self.changed.notify_all();
-    }
-
-    fn find(&self) -> io::Result<Vec<SocketAddr>> {
-        let is_nowhere = |place: &mut Where| matches!(place, Where::Nowhere);
-        let place = self.changed.wait_while(self.place(), is_nowhere);
-        match *place.unwrap_or_else(PoisonError::into_inner) {
-            Where::At(address) => Ok(vec![address]),
-            _ => Err(io::ErrorKind::AddrNotAvailable.into()),
-        }
     }
 }

@@ -37,7 +37,8 @@
 //! - [`Connection`], [`Request`], [`Answer`], [`Head`]: HTTP/1.1 as far as it takes. Bytes go out as they are, and whole answers come
 //!   back; nothing is repeated, and nothing known of the API.
 //! - [`Client`]: the calls, with a session. [`Client::send`] repeats until it is answered, [`Client::follow`] goes on through whatever
-//!   happens, and [`Client::stream`] is the same messages as server-sent events. A [`Stop`] ends any of it from another thread.
+//!   happens, and [`Client::stream`] is the same messages as server-sent events. A [`Stop`] ends any of it from another thread. [`Whereabouts`] tell
+//!   clients of a server that is restarted somewhere else.
 //!
 //! Beside them stands [`strict`], a client that believes nothing, for tests of the server.
 //!
@@ -62,6 +63,7 @@ mod scripted;
 mod stop;
 mod stream;
 pub mod strict;
+mod whereabouts;
 
 pub use answer::{Answer, Method};
 pub use client::Client;
@@ -75,3 +77,4 @@ pub use place::Place;
 pub use request::{Request, encoded, get, post};
 pub use stop::Stop;
 pub use stream::EventStream;
+pub use whereabouts::{Where, Whereabouts};

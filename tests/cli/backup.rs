@@ -12,6 +12,7 @@ use loiter_client::Client;
 use rusqlite::Connection;
 
 use super::serving::{Serving, assert_fails_in_one_line, folder, lines, until_closed};
+use super::stored::texts;
 use super::{PATIENCE, assert_holds, loiter, run, signal, text};
 
 fn backup(database: &Path, to: &Path) -> Output {
@@ -32,20 +33,6 @@ fn names(folder: &Path, prefix: &str) -> Vec<String> {
     let names = entries.map(|entry| entry.expect("an entry").file_name());
     let names = names.map(|name| name.to_string_lossy().into_owned());
     names.filter(|name| name.starts_with(prefix)).collect()
-}
-
-/// Texts of chatroom 1, by their ids from 1.
-fn texts(database: &Path) -> Vec<String> {
-    let connection = Connection::open(database).expect("a database");
-    let check = connection.pragma_query_value(None, "integrity_check", |row| row.get(0));
-    assert_eq!(check, Ok("ok".to_owned()));
-    let mut all = connection
-        .prepare("SELECT id, text FROM messages WHERE chatroom = 1 ORDER BY id")
-        .expect("prepared");
-    let rows = all.query_map((), |row| Ok((row.get(0)?, row.get(1)?)));
-    let rows: Vec<(i64, String)> = rows.expect("read").map(|row| row.expect("a row")).collect();
-    assert!(rows.iter().zip(1..).all(|((id, _), place)| *id == place));
-    rows.into_iter().map(|(_, text)| text).collect()
 }
 
 #[test]

@@ -18,6 +18,8 @@ mod panics;
 mod secrets;
 mod serving;
 mod signals;
+#[path = "../stored/mod.rs"]
+mod stored;
 mod supervised;
 
 use std::process::{Command, Output, Stdio};

@@ -6,9 +6,9 @@
 use std::process::Command;
 
 use loiter_client::{Client, Error, post};
-use rusqlite::Connection;
 
 use crate::server::{Killed, prepare};
+use crate::stored::texts;
 
 /// As many syncs as one thread is killed at, one after the other.
 const SYNCS: usize = 24;
@@ -30,20 +30,6 @@ pub(crate) fn say(client: &mut Client, text: &str) -> Result<(), Error> {
     let sending = post("/message/sendMessage/").with("chatroomid", 1);
     let sending = sending.with("message", text).with("nonce", text);
     client.ask(sending).map(drop)
-}
-
-/// Of chatroom 1, in the order of their ids, which have no gap.
-pub(crate) fn texts(database: &std::path::Path) -> Vec<String> {
-    let connection = Connection::open(database).expect("opened");
-    let check = connection.pragma_query_value(None, "integrity_check", |row| row.get(0));
-    assert_eq!(check, Ok("ok".to_owned()));
-    let mut all = connection
-        .prepare("SELECT id, text FROM messages WHERE chatroom = 1 ORDER BY id")
-        .expect("prepared");
-    let rows = all.query_map((), |row| Ok((row.get(0)?, row.get(1)?)));
-    let rows: Vec<(i64, String)> = rows.expect("read").map(|row| row.expect("a row")).collect();
-    assert!(rows.iter().zip(1..).all(|((id, _), place)| *id == place));
-    rows.into_iter().map(|(_, text)| text).collect()
 }
 
 #[test]

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use loiter_client::{Client, Error, get};
 use rusqlite::Connection;
 
-use crate::between::{say, texts};
+use crate::between::say;
 use crate::server::{Killed, Traced, prepare};
+use crate::stored::texts;
 
 const MESSAGES: usize = 40;
 /// Of one message. Nothing fails as often.

@@ -6,3 +6,5 @@ mod faults;
 mod follow;
 mod power;
 mod server;
+#[path = "../stored/mod.rs"]
+mod stored;

@@ -80,6 +80,22 @@ pub(crate) fn chatroom_id(n: usize) -> ChatroomId {
     ChatroomId::new(n as i64).expect("from 1")
 }
 
+/// Whether a job only reads ([`Data::read`]); all others may write ([`Data::write`]), and are done in their order.
+pub(crate) fn only_reads(job: &Job) -> bool {
+    matches!(
+        job,
+        Job::FindSession { .. }
+            | Job::LoadUser { .. }
+            | Job::LoadChatroom { .. }
+            | Job::ReadMessages { .. }
+            | Job::ReadNews { .. }
+            | Job::ReadNewest { .. }
+            | Job::FindUsers { .. }
+            | Job::ListParticipants { .. }
+            | Job::ListOverview { .. }
+    )
+}
+
 impl Data {
     pub(crate) fn add_user(&mut self, name: &str, password: &str) -> User {
         let user = User {

@@ -11,7 +11,7 @@ use loiter::job::{Completion, Fault, Job};
 use loiter::model::Now;
 
 use crate::chronicle::Chronicle;
-use crate::data::Data;
+use crate::data::{Data, only_reads};
 use crate::tally::Tally;
 
 /// What goes wrong, in percent.
@@ -86,16 +86,8 @@ impl Store {
         }
         match job {
             job if is_password(&job) => self.hashing.push(job),
-            Job::FindSession { .. }
-            | Job::LoadUser { .. }
-            | Job::LoadChatroom { .. }
-            | Job::ReadMessages { .. }
-            | Job::ReadNews { .. }
-            | Job::ReadNewest { .. }
-            | Job::FindUsers { .. }
-            | Job::ListParticipants { .. }
-            | Job::ListOverview { .. } => self.reading.push(job),
-            _ => self.writing.push_back(job),
+            job if only_reads(&job) => self.reading.push(job),
+            job => self.writing.push_back(job),
         }
         Ok(())
     }

@@ -7,7 +7,7 @@
 #[expect(dead_code, reason = "the simulator's checks use the rest")]
 mod data;
 
-use data::Data;
+use data::{Data, only_reads};
 use fastrand::Rng;
 use loiter::job::MessageRange;
 use loiter::model::{MessageId, Now};
@@ -226,15 +226,7 @@ impl Beside {
 
     fn model(&mut self, job: Job, token: &str) -> Completion {
         match job {
-            Job::FindSession { .. }
-            | Job::LoadUser { .. }
-            | Job::LoadChatroom { .. }
-            | Job::ReadMessages { .. }
-            | Job::ReadNews { .. }
-            | Job::ReadNewest { .. }
-            | Job::FindUsers { .. }
-            | Job::ListParticipants { .. }
-            | Job::ListOverview { .. } => self.data.read(self.now, job),
+            read if only_reads(&read) => self.data.read(self.now, read),
             write => {
                 let told = self.data.write(self.now, token, write);
                 told.expect("it wants an answer")

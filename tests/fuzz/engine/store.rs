@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use loiter::job::{Completion, Fault, Job};
 use loiter::model::Now;
 
-use super::data::{Data, user_id};
+use super::data::{Data, only_reads, user_id};
 
 pub(crate) struct Store {
     data: Data,
@@ -46,17 +46,9 @@ impl Store {
         if self.is_full {
             return Err(job);
         }
-        match job {
-            Job::FindSession { .. }
-            | Job::LoadUser { .. }
-            | Job::LoadChatroom { .. }
-            | Job::ReadMessages { .. }
-            | Job::ReadNews { .. }
-            | Job::ReadNewest { .. }
-            | Job::FindUsers { .. }
-            | Job::ListParticipants { .. }
-            | Job::ListOverview { .. } => self.reading.push(job),
-            _ => self.writing.push_back(job),
+        match only_reads(&job) {
+            true => self.reading.push(job),
+            false => self.writing.push_back(job),
         }
         Ok(())
     }

@@ -13,6 +13,9 @@ use crate::http::Request;
 
 /// Fields of one name without an allocation: most proxies make one of them.
 const FIELDS: usize = 4;
+/// Entries that are read, at most; no more proxies than that stand behind one another. Who is in a trusted network could
+/// else have a head full of such addresses read. The last one that is read counts as the client.
+const ENTRIES_MAX: usize = 64;
 
 /// How a client speaks to the proxy that it knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +27,16 @@ pub(super) enum Scheme {
 /// Where a request comes from, as far as it is known from those who are trusted.
 pub(super) fn client_of(request: &Request<'_>, peer: IpAddr, trusted: &[Network]) -> IpAddr {
     let fields: SmallVec<[&[u8]; FIELDS]> = request.fields("x-forwarded-for").collect();
-    let mut entries = fields
+    client_among(&fields, peer, trusted)
+}
+
+/// The client, from the fields as they came.
+fn client_among(fields: &[&[u8]], peer: IpAddr, trusted: &[Network]) -> IpAddr {
+    let entries = fields
         .iter()
         .rev()
         .flat_map(|field| field.rsplit(|&byte| byte == b','));
+    let mut entries = entries.take(ENTRIES_MAX);
     let mut client = peer;
     while is_trusted(client, trusted)
         && let Some(before) = entries.next().and_then(address)
@@ -119,5 +128,26 @@ mod tests {
             assert_eq!(known(entry), None, "{entry:?}");
         }
         assert_eq!(address(b"\xff"), None);
+    }
+
+    #[test]
+    fn so_many_are_read_from_the_end_and_no_more() {
+        let trusted = ["127.0.0.0/8".parse().expect("a network")];
+        let client = |proxies: usize| {
+            let proxies = Vec::from_iter((1..=proxies).map(|n| format!(", 127.0.1.{n}")));
+            let (before, behind) = proxies.split_at(proxies.len() / 2);
+            let fields = [
+                format!("203.0.113.9{}", before.concat()),
+                behind.concat().split_off(2),
+            ];
+            let fields = fields.each_ref().map(|field| field.as_bytes());
+            let peer = "127.0.0.1".parse().expect("an address");
+            client_among(&fields, peer, &trusted).to_string()
+        };
+        assert_eq!(client(ENTRIES_MAX - 1), "203.0.113.9");
+        for more in [0, 1, 100] {
+            // The last that was read.
+            assert_eq!(client(ENTRIES_MAX + more), format!("127.0.1.{}", more + 1));
+        }
     }
 }

@@ -268,6 +268,10 @@ impl Engine {
         let Some(peer) = self.peers.get_mut(key) else {
             return;
         };
+        if peer.farewell != Farewell::None {
+            // Its end is queued: nothing may come behind that.
+            return;
+        }
         if peer.flags.has(Flags::STREAMING) {
             // Its status has long been told.
             return self.leave(now, key);

@@ -1,4 +1,4 @@
-//! Streams through the engine, on a clock of the test's own; and in a file of its own the drain.
+//! Streams, and what is sent behind them and polls, through the engine, on a clock of the test's own; and in a file of its own the drain.
 
 mod draining;
 
@@ -14,8 +14,15 @@ struct Driven {
     key: ConnectionKey,
     now: Now,
     sent: Vec<u8>,
+    /// How often an end was queued.
+    ends: usize,
     is_closed: bool,
 }
+
+const STREAM: &[u8] =
+    b"GET /message/stream?chatroomid=7 HTTP/1.1\r\nHost: h\r\nCookie: session=x\r\n\r\n";
+const POLL: &[u8] =
+    b"GET /message/longpoll?chatroomid=7 HTTP/1.1\r\nHost: h\r\nCookie: session=x\r\n\r\n";
 
 fn user() -> User {
     User {
@@ -31,28 +38,26 @@ fn room() -> ChatroomId {
 impl Driven {
     /// One connection, with a stream that has begun.
     fn streaming() -> Self {
-        let mut driven = Self::asked(b"");
+        let mut driven = Self::asked(STREAM);
         let head = driven.sent_at(0);
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
         driven
     }
 
-    /// One connection, on which a stream is asked for behind this.
-    fn asked(before: &[u8]) -> Self {
+    /// One connection, on which this is asked for.
+    fn asked(requests: &[u8]) -> Self {
         let mut keys: Arena<(), Connection> = Arena::default();
         let mut driven = Self {
             engine: Engine::new(&Config::default(), 0),
             key: keys.insert(()),
             now: Now::default(),
             sent: Vec::new(),
+            ends: 0,
             is_closed: false,
         };
         driven.engine.accept(driven.now, driven.key);
-        let request =
-            b"GET /message/stream?chatroomid=7 HTTP/1.1\r\nHost: h\r\nCookie: session=x\r\n\r\n";
         let origin = || IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let requests = [before, request].concat();
-        (driven.engine).receive(driven.now, driven.key, &requests, &origin);
+        (driven.engine).receive(driven.now, driven.key, requests, &origin);
         driven
     }
 
@@ -71,6 +76,7 @@ impl Driven {
             };
             match output {
                 Output::Send(_, bytes) => self.sent.extend_from_slice(&bytes),
+                Output::Finish(_) => self.ends += 1,
                 Output::Close(_) => self.is_closed = true,
                 Output::Submit(job) => self.complete(&job),
                 _ => {}
@@ -163,7 +169,7 @@ fn one_that_is_not_taken_is_told_nothing_until_it_is_given_up() {
 
 #[test]
 fn one_that_begins_behind_an_answer_which_is_not_taken_waits_for_that() {
-    let mut driven = Driven::asked(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n");
+    let mut driven = Driven::asked(&[b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n", STREAM].concat());
     // The answer does not go out, and the stream waits for its session.
     driven.engine.stalled(driven.now, driven.key);
     let begun = driven.sent_at(0);
@@ -188,5 +194,35 @@ fn what_is_sent_behind_one_waits_or_ends_it() {
     driven.engine.finished(driven.now, driven.key);
     driven.sent_at(300);
     assert!(driven.is_closed);
+    assert_eq!(driven.engine.counts().held, 0);
+}
+
+#[test]
+fn what_is_sent_behind_one_that_has_hung_up_is_answered_no_more() {
+    for asked in [POLL, STREAM] {
+        let mut driven = Driven::asked(asked);
+        driven.sent_at(0);
+        assert_eq!(driven.engine.counts().held, 1);
+        driven.engine.hung_up(driven.now, driven.key);
+        driven.engine.flooded(driven.now, driven.key);
+        assert_eq!(driven.sent_at(100), "");
+        assert_eq!((driven.ends, driven.is_closed), (1, false));
+        driven.engine.finished(driven.now, driven.key);
+        driven.sent_at(200);
+        assert!(driven.is_closed);
+        assert_eq!(driven.engine.counts().held, 0);
+    }
+}
+
+#[test]
+fn much_behind_a_poll_ends_it_with_one_answer() {
+    let mut driven = Driven::asked(POLL);
+    driven.sent_at(0);
+    for _ in 0..2 {
+        driven.engine.flooded(driven.now, driven.key);
+    }
+    let answer = driven.sent_at(100);
+    assert_eq!(answer.matches("HTTP/1.1 400 ").count(), 1, "{answer}");
+    assert_eq!((driven.ends, driven.is_closed), (1, false));
     assert_eq!(driven.engine.counts().held, 0);
 }

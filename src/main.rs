@@ -70,7 +70,7 @@ fn serve(
     supervisor.watch_over(server.handle())?;
     announce(server.addresses(), supervisor);
     #[cfg(debug_assertions)]
-    cli::vital::break_if_asked(&server.handle());
+    cli::vital::break_if_asked(&server);
     if let Err(error) = server.run() {
         let reason = format!("cannot go on: {error}");
         if !error

@@ -21,15 +21,16 @@ pub(crate) fn vital(name: &str, run: impl FnOnce() + Send + 'static) -> io::Resu
     thread.spawn(guarded).map(drop)
 }
 
-/// Has a part of a server panic that `LOITER_TEST_BREAK` names: `vital`, or an event loop's number. For tests of what comes then; not in
+/// Has a part of a server panic that `LOITER_TEST_BREAK` names: `vital`, `checkpoint`, or an event loop's number. For tests of what comes then; not in
 /// a release build.
 #[cfg(debug_assertions)]
-pub(crate) fn break_if_asked(handle: &loiter::Handle) {
+pub(crate) fn break_if_asked(server: &loiter::Server) {
     match std::env::var("LOITER_TEST_BREAK").as_deref() {
         Ok("vital") => {
             vital("loiter-vital", || panic!("broken by a test")).expect("a thread");
         }
-        Ok(number) => handle.break_loop(number.parse().expect("a loop's number")),
+        Ok("checkpoint") => server.break_checkpoints(),
+        Ok(number) => (server.handle()).break_loop(number.parse().expect("a loop's number")),
         Err(_) => {}
     }
 }

@@ -99,6 +99,11 @@ impl EventLoop {
         self.state == State::Stopped
     }
 
+    #[cfg(debug_assertions)]
+    pub(super) fn break_checkpoints(&self) {
+        self.store.break_checkpoints();
+    }
+
     pub(super) fn connections_of_all(&self) -> usize {
         self.reactor.places().taken()
     }

@@ -167,6 +167,14 @@ impl Server {
         self.first.is_done()
     }
 
+    /// Has the thread of the store panic that moves the write-ahead log: for tests of what becomes of the server then. Not in a
+    /// release build.
+    #[cfg(debug_assertions)]
+    #[doc(hidden)]
+    pub fn break_checkpoints(&self) {
+        self.first.break_checkpoints();
+    }
+
     /// How many connections there are right now, at all loops.
     pub fn connections(&self) -> usize {
         self.first.connections_of_all()

@@ -69,12 +69,22 @@ enum Stage {
     Rest,
     /// The thread is to end.
     Closed,
+    /// The thread is to panic, for a test.
+    #[cfg(debug_assertions)]
+    Broken,
 }
 
 impl Checkpoints {
     /// Lets the thread end, after the checkpoint under way.
     pub(super) fn close(&self) {
         *self.lock() = Stage::Closed;
+        self.changed.notify_all();
+    }
+
+    /// Has the thread panic, after the checkpoint under way: for tests of what comes then.
+    #[cfg(debug_assertions)]
+    pub(super) fn break_thread(&self) {
+        *self.lock() = Stage::Broken;
         self.changed.notify_all();
     }
 
@@ -96,6 +106,8 @@ impl Checkpoints {
     fn wait(&self) -> bool {
         let mut stage = self.lock();
         while !matches!(*stage, Stage::Asked | Stage::Closed) {
+            #[cfg(debug_assertions)]
+            assert_ne!(*stage, Stage::Broken, "broken by a test");
             let woken = self.changed.wait(stage);
             stage = woken.unwrap_or_else(PoisonError::into_inner);
         }

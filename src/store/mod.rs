@@ -249,6 +249,12 @@ impl Store {
         refused
     }
 
+    /// Has the thread that moves the write-ahead log panic: for tests of what comes then. Not in a release build.
+    #[cfg(debug_assertions)]
+    pub(crate) fn break_checkpoints(&self) {
+        self.checkpoints.break_thread();
+    }
+
     /// Takes no more jobs, and lets the lanes begin what they have taken until `end`. Waits for nothing: that is
     /// for [`Store::close`], or for who drops the store. The first end holds.
     pub fn finish_by(&self, end: Instant) {
@@ -421,5 +427,27 @@ mod tests {
         }
         drop(store);
         assert!(fallen.try_iter().next().is_none(), "all threads lived");
+    }
+    /// Without it the write-ahead log would grow for ever, and nobody would hear of it.
+    #[cfg(debug_assertions)]
+    #[test]
+    fn a_panic_of_the_thread_that_moves_the_log_is_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = Config {
+            database: folder.path().join("chat.db"),
+            ..Config::default()
+        };
+        let (tell, fallen) = mpsc::channel();
+        let store = Store::open_watched(
+            &config,
+            |_| (),
+            move |thread, _| tell.send(thread.to_owned()).expect("the test listens"),
+        );
+        let store = store.expect("a database");
+        store.break_checkpoints();
+        let thread = fallen.recv_timeout(Duration::from_secs(60));
+        assert_eq!(thread.as_deref(), Ok("loiter-checkpoint"));
+        drop(store);
+        assert!(fallen.try_iter().next().is_none(), "the others lived");
     }
 }

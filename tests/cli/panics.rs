@@ -38,3 +38,12 @@ fn a_panic_of_who_hears_signals_is_the_end_of_all() {
         &["loiter-vital", "broken by a test"],
     );
 }
+
+#[test]
+fn a_panic_of_who_moves_the_write_ahead_log_is_the_end_of_all() {
+    for loops in ["1", "3"] {
+        let reason = "loiter: cannot go on: the thread loiter-checkpoint panicked: ";
+        let log = broken(loops, "checkpoint", "text");
+        assert_holds(&log, &[reason, "broken by a test"]);
+    }
+}

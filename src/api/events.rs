@@ -96,7 +96,7 @@ fn piece(text: &[u8], framing: Framing) -> Bytes {
     if !framing.is_chunked() {
         return Bytes::copy_from_slice(text);
     }
-    let mut bytes = Vec::with_capacity(text.len() + 16);
+    let mut bytes = Vec::with_capacity(text.len().saturating_add(16));
     push_chunk(&mut bytes, text);
     bytes.into()
 }

@@ -47,10 +47,8 @@ impl Guests {
             return None;
         };
         let at = (self.0.iter()).position(|origin| origin.as_str().as_bytes() == given)?;
-        u8::try_from(at + 1)
-            .ok()
-            .and_then(NonZeroU8::new)
-            .map(Guest)
+        let number = u8::try_from(at.checked_add(1)?).ok()?;
+        NonZeroU8::new(number).map(Guest)
     }
 
     /// For an answer before it is known who asks: where there is but one allowed origin, it is for that one. Whoever else asks, their
@@ -62,7 +60,8 @@ impl Guests {
     /// What every answer says.
     pub(super) fn fields(&self, guest: Option<Guest>) -> impl Iterator<Item = Field<'_>> {
         let varies = (!self.0.is_empty()).then_some(("Vary", Cow::Borrowed("Origin")));
-        let origin = guest.map(|Guest(at)| self.0[usize::from(at.get()) - 1].as_str());
+        let origin =
+            guest.map(|Guest(at)| self.0[usize::from(at.get()).saturating_sub(1)].as_str());
         let allowed = origin.map(|origin| {
             [
                 ("Access-Control-Allow-Origin", Cow::Borrowed(origin)),

@@ -36,7 +36,7 @@ pub(super) fn chatroom(id: ChatroomId, room: &ChatroomRow) -> String {
 /// An array of chatrooms' ids.
 pub(super) fn chatrooms(ids: &[ChatroomId]) -> String {
     // An id's usual digits and its comma; more are made room for.
-    let mut json = String::with_capacity(2 + ids.len() * 8);
+    let mut json = String::with_capacity(ids.len().saturating_mul(8).saturating_add(2));
     push_array(&mut json, ids, |json, id| put(json, format_args!("{id}")));
     json
 }

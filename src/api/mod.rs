@@ -13,8 +13,9 @@
 //! site, the session, the parameters, the meaning. The session is checked by the chat core; so a call with a
 //! wrong parameter goes there too, as a call that is refused once its session is known to be good.
 
-// A peer's numbers come through here, and none of them is cut to fit.
+// A peer's numbers come through here: none of them is cut to fit, and no calculation with one can overflow.
 #![deny(
+    clippy::arithmetic_side_effects,
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
     clippy::cast_sign_loss

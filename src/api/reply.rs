@@ -212,7 +212,8 @@ impl Renderer {
         let unix_s = now.unix_ms / 1000;
         if unix_s != self.date_unix_s {
             self.date_unix_s = unix_s;
-            self.date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(unix_s));
+            let time = UNIX_EPOCH.checked_add(Duration::from_secs(unix_s));
+            self.date = httpdate::fmt_http_date(time.unwrap_or(UNIX_EPOCH));
             self.last.clear();
         }
     }

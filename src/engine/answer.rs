@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 
 use super::peer::{Farewell, Flags};
 use super::{Engine, Output};
@@ -81,7 +82,8 @@ impl Engine {
         let server_ms = self.settings.poll_ms.map(|ms| {
             let mut hasher = DefaultHasher::new();
             (ticket, now.monotonic_ms).hash(&mut hasher);
-            ms - hasher.finish() % (ms / 10 + 1)
+            let tenth = NonZeroU64::MIN.saturating_add(ms / 10);
+            ms.saturating_sub(hasher.finish() % tenth)
         });
         asked_ms.into_iter().chain(server_ms).min()
     }

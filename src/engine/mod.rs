@@ -7,8 +7,9 @@
 //! Here are the inputs. `answer` has the way from a request to its answer, `peer` what is known of a connection:
 //! what it waits for, when that is over, and how it ends.
 
-// A peer's numbers come through here, and none of them is cut to fit.
+// A peer's numbers come through here: none of them is cut to fit, and no calculation with one can overflow.
 #![deny(
+    clippy::arithmetic_side_effects,
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
     clippy::cast_sign_loss
@@ -182,7 +183,7 @@ impl Engine {
             if let Some(partial) = partial {
                 self.partials.insert(key, partial);
             }
-            consumed += received.consumed;
+            consumed = received.consumed.saturating_add(consumed);
             match received.event {
                 Event::Request(request) => self.request(now, key, &request, origin),
                 Event::Rejected(rejection) => self.answer(now, key, &Outcome::Rejected(rejection)),
@@ -384,7 +385,8 @@ impl Engine {
             && let Some(slot) = self.deadlines.pop_due(now.monotonic_ms)
         {
             let is_over = self.look_at(now, slot);
-            looked_at += if is_over { ANSWERED_EACH } else { 1 };
+            let counts = if is_over { ANSWERED_EACH } else { 1 };
+            looked_at = counts.saturating_add(looked_at);
         }
     }
 
@@ -444,12 +446,12 @@ impl Engine {
 
     fn drain_slice(&mut self) {
         let Some(start) = self.draining else { return };
-        let mut end = start + DRAINED_PER_TURN;
-        let mut probed = 0;
+        let mut end = start.saturating_add(DRAINED_PER_TURN);
+        let mut left = PROBED_PER_TURN;
         for key in self.peers.keys_in(start..end) {
-            probed += usize::from(self.drain_one(key));
-            if probed == PROBED_PER_TURN {
-                end = key.slot() as usize + 1;
+            left = left.saturating_sub(self.drain_one(key).into());
+            if left == 0 {
+                end = (key.slot() as usize).saturating_add(1);
                 break;
             }
         }

@@ -14,8 +14,8 @@ struct Driven {
     key: ConnectionKey,
     now: Now,
     sent: Vec<u8>,
-    /// How often an end was queued.
-    ends: usize,
+    /// An end for each time that one was queued.
+    ends: Vec<ConnectionKey>,
     is_closed: bool,
 }
 
@@ -52,7 +52,7 @@ impl Driven {
             key: keys.insert(()),
             now: Now::default(),
             sent: Vec::new(),
-            ends: 0,
+            ends: Vec::new(),
             is_closed: false,
         };
         driven.engine.accept(driven.now, driven.key);
@@ -76,7 +76,7 @@ impl Driven {
             };
             match output {
                 Output::Send(_, bytes) => self.sent.extend_from_slice(&bytes),
-                Output::Finish(_) => self.ends += 1,
+                Output::Finish(key) => self.ends.push(key),
                 Output::Close(_) => self.is_closed = true,
                 Output::Submit(job) => self.complete(&job),
                 _ => {}
@@ -206,7 +206,7 @@ fn what_is_sent_behind_one_that_has_hung_up_is_answered_no_more() {
         driven.engine.hung_up(driven.now, driven.key);
         driven.engine.flooded(driven.now, driven.key);
         assert_eq!(driven.sent_at(100), "");
-        assert_eq!((driven.ends, driven.is_closed), (1, false));
+        assert_eq!((driven.ends.len(), driven.is_closed), (1, false));
         driven.engine.finished(driven.now, driven.key);
         driven.sent_at(200);
         assert!(driven.is_closed);
@@ -223,6 +223,6 @@ fn much_behind_a_poll_ends_it_with_one_answer() {
     }
     let answer = driven.sent_at(100);
     assert_eq!(answer.matches("HTTP/1.1 400 ").count(), 1, "{answer}");
-    assert_eq!((driven.ends, driven.is_closed), (1, false));
+    assert_eq!((driven.ends.len(), driven.is_closed), (1, false));
     assert_eq!(driven.engine.counts().held, 0);
 }

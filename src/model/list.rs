@@ -8,6 +8,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::{Message, MessageId};
 use crate::buffer::{Buffer, Bytes};
 
+/// The end of the year 9999, beyond which RFC 3339 has no times.
+const TIME_MAX_UNIX_MS: u64 = 253_402_300_799_999;
+
 /// Messages as a JSON array, of one chatroom or several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageList {
@@ -37,7 +40,7 @@ impl MessageList {
         // Before each stands a bracket or a comma.
         let mut start = 0;
         self.messages.iter().map(move |&(id, end)| {
-            let json = &self.json[start + 1..end];
+            let json = &self.json[start..end][1..];
             start = end;
             (id, json)
         })
@@ -99,7 +102,8 @@ impl ListWriter {
 
 /// Appends a message as a JSON object.
 pub fn render(json: &mut Vec<u8>, message: &Message) {
-    let time = UNIX_EPOCH + Duration::from_millis(message.time_unix_ms);
+    let time = Duration::from_millis(message.time_unix_ms.min(TIME_MAX_UNIX_MS));
+    let time = UNIX_EPOCH.checked_add(time).expect("it is in this age");
     let (id, chatroom, user) = (message.id, message.chatroom, &message.user);
     put(
         json,
@@ -148,6 +152,19 @@ mod tests {
             list.json(),
             r#"[{"id":1,"chatroomid":7,"userid":1,"username":"ann","message":"say \"hi\"\n😀","time":"2026-11-23T08:00:00.000Z"}]"#
         );
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_is_shown_as_the_last_that_can() {
+        for time_unix_ms in [TIME_MAX_UNIX_MS, TIME_MAX_UNIX_MS + 1, u64::MAX] {
+            let late = Message {
+                time_unix_ms,
+                ..message(1, "x")
+            };
+            let list = MessageList::from_iter(&[late]);
+            let time: &[u8] = br#""time":"9999-12-31T23:59:59.999Z"}]"#;
+            assert!(list.json().ends_with(time), "{list:?}");
+        }
     }
 
     #[test]

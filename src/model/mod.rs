@@ -3,8 +3,9 @@
 //! Plain values: no socket, no SQL, no HTTP. What is checked once at the edge
 //! ([`Username`]) is a type of its own, so that no layer behind checks it again.
 
-// A peer's numbers come through here, and none of them is cut to fit.
+// A peer's numbers come through here: none of them is cut to fit, and no calculation with one can overflow.
 #![deny(
+    clippy::arithmetic_side_effects,
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
     clippy::cast_sign_loss

@@ -1,6 +1,6 @@
 //! Where HTTP and the chat core meet: the only code that knows both.
 //!
-//! - `route`: which call a request's path and method name.
+//! - `operations`: every call, with what it takes and what can come of it; `route`: which of them a request's path and method name.
 //! - `forwarded`: what trusted proxies say of its client.
 //! - `site`: whether a browser sends it for another site; `guests`: whose pages may do so.
 //! - `call`: its parameters, checked, as a [`Call`](crate::chat::Call).
@@ -28,6 +28,7 @@ mod files;
 mod forwarded;
 mod guests;
 mod json;
+mod operations;
 mod reply;
 mod route;
 mod site;
@@ -35,6 +36,7 @@ mod site;
 pub use call::{Rules, parse, session_of};
 pub use files::is_known;
 pub use guests::Guest;
+pub use operations::{Kind, OPERATIONS, Operation, Parameter, Success};
 pub use reply::{Outcome, Renderer};
 pub use route::{Route, Routed, route};
 pub use site::Sites;

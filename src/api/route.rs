@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::operations::OPERATIONS;
 use super::site::Sites;
 use crate::http::{Method, Request};
 use crate::web::{self, File};
@@ -57,7 +58,7 @@ pub enum Route {
 
 /// The methods that a route has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Methods {
+pub(super) enum Methods {
     /// GET, and HEAD, which asks for the same without its body.
     Get,
     /// GET alone: HEAD would wait, or end what waits, for an answer that nobody wants to read.
@@ -65,51 +66,17 @@ enum Methods {
     Post,
 }
 
-/// Every path, without its trailing slash.
-const ROUTES: [(&str, Methods, Route); 22] = [
-    ("/register", Methods::Post, Route::Register),
-    ("/login", Methods::Post, Route::Login),
-    ("/logout", Methods::Post, Route::Logout),
-    ("/changePassword", Methods::Post, Route::ChangePassword),
-    ("/message/chatrooms", Methods::Get, Route::Chatrooms),
-    ("/message/overview", Methods::Get, Route::Overview),
-    ("/message/getUser", Methods::Get, Route::GetUser),
-    ("/message/longpoll", Methods::GetOnly, Route::Longpoll),
-    ("/message/stream", Methods::GetOnly, Route::Stream),
-    ("/message/endpoll", Methods::GetOnly, Route::Endpoll),
-    ("/message/sendMessage", Methods::Post, Route::SendMessage),
-    ("/message/newChatroom", Methods::Post, Route::NewChatroom),
-    (
-        "/message/renameChatroom",
-        Methods::Post,
-        Route::RenameChatroom,
-    ),
-    (
-        "/message/addToChatroom",
-        Methods::Post,
-        Route::AddToChatroom,
-    ),
-    (
-        "/message/leaveChatroom",
-        Methods::Post,
-        Route::LeaveChatroom,
-    ),
-    (
-        "/message/removeFromChatroom",
-        Methods::Post,
-        Route::RemoveFromChatroom,
-    ),
-    (
-        "/message/chatroomParticipants",
-        Methods::Get,
-        Route::ChatroomParticipants,
-    ),
-    ("/message/presence", Methods::Get, Route::Presence),
-    ("/message/history", Methods::Get, Route::History),
-    ("/whoami", Methods::Get, Route::WhoAmI),
-    ("/healthz", Methods::Get, Route::Healthz),
-    ("/readyz", Methods::Get, Route::Readyz),
-];
+/// Every path, without its trailing slash: what is looked through for each request, without what else is said of calls.
+const ROUTES: [(&str, Methods, Route); OPERATIONS.len()] = {
+    let mut routes = [("", Methods::Get, Route::Healthz); OPERATIONS.len()];
+    let mut at = 0;
+    while at < routes.len() {
+        let operation = &OPERATIONS[at];
+        routes[at] = (operation.path, operation.methods, operation.route);
+        at = at.saturating_add(1);
+    }
+    routes
+};
 
 /// What a path and a method come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

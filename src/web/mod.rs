@@ -19,7 +19,7 @@ pub struct File {
 const TAG_LEN: usize = 18;
 
 #[cfg(feature = "web")]
-static FILES: [File; 2] = [
+static FILES: [File; 3] = [
     File::new(
         "/loiter.js",
         "text/javascript; charset=utf-8",
@@ -30,6 +30,12 @@ static FILES: [File; 2] = [
         "/loiter.d.ts",
         "text/plain; charset=utf-8",
         include_bytes!("loiter.d.ts"),
+    ),
+    // Made of the table of calls by a test, and compared with it.
+    File::new(
+        "/openapi.json",
+        "application/json; charset=utf-8",
+        include_bytes!("openapi.json"),
     ),
 ];
 #[cfg(not(feature = "web"))]

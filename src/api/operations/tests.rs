@@ -1,5 +1,10 @@
 //! That `call` reads what the table says: each parameter, whether it must be there, and what it must be.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "the numbers are the test's own"
+)]
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;

@@ -114,7 +114,8 @@ pub(crate) struct Options {
     /// The most bytes of answers that clients have not taken yet, all together.
     ///
     /// From 1048576 to 1099511627776, in equal parts for the event loops. What many are sent counts once; what the
-    /// system's buffers took does not count. Beyond it those connections are closed that keep most of it.
+    /// system's buffers took does not count. Beyond it those connections are closed that keep most of it, first those
+    /// whose client takes nothing.
     #[arg(long, value_name = "BYTES", help_heading = CONNECTIONS, env = "LOITER_MAX_UNSENT")]
     #[arg(default_value = "134217728", value_parser = number::<usize>(1024 * 1024..=1 << 40))]
     max_unsent: usize,

@@ -1,10 +1,12 @@
 //! Output that peers have not taken yet: of each connection in order, and of all together within a bound.
 //!
 //! Many who are slow may share what was sent to them, so bytes are counted once, however many wait with them. Where all together are beyond
-//! the bound, those who keep most are given up: a peer that reads keeps ever less, one that does not keeps all of it.
+//! the bound, those are given up who keep most: first of those who have taken nothing for a second, and only then of the others. A peer that reads keeps
+//! ever less, and has just taken some.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind, IoSlice};
+use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use socket2::SockRef;
@@ -14,6 +16,9 @@ use crate::model::ConnectionKey;
 
 /// Pieces of output given to the kernel at once.
 const PIECES_MAX: usize = 32;
+
+/// For how long a peer that reads may take nothing: retransmissions are repeated sooner.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Output of connections that is not sent yet.
 pub(super) struct Unsent {
@@ -33,11 +38,22 @@ struct Shared {
 }
 
 /// What one connection has not sent yet.
-#[derive(Default)]
 struct Queue {
     pieces: VecDeque<Bytes>,
     /// Bytes of the first of `pieces` that went.
     sent: usize,
+    /// When some went, or else since when it has something.
+    taken_at: Instant,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            pieces: VecDeque::new(),
+            sent: 0,
+            taken_at: Instant::now(),
+        }
+    }
 }
 
 impl Unsent {
@@ -117,6 +133,9 @@ impl Unsent {
         let Some(queue) = self.queues.get_mut(&key) else {
             return;
         };
+        if sent > 0 {
+            queue.taken_at = Instant::now();
+        }
         let gone = queue.skip(sent);
         if queue.pieces.is_empty() {
             self.queues.remove(&key);
@@ -139,8 +158,9 @@ impl Unsent {
     pub(super) fn give_up(&mut self) -> Vec<ConnectionKey> {
         // An eighth of it: looking through all of them is not for each byte.
         let enough = self.bytes_max - self.bytes_max / 8;
+        let now = Instant::now();
         let mut by_weight: Vec<_> = (self.queues.iter())
-            .map(|(&key, queue)| (self.weight(queue), key))
+            .map(|(&key, queue)| (self.weight(queue, now), key))
             .collect();
         by_weight.sort_unstable_by_key(|&(weight, key)| (weight, key.to_bits()));
         let mut given_up = Vec::new();
@@ -154,14 +174,15 @@ impl Unsent {
         given_up
     }
 
-    /// Bytes that one connection keeps; of what others keep too, its share.
-    fn weight(&self, queue: &Queue) -> usize {
+    /// Whether a peer takes nothing, and the bytes that it keeps; of what others keep too, its share.
+    fn weight(&self, queue: &Queue, now: Instant) -> (bool, usize) {
         let pieces = queue.unsent();
         let share = |piece: &[u8], of: &Bytes| piece.len() / self.pieces[&place(of)].waiting;
-        pieces
-            .zip(&queue.pieces)
+        let bytes = (pieces.zip(&queue.pieces))
             .map(|(piece, of)| share(piece, of))
-            .sum()
+            .sum();
+        let since = now.saturating_duration_since(queue.taken_at);
+        (since >= PATIENCE, bytes)
     }
 }
 
@@ -256,6 +277,20 @@ mod tests {
         assert_eq!(unsent.bytes, 60);
         unsent.remove(key(10));
         assert_eq!((unsent.bytes, unsent.queues.len()), (0, 0));
+    }
+
+    #[test]
+    fn who_has_just_taken_some_is_kept_before_who_takes_nothing() {
+        let mut unsent = Unsent::new(100);
+        (1..=3).for_each(|n| unsent.push_back(key(n), piece(30)));
+        unsent.push_back(key(4), piece(50));
+        let long_ago = Instant::now() - Duration::from_secs(9);
+        (unsent.queues.values_mut()).for_each(|queue| queue.taken_at = long_ago);
+        // Who keeps most has just been sent some of it.
+        unsent.skip(key(4), 1);
+        let given_up = unsent.give_up();
+        assert!(!given_up.contains(&key(4)), "{given_up:?}");
+        assert_eq!(given_up.len(), 2);
     }
 
     #[test]

@@ -7,10 +7,10 @@
 //!   then would waste that work and invite the client to ask for it again. Where the reserve is taken too the
 //!   hashing thread waits, and its own bounded queue pushes back in turn.
 //! - In the reading queue, as many again for what the loops load to go on with what they have begun: an acknowledged
-//!   message's list, a session's chatrooms. Anybody can fill the ordinary places with cookies that he made up.
+//!   message's list, a session's chatrooms. Anybody can fill the ordinary places of what is loaded with cookies that he made up.
 //!
-//! What waits is a line of one of two kinds: one is taken as it came, the other, for what costs most and whoever asks for it, by turns
-//! ([`Turns`]).
+//! What waits is a line of one of three kinds: one is taken as it came, the others, for what costs most and whoever asks for it, by turns
+//! ([`Turns`], [`Reads`]).
 //!
 //! A queue's end has two parts, since the password lane gives to the writing lane up to its own end:
 //! [`Queue::finish_by`] says until when what waits may still be begun, [`Queue::close`] that nothing more comes.
@@ -24,9 +24,10 @@ use std::thread;
 use std::time::Instant;
 
 use super::error::JobError;
+use super::reads::{Reader, Reads};
 use super::trouble;
 use super::turns::Turns;
-use crate::job::Completion;
+use crate::job::{Completion, Job};
 
 /// A bounded queue between threads: first in, first out, unless its line is another.
 pub(super) struct Queue<T, L = VecDeque<T>> {
@@ -35,7 +36,7 @@ pub(super) struct Queue<T, L = VecDeque<T>> {
     emptied: Condvar,
     /// Places for everything.
     items_max: usize,
-    /// Places beyond those for [`Queue::push_urgent`] and [`Queue::push_reserved`].
+    /// Places beyond those for [`Queue::push_load`] and [`Queue::push_reserved`].
     reserve: usize,
     items: PhantomData<fn() -> T>,
 }
@@ -105,22 +106,7 @@ impl<T> Queue<T> {
     where
         T: From<U>,
     {
-        self.push_within(self.items_max, item)
-    }
-
-    /// As [`Queue::push`], into the reserve where the queue is full.
-    pub(super) fn push_urgent<U>(&self, item: U) -> Result<(), U>
-    where
-        T: From<U>,
-    {
-        self.push_within(self.places(), item)
-    }
-
-    fn push_within<U>(&self, places: usize, item: U) -> Result<(), U>
-    where
-        T: From<U>,
-    {
-        let state = self.insert(places, item)?;
+        let state = self.insert(item)?;
         self.wake_taker(state);
         Ok(())
     }
@@ -132,7 +118,7 @@ impl<T> Queue<T> {
     where
         T: From<U>,
     {
-        self.insert(self.items_max, item).map(drop)
+        self.insert(item).map(drop)
     }
 
     /// Wakes a taker for what was pushed unannounced.
@@ -140,12 +126,12 @@ impl<T> Queue<T> {
         self.wake_taker(self.lock());
     }
 
-    fn insert<U>(&self, places: usize, item: U) -> Result<MutexGuard<'_, State<VecDeque<T>>>, U>
+    fn insert<U>(&self, item: U) -> Result<MutexGuard<'_, State<VecDeque<T>>>, U>
     where
         T: From<U>,
     {
         let mut state = self.lock();
-        if state.finish_by.is_some() || state.items.len() >= places {
+        if state.finish_by.is_some() || state.items.len() >= self.items_max {
             return Err(item);
         }
         state.items.push_back(item.into());
@@ -205,6 +191,45 @@ impl<K: Eq, T> Queue<T, Turns<K, T>> {
             return Err(item);
         }
         let gone = state.items.put(whose, item, self.items_max)?;
+        self.wake_taker(state);
+        Ok(gone)
+    }
+}
+
+impl Queue<Job, Reads> {
+    /// A queue of `items_max` places (one at least) for what is loaded, as many for what is asked for, and `reserve` more for what is
+    /// loaded and urgent.
+    pub(super) fn of_reads(items_max: usize, reserve: usize) -> Self {
+        Self::with(Reads::default(), items_max, reserve)
+    }
+
+    /// Puts what is loaded at its line's end, into the reserve if it is urgent and there is no other place.
+    ///
+    /// Never waits for a place: the job comes back when the line is full, or the queue has an end.
+    pub(super) fn push_load(&self, job: Job, is_urgent: bool) -> Result<(), Job> {
+        let places = if is_urgent {
+            self.places()
+        } else {
+            self.items_max
+        };
+        let mut state = self.lock();
+        if state.finish_by.is_some() {
+            return Err(job);
+        }
+        state.items.load(job, places)?;
+        self.wake_taker(state);
+        Ok(())
+    }
+
+    /// Puts what somebody asks for where its turn is. Returns the other job that has given its place up for it.
+    ///
+    /// Never waits for a place: the job comes back when its share of the queue is full, or the queue has an end.
+    pub(super) fn push_read(&self, reader: Reader, job: Job) -> Result<Option<Job>, Job> {
+        let mut state = self.lock();
+        if state.finish_by.is_some() {
+            return Err(job);
+        }
+        let gone = state.items.ask(reader, job, self.items_max)?;
         self.wake_taker(state);
         Ok(gone)
     }
@@ -434,11 +459,9 @@ mod tests {
         queue.push(1u32).expect("a place");
         queue.push_reserved(2);
         assert_eq!(queue.push(3u32), Err(3));
-        assert_eq!(queue.push_urgent(3u32), Err(3), "and taken");
         assert_eq!(take_all(&queue, 1), [1]);
         assert_eq!(queue.push(4u32), Err(4), "one waits still, in all");
-        assert_eq!(queue.push_urgent(5u32), Ok(()));
-        assert_eq!(take_all(&queue, 9), [2, 5]);
+        assert_eq!(take_all(&queue, 9), [2]);
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod lane;
 mod memory;
 mod password;
 mod reading;
+mod reads;
 mod rows;
 mod schema;
 mod sql;
@@ -49,6 +50,7 @@ use database::Database;
 use hashing::{HashingLane, Passwords, Whose};
 use lane::{Outlet, Queue};
 use reading::{Pool, ReadingLane};
+use reads::{Reader, Reads};
 use sweeping::Sweeper;
 use writes::Write;
 use writing::WritingLane;
@@ -81,7 +83,7 @@ impl Threads {
 /// begins none. A job under way is finished and answered, unless it is waiting for another program's lock.
 pub struct Store {
     writing: Arc<Queue<Write>>,
-    reading: Arc<Queue<Job>>,
+    reading: Arc<Queue<Job, Reads>>,
     passwords: Arc<Passwords>,
     checkpoints: Arc<Checkpoints>,
     outlet: Outlet,
@@ -136,7 +138,7 @@ impl Store {
         let passwords_max = threads.hashing.saturating_mul(PASSWORDS_WAITING_MAX);
         let mut store = Self {
             writing: Arc::new(Queue::new(config.queue, threads.hashing)),
-            reading: Arc::new(Queue::new(config.queue, config.queue)),
+            reading: Arc::new(Queue::of_reads(config.queue, config.queue)),
             passwords: Arc::new(Queue::by_turns(passwords_max)),
             checkpoints: Arc::clone(&checkpointer.checkpoints),
             outlet: outlet.clone(),
@@ -196,19 +198,21 @@ impl Store {
     /// Hands a job to its lane. Never waits for one.
     ///
     /// # Errors
-    /// Gives the job back, with nothing begun, when the lane's queue is full or the store is to end. For a password another
+    /// Gives the job back, with nothing begun, when the lane's queue is full or the store is to end. For a password, or a read, another
     /// one's job that waits may give way instead, which is answered with [`Fault::Overloaded`].
     pub fn submit(&self, job: Job) -> Result<(), Job> {
         match job {
-            Job::FindSession { .. }
-            | Job::ReadMessages { .. }
-            | Job::ReadNews { .. }
-            | Job::ReadNewest { .. }
-            | Job::FindUsers { .. }
-            | Job::ListParticipants { .. }
-            | Job::ListOverview { .. } => self.reading.push(job),
+            Job::FindSession { .. } => self.reading.push_load(job, false),
             // Another call's own work depends on them, which may be done and only waits to be told.
-            Job::LoadUser { .. } | Job::LoadChatroom { .. } => self.reading.push_urgent(job),
+            Job::LoadUser { .. } | Job::LoadChatroom { .. } => self.reading.push_load(job, true),
+            Job::ReadMessages { user, .. }
+            | Job::ReadNews { user, .. }
+            | Job::ListParticipants { user, .. }
+            | Job::ListOverview { user, .. } => self.submit_read(Reader::User(user), job),
+            Job::ReadNewest { ticket, .. } | Job::FindUsers { ticket, .. } => {
+                let reader = Reader::Connection(ticket.event_loop, ticket.connection);
+                self.submit_read(reader, job)
+            }
             Job::Register { customer, .. } => {
                 self.submit_password(Whose::Registering(customer), job)
             }
@@ -219,14 +223,24 @@ impl Store {
         }
     }
 
+    fn submit_read(&self, reader: Reader, job: Job) -> Result<(), Job> {
+        let gone = self.reading.push_read(reader, job)?;
+        self.tell_gone(gone);
+        Ok(())
+    }
+
     fn submit_password(&self, whose: Whose, job: Job) -> Result<(), Job> {
         let gone = self.passwords.push_by_turns(whose, job)?;
+        self.tell_gone(gone);
+        Ok(())
+    }
+
+    /// Answers a job that has given way to another; it may be another loop's.
+    fn tell_gone(&self, gone: Option<Job>) {
         if let Some(gone) = gone {
-            // It may be another loop's than the one that has submitted this.
             let told = gone.failed(Fault::Overloaded);
             self.outlet.post(Vec::from_iter(told));
         }
-        Ok(())
     }
 
     /// Hands all of a turn's jobs to their lanes, and returns those that found no place, in order.
@@ -415,7 +429,7 @@ mod tests {
             assert_eq!(faults(), failed, "the writing lane");
             assert!(store.submit(probe()).is_ok());
             assert_eq!(faults(), [None], "the writing lane");
-            assert!(store.reading.push(probe()).is_ok());
+            assert!(store.reading.push_load(probe(), false).is_ok());
             assert_eq!(faults(), failed, "the reading lane");
             assert!(store.submit(search()).is_ok());
             assert_eq!(faults(), [None], "the reading lane");

@@ -16,6 +16,7 @@ use super::clock::{expiry_unix_ms, system_unix_ms};
 use super::database::{BUSY_TIMEOUT, outwait};
 use super::error::JobError;
 use super::lane::{Outlet, Queue, outlive};
+use super::reads::Reads;
 use super::trouble::Trouble;
 use super::{rows, sql};
 use crate::job::{
@@ -29,7 +30,7 @@ pub(super) type Pool = r2d2::Pool<SqliteConnectionManager>;
 
 /// One thread's part of reading.
 pub(super) struct ReadingLane {
-    pub(super) queue: Arc<Queue<Job>>,
+    pub(super) queue: Arc<Queue<Job, Reads>>,
     pub(super) pool: Pool,
     pub(super) outlet: Outlet,
     pub(super) session_lifetime: Duration,
@@ -382,7 +383,7 @@ mod tests {
     #[test]
     fn a_panic_is_the_jobs_alone() {
         let lane = ReadingLane {
-            queue: Arc::new(Queue::new(1, 0)),
+            queue: Arc::new(Queue::of_reads(1, 0)),
             pool: r2d2::Pool::builder()
                 .max_size(1)
                 .build(SqliteConnectionManager::memory())

@@ -2,6 +2,8 @@
 
 use std::thread;
 
+use loiter::job::MessageRange;
+
 use super::*;
 
 #[test]
@@ -343,5 +345,68 @@ fn what_another_program_has_written_counts_at_once() {
     assert_eq!(
         id(fixture.say(chatroom, &ann, "x")),
         Err(Fault::NotAParticipant)
+    );
+}
+
+#[test]
+fn who_asks_for_very_much_keeps_nobody_else_from_reading() {
+    let mut fixture = Fixture::new();
+    let [ann, bob] = ["ann", "bob"].map(|name| fixture.user(name));
+    let chatroom = fixture.chatroom(&ann);
+    fixture.add(chatroom, &ann, "bob").expect("added");
+    fixture.say(chatroom, &ann, "hi").expect("saved");
+    fixture.close();
+    fixture.config.queue = 100;
+    let (store, posts, hold) = Hold::open(&fixture.config);
+    let read = |user: &User, connection| Job::ReadMessages {
+        ticket: ticket(connection),
+        chatroom,
+        user: user.id,
+        range: MessageRange::Before(None),
+        limit: 200,
+    };
+    store.submit(read(&ann, 1)).expect("room");
+    hold.entered();
+    for connection in 2..=101 {
+        store.submit(read(&ann, connection)).expect("room");
+    }
+    assert!(
+        store.submit(read(&ann, 102)).is_err(),
+        "her places are taken"
+    );
+    store.submit(read(&bob, 200)).expect("she gives one up");
+    store
+        .submit(Job::LoadChatroom {
+            event_loop: 0,
+            chatroom,
+            recent: 50,
+        })
+        .expect("a place of its own");
+    hold.let_go();
+    let mut told = Vec::new();
+    while told.len() < 102 {
+        told.extend(posts.recv_timeout(PATIENCE).expect("a post"));
+    }
+    let is_overloaded = |completion: &Completion| match completion {
+        Completion::MessagesRead { read, .. } => *read == Err(Fault::Overloaded),
+        _ => false,
+    };
+    let given_up = told.iter().filter(|told| is_overloaded(told)).count();
+    assert_eq!(given_up, 1);
+    told.retain(|completion| !is_overloaded(completion));
+    let is_bobs = |completion: &Completion| match completion {
+        Completion::MessagesRead {
+            ticket: of, read, ..
+        } => *of == ticket(200) && read.is_ok(),
+        _ => false,
+    };
+    let place = |is_it: &dyn Fn(&Completion) -> bool| told.iter().position(is_it);
+    let loaded = |completion: &Completion| matches!(completion, Completion::ChatroomLoaded { .. });
+    // Behind the one that was being read as they came, and one of hers.
+    assert_eq!(place(&loaded), Some(1));
+    assert!(
+        place(&is_bobs).is_some_and(|at| at <= 3),
+        "{:?}",
+        place(&is_bobs)
     );
 }

@@ -30,6 +30,8 @@ LOITER_SESSION=$(awk '$6 == "session" { print $7 }' "$jar")
 export LOITER_SESSION
 
 # Not with it: a stream, which does not end, and what ends the session.
+# It keeps what it has found where it runs.
+cd "$folder"
 "$tool/bin/schemathesis" --config-file "$top/tests/contract/schemathesis.toml" run "$url/openapi.json" \
   --exclude-path /message/stream/ --exclude-path /logout/ --exclude-path /changePassword/ \
   --max-examples "${LOITER_EXAMPLES:-20}" --seed "${LOITER_SEED:-1}" --no-color

@@ -49,7 +49,7 @@
 //! host's descriptor, timeout and turns are still those of the first loop, [`Handle`] and
 //! [`Server::connections`] are of all, and dropping the server ends the threads.
 //!
-//! [`Backup`] copies the database whole, also while it is served.
+//! [`Backup`] copies the database whole, also while it is served; [`Users`] adds users, lists them, and gives them other passwords.
 //!
 //! How it is made is in `docs/architecture.md`.
 
@@ -70,4 +70,4 @@ pub mod web;
 
 pub use config::Config;
 pub use server::{Handle, Panicked, Server, StartError};
-pub use store::{Backup, BackupError};
+pub use store::{Account, Backup, BackupError, Users, UsersError};

@@ -12,11 +12,10 @@ use crate::config::Config;
 use crate::http::{Form, Method, Request};
 use crate::job::Whom;
 use crate::model::{
-    ChatroomId, ChatroomName, MessageId, Secret, SessionHash, UserId, Username, fold,
+    ChatroomId, ChatroomName, MessageId, PASSWORD_BYTES, Secret, SessionHash, UserId, Username,
+    fold,
 };
 
-/// Bytes of a password.
-const PASSWORD_MAX: usize = 1024;
 /// Bytes of a nonce.
 const NONCE_MAX: usize = 64;
 /// How long a poll may ask to wait.
@@ -110,20 +109,12 @@ fn register(parameters: &Parameters<'_>, address: IpAddr, rules: &Rules) -> Chec
 
 fn new_password(parameters: &Parameters<'_>, name: &str, rules: &Rules) -> Checked<Secret> {
     let password = parameters.required(name)?;
-    if !(1..=PASSWORD_MAX).contains(&password.len()) {
-        return Err(bad(name, "must have 1 to 1024 bytes"));
-    }
-    let chars_min = rules.password_chars_min;
-    if password.chars().count() < chars_min {
-        let rule = format!("must have at least {chars_min} characters");
-        return Err(bad(name, rule));
-    }
-    Ok(Secret(password.into()))
+    Secret::new_password(password, rules.password_chars_min).map_err(|rule| bad(name, rule))
 }
 
 /// A password to verify. One that could not have been set is as good as none, which could not either.
 fn verifiable(password: &str) -> Secret {
-    let is_possible = password.len() <= PASSWORD_MAX;
+    let is_possible = password.len() <= *PASSWORD_BYTES.end();
     Secret(if is_possible { password } else { "" }.into())
 }
 
@@ -131,9 +122,9 @@ fn log_in(parameters: &Parameters<'_>, address: IpAddr) -> Checked<Call> {
     let name = parameters.required("username")?;
     let password = parameters.required("password")?;
     // What could not have been registered is refused as a wrong password is: no rule is told here.
-    let is_possible = (1..=PASSWORD_MAX).contains(&password.len());
+    let is_possible = PASSWORD_BYTES.contains(&password.len());
     let name = Username::parse(name).ok().filter(|_| is_possible);
-    let shortened: String = password.chars().take(PASSWORD_MAX).collect();
+    let shortened: String = password.chars().take(*PASSWORD_BYTES.end()).collect();
     Ok(Call::LogIn {
         folded: name.map(|name| name.folded().clone()),
         password: Secret(shortened.into()),

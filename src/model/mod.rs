@@ -13,6 +13,7 @@
 
 mod list;
 mod name;
+mod password;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 pub use list::{ListWriter, MessageList, render};
 pub use name::{BadName, ChatroomName, Username, fold};
+pub use password::{BadPassword, PASSWORD_BYTES};
 
 use crate::arena::Key;
 

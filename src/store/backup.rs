@@ -25,7 +25,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use rusqlite::backup::{Backup as Pages, StepResult};
 use rusqlite::{Connection, Error, ErrorCode, OpenFlags, ffi};
 
-use super::database::{BUSY_TIMEOUT, DATABASE_BYTES_MIN};
+use super::database::{BUSY_TIMEOUT, locate_existing};
 use super::error::{BackupError, OpenError, no_room};
 use super::{schema, sql};
 
@@ -65,7 +65,8 @@ impl Backup {
     /// As [`Backup::run`], and [`BackupError::Stopped`].
     pub fn run_until(&self, stop: &Arc<AtomicBool>) -> Result<u64, BackupError> {
         let place = Place::find(&self.to)?;
-        let database = locate(&self.database)?;
+        let located = locate_existing(&self.database).map_err(BackupError::Source)?;
+        let database = located.map_err(BackupError::NoDatabase)?;
         let source = open(&database)?;
         let partial = Partial::new(&place)?;
         let failed = |source| partial.failed(&place, &database, source);
@@ -230,29 +231,6 @@ fn named(path: &Path, suffix: &str) -> PathBuf {
     let mut named = path.as_os_str().to_owned();
     named.push(suffix);
     PathBuf::from(named)
-}
-
-/// Unlike a server, this makes no database of a file that is missing or empty: it would copy nothing, and say that all went well.
-fn locate(given: &Path) -> Result<PathBuf, BackupError> {
-    let of_io = |error| BackupError::Source(OpenError::of_io(given, error));
-    let path = match given.as_os_str().is_empty() {
-        true => return Err(BackupError::Source(OpenError::NoPath)),
-        false => path::absolute(given).map_err(of_io)?,
-    };
-    let path = match path.canonicalize() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(BackupError::NoDatabase(path));
-        }
-        located => located.map_err(of_io)?,
-    };
-    let metadata = fs::metadata(&path).map_err(of_io)?;
-    if metadata.is_dir() {
-        return Err(BackupError::Source(OpenError::IsFolder(path)));
-    }
-    if metadata.len() < DATABASE_BYTES_MIN {
-        return Err(BackupError::Source(OpenError::NotADatabase(path)));
-    }
-    Ok(path)
 }
 
 /// The database, in a read transaction. Who may write to it is asked for so much, since a log that a killed server has left is to be

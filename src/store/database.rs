@@ -200,7 +200,32 @@ fn locate(given: &Path) -> Result<PathBuf, OpenError> {
     }
 }
 
-fn lock(database: &Path) -> Result<File, OpenError> {
+/// As [`locate`], of a database that is there; `Err` within with the path where none is.
+///
+/// Unlike a server, who asks for this makes no database of a file that is missing or empty: there would be nothing in it, and all would seem to
+/// have gone well.
+pub(super) fn locate_existing(given: &Path) -> Result<Result<PathBuf, PathBuf>, OpenError> {
+    let of_io = |error| OpenError::of_io(given, error);
+    let path = match given.as_os_str().is_empty() {
+        true => return Err(OpenError::NoPath),
+        false => path::absolute(given).map_err(of_io)?,
+    };
+    let path = match path.canonicalize() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Err(path)),
+        located => located.map_err(of_io)?,
+    };
+    let metadata = fs::metadata(&path).map_err(of_io)?;
+    if metadata.is_dir() {
+        return Err(OpenError::IsFolder(path));
+    }
+    if metadata.len() < DATABASE_BYTES_MIN {
+        return Err(OpenError::NotADatabase(path));
+    }
+    Ok(Ok(path))
+}
+
+/// Takes the lock beside a database, which its server holds for as long as it serves.
+pub(super) fn lock(database: &Path) -> Result<File, OpenError> {
     if database.is_dir() {
         return Err(OpenError::IsFolder(database.to_owned()));
     }
@@ -218,9 +243,24 @@ fn lock(database: &Path) -> Result<File, OpenError> {
         .open(&path)
         .map_err(|error| OpenError::of_io(&path, error))?;
     match lock.try_lock() {
-        Ok(()) => Ok(lock),
+        Ok(()) => {
+            give_to_owner(&lock, database);
+            Ok(lock)
+        }
         Err(TryLockError::WouldBlock) => Err(OpenError::Served(database.to_owned())),
         Err(TryLockError::Error(error)) => Err(OpenError::of_io(&path, error)),
+    }
+}
+
+/// What root has locked once must not be locked to a server that is not root. SQLite does likewise with what it keeps beside a database.
+fn give_to_owner(lock: &File, database: &Path) {
+    #[cfg(unix)]
+    if let (Ok(lock_is), Ok(database_is)) = (lock.metadata(), database.metadata()) {
+        use std::os::unix::fs::{MetadataExt as _, fchown};
+        if lock_is.uid() != database_is.uid() {
+            // Who may not do so is not root, and has the lock all the same.
+            let _ = fchown(lock, Some(database_is.uid()), Some(database_is.gid()));
+        }
     }
 }
 
@@ -288,7 +328,7 @@ fn log_ahead(writer: &Connection, durability: Durability) -> rusqlite::Result<()
     writer.execute_batch(sql::LOG_AHEAD)
 }
 
-fn synchronous(durability: Durability) -> &'static str {
+pub(super) fn synchronous(durability: Durability) -> &'static str {
     match durability {
         Durability::Full => sql::SYNCHRONOUS_FULL,
         Durability::Normal => sql::SYNCHRONOUS_NORMAL,

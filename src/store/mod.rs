@@ -29,6 +29,7 @@ mod sql;
 mod sweeping;
 mod trouble;
 mod turns;
+mod users;
 mod writes;
 mod writing;
 
@@ -42,6 +43,7 @@ use rusqlite::Connection;
 
 pub use backup::Backup;
 pub use error::{BackupError, OpenError};
+pub use users::{Account, Users, UsersError};
 
 use crate::config::Config;
 use crate::job::{Completion, Fault, Job};

@@ -28,6 +28,11 @@ pub(super) fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
     upgrade_by(connection, sql::MIGRATIONS)
 }
 
+/// Whether a database that [`check`] has let pass has the newest schema.
+pub(super) fn is_newest(connection: &Connection) -> rusqlite::Result<bool> {
+    Ok(version(connection)? == sql::MIGRATIONS.len() as i64)
+}
+
 /// Whether a database that [`check`] has let pass has no schema yet.
 pub(super) fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(version(connection)? == 0)

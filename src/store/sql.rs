@@ -261,6 +261,10 @@ pub(super) const USER_BY_NAME: &str = "SELECT id FROM users WHERE folded = ?1";
 /// user → user, if there is one
 pub(super) const USER_BY_ID: &str = "SELECT id FROM users WHERE id = ?1";
 
+/// user, count → the users that come after it, and when they were registered
+pub(super) const USERS_AFTER: &str = "
+SELECT id, name, created FROM users WHERE id > ?1 ORDER BY id LIMIT ?2";
+
 /// folded name → user, name, password
 pub(super) const CREDENTIALS: &str = "SELECT id, name, password FROM users WHERE folded = ?1";
 
@@ -271,6 +275,9 @@ INSERT INTO users (name, folded, password, created) VALUES (?1, ?2, ?3, ?4)";
 /// user → password
 pub(super) const PASSWORD_OF_USER: &str = "SELECT password FROM users WHERE id = ?1";
 
+/// user, password
+pub(super) const SET_PASSWORD: &str = "UPDATE users SET password = ?2 WHERE id = ?1";
+
 /// user, password, the mark of the password before; changes nothing if that is another by now
 pub(super) const CHANGE_PASSWORD: &str = "
 UPDATE users SET password = ?2 WHERE id = ?1 AND instr(password, ?3) > 0";
@@ -278,6 +285,9 @@ UPDATE users SET password = ?2 WHERE id = ?1 AND instr(password, ?3) > 0";
 /// user, the password's hash with more iterations, the one with fewer; changes nothing if that is another by now
 pub(super) const RAISE_PASSWORD: &str = "
 UPDATE users SET password = ?2 WHERE id = ?1 AND password = ?3";
+
+/// user
+pub(super) const REMOVE_SESSIONS_OF_USER: &str = "DELETE FROM sessions WHERE user = ?1";
 
 /// user, token
 pub(super) const REMOVE_OTHER_SESSIONS: &str = "

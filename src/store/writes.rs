@@ -240,28 +240,10 @@ impl Open<'_> {
     }
 
     fn add_user(&self, new: &NewUser) -> Result<Completion, JobError> {
-        self.connection
-            .prepare_cached(sql::ADD_USER)?
-            .execute(params![
-                new.name.shown(),
-                new.name.folded(),
-                new.password,
-                self.now_unix_ms
-            ])
-            .map_err(|error| {
-                if is_not_unique(&error) {
-                    JobError::Refused(Fault::UsernameTaken)
-                } else {
-                    error.into()
-                }
-            })?;
+        let user = insert_user(self.connection, &new.name, &new.password, self.now_unix_ms)?;
         Ok(Completion::Registered {
             ticket: new.ticket,
-            user: Ok(User {
-                id: UserId::new(self.connection.last_insert_rowid())
-                    .expect("SQLite counts rows from 1"),
-                name: new.name.shown().clone(),
-            }),
+            user: Ok(user),
         })
     }
 
@@ -320,6 +302,29 @@ impl Open<'_> {
         }
         Ok(())
     }
+}
+
+/// Adds a user with the hash of a password. Refused with [`Fault::UsernameTaken`], and with nothing else.
+pub(super) fn insert_user(
+    connection: &Connection,
+    name: &Username,
+    password: &str,
+    now_unix_ms: i64,
+) -> Result<User, JobError> {
+    connection
+        .prepare_cached(sql::ADD_USER)?
+        .execute(params![name.shown(), name.folded(), password, now_unix_ms])
+        .map_err(|error| {
+            if is_not_unique(&error) {
+                JobError::Refused(Fault::UsernameTaken)
+            } else {
+                error.into()
+            }
+        })?;
+    Ok(User {
+        id: UserId::new(connection.last_insert_rowid()).expect("SQLite counts rows from 1"),
+        name: name.shown().clone(),
+    })
 }
 
 /// What a query that found no row means; every other error stays what it is.

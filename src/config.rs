@@ -26,6 +26,16 @@ pub const LOOPS_MAX: usize = 64;
 /// The most that [`Config::allowed_origins`] may be: each request that names one is compared with all of them.
 pub const ORIGINS_MAX: usize = 64;
 
+/// Open files that connections leave to everything else: the database's files, listeners,
+/// standard streams, logs, and the refused newcomers that linger (at most half of them).
+const FILES_KEPT_BACK: usize = 64;
+
+/// … and what each loop beyond the first takes: an epoll, a waker, a spare, listeners, and refused newcomers of its own.
+const FILES_OF_LOOP: usize = 40;
+
+/// … and what each worker takes: the database and its log.
+const FILES_OF_WORKER: usize = 2;
+
 /// Bytes of the least [`Config::max_body`] with which a message of `max_message` bytes has room, each of them
 /// percent-encoded, beside the parameters' names, a chatroom's id and what comes to be optional.
 pub const fn body_for(max_message: usize) -> usize {
@@ -178,6 +188,24 @@ pub struct BadConfig {
 }
 
 impl Config {
+    /// Open files that a server with these settings keeps back from connections, for all else that it opens.
+    pub fn files_kept_back(&self) -> usize {
+        let loops = self.loops.saturating_sub(1).saturating_mul(FILES_OF_LOOP);
+        let workers = self.workers.saturating_mul(FILES_OF_WORKER);
+        FILES_KEPT_BACK
+            .saturating_add(loops)
+            .saturating_add(workers)
+    }
+
+    /// Connections that a server with these settings takes at a time where it may have so many files open, unless
+    /// [`Config::max_connections`] says otherwise. One at least, however few those are: a server that takes nobody would be of no use.
+    pub fn connections_within(&self, files: u64) -> usize {
+        let files = usize::try_from(files).unwrap_or(usize::MAX);
+        // Where so much is not to be had, half is: running out of descriptors is survived.
+        let left = files.saturating_sub(self.files_kept_back()).max(files / 2);
+        left.max(1)
+    }
+
     /// Whether a server can serve with these settings.
     ///
     /// # Errors
@@ -287,6 +315,19 @@ impl std::error::Error for BadConfig {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn connections_leave_files_to_everything_else() {
+        let config = Config {
+            loops: 3,
+            workers: 8,
+            ..Config::default()
+        };
+        assert_eq!(config.files_kept_back(), 64 + 2 * 40 + 8 * 2);
+        assert_eq!(config.connections_within(1_000), 840);
+        assert_eq!(config.connections_within(200), 100);
+        assert_eq!(config.connections_within(0), 1);
+    }
 
     #[test]
     fn the_defaults_are_good_and_each_limit_holds() {

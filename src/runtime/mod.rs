@@ -61,16 +61,6 @@ const EVENTS_MAX: usize = 1024;
 /// turn of deadlines and answers. Twice as many as the engine wakes in one, who come back.
 const READS_MAX: usize = 256;
 
-/// Descriptors that connections leave to everything else: the database's files, listeners,
-/// standard streams, logs, and the refused newcomers that linger (at most half of them).
-const DESCRIPTORS_RESERVED: u64 = 64;
-
-/// … and what each loop beyond the first takes: an epoll, a waker, a spare, listeners, and refused newcomers of its own.
-const DESCRIPTORS_EACH: u64 = 40;
-
-/// … and what each worker takes: the database and its log.
-const DESCRIPTORS_OF_WORKER: u64 = 2;
-
 /// Wakes the loop from other threads; listeners count up from 1.
 const WAKER: Token = Token(0);
 
@@ -115,7 +105,8 @@ impl Reactor {
         let connections_max = match config.max_connections {
             Some(max) => max,
             None => {
-                connections_that_fit(config.loops, config.workers).map_err(BindError::Reactor)?
+                let files = rlimit::Resource::NOFILE.get_soft();
+                config.connections_within(files.map_err(BindError::Reactor)?)
             }
         };
         let places = Places::new(connections_max, config.loops);
@@ -459,18 +450,4 @@ fn notice(
 
 fn token(key: ConnectionKey) -> Token {
     Token(key.to_bits() as usize)
-}
-
-/// One at least, however tight the limit: a server that takes nobody would be of no use.
-fn connections_that_fit(loops: usize, workers: usize) -> io::Result<usize> {
-    let descriptors = rlimit::Resource::NOFILE.get_soft()?;
-    let each =
-        |count: usize, cost| u64::try_from(count).map_or(u64::MAX, |n| n.saturating_mul(cost));
-    let reserved = DESCRIPTORS_RESERVED
-        .saturating_add(each(loops.saturating_sub(1), DESCRIPTORS_EACH))
-        .saturating_add(each(workers, DESCRIPTORS_OF_WORKER));
-    // Where so much is not to be had, half is: running out of descriptors is survived.
-    let left = descriptors.saturating_sub(reserved).max(descriptors / 2);
-    let left = left.max(1);
-    Ok(usize::try_from(left).unwrap_or(usize::MAX))
 }

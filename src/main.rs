@@ -1,7 +1,7 @@
 //! The binary: options → `Config` → `Server`, or a command; the log, signals, the supervisor and exit codes.
 //!
-//! Standard output gets the lines that say where the server listens, and nothing else ever: a
-//! supervisor reads them to learn the port. All else goes to standard error.
+//! Standard output gets the lines that say where the server listens, and nothing else while it serves: a
+//! supervisor reads them to learn the port; what a command was asked for goes there, too. All else goes to standard error.
 
 mod cli;
 

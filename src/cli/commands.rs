@@ -3,15 +3,20 @@
 //! A command does one thing and ends: with status 0 when it is done, with 1 and one line when it is not, and with that of a
 //! signal's when one came before.
 
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Subcommand};
+use clap_complete::Shell;
 use loiter::{Backup, BackupError, Config};
 
+use super::check::Check;
 use super::signals::{Interrupted, name, status};
+use super::users::UserCommand;
+use super::{man, options};
 
 /// What to do instead of serving.
 #[derive(Debug, Subcommand)]
@@ -28,6 +33,27 @@ pub(crate) enum Command {
         /// Where the copy is to be.
         file: PathBuf,
     },
+    /// Say how many polls this machine holds, what ends that, and what to set for more.
+    ///
+    /// Reads the limits of this process and of the system, changes nothing, and needs no server. Options of serving, before the command or
+    /// in their variables, count as they would for a server. Of a service run it with the service's own limits.
+    ///
+    /// The exit status is 0 if the number asked for fits, and 1 if it does not. A limit that is not known counts for none.
+    Check(Check),
+    /// Add users, give them other passwords, list them.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Print what has a shell complete loiter's commands and options.
+    ///
+    /// For bash: loiter completions bash > /usr/share/bash-completion/completions/loiter
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the manual page.
+    ///
+    /// To read it: loiter man > loiter.1 && man ./loiter.1
+    Man,
 }
 
 impl Command {
@@ -41,8 +67,36 @@ impl Command {
                 };
                 copy(&backup)
             }
+            Self::Check(check) => check.run(&config),
+            Self::User(command) => command.run(&config),
+            Self::Completions { shell } => {
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut options::command(), "loiter", &mut script);
+                print(&script)
+            }
+            Self::Man => print(&man::page(options::command()).map_err(of_output)?),
         }
     }
+
+    /// Options of serving that it heeds; `None` for all.
+    fn heeds(&self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::Check(_) => None,
+            Self::User(_) => Some(&["durability", "min-password-length", "password-iterations"]),
+            Self::Backup { .. } | Self::Completions { .. } | Self::Man => Some(&[]),
+        }
+    }
+}
+
+fn print(all: &[u8]) -> Result<ExitCode, String> {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(all).and_then(|()| out.flush());
+    written.map(|()| ExitCode::SUCCESS).map_err(of_output)
+}
+
+/// Why standard output could not be written to.
+pub(super) fn of_output(error: io::Error) -> String {
+    format!("cannot write to standard output: {error}")
 }
 
 fn copy(backup: &Backup) -> Result<ExitCode, String> {
@@ -66,12 +120,17 @@ fn copy(backup: &Backup) -> Result<ExitCode, String> {
 
 /// An option that a command has no use for is a slip, and is said to be. In a variable it is there for the server.
 pub(super) fn refuse_what_only_serves(
+    given: &Command,
     mut command: clap::Command,
     matches: &ArgMatches,
 ) -> Result<(), clap::Error> {
+    let Some(heeded) = given.heeds() else {
+        return Ok(());
+    };
     let is_stray = |arg: &&clap::Arg| {
+        let is_heeded = arg.get_long().is_some_and(|long| heeded.contains(&long));
         let given = matches.value_source(arg.get_id().as_str());
-        !arg.is_global_set() && given == Some(ValueSource::CommandLine)
+        !arg.is_global_set() && !is_heeded && given == Some(ValueSource::CommandLine)
     };
     let stray = command.get_arguments().find(is_stray);
     let Some(stray) = stray.and_then(clap::Arg::get_long) else {

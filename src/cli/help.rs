@@ -13,7 +13,7 @@ Durations:
   10s, 5m, 2h, 30d: seconds, minutes, hours, days. A bare number is seconds.
 
 Environment:
-  Every option has a variable, named with it above. The option wins. A flag's variable is true or
+  Every option of serving has a variable, named with it above. The option wins. A flag's variable is true or
   false; the variable of an option that may be given several times is a comma-separated list.
 
 Signals:
@@ -27,7 +27,7 @@ Supervisors:
 
 Exit status:
   0  ended in good order; of a command: done
-  1  could not start, or could not go on; of a command: not done; the reason is on standard error
+  1  could not start, or could not go on; of a command: not done, the reason is on standard error; of check: does not fit
   2  an unknown option, or a bad value
   101  a part of it panicked, which is a defect; the reason is on standard error
   128 and the signal's number  ended at once by another signal";

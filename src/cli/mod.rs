@@ -4,11 +4,14 @@
 //! host that embeds loiter does.
 
 pub(crate) mod activation;
+mod check;
 pub(crate) mod commands;
 mod help;
 pub(crate) mod logger;
+mod man;
 pub(crate) mod options;
 pub(crate) mod signals;
 pub(crate) mod supervisor;
+mod users;
 mod values;
 pub(crate) mod vital;

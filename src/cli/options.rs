@@ -331,8 +331,8 @@ impl Options {
             .try_get_matches_from(&arguments)
             .map_err(|error| blame(error, &arguments))?;
         let options = Self::from_arg_matches(&matches)?;
-        if options.command.is_some() {
-            commands::refuse_what_only_serves(command(), &matches)?;
+        if let Some(given) = &options.command {
+            commands::refuse_what_only_serves(given, command(), &matches)?;
         }
         let config = options.config(&matches)?;
         options.one_way_to_listen(&matches, handed)?;
@@ -426,10 +426,14 @@ impl Options {
     }
 }
 
-/// All options. The current values of the variables stay out of `--help`: it says what may be set, not what is.
-fn command() -> Command {
-    Options::command().mut_args(|arg| {
-        let takes_value = arg.get_action().takes_values();
+/// All options and commands. The current values of the variables stay out of `--help`: it says what may be set, not what is.
+pub(super) fn command() -> Command {
+    settled(Options::command())
+}
+
+fn settled(command: Command) -> Command {
+    let command = command.mut_args(|arg| {
+        let takes_value = arg.get_action().takes_values() && !arg.is_positional();
         let arg = arg.hide_env_values(true);
         // A negative number is then a bad value of its option, not an unknown option.
         if takes_value {
@@ -437,7 +441,8 @@ fn command() -> Command {
         } else {
             arg
         }
-    })
+    });
+    command.mut_subcommands(settled)
 }
 
 /// Says of a bad value whether the option or its variable held it.

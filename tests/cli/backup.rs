@@ -281,5 +281,8 @@ fn its_help_says_what_it_does() {
         &["<FILE>", "--database", "password hashes"],
     );
     let output = run(loiter().arg("--help"));
-    assert_holds(text(&output.stdout), &["backup  Copy the database whole"]);
+    assert_holds(
+        text(&output.stdout),
+        &["Copy the database whole to FILE, also while it is served"],
+    );
 }

@@ -1,18 +1,21 @@
 //! The command line from outside: the built binary, its exit status, and what it says where.
 //!
-//! - `backup`: the command.
+//! - `backup`, `check`, `users`: the commands.
 //! - `options`: what it takes and refuses.
 //! - `secrets`: what the log never holds.
 //! - `serving`: how it starts, and the lines that tell of it.
 //! - `signals`: how it ends, and what does not end it.
 //! - `supervised`: sockets that it is handed, and what it tells its supervisor.
+//! - `pages`: completions and the manual page.
 //! - `panics`: how it ends when a part of it panics.
 //!
 //! No test waits for a time to pass: each waits for a line or for the end of a stream, and gives up
 //! after [`PATIENCE`]. No port is fixed: the binary picks one and says which.
 
 mod backup;
+mod check;
 mod options;
+mod pages;
 #[cfg(debug_assertions)]
 mod panics;
 mod secrets;
@@ -21,6 +24,7 @@ mod signals;
 #[path = "../stored/mod.rs"]
 mod stored;
 mod supervised;
+mod users;
 
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;

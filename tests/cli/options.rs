@@ -132,7 +132,7 @@ const BAD_VALUES: [(&str, &str, &str); 49] = [
 
 /// What a later version may bring must not be taken for something today.
 const NOT_YET: [&[&str]; 1] = [&["--metrics-addr", "127.0.0.1:0"]];
-const NO_COMMANDS: [&str; 3] = ["serve", "check", "user"];
+const NO_COMMANDS: [&str; 2] = ["serve", "users"];
 
 /// The variable of an option such as `--max-head`.
 fn variable(option: &str) -> String {

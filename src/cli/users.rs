@@ -34,8 +34,7 @@ pub(crate) enum UserCommand {
     /// Give a user another password, and end all of their sessions.
     ///
     /// Nobody may serve the database meanwhile: a server remembers who is logged in, and would go on taking the sessions that this ends.
-    /// Where a supervisor keeps the listening socket, nobody is refused while it is stopped. Somebody who knows their password can change it
-    /// by the API at any time.
+    /// Somebody who knows their password can change it by the API at any time.
     Password {
         /// The user's name, in any case.
         name: String,

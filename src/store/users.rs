@@ -139,7 +139,6 @@ impl Users {
     /// # Errors
     /// [`UsersError`], with nothing changed.
     pub fn add(&mut self, name: &str, password: &str) -> Result<User, UsersError> {
-        self.check_new(name)?;
         let name = Username::parse(name).map_err(UsersError::BadName)?;
         let hash = self.hash(password)?;
         let database = &self.database;

@@ -131,8 +131,11 @@ fn a_new_password_ends_all_sessions_and_is_for_when_nobody_serves() {
     bob.log_in("bob", "battery staple").expect("logged in");
     let [of_ann, of_bob] = [&ann, &bob].map(|who| who.session().expect("a session").to_owned());
 
-    let refused = user(&database, &["password", "ann"], Some("another"));
-    assert_fails_in_one_line(&refused, "stop it first");
+    for password in ["another", ""] {
+        // Said before there is a password.
+        let refused = user(&database, &["password", "ann"], Some(password));
+        assert_fails_in_one_line(&refused, "stop it first");
+    }
     ann.chatrooms().expect("still logged in");
     served.signal("TERM");
     served.end();

@@ -26,6 +26,7 @@ mod passwords;
 mod retention;
 mod turns;
 mod upgrade;
+mod users;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;

@@ -100,7 +100,9 @@ fn man_has_no_complaint() {
     man.env("MANWIDTH", "80").env("LC_ALL", "C.UTF-8");
     man.args(["--warnings", "--encoding=UTF-8", "-l"])
         .arg(&file);
-    if Command::new("man").arg("--version").output().is_err() {
+    // Images that were made small have something of that name that is none.
+    let version = Command::new("man").arg("--version").output();
+    if !version.is_ok_and(|version| version.stdout.starts_with(b"man ")) {
         return;
     }
     let output = run(man.stdin(Stdio::null()));

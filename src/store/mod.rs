@@ -117,7 +117,7 @@ impl Store {
     /// As [`Store::open`]; `fell` is told which thread has died of a panic, or could not post what it had to, and the panic's payload.
     ///
     /// Jobs that it had taken are never answered then: the host should end. A panic in a job is none of these; it is answered
-    /// with [`Fault::StorageFailed`](crate::job::Fault::StorageFailed).
+    /// with [`Fault::StorageFailed`].
     ///
     /// # Errors
     /// As [`Store::open`].

@@ -41,6 +41,9 @@ pub(crate) enum Command {
     /// The exit status is 0 if the number asked for fits, and 1 if it does not. A limit that is not known counts for none.
     Check(Check),
     /// Add users, give them other passwords, list them.
+    ///
+    /// --password-iterations, --min-password-length and --durability are the server's: they come from its variables, or stand before the
+    /// command.
     #[command(subcommand)]
     User(UserCommand),
     /// Print what has a shell complete loiter's commands and options.

@@ -94,6 +94,8 @@ pub struct Config {
     /// once. Beyond it those connections are closed that keep most of it, but for the last: a list is a megabyte easily, and who asks
     /// for it need not read it.
     pub max_unsent: usize,
+    /// Where `GET /metrics` is answered, if anywhere; never where clients are. Without the feature `metrics` it must be `None`.
+    pub metrics_addr: Option<SocketAddr>,
     /// Rounds of PBKDF2-HMAC-SHA256 for a new hash. OWASP's recommendation of 2023.
     pub password_iterations: NonZeroU32,
     /// Characters of a new password, at least.
@@ -160,6 +162,7 @@ impl Default for Config {
             max_polls_per_session: 0,
             max_places: 4_000_000,
             max_unsent: 128 * 1024 * 1024,
+            metrics_addr: None,
             password_iterations: NonZeroU32::new(600_000).expect("not zero"),
             min_password_length: 1,
             login_attempts: 10,
@@ -242,6 +245,16 @@ impl Config {
                 self.max_body >= body_for(self.max_message),
                 "max_body",
                 "must be at least three times max_message and 1 KiB",
+            ),
+            (
+                self.max_unsent >= 1 << 20,
+                "max_unsent",
+                "must be at least 1 MiB",
+            ),
+            (
+                self.metrics_addr.is_none() || cfg!(feature = "metrics"),
+                "metrics_addr",
+                "needs the feature metrics",
             ),
             (positive(self.header_timeout), "header_timeout", MS_RULE),
             (positive(self.idle_timeout), "idle_timeout", MS_RULE),

@@ -58,9 +58,12 @@ pub mod arena;
 pub mod buffer;
 pub mod chat;
 pub mod config;
+pub mod counters;
 pub mod engine;
 pub mod http;
 pub mod job;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 pub mod model;
 pub mod runtime;
 pub mod server;
@@ -69,5 +72,7 @@ pub mod timers;
 pub mod web;
 
 pub use config::Config;
+#[cfg(feature = "metrics")]
+pub use metrics::Metrics;
 pub use server::{Handle, Panicked, Server, StartError};
 pub use store::{Account, Backup, BackupError, Users, UsersError};

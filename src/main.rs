@@ -69,6 +69,10 @@ fn serve(
         .map_err(|error| format!("cannot watch for signals: {error}"))?;
     supervisor.watch_over(server.handle())?;
     announce(server.addresses(), supervisor);
+    #[cfg(feature = "metrics")]
+    if let Some(address) = server.metrics_address() {
+        log::info!("metrics at http://{address}/metrics");
+    }
     #[cfg(debug_assertions)]
     cli::vital::break_if_asked(&server);
     if let Err(error) = server.run() {

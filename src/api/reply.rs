@@ -69,6 +69,8 @@ pub struct Renderer {
 /// The bytes of a response.
 #[derive(Clone, Debug)]
 pub struct Rendered {
+    /// Its status code.
+    pub status: u16,
     /// All of it, mostly.
     pub first: Bytes,
     /// A body that is long, and so was not copied: it is sent from where it stands.
@@ -173,6 +175,7 @@ impl Renderer {
         let first = Bytes::copy_from_slice(&scratch);
         self.scratch = scratch;
         Rendered {
+            status: draft.status,
             first,
             long_body: is_long.then(|| draft.body.share()),
         }

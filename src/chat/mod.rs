@@ -56,6 +56,7 @@ mod walk;
 mod wanted;
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
 pub use call::{BadParameter, Call, Failure, PollCall, Reply, SessionCall};
 pub use held::HeldKey;
@@ -68,6 +69,7 @@ pub use wanted::{Limit, Since, Wanted};
 use crate::arena::{Arena, SideTable};
 use crate::buffer::Bytes;
 use crate::config::Config;
+use crate::counters::LoopCounters;
 use crate::job::{Audience, Fault, Job};
 use crate::model::{MessageId, Now, SessionHash, Ticket};
 use chatrooms::{ChatroomKey, Chatrooms};
@@ -99,6 +101,7 @@ pub enum Output {
 /// The chat core of one event loop.
 #[derive(Debug)]
 pub struct Chat {
+    counters: Arc<LoopCounters>,
     settings: Settings,
     sessions: Sessions,
     chatrooms: Chatrooms,
@@ -209,6 +212,7 @@ impl Chat {
                 polls_per_session_max: config.max_polls_per_session,
                 places_max: config.max_places,
             },
+            counters: Arc::default(),
             sessions: Sessions::new(config.cache_sessions),
             chatrooms: Chatrooms::new(config.cache_messages),
             held: Arena::large(),
@@ -369,6 +373,28 @@ impl Chat {
     /// What is to be done next, in order.
     pub fn next_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
+    }
+
+    /// What its loop counts, shared with whoever looks.
+    pub fn counters(&self) -> &Arc<LoopCounters> {
+        &self.counters
+    }
+
+    /// Says how much the chat core holds right now to whoever looks.
+    pub fn count(&self) {
+        let (sessions, _) = self.sessions.counts();
+        let numbers = [
+            (
+                &self.counters.parked,
+                self.held.len().saturating_sub(self.waiting.len()),
+            ),
+            (&self.counters.waiting, self.waiting.len()),
+            (&self.counters.remembered_sessions, sessions),
+            (&self.counters.remembered_chatrooms, self.chatrooms.len()),
+        ];
+        for (number, now) in numbers {
+            number.set(now as u64);
+        }
     }
 
     /// What is held right now.

@@ -195,6 +195,7 @@ impl Chat {
         if room.wake_through.is_none() && room.places_through.is_none() {
             return;
         }
+        self.counters.wakes.add(1);
         room.wake_list = Some(list);
         if !room.is_waking {
             room.is_waking = true;
@@ -253,6 +254,7 @@ impl Chat {
         if self.refusal_of(key).is_none() {
             if self.followers.feed_mut(key).is_some() {
                 self.followers.move_back(&mut self.chatrooms, first);
+                self.counters.deliveries.add(1);
                 self.feed(key);
                 return cost;
             }
@@ -262,6 +264,7 @@ impl Chat {
                 return 1;
             }
         }
+        self.counters.deliveries.add(1);
         self.end_follower(now, key, Some((chatroom, list)));
         cost + self.followers.cost()
     }
@@ -300,6 +303,7 @@ impl Chat {
 
     /// Answers a poll that gets a chatroom's list, or what it wants instead.
     fn end_with(&mut self, poll: &Unparked, list: Bytes) {
+        self.counters.deliveries.add(1);
         match poll.wanted.is_usual() && poll.refusal.is_none() {
             true => self.answer(poll.ticket, Reply::Messages(list)),
             false => self.give(poll),

@@ -50,6 +50,7 @@ impl Chat {
             }
             Step::AwaitUnknownSession => {
                 self.sessions.expect(hash, key);
+                self.counters.session_loads.add(1);
                 self.submit(Job::FindSession {
                     event_loop: self.settings.event_loop,
                     session: hash,
@@ -171,6 +172,7 @@ impl Chat {
                     changes: Vec::new(),
                 };
                 let user = user.user.id;
+                self.counters.user_loads.add(1);
                 self.submit(Job::LoadUser {
                     event_loop: self.settings.event_loop,
                     user,
@@ -186,6 +188,7 @@ impl Chat {
         if matches!(room.load, Load::Unknown) {
             room.load = Load::Loading(Box::default());
             let chatroom = room.id;
+            self.counters.chatroom_loads.add(1);
             self.submit(Job::LoadChatroom {
                 event_loop: self.settings.event_loop,
                 chatroom,

@@ -120,6 +120,13 @@ pub(crate) struct Options {
     #[arg(default_value = "134217728", value_parser = number::<usize>(1024 * 1024..=1 << 40))]
     max_unsent: usize,
 
+    /// An address for `GET /metrics`, for Prometheus and what speaks its format.
+    ///
+    /// Such as 127.0.0.1:9464. Whoever reaches it can read it: it is not for clients.
+    #[arg(long, value_name = "ADDR", help_heading = SERVING, env = "LOITER_METRICS_ADDR")]
+    #[arg(value_parser = address)]
+    metrics_addr: Option<SocketAddr>,
+
     /// How long a request may take to arrive.
     ///
     /// From its first byte to its last, 1s to 1h. Beyond it the answer is 408, and the connection closes.
@@ -374,6 +381,7 @@ impl Options {
             max_polls_per_session: self.max_polls_per_session,
             max_places: self.max_places,
             max_unsent: self.max_unsent,
+            metrics_addr: self.metrics_addr,
             password_iterations: self.password_iterations,
             min_password_length: self.min_password_length,
             login_attempts: self.login_attempts,

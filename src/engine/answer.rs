@@ -124,6 +124,8 @@ impl Engine {
             return;
         }
         if let Streamed::Begin = part {
+            let call = peer.route.map(|route| route as usize);
+            self.chat.counters().count_answer(call, 200);
             peer.flags.set(Flags::STREAMING);
             if let Some(held) = peer.held.filter(|_| peer.flags.has(Flags::STALLED)) {
                 // It was asked for behind an answer that is not taken.
@@ -164,8 +166,10 @@ impl Engine {
             peer.exchange.close_after_answer();
         }
         let framing = peer.exchange.framing();
+        let call = peer.route.map(|route| route as usize);
         let guest = self.guest(key);
         let rendered = (self.renderer).render(now, outcome, framing, guest);
+        self.counters().count_answer(call, rendered.status);
         self.outputs.push_back(Output::Send(key, rendered.first));
         let long_body = rendered.long_body.map(|body| Output::Send(key, body));
         self.outputs.extend(long_body);

@@ -20,6 +20,7 @@ mod peer;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::{Guest, Outcome, Renderer, Rules, Sites};
@@ -28,6 +29,7 @@ use crate::buffer::Bytes;
 pub use crate::chat::Notice;
 use crate::chat::{Chat, Counts};
 use crate::config::Config;
+use crate::counters::LoopCounters;
 use crate::http::{CONTINUE, Event, Exchange, Limits, Partial, Phase, Rejection};
 use crate::job::{Audience, Completion, Fault, Job};
 use crate::model::{Connection, ConnectionKey, Now};
@@ -432,6 +434,17 @@ impl Engine {
     /// The answer to a newcomer for whom there is no room.
     pub fn refusal(&mut self, now: Now) -> Vec<u8> {
         self.renderer.render_refusal(now)
+    }
+
+    /// What the loop counts, shared with whoever looks.
+    pub fn counters(&self) -> &Arc<LoopCounters> {
+        self.chat.counters()
+    }
+
+    /// Says how much there is right now to whoever looks.
+    pub fn count(&self) {
+        self.counters().connections.set(self.peers.len() as u64);
+        self.chat.count();
     }
 
     /// How many connections there are.

@@ -89,6 +89,7 @@ pub struct Reactor {
     outbox: Vec<(ConnectionKey, Option<Bytes>)>,
     flushed: VecDeque<(ConnectionKey, Flushed)>,
     closing: Vec<ConnectionKey>,
+    given_up: u64,
 }
 
 impl Reactor {
@@ -149,6 +150,7 @@ impl Reactor {
             outbox: Vec::new(),
             flushed: VecDeque::new(),
             closing: Vec::new(),
+            given_up: 0,
         })
     }
 
@@ -362,6 +364,7 @@ impl Reactor {
         for key in given_up {
             if let Some(connection) = self.connections.get_mut(key) {
                 connection.give_up(key, &mut self.held);
+                self.given_up += 1;
                 self.flushed.push_back((key, Flushed::Broken));
             }
         }
@@ -418,6 +421,16 @@ impl Reactor {
     /// From now on newcomers for whom there is no room are told this.
     pub fn set_refusal(&mut self, refusal: Vec<u8>) {
         self.acceptor.set_refusal(refusal);
+    }
+
+    /// Bytes that peers have not taken, of all connections together.
+    pub fn unsent_bytes(&self) -> usize {
+        self.held.output.bytes()
+    }
+
+    /// How many connections were given up so far because all together had not taken too much.
+    pub fn given_up(&self) -> u64 {
+        self.given_up
     }
 
     /// How many newcomers were refused so far.

@@ -150,6 +150,11 @@ impl Unsent {
         }
     }
 
+    /// Of all connections together, what many share once.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn is_beyond_bound(&self) -> bool {
         self.bytes > self.bytes_max && self.queues.len() > 1
     }

@@ -140,6 +140,7 @@ impl EventLoop {
     pub(super) fn turn(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let timeout = timeout.into_iter().chain(self.poll_timeout()).min();
         self.reactor.wait(timeout)?;
+        let begun = Instant::now();
         let number = self.mailbox.number();
         #[cfg(debug_assertions)]
         self.control.assert_whole(number);
@@ -157,6 +158,7 @@ impl EventLoop {
         self.flush(now);
         self.reactor.reap();
         self.end_drain(now);
+        self.count(begun);
         if self.is_done() {
             self.control.end_pulse(number);
             // They may have waited for this one's last connection.
@@ -164,6 +166,21 @@ impl EventLoop {
             self.rest()?;
         }
         Ok(())
+    }
+
+    /// Says what there is now, and how long a turn was busy that began its work then.
+    fn count(&self, begun: Instant) {
+        let counters = self.engine.counters();
+        self.engine.count();
+        counters
+            .unsent_bytes
+            .set(self.reactor.unsent_bytes() as u64);
+        counters.refused.set(self.reactor.refusals());
+        counters.given_up.set(self.reactor.given_up());
+        let busy = begun.elapsed().as_micros();
+        counters
+            .turn_us
+            .observe(u64::try_from(busy).unwrap_or(u64::MAX));
     }
 
     /// Ends at once, in whatever state it is.
@@ -249,6 +266,7 @@ impl EventLoop {
             self.reactor.set_refusal(self.engine.refusal(now));
         }
         while let Some(key) = self.reactor.next_accepted() {
+            self.engine.counters().accepted.add(1);
             self.engine.accept(now, key);
         }
     }

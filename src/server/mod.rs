@@ -24,6 +24,8 @@ pub use panicked::Panicked;
 
 use crate::config::{BadConfig, Config};
 use crate::engine::Engine;
+#[cfg(feature = "metrics")]
+use crate::metrics::{Exporter, Metrics, Sources};
 use crate::runtime::{BindError, PostOffice, Reactor};
 use crate::store::{OpenError, Store};
 use clock::Clock;
@@ -45,6 +47,10 @@ pub struct Server {
     others: Threads,
     first: EventLoop,
     control: Handle,
+    #[cfg(feature = "metrics")]
+    metrics: Metrics,
+    #[cfg(feature = "metrics")]
+    exporter: Option<Exporter>,
 }
 
 /// Why a server could not be started. Its `Display` is one line.
@@ -56,6 +62,8 @@ pub enum StartError {
     Bind(BindError),
     /// The database cannot be opened.
     Open(OpenError),
+    /// The address for metrics cannot be listened on.
+    Metrics(io::Error),
 }
 
 impl Server {
@@ -125,6 +133,8 @@ impl Server {
         let office = Arc::new(PostOffice::new(reactors.iter().map(Reactor::waker)));
         let store = letters::open_store(&config, &office, &control).map_err(StartError::Open)?;
         let store = Arc::new(store);
+        #[cfg(feature = "metrics")]
+        let metrics = metrics_of(&config, &engines, &store);
         let mut loops = (reactors.into_iter().zip(engines.drain(..)).enumerate()).map(
             |(number, (reactor, engine))| {
                 let mailbox = Mailbox::new(&office, number);
@@ -136,12 +146,31 @@ impl Server {
             first: loops.next().expect("one at least"),
             others: Threads::new(loops.collect(), control.clone()),
             control,
+            #[cfg(feature = "metrics")]
+            exporter: (config.metrics_addr)
+                .map(|address| Exporter::start(address, metrics.clone()))
+                .transpose()
+                .map_err(StartError::Metrics)?,
+            #[cfg(feature = "metrics")]
+            metrics,
         })
     }
 
     /// Where it listens, in the order of the configuration or of the sockets, with the ports that port 0 picked.
     pub fn addresses(&self) -> &[SocketAddr] {
         self.first.addresses()
+    }
+
+    /// What the server counts, for other threads.
+    #[cfg(feature = "metrics")]
+    pub fn metrics(&self) -> Metrics {
+        self.metrics.clone()
+    }
+
+    /// Where `GET /metrics` is answered, with the port that port 0 picked; `None` unless [`Config::metrics_addr`] is set.
+    #[cfg(feature = "metrics")]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.exporter.as_ref().map(Exporter::address)
     }
 
     /// A handle for other threads.
@@ -245,6 +274,7 @@ impl fmt::Display for StartError {
             Self::Config(error) => error.fmt(f),
             Self::Bind(error) => error.fmt(f),
             Self::Open(error) => error.fmt(f),
+            Self::Metrics(error) => write!(f, "cannot listen for metrics: {error}"),
         }
     }
 }
@@ -255,6 +285,17 @@ impl std::error::Error for StartError {
             Self::Config(error) => Some(error),
             Self::Bind(error) => Some(error),
             Self::Open(error) => Some(error),
+            Self::Metrics(error) => Some(error),
         }
     }
+}
+
+#[cfg(feature = "metrics")]
+fn metrics_of(config: &Config, engines: &[Engine], store: &Store) -> Metrics {
+    Metrics::new(Sources {
+        loops: engines.iter().map(|of| Arc::clone(of.counters())).collect(),
+        store: Arc::clone(store.counters()),
+        queues: Box::new(store.queues()),
+        database: config.database.clone(),
+    })
 }

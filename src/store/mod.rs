@@ -46,6 +46,7 @@ pub use error::{BackupError, OpenError};
 pub use users::{Account, Users, UsersError};
 
 use crate::config::Config;
+use crate::counters::StoreCounters;
 use crate::job::{Completion, Fault, Job};
 use checkpoint::{Checkpointer, Checkpoints, LogWatch};
 use database::Database;
@@ -89,6 +90,7 @@ pub struct Store {
     passwords: Arc<Passwords>,
     checkpoints: Arc<Checkpoints>,
     outlet: Outlet,
+    counters: Arc<StoreCounters>,
     /// Those that give to the writing lane, or whose connections it wants closed before its own.
     givers: Vec<JoinHandle<()>>,
     writer: Option<JoinHandle<()>>,
@@ -144,6 +146,7 @@ impl Store {
             passwords: Arc::new(Queue::by_turns(passwords_max)),
             checkpoints: Arc::clone(&checkpointer.checkpoints),
             outlet: outlet.clone(),
+            counters: Arc::default(),
             givers: Vec::new(),
             writer: None,
             _database: database,
@@ -154,6 +157,25 @@ impl Store {
         store.givers.push(thread);
         store.start(config, threads, writer, &pool, &outlet)?;
         Ok(store)
+    }
+
+    /// What the writing lane counts, shared with whoever looks.
+    pub fn counters(&self) -> &Arc<StoreCounters> {
+        &self.counters
+    }
+
+    /// Tells how many jobs wait for a lane, by what it does; also when the store is closed.
+    pub fn queues(&self) -> impl Fn() -> [(&'static str, usize); 3] + Send + Sync + 'static {
+        let writing = Arc::clone(&self.writing);
+        let reading = Arc::clone(&self.reading);
+        let passwords = Arc::clone(&self.passwords);
+        move || {
+            [
+                ("writing", writing.len()),
+                ("reading", reading.len()),
+                ("passwords", passwords.len()),
+            ]
+        }
     }
 
     fn start(
@@ -170,7 +192,8 @@ impl Store {
             session_lifetime: config.session_lifetime,
             retention: config.retention,
         };
-        let lane = WritingLane::new(writer, queue, outlet.clone(), log, sweeper);
+        let counters = Arc::clone(&self.counters);
+        let lane = WritingLane::new(writer, queue, outlet.clone(), log, sweeper, counters);
         self.writer = Some(spawn("loiter-write".to_owned(), outlet, || lane.run())?);
         for number in 0..threads.reading {
             let lane = ReadingLane {

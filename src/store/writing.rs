@@ -28,6 +28,7 @@ use super::sql;
 use super::sweeping::Sweeper;
 use super::trouble::{self, Trouble};
 use super::writes::Write;
+use crate::counters::StoreCounters;
 use crate::job::{Completion, Fault};
 
 /// Writes of one transaction. Its messages of 4 KiB are a megabyte: tens of milliseconds, and little to lose.
@@ -49,6 +50,7 @@ pub(super) struct WritingLane {
     /// The last wait for another program's lock was in vain.
     is_locked_out: bool,
     sweep_at: Instant,
+    counters: Arc<StoreCounters>,
 }
 
 /// What a write has come to before its commit: done, with the completion it wants, or not done.
@@ -62,6 +64,7 @@ impl WritingLane {
         outlet: Outlet,
         log: LogWatch,
         sweeper: Sweeper,
+        counters: Arc<StoreCounters>,
     ) -> Self {
         Self {
             connection,
@@ -73,6 +76,7 @@ impl WritingLane {
             trouble: Trouble::new("writing"),
             is_locked_out: false,
             sweep_at: Instant::now(),
+            counters,
         }
     }
 
@@ -108,7 +112,9 @@ impl WritingLane {
     /// Writes a batch, and tells what became of each of it, in order.
     fn write(&mut self, batch: &mut [Write]) -> Vec<Completion> {
         let mut outcomes = Vec::with_capacity(batch.len());
+        let begun = Instant::now();
         let committed = self.transact(batch, &mut outcomes);
+        self.count(batch.len(), begun, committed.is_ok());
         match &committed {
             Ok(()) => {
                 if !outcomes
@@ -131,6 +137,15 @@ impl WritingLane {
             Some(Ok(_)) | None => write.failed(Fault::StorageFailed),
         };
         batch.iter().filter_map(tell).collect()
+    }
+
+    fn count(&self, writes: usize, begun: Instant, is_committed: bool) {
+        if !is_committed {
+            return self.counters.failed.add(1);
+        }
+        let took = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.counters.commit_writes.observe(writes as u64);
+        self.counters.commit_us.observe(took);
     }
 
     /// Tells that nothing of a batch was done, which a defect of ours has interrupted.

@@ -12,6 +12,7 @@
 //! - `turns`: who registers or logs in while very many do.
 //! - `order`: what one connection was told holds for every other.
 //! - `files`: what the server gives to browsers.
+//! - `metrics`: what is counted.
 //! - `health`: whether the server is there, and of use.
 //! - `blocking`: the client that tools use.
 //! - `drain`, `embedding`: how a server ends, and how it lives in a host's loop.
@@ -30,6 +31,8 @@ mod files;
 mod health;
 mod leaving;
 mod messages;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod names;
 mod order;
 mod origins;

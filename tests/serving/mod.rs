@@ -32,6 +32,8 @@ use tempfile::TempDir;
 pub(crate) struct Serving {
     address: SocketAddr,
     handle: Handle,
+    #[cfg(feature = "metrics")]
+    metrics: (loiter::Metrics, Option<SocketAddr>),
     /// What `run` will have returned, until somebody has waited for it.
     end: Mutex<Option<Receiver<io::Result<()>>>>,
     folder: TempDir,
@@ -79,6 +81,8 @@ impl Serving {
         set(&mut config);
         let mut server = Server::bind(config).expect("it starts");
         let (address, handle) = (server.addresses()[0], server.handle());
+        #[cfg(feature = "metrics")]
+        let metrics = (server.metrics(), server.metrics_address());
         let (sender, end) = mpsc::channel();
         thread::spawn(move || {
             let result = server.run();
@@ -89,6 +93,8 @@ impl Serving {
         Self {
             address,
             handle,
+            #[cfg(feature = "metrics")]
+            metrics,
             end: Mutex::new(Some(end)),
             folder,
         }
@@ -117,6 +123,16 @@ impl Serving {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    #[cfg(feature = "metrics")]
+    pub(crate) fn metrics(&self) -> &loiter::Metrics {
+        &self.metrics.0
+    }
+
+    #[cfg(feature = "metrics")]
+    pub(crate) fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.1
     }
 
     pub(crate) fn database(&self) -> PathBuf {

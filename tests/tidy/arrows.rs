@@ -8,7 +8,9 @@ use super::rules::CLIENT;
 use super::source::Source;
 
 /// Layers that know nothing but one another.
-const LEAVES: [&str; 6] = ["arena", "buffer", "config", "job", "model", "timers"];
+const LEAVES: [&str; 7] = [
+    "arena", "buffer", "config", "counters", "job", "model", "timers",
+];
 /// Layers without socket, disk, clock, thread or randomness, so that a simulator can drive them.
 const LOGIC: [&str; 5] = ["http", "chat", "web", "api", "engine"];
 /// What of the library the binary may name beside its types: the module of its settings.
@@ -23,11 +25,12 @@ fn known_to(layer: &str) -> Option<Vec<&'static str>> {
         "http" => vec!["config"],
         "runtime" => vec!["arena", "buffer", "model", "config"],
         "chat" => LEAVES.to_vec(),
-        "store" => vec!["model", "job", "config"],
+        "store" => vec!["model", "job", "config", "counters"],
         "api" => with_leaves(&["http", "chat", "web"]),
         "engine" => with_leaves(&["api", "http", "chat"]),
         // The meeting point hands settings, jobs and completions from one side to the other.
-        "server" => with_leaves(&["engine", "runtime", "store"]),
+        "metrics" => with_leaves(&["api", "http"]),
+        "server" => with_leaves(&["engine", "metrics", "runtime", "store"]),
         _ => return None,
     })
 }

@@ -74,6 +74,7 @@ fn lane(triggers: &str) -> WritingLane {
             session_lifetime: Duration::MAX,
             retention: None,
         },
+        Arc::default(),
     )
 }
 

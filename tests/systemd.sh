@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The unit files of docs/systemd as systemd itself reads them, with the built server in its place.
+# The unit files of docs/operations/systemd as systemd itself reads them, with the built server in its place.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -8,8 +8,8 @@ binary=$PWD/target/debug/loiter
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
-cp docs/systemd/loiter.socket "$folder"
-sed "s#^ExecStart=/usr/local/bin/loiter\$#ExecStart=$binary#" docs/systemd/loiter.service >"$folder/loiter.service"
+cp docs/operations/systemd/loiter.socket "$folder"
+sed "s#^ExecStart=/usr/local/bin/loiter\$#ExecStart=$binary#" docs/operations/systemd/loiter.service >"$folder/loiter.service"
 grep -q "^ExecStart=$binary\$" "$folder/loiter.service"
 
 # It says what it does not know, and says nothing where it knows all.

@@ -4,6 +4,7 @@
 //! signal's when one came before.
 
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -14,8 +15,10 @@ use clap_complete::Shell;
 use loiter::{Backup, BackupError, Config};
 
 use super::check::Check;
+use super::health;
 use super::signals::{Interrupted, name, status};
 use super::users::UserCommand;
+use super::values::address;
 use super::{man, options};
 
 /// What to do instead of serving.
@@ -57,6 +60,18 @@ pub(crate) enum Command {
     ///
     /// To read it: loiter man > loiter.1 && man ./loiter.1
     Man,
+    /// Ask a server on this machine whether it serves, as a container's health check does.
+    ///
+    /// It is asked for /healthz at the first address of LOITER_LISTEN, or at 127.0.0.1:8000. The status is 0 when it answers
+    /// within 5 seconds that it is well, and 1 otherwise.
+    Health {
+        /// Ask for /readyz instead: whether its database can be written, too.
+        #[arg(long)]
+        ready: bool,
+        /// Where it listens, such as 127.0.0.1:8000.
+        #[arg(value_name = "ADDR", value_parser = address)]
+        at: Option<SocketAddr>,
+    },
 }
 
 impl Command {
@@ -78,6 +93,11 @@ impl Command {
                 print(&script)
             }
             Self::Man => print(&man::page(options::command()).map_err(of_output)?),
+            Self::Health { ready, at } => {
+                let path = if ready { "/readyz" } else { "/healthz" };
+                let listen = at.map_or(config.listen, |at| vec![at]);
+                health::ask(&listen, path).map(|()| ExitCode::SUCCESS)
+            }
         }
     }
 
@@ -86,7 +106,9 @@ impl Command {
         match self {
             Self::Check(_) => None,
             Self::User(_) => Some(&["durability", "min-password-length", "password-iterations"]),
-            Self::Backup { .. } | Self::Completions { .. } | Self::Man => Some(&[]),
+            Self::Backup { .. } | Self::Completions { .. } | Self::Health { .. } | Self::Man => {
+                Some(&[])
+            }
         }
     }
 }

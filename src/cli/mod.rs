@@ -6,6 +6,7 @@
 pub(crate) mod activation;
 mod check;
 pub(crate) mod commands;
+mod health;
 mod help;
 pub(crate) mod logger;
 mod man;

@@ -1,6 +1,7 @@
 //! The command line from outside: the built binary, its exit status, and what it says where.
 //!
 //! - `backup`, `check`, `users`: the commands.
+//! - `health`: the command that asks how a server is.
 //! - `options`: what it takes and refuses.
 //! - `secrets`: what the log never holds.
 //! - `serving`: how it starts, and the lines that tell of it.
@@ -14,6 +15,7 @@
 
 mod backup;
 mod check;
+mod health;
 mod options;
 mod pages;
 #[cfg(debug_assertions)]

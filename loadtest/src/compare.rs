@@ -222,6 +222,7 @@ fn measure(
     let process = Process::new(host.pid);
     let mut subject = Subject {
         target,
+        behind: None,
         process: Some(process.map_err(Error::io("read the server's process"))?),
         strace: false,
         patience: options.patience,

@@ -108,7 +108,7 @@ impl Rounds {
         let what = format!("sending {} messages", options.messages);
         let phase = Phase::start(what, options.messages);
         for id in 1..=options.messages {
-            settle(subject.target.addr, live, &mut setup.admin)?;
+            settle(&subject.hops(), live, &mut setup.admin)?;
             let before = subject.read()?;
             let (told, answer) = round(crew, setup, subject, (room, id))?;
             if options.rest {
@@ -120,7 +120,7 @@ impl Rounds {
             self.add(told, answer);
             phase.at(id);
         }
-        settle(subject.target.addr, live, &mut setup.admin)?;
+        settle(&subject.hops(), live, &mut setup.admin)?;
         Ok(())
     }
 

@@ -162,6 +162,7 @@ fn subject(server: &ServerOptions, process: Option<Process>) -> Result<Subject, 
         target.dialect = server.dialect;
         return Ok(Subject {
             target,
+            behind: server.behind,
             process,
             strace: server.strace,
             patience: server.patience,
@@ -176,6 +177,7 @@ fn subject(server: &ServerOptions, process: Option<Process>) -> Result<Subject, 
     let process = Process::new(host.pid);
     Ok(Subject {
         target: host.target.clone(),
+        behind: None,
         process: Some(process.map_err(Error::io("read the server's process"))?),
         strace: server.strace,
         patience: server.patience,

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -91,6 +92,11 @@ pub(crate) struct ServerOptions {
     /// Where a server listens, http://host:port; without it, one is started
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<Target>,
+    /// Where the server itself listens, on this machine, if a proxy listens at `--url`: a poll is parked once it has come through to there
+    ///
+    /// Not with `--probe-rate`: behind a proxy its requests cannot be told from polls.
+    #[arg(long, value_name = "ADDR", requires = "url")]
+    pub(crate) behind: Option<SocketAddr>,
     /// The server's process, to report its memory and CPU; must be readable by this user
     #[arg(long, value_name = "PID", requires = "url")]
     pub(crate) pid: Option<u32>,

@@ -51,7 +51,7 @@ pub(crate) fn park(
             sample(started, &mut memory);
         }
     })?;
-    let ended = settle(subject.target.addr, written, &mut setup.admin)?;
+    let ended = settle(&subject.hops(), written, &mut setup.admin)?;
     let live = crew.live()?;
     sample(polls, &mut memory);
     Ok(Parked {

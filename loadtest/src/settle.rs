@@ -9,6 +9,8 @@
 //! loop (where there are several loops, after a similar while on the others). Only then is a message sent. The check
 //! destroys nothing, unlike an endpoll, and waits for no guessed time; delayed acknowledgements make it take up to 40 ms.
 //!
+//! Behind a proxy the same holds for each hop: a poll has arrived once it has been read there, and every connection has one behind it.
+//!
 //! Where the server's sockets cannot be seen (another machine, another network namespace), a fixed delay has to do.
 //! Nothing false can come of it: a poll that was parked too late misses its message, and is counted as missing.
 
@@ -29,22 +31,27 @@ const BLIND: Duration = Duration::from_millis(500);
 /// How long the server may leave bytes unread, at least.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Waits until the server has read all that `connections` connections wrote, and has taken a turn since.
+/// Waits until the server has read all that `connections` connections wrote, and has taken a turn since. It is the last of `hops`; those before
+/// it are proxies, the first of which the connections lead to.
 /// When it was first seen with nothing left to read, which is before the last acknowledgement may be seen.
 pub(crate) fn settle(
-    addr: SocketAddr,
+    hops: &[SocketAddr],
     connections: u64,
     client: &mut Client,
 ) -> Result<Instant, Error> {
     let until = Instant::now() + client.patience().max(PATIENCE);
     let (mut arrived, mut first_read) = (false, None);
     loop {
-        let backlog = look(addr).map_err(Error::io("read /proc/net/tcp"))?;
-        if backlog.sockets < connections {
+        // In the order in which a request passes: what has left one hop is seen at the next.
+        let backlogs = hops.iter().map(|hop| look(*hop));
+        let backlogs: Vec<Backlog> = backlogs
+            .collect::<Result<_, _>>()
+            .map_err(Error::io("read /proc/net/tcp"))?;
+        if backlogs.first().is_none_or(|hop| hop.sockets < connections) {
             thread::sleep(BLIND);
             break;
         }
-        if backlog.unread == 0 {
+        if backlogs.iter().all(|hop| hop.unread == 0) {
             first_read.get_or_insert_with(Instant::now);
             // Sockets are shown one after the other: what arrived during this look may be unread behind it.
             if arrived {
@@ -52,7 +59,7 @@ pub(crate) fn settle(
             }
         }
         // Whoever has an answer yet to be read may ask again.
-        arrived |= backlog.unacknowledged == 0 && backlog.answers == 0;
+        arrived |= backlogs.iter().all(|hop| hop.is_quiet(connections));
         if Instant::now() > until {
             let e = io::Error::from(io::ErrorKind::TimedOut);
             return Err(Error::io("the server leaves requests unread")(e));
@@ -68,6 +75,8 @@ pub(crate) fn settle(
 struct Backlog {
     /// Established sockets of the server's port on the server's side.
     sockets: u64,
+    /// Connections that are not made yet.
+    connecting: u64,
     /// Bytes that clients wrote and that may not have arrived.
     unacknowledged: u64,
     /// Bytes and connections that have arrived and that the server has not taken.
@@ -90,6 +99,12 @@ fn look(addr: SocketAddr) -> io::Result<Backlog> {
 }
 
 impl Backlog {
+    /// Whether all that so many clients wrote has arrived, and they have read all that was answered.
+    fn is_quiet(&self, connections: u64) -> bool {
+        self.sockets >= connections
+            && [self.connecting, self.unacknowledged, self.answers] == [0; 3]
+    }
+
     fn add(&mut self, mut table: impl BufRead, port: u16) -> io::Result<()> {
         let mut line = String::new();
         while table.read_line(&mut line)? != 0 {
@@ -112,6 +127,9 @@ impl Backlog {
             self.unread += row.unread;
             self.answers += row.unacknowledged;
         }
+        if row.remote == port && row.state == SYN_SENT {
+            self.connecting += 1;
+        }
         if row.remote == port && established {
             self.unacknowledged += row.unacknowledged;
             self.answers += row.unread;
@@ -120,6 +138,7 @@ impl Backlog {
 }
 
 const ESTABLISHED: u8 = 0x01;
+const SYN_SENT: u8 = 0x02;
 /// A listener's receive queue counts connections that wait to be accepted.
 const LISTEN: u8 = 0x0A;
 
@@ -181,6 +200,7 @@ mod tests {
    2: 0100007F:9C40 0100007F:1F40 01 00000020:00000099 00:00000000 00000000     0        0 13 1
    3: 0100007F:1F40 01FA077F:9C40 01 00000000:00000010 00:00000000 00000000     0        0 14 1
    4: 0100007F:1F40 0100007F:9C41 06 00000000:00000007 00:00000000 00000000     0        0 0 3
+   5: 0100007F:9C42 0100007F:1F40 02 00000001:00000000 00:00000000 00000000     0        0 14 1
 ";
 
     #[test]
@@ -189,11 +209,39 @@ mod tests {
         backlog.add(TABLE.as_bytes(), 8000).unwrap();
         let expected = Backlog {
             sockets: 1,
+            connecting: 1,
             unacknowledged: 0x20,
             unread: 0x13,
             answers: 0x99,
         };
         assert_eq!(backlog, expected);
+    }
+
+    #[test]
+    fn it_is_quiet_when_all_are_there_and_nothing_is_on_its_way() {
+        let quiet = Backlog {
+            sockets: 2,
+            unread: 7,
+            ..Backlog::default()
+        };
+        assert!(quiet.is_quiet(2));
+        assert!(!quiet.is_quiet(3));
+        for loud in [
+            Backlog {
+                connecting: 1,
+                ..quiet
+            },
+            Backlog {
+                unacknowledged: 1,
+                ..quiet
+            },
+            Backlog {
+                answers: 1,
+                ..quiet
+            },
+        ] {
+            assert!(!loud.is_quiet(2), "{loud:?}");
+        }
     }
 
     #[test]

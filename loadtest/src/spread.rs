@@ -116,7 +116,7 @@ fn silence(
 ) -> Result<(), Error> {
     let mut before = None;
     loop {
-        settle(subject.target.addr, options.polls, &mut setup.admin)?;
+        settle(&subject.hops(), options.polls, &mut setup.admin)?;
         let delivered = crew.delivered()?;
         if before.replace(delivered) == Some(delivered) {
             return Ok(());

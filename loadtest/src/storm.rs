@@ -100,7 +100,7 @@ fn returns(
         storms.told.add(told);
         let began = Instant::now();
         crew.again()?;
-        let ended = settle(subject.target.addr, live, &mut setup.admin)?;
+        let ended = settle(&subject.hops(), live, &mut setup.admin)?;
         let took = ended.saturating_duration_since(began).as_nanos();
         let took = u64::try_from(took).unwrap_or(u64::MAX);
         storms.returns.saturating_record(took.max(1));

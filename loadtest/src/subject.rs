@@ -1,5 +1,6 @@
 //! The server that is measured: where it is, what may be seen of its process, and how long it is waited for.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -18,6 +19,8 @@ const CALLS_SHOWN: usize = 8;
 pub(crate) struct Subject {
     /// Where it listens, and how it answers.
     pub(crate) target: Target,
+    /// Where the server itself listens, if what listens there is a proxy.
+    pub(crate) behind: Option<SocketAddr>,
     /// Its process, where it can be seen.
     pub(crate) process: Option<Process>,
     /// Whether its system calls are counted.
@@ -48,6 +51,11 @@ pub(crate) struct Seen {
 }
 
 impl Subject {
+    /// Who listens where, in the order in which a request passes.
+    pub(crate) fn hops(&self) -> Vec<SocketAddr> {
+        Vec::from_iter([self.target.addr].into_iter().chain(self.behind))
+    }
+
     /// Reads the server's process; all zeros where it is not known.
     pub(crate) fn read(&self) -> Result<Reading, Error> {
         let reading = self.process.as_ref().map(Process::read).transpose();

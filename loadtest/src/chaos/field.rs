@@ -203,6 +203,7 @@ fn start(flood: &Flood, options: &ChaosOptions) -> Result<(Subject, Setup), Erro
     let process = Process::new(host.pid).map_err(Error::io("read the server's process"))?;
     let subject = Subject {
         target: host.target.clone(),
+        behind: None,
         process: Some(process),
         strace: false,
         patience: SETTLING_MAX,

@@ -55,7 +55,7 @@ pub(super) fn parked(field: &mut Field<'_>, polls: u64) -> Result<Herd, Error> {
     herd.say(|_| poll.clone());
     let said = herd.go_on(PATIENCE, Herd::have_said_all);
     field.must(said, || "some could not even park".into());
-    settle(field.addr(), polls, &mut field.setup.admin)?;
+    settle(&[field.addr()], polls, &mut field.setup.admin)?;
     Ok(herd)
 }
 

@@ -119,12 +119,12 @@ answers() {
 }
 
 is_there() {
-  ask /healthz 2>/dev/null | grep -q ' 200$'
+  ask /healthz 2>/dev/null | grep >/dev/null ' 200$'
 }
 
 # How many polls of this session an endpoll ends.
 polls_end() {
-  ask "/message/endpoll/?chatroomid=1" | grep -q "\"ended\":$1,"
+  ask "/message/endpoll/?chatroomid=1" | grep >/dev/null "\"ended\":$1,"
 }
 
 # A poll whose client goes away: an endpoll finds none.
@@ -139,7 +139,7 @@ goes_away() {
 }
 
 is_present() {
-  ask '/message/presence/?chatroomid=1' | grep -q '"userid":1'
+  ask '/message/presence/?chatroomid=1' | grep >/dev/null '"userid":1'
 }
 
 # What people do.
@@ -160,8 +160,11 @@ check_walk() {
   kill "$stream"
   wait "$stream" 2>/dev/null || true
 
-  # A poll that waits longer than all that may not (10 s).
+  # Polls that wait longer than all that may not (10 s).
+  become '/message/longpoll/?chatroomid=1&timeout=12' --http1.1 >"$folder/poll" &
+  local poll=$!
   answers '*"id":1,*2 200' '/message/longpoll/?chatroomid=1&timeout=12'
+  { wait "$poll" && grep -q '1.1 200$' "$folder/poll"; } || fail "a poll by HTTP/1.1 ended with $(cat "$folder/poll")"
   # A client that goes takes its poll with it; a little later where the machine is busy.
   eventually goes_away || fail 'a poll stays when its client goes'
 }
@@ -204,7 +207,7 @@ check_crowd() {
 }
 
 is_refused() {
-  ! ask /healthz "$@" 2>/dev/null | grep -q ' 200$'
+  ! ask /healthz "$@" 2>/dev/null | grep >/dev/null ' 200$'
 }
 
 begin() {

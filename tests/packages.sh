@@ -206,13 +206,14 @@ lint() {
 docker_build() {
   [ "$*" = '--file docs/operations/container/Dockerfile --tag loiter .' ] || fail "docker build $*"
   lint
-  # What the builder is sent is enough for cargo to know the workspace.
+  # What the builder is sent is enough for cargo, which looks for every file that Cargo.toml names before it looks for what it is to build.
   local sent=$folder/sent pattern
   mkdir "$sent"
   for pattern in $(sed -n 's/^!//p' "$dockerfile.dockerignore"); do
     (cd "$top" && cp -r --parents "$pattern" "$sent")
   done
-  command cargo metadata --manifest-path "$sent/Cargo.toml" --locked --format-version 1 >/dev/null || fail 'the builder is not sent enough'
+  (command cargo check --manifest-path "$sent/Cargo.toml" --locked --bin nothing 2>&1 || true) | tee "$folder/said" |
+    grep >/dev/null '^error: no bin target named `nothing`' || { cat "$folder/said" >&2; fail 'the builder is not sent enough'; }
   [ "$mode" = quick ] || (cd "$sent" && CARGO_TARGET_DIR=$(dirname "$(built)") command cargo build --release --locked --bin loiter)
   (cd "$sent" && docs/operations/licences.sh >"$folder/licences" && grep -q '^==== ring ' "$folder/licences") || fail 'licences are missing'
 

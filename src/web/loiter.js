@@ -382,6 +382,7 @@ class Following {
     const isAll = this.#chatrooms === 'all';
     const rows = await this.#client.overview({ signal });
     this.#tell('live');
+    await this.#call(signal, this.#options.onOverview, rows);
     const followed = isAll ? rows : rows.filter((row) => this.#chatrooms.includes(row.chatroomid));
     if (!isAll && followed.length < this.#chatrooms.length) {
       throw new LoiterError(500, 'not_a_participant', 'One of the chatrooms is not there, or you are not in it.');

@@ -288,6 +288,22 @@ test('the application says where to begin in a chatroom that was joined', LIMIT,
   assert.deepEqual([rows, ids], [[{ chatroomid: 7, admin: 1, participants: 1, last: 3 }], [4]]);
 });
 
+test('the application is told each time which chatrooms there are', LIMIT, async (t) => {
+  const told = [];
+  const onOverview = (rows) => void told.push(rows.map(({ chatroomid, last }) => `${chatroomid}:${last}`).join());
+  const onJoin = ({ chatroomid }) => void told.push(`joined ${chatroomid}`);
+  const { server } = following(t, 'all', { onOverview, onJoin, since: {} }, { rooms: { 7: 3 } });
+  await parked(server);
+  assert.deepEqual(told, ['7:3', 'joined 7']);
+  server.join(9);
+  await until(() => told.length === 4);
+  assert.deepEqual(told.slice(2), ['7:3,9:0', 'joined 9']);
+  await parked(server);
+  server.leave(7);
+  await until(() => told.length === 5);
+  assert.deepEqual(told.slice(4), ['9:0']);
+});
+
 test('whoever has no chatrooms yet is told the messages of the first', LIMIT, async (t) => {
   const { server, told } = following(t, 'all', {}, { rooms: {} });
   await parked(server);

@@ -8,7 +8,7 @@ use super::json;
 use crate::buffer::{self, Bytes};
 use crate::http::Caching;
 use crate::model::ChatroomId;
-use crate::web::File;
+use crate::web::{self, Representation};
 
 /// Fields of its own that a response has, at most, without an allocation.
 pub(super) const FIELDS: usize = 2;
@@ -49,13 +49,30 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// What is said of a file whether or not it comes with it (RFC 9110 §15.4.5).
-    pub(super) fn of_file(status: u16, file: &'static File) -> Self {
+    pub(super) fn file(file: &'static Representation) -> Self {
+        let draft = Self {
+            content_type: Some(file.content_type()),
+            body: Cow::Borrowed(file.content()).into(),
+            ..Self::of_file(200, file)
+        };
+        match file.coding() {
+            Some(coding) => draft.with("Content-Encoding", coding),
+            None => draft,
+        }
+    }
+
+    /// What is said of a file whether or not it comes with it (RFC 9110 §15.4.5). The policy too: a browser that has the file
+    /// goes by what it is told now, so that a new policy needs no new file.
+    pub(super) fn of_file(status: u16, file: &'static Representation) -> Self {
         let draft = Self {
             caching: Caching::NoCache,
             ..Self::empty(status)
         };
-        draft.with("ETag", file.tag())
+        draft
+            .with("ETag", file.tag())
+            .with("Vary", "Accept-Encoding")
+            .with("Content-Security-Policy", web::POLICY)
+            .with("Referrer-Policy", "no-referrer")
     }
 
     pub(super) fn ok(body: impl Into<Body<'a>>) -> Self {

@@ -4,7 +4,7 @@
 //! - `forwarded`: what trusted proxies say of its client.
 //! - `site`: whether a browser sends it for another site; `guests`: whose pages may do so.
 //! - `call`: its parameters, checked, as a [`Call`](crate::chat::Call).
-//! - `files`: whether who asks for one of the server's files has it already.
+//! - `files`: in which form one of the server's files is for who asks, and whether they have it already.
 //! - `reply`: the chat core's answer as a response; **the one map from errors to the wire**.
 //! - `events`: a stream's messages as server-sent events.
 //! - `json`: the objects of the contract.
@@ -34,7 +34,7 @@ mod route;
 mod site;
 
 pub use call::{Rules, parse, session_of};
-pub use files::is_known;
+pub use files::{is_known, representation};
 pub use guests::Guest;
 pub use operations::{Kind, OPERATIONS, Operation, Parameter, Success};
 pub use reply::{Outcome, Renderer};

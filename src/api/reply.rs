@@ -1,6 +1,5 @@
 //! The chat core's answer as a response: the one map from what happened to the wire.
 
-use std::borrow::Cow;
 use std::time::{Duration, UNIX_EPOCH};
 
 use smallvec::SmallVec;
@@ -17,7 +16,7 @@ use crate::config::Config;
 use crate::http::{After, Framing, Rejection, Response, Status, Version};
 use crate::job::Fault;
 use crate::model::Now;
-use crate::web::File;
+use crate::web::Representation;
 
 /// When it is worth trying again where a queue was full: it is emptied many times a second.
 const OVERLOADED_RETRY_AFTER_S: &str = "1";
@@ -41,10 +40,10 @@ pub enum Outcome {
     NotAllowed(&'static str),
     /// OPTIONS.
     Allowed(&'static str),
-    /// One of the server's files.
-    File(&'static File),
+    /// One of the server's files, in the form that is best for who asks.
+    File(&'static Representation),
     /// … which who asks has already.
-    Unchanged(&'static File),
+    Unchanged(&'static Representation),
 }
 
 /// Renders responses, and remembers the last shared one.
@@ -245,11 +244,7 @@ impl Renderer {
                 }
                 draft
             }
-            Outcome::File(file) => Draft {
-                content_type: Some(file.content_type()),
-                body: Cow::Borrowed(file.content()).into(),
-                ..Draft::of_file(200, file)
-            },
+            Outcome::File(file) => Draft::file(file),
             Outcome::Unchanged(file) => Draft::of_file(304, file),
         }
     }

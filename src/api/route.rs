@@ -158,9 +158,17 @@ mod tests {
     fn with_and_without_the_trailing_slash() {
         assert_eq!(find("/login", Method::Post), Routed::To(Route::Login));
         assert_eq!(find("/login/", Method::Post), Routed::To(Route::Login));
-        for path in ["/login//", "//login", "/Login", "/", "", "/login/x", "*"] {
+        for path in ["/login//", "//login", "/Login", "//", "/login/x", "*"] {
             assert_eq!(find(path, Method::Post), Routed::NotFound, "{path:?}");
         }
+    }
+
+    #[cfg(feature = "web")]
+    #[test]
+    fn the_root_is_the_page() {
+        let page = web::file("").expect("the page");
+        assert_eq!(find("/", Method::Get), Routed::File(page));
+        assert_eq!(find("/", Method::Head), Routed::File(page));
     }
 
     #[test]

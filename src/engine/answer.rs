@@ -31,8 +31,13 @@ impl Engine {
             Routed::NotFound => Outcome::NotFound,
             Routed::NotAllowed(allow) => Outcome::NotAllowed(allow),
             Routed::Allowed(allow) => Outcome::Allowed(allow),
-            Routed::File(file) if api::is_known(request, file) => Outcome::Unchanged(file),
-            Routed::File(file) => Outcome::File(file),
+            Routed::File(file) => {
+                let representation = api::representation(request, file);
+                match api::is_known(request, representation) {
+                    true => Outcome::Unchanged(representation),
+                    false => Outcome::File(representation),
+                }
+            }
             Routed::To(route) => {
                 peer.route = Some(route);
                 if route.waits() && peer.flags.has(Flags::HUNG_UP) {

@@ -1,11 +1,36 @@
 //! The files that the server gives to browsers.
 
+use std::io::Read;
+
+use flate2::read::GzDecoder;
+
 use crate::serving::{Answer, Request, Serving, get, post};
 
-const FILES: [(&str, &str, &[u8]); 2] = [
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// The page, one file of each type, and the client with its types.
+const FILES: [(&str, &str, &[u8]); 6] = [
+    ("/", HTML, include_bytes!("../../src/web/page/index.html")),
+    (
+        "/page/page.css",
+        CSS,
+        include_bytes!("../../src/web/page/page.css"),
+    ),
+    (
+        "/page/page.js",
+        JAVASCRIPT,
+        include_bytes!("../../src/web/page/page.js"),
+    ),
+    (
+        "/page/icon.svg",
+        "image/svg+xml",
+        include_bytes!("../../src/web/page/icon.svg"),
+    ),
     (
         "/loiter.js",
-        "text/javascript; charset=utf-8",
+        JAVASCRIPT,
         include_bytes!("../../src/web/loiter.js"),
     ),
     (
@@ -23,13 +48,95 @@ fn tag(answer: &Answer) -> String {
 fn a_file_needs_no_session() {
     let serving = Serving::start();
     for (path, content_type, content) in FILES {
-        for path in [path.to_owned(), format!("{path}/")] {
-            let answer = serving.ask(&get(&path));
+        for path in [path, &format!("{}/", path.trim_end_matches('/'))] {
+            let answer = serving.ask(&get(path));
             assert_eq!((answer.status, &*answer.body), (200, content), "{path}");
             assert_eq!(answer.field("content-type"), Some(content_type));
-            let head = serving.ask(&Request::new("HEAD", &path));
+            assert_eq!(answer.field("content-encoding"), None);
+            let head = serving.ask(&Request::new("HEAD", path));
             assert_eq!((head.status, head.length()), (200, Some(content.len())));
             assert_eq!(tag(&head), tag(&answer));
+        }
+    }
+}
+
+fn compressed(method: &str, path: &str) -> Request {
+    Request::new(method, path).field("Accept-Encoding", "gzip, deflate, br")
+}
+
+#[test]
+fn a_file_is_compressed_for_who_takes_it() {
+    let serving = Serving::start();
+    let mut client = serving.connect();
+    for (path, content_type, content) in FILES {
+        let answer = client.ask(&compressed("GET", path));
+        assert_eq!(answer.field("content-encoding"), Some("gzip"), "{path}");
+        assert_eq!(answer.field("content-type"), Some(content_type));
+        let mut unpacked = Vec::new();
+        let mut decoder = GzDecoder::new(&*answer.body);
+        decoder.read_to_end(&mut unpacked).expect("it is sound");
+        assert_eq!(unpacked, content, "{path}");
+        let head = client.ask(&compressed("HEAD", path));
+        assert_eq!(head.length(), Some(answer.body.len()));
+        assert_eq!(head.field("content-encoding"), Some("gzip"));
+    }
+}
+
+/// Two forms with one tag would let a cache give one for the other.
+#[test]
+fn each_form_has_its_tag_and_is_known_by_no_other() {
+    let serving = Serving::start();
+    for (path, ..) in FILES {
+        let plain = tag(&serving.ask(&get(path)));
+        let packed = tag(&serving.ask(&compressed("GET", path)));
+        assert_ne!(plain, packed);
+        for (tag, as_plain, as_packed) in [(&plain, 304, 200), (&packed, 200, 304)] {
+            let known = |request: Request| serving.ask(&request.field("If-None-Match", tag)).status;
+            assert_eq!(known(get(path)), as_plain, "{path}");
+            assert_eq!(known(compressed("GET", path)), as_packed, "{path}");
+        }
+    }
+}
+
+#[test]
+fn a_cache_is_told_that_there_are_two_forms() {
+    let serving = Serving::start();
+    for (path, ..) in FILES {
+        for request in [get(path), compressed("GET", path)] {
+            let answer = serving.ask(&request);
+            let again = serving.ask(&request.field("If-None-Match", &tag(&answer)));
+            assert_eq!((answer.status, again.status), (200, 304), "{path}");
+            for answer in [answer, again] {
+                assert_eq!(answer.field("vary"), Some("Accept-Encoding"), "{path}");
+                assert_eq!(answer.field("cache-control"), Some("no-cache"));
+            }
+        }
+    }
+}
+
+/// Word by word: what is allowed more needs a reason.
+#[test]
+fn a_file_may_do_no_more_than_the_page_needs() {
+    const POLICY: [&str; 10] = [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+        "trusted-types 'none'",
+    ];
+    let serving = Serving::start();
+    for (path, ..) in FILES {
+        let answer = serving.ask(&get(path));
+        let again = serving.ask(&get(path).field("If-None-Match", &tag(&answer)));
+        for answer in [answer, again] {
+            let policy = answer.field("content-security-policy").expect("a policy");
+            assert_eq!(policy.split("; ").collect::<Vec<_>>(), POLICY, "{path}");
+            assert_eq!(answer.field("referrer-policy"), Some("no-referrer"));
         }
     }
 }
@@ -101,7 +208,17 @@ fn a_connection_goes_on_behind_a_file() {
 #[test]
 fn files_are_beside_the_calls_not_among_them() {
     let serving = Serving::start();
-    for path in ["/loiter", "/LOITER.JS", "/message/loiter.js", "/web/mod.rs"] {
+    for path in [
+        "//",
+        "/page",
+        "/page/",
+        "/page/index.html",
+        "/index.html",
+        "/loiter",
+        "/LOITER.JS",
+        "/message/loiter.js",
+        "/web/mod.rs",
+    ] {
         serving.ask(&get(path)).assert_failed(404, "not_found");
         serving.ask(&post(path)).assert_failed(404, "not_found");
     }

@@ -15,6 +15,8 @@ const LEAVES: [&str; 7] = [
 const LOGIC: [&str; 5] = ["http", "chat", "web", "api", "engine"];
 /// What of the library the binary may name beside its types: the module of its settings.
 const FACE: &str = "config";
+/// A program of its own, which runs while the library is built.
+const BUILD_SCRIPT: &str = "src/web/build.rs";
 
 /// What a layer may name beside itself; `None` for a layer that nobody has decided on.
 fn known_to(layer: &str) -> Option<Vec<&'static str>> {
@@ -82,8 +84,11 @@ fn of_the_binary(source: &Source, module: &[String]) -> Vec<Slip> {
         .collect()
 }
 
-/// The modules that a file of `src` is in; none for those at the root, `None` for other files.
+/// The modules that a file of `src` is in; none for those at the root, `None` for other files, the build script among them.
 fn module(path: &str) -> Option<Vec<String>> {
+    if path == BUILD_SCRIPT {
+        return None;
+    }
     let mut parts: Vec<String> = path
         .strip_prefix("src/")?
         .strip_suffix(".rs")?
@@ -345,6 +350,8 @@ mod tests {
             "use std::net::IpAddr; use std::time::Duration;"
         ));
         assert!(!refused("src/runtime/mod.rs", "let now = Instant::now();"));
+        assert!(refused("src/web/mod.rs", "use std::fs;"));
+        assert!(!refused("src/web/build.rs", "fs::read(path)"));
     }
 
     #[test]

@@ -1,0 +1,101 @@
+/**
+ * What the user has said and is not in the conversation yet. Nothing here knows the page.
+ *
+ * A message has its nonce from the first moment and is stored with it for as long as the tab lives: so after a reload it is sent on, and is
+ * saved once all the same. Those of one chatroom go one after the other, so that they do not change places.
+ */
+
+export class Outbox extends EventTarget {
+  #client;
+  #storage;
+  #key;
+  #entries;
+  /** Chatrooms in which something is on its way. */
+  #busy = new Set();
+  #end = new AbortController();
+
+  constructor(client, user, storage) {
+    super();
+    this.#client = client;
+    this.#storage = storage;
+    this.#key = `loiter.outbox.${user.userid}`;
+    this.#entries = JSON.parse(storage.getItem(this.#key)) ?? [];
+    for (const { chatroomid } of this.#entries) this.#send(chatroomid);
+  }
+
+  /** What is on its way to a chatroom, or could not be sent (`error`); in order. */
+  of(chatroomid) {
+    return this.#entries.filter((entry) => entry.chatroomid === chatroomid);
+  }
+
+  say(chatroomid, message) {
+    this.#entries.push({ chatroomid, message, nonce: newNonce() });
+    this.#changed();
+    this.#send(chatroomid);
+  }
+
+  /** What could not be sent is sent again. */
+  retry(entry) {
+    delete entry.error;
+    this.#changed();
+    this.#send(entry.chatroomid);
+  }
+
+  discard(entry) {
+    this.#entries = this.#entries.filter((other) => other !== entry);
+    this.#changed();
+  }
+
+  /** Those that the conversation has up to an id are no more to be shown here. */
+  settle(chatroomid, newest) {
+    const isOver = (entry) => entry.chatroomid === chatroomid && entry.id <= newest;
+    if (!this.#entries.some(isOver)) return;
+    this.#entries = this.#entries.filter((entry) => !isOver(entry));
+    this.#changed();
+  }
+
+  /** Sends nothing more; what is not sent stays stored. */
+  stop() {
+    this.#end.abort();
+  }
+
+  /** Of this user nothing stays. */
+  forget() {
+    this.stop();
+    this.#storage.removeItem(this.#key);
+  }
+
+  async #send(chatroomid) {
+    if (this.#busy.has(chatroomid)) return;
+    this.#busy.add(chatroomid);
+    const isDue = (entry) => entry.chatroomid === chatroomid && !entry.error && !entry.id;
+    for (let entry; !this.#end.signal.aborted && (entry = this.#entries.find(isDue)); ) await this.#sendOne(entry);
+    this.#busy.delete(chatroomid);
+  }
+
+  async #sendOne(entry) {
+    const { chatroomid, message, nonce } = entry;
+    const { signal } = this.#end;
+    try {
+      const { id } = await this.#client.send(chatroomid, message, { nonce, limit: 1, signal });
+      entry.id = id;
+    } catch (error) {
+      if (signal.aborted) return;
+      // Whoever logs in again sends it on.
+      if (error.code === 'no_session') return this.stop();
+      entry.error = error.message;
+    }
+    this.#changed();
+  }
+
+  #changed() {
+    if (this.#end.signal.aborted) return;
+    this.#storage.setItem(this.#key, JSON.stringify(this.#entries));
+    this.dispatchEvent(new Event('change'));
+  }
+}
+
+/** It need be unique, and pages without TLS have no randomUUID. */
+function newNonce() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+}

@@ -8,14 +8,18 @@ import { createInterface } from 'node:readline';
 
 import { Client } from './module.mjs';
 
+export { Client };
+
 const BINARY = process.env.LOITER_BINARY;
 if (!BINARY) throw new Error('run tests/javascript.sh: it says where the built loiter is');
 
-/** A server with a database of its own; `port` is another after each start. */
+/** A server with a database of its own; `port` is another after each start, unless it is alone at its address. */
 export class Server {
   #folder = mkdtempSync(join(tmpdir(), 'loiter-js-'));
   #process;
-  port;
+  #host = '127.0.0.1';
+  #isAlone = false;
+  port = 0;
 
   static async start(test, ...options) {
     const server = new Server();
@@ -25,13 +29,25 @@ export class Server {
     return server;
   }
 
+  /** At an address that nobody else uses (all of 127/8 is loopback): so while the server is down nobody is given its port. */
+  static async startAlone(test, ...options) {
+    const server = new Server();
+    const part = () => 20 + Math.floor(Math.random() * 200);
+    Object.assign(server, { options });
+    server.#host = `127.${part()}.${part()}.${part()}`;
+    server.#isAlone = true;
+    test.after(() => server.end());
+    await server.restart();
+    return server;
+  }
+
   get url() {
-    return `http://127.0.0.1:${this.port}`;
+    return `http://${this.#host}:${this.port}`;
   }
 
   async restart() {
     const database = join(this.#folder, 'loiter.db');
-    const own = ['--listen', '127.0.0.1:0', '--database', database, '--password-iterations', '1000', '--log', 'error'];
+    const own = ['--listen', `${this.#host}:${this.#isAlone ? this.port : 0}`, '--database', database, '--password-iterations', '1000', '--log', 'error'];
     this.#process = spawn(BINARY, [...own, ...this.options], { stdio: ['ignore', 'pipe', 'inherit'] });
     const [line] = await once(createInterface(this.#process.stdout), 'line');
     this.port = Number(/:(\d+)$/.exec(line)[1]);

@@ -23,6 +23,9 @@ export class Conversation {
   /** What was unread when the chatroom was opened begins here. */
   #newFrom = Infinity;
   #isAtEnd = true;
+  /** Where the log is scrolled to: a log that is hidden forgets it. */
+  #top = 0;
+  #isHidden = false;
   /** Chatrooms of which messages are on their way. */
   #loading = new Set();
   /** What was written and not sent, by chatroom. */
@@ -40,7 +43,7 @@ export class Conversation {
     text.addEventListener('keydown', sendByEnter, listening);
     text.addEventListener('input', () => fit(text), listening);
     document.addEventListener('visibilitychange', () => this.#read(), listening);
-    const observer = new ResizeObserver(() => this.#isAtEnd && this.#toEnd());
+    const observer = new ResizeObserver(() => this.#resized());
     observer.observe(find('log'));
     signal.addEventListener('abort', () => observer.disconnect());
   }
@@ -152,9 +155,19 @@ export class Conversation {
     newer.textContent = unread > 0 ? `${unread} new ↓` : 'To the newest ↓';
   }
 
+  #resized() {
+    const log = find('log');
+    this.#isHidden = log.clientHeight === 0;
+    if (this.#isHidden) return;
+    if (this.#isAtEnd) this.#toEnd();
+    else log.scrollTop = this.#top;
+    this.#scrolled();
+  }
+
   #scrolled() {
-    if (!this.#room) return;
+    if (!this.#room || this.#isHidden) return;
     const { scrollHeight, scrollTop, clientHeight } = find('log');
+    this.#top = scrollTop;
     this.#isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_END;
     this.#showNote();
     this.#read();

@@ -220,7 +220,9 @@ test('nothing is cut off on a narrow screen', LIMIT, async (t) => {
   const { bob: { page }, bob } = made;
   await inOneChatroom(made);
   await bob.say(`a_word_that_has_no_end_${'x'.repeat(200)}`);
-  await bob.say(...Array(40).fill('a long story'));
+  await bob.say(...Array(12).fill('a long story'));
+  await page.resize({ width: 800, height: 700 });
+  await page.shows('#messages', 'a long story');
   await page.resize(PHONE);
   const fits = async (what) => {
     await page.shows('body', what);

@@ -33,7 +33,7 @@ const STRAY: [(&str, u16); 12] = [
     ("GET /healthz", 200),
     ("HEAD /healthz/", 200),
     ("GET /nowhere/", 404),
-    ("GET /", 404),
+    ("GET //", 404),
     ("POST /message/longpoll/?chatroomid=1", 405),
     ("HEAD /message/longpoll/?chatroomid=1", 405),
     ("HEAD /message/stream/?chatroomid=1", 405),

@@ -25,7 +25,8 @@ export class Conversation {
   #isAtEnd = true;
   /** Where the log is scrolled to: a log that is hidden forgets it. */
   #top = 0;
-  #isHidden = false;
+  /** The log's size when it was last looked at. */
+  #size;
   /** Chatrooms of which messages are on their way. */
   #loading = new Set();
   /** What was written and not sent, by chatroom. */
@@ -157,16 +158,18 @@ export class Conversation {
 
   #resized() {
     const log = find('log');
-    this.#isHidden = log.clientHeight === 0;
-    if (this.#isHidden) return;
+    this.#size = sizeOf(log);
+    if (log.clientHeight === 0) return;
     if (this.#isAtEnd) this.#toEnd();
     else log.scrollTop = this.#top;
     this.#scrolled();
   }
 
   #scrolled() {
-    if (!this.#room || this.#isHidden) return;
-    const { scrollHeight, scrollTop, clientHeight } = find('log');
+    const log = find('log');
+    // Where a new size has moved it, nobody has scrolled, and it is moved back.
+    if (!this.#room || log.clientHeight === 0 || this.#size !== sizeOf(log)) return;
+    const { scrollHeight, scrollTop, clientHeight } = log;
     this.#top = scrollTop;
     this.#isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_END;
     this.#showNote();
@@ -217,6 +220,10 @@ export class Conversation {
     this.#isAtEnd = true;
     this.#outbox.say(this.#room.id, message);
   }
+}
+
+function sizeOf({ clientWidth, clientHeight }) {
+  return `${clientWidth} ${clientHeight}`;
 }
 
 function byLine(message, at) {

@@ -96,6 +96,9 @@ pub struct Config {
     pub max_unsent: usize,
     /// Where `GET /metrics` is answered, if anywhere; never where clients are. Without the feature `metrics` it must be `None`.
     pub metrics_addr: Option<SocketAddr>,
+    /// Bytes of requests that are not all here, and of what is sent behind one that is being answered, all together; each event loop has an equal
+    /// part of them. Less than 2 KiB of a connection do not count. Beyond it those who have been at it longest get 503, and are closed.
+    pub max_unread: usize,
     /// Rounds of PBKDF2-HMAC-SHA256 for a new hash. OWASP's recommendation of 2023.
     pub password_iterations: NonZeroU32,
     /// Characters of a new password, at least.
@@ -163,6 +166,7 @@ impl Default for Config {
             max_places: 4_000_000,
             max_unsent: 128 * 1024 * 1024,
             metrics_addr: None,
+            max_unread: 64 * 1024 * 1024,
             password_iterations: NonZeroU32::new(600_000).expect("not zero"),
             min_password_length: 1,
             login_attempts: 10,

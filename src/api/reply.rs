@@ -226,7 +226,11 @@ impl Renderer {
             Outcome::Failed(failure) => failed(None, failure),
             Outcome::Rejected(rejection) => {
                 let (status, code) = rejected(rejection);
-                Draft::error(status, code, &format!("Refused: {rejection}."))
+                let draft = Draft::error(status, code, &format!("Refused: {rejection}."));
+                match rejection {
+                    Rejection::Overloaded => draft.with("Retry-After", OVERLOADED_RETRY_AFTER_S),
+                    _ => draft,
+                }
             }
             Outcome::CrossSite => {
                 let message = "Another site may not do this here: the request must come from a page of this host, or from no page.";
@@ -393,6 +397,7 @@ fn rejected(rejection: &Rejection) -> (u16, &'static str) {
         Rejection::ExpectationFailed => (417, "expectation_failed"),
         Rejection::HeadTooLarge => (431, "head_too_large"),
         Rejection::NotImplemented => (501, "not_implemented"),
+        Rejection::Overloaded => (503, "overloaded"),
         Rejection::VersionNotSupported => (505, "version_not_supported"),
     }
 }

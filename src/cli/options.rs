@@ -127,6 +127,14 @@ pub(crate) struct Options {
     #[arg(value_parser = address)]
     metrics_addr: Option<SocketAddr>,
 
+    /// The most bytes of requests that are not whole yet, all together.
+    ///
+    /// From 1048576 to 1099511627776, in equal parts for the event loops. What is sent behind a request that is being
+    /// answered counts too; less than 2048 bytes of a connection do not. Beyond it those who have been at it longest get 503.
+    #[arg(long, value_name = "BYTES", help_heading = CONNECTIONS, env = "LOITER_MAX_UNREAD")]
+    #[arg(default_value = "67108864", value_parser = number::<usize>(1024 * 1024..=1 << 40))]
+    max_unread: usize,
+
     /// How long a request may take to arrive.
     ///
     /// From its first byte to its last, 1s to 1h. Beyond it the answer is 408, and the connection closes.
@@ -382,6 +390,7 @@ impl Options {
             max_places: self.max_places,
             max_unsent: self.max_unsent,
             metrics_addr: self.metrics_addr,
+            max_unread: self.max_unread,
             password_iterations: self.password_iterations,
             min_password_length: self.min_password_length,
             login_attempts: self.login_attempts,
@@ -549,9 +558,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unsent_is_bounded_by_bytes() {
+    fn what_is_unsent_and_unread_is_bounded_by_bytes() {
         let unsent = config(&["--max-unsent", "8388608"]).expect("in bounds");
         assert_eq!(unsent.max_unsent, 8 * 1024 * 1024);
+        let unread = config(&["--max-unread", "4194304"]).expect("in bounds");
+        assert_eq!(unread.max_unread, 4 * 1024 * 1024);
     }
 
     #[test]

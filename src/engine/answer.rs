@@ -203,6 +203,7 @@ impl Engine {
         if after == After::Close {
             peer.farewell = Farewell::Finishing { and_close: false };
             self.outputs.push_back(Output::Finish(key));
+            self.discard(key);
         }
         self.resume(key);
         self.set_deadline(now, key);

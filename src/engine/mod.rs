@@ -5,7 +5,7 @@
 //! queued and taken by [`Engine::next_output`] in the order in which they must be carried out.
 //!
 //! Here are the inputs. `answer` has the way from a request to its answer, `peer` what is known of a connection:
-//! what it waits for, when that is over, and how it ends.
+//! what it waits for, when that is over, and how it ends. `unread` bounds what all of them keep of input.
 
 // A peer's numbers come through here: none of them is cut to fit, and no calculation with one can overflow.
 #![deny(
@@ -17,6 +17,7 @@
 
 mod answer;
 mod peer;
+mod unread;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -30,11 +31,12 @@ pub use crate::chat::Notice;
 use crate::chat::{Chat, Counts};
 use crate::config::Config;
 use crate::counters::LoopCounters;
-use crate::http::{CONTINUE, Event, Exchange, Limits, Partial, Phase, Rejection};
+use crate::http::{CONTINUE, Event, Exchange, Limits, Partial, Phase};
 use crate::job::{Audience, Completion, Fault, Job};
 use crate::model::{Connection, ConnectionKey, Now};
 use crate::timers::{Deadlines, Due};
 use peer::{Farewell, Flags, Peer};
+use unread::Unread;
 
 /// What the engine wants done.
 #[derive(Debug)]
@@ -45,6 +47,8 @@ pub enum Output {
     Resume(ConnectionKey),
     /// Read once more, whether it is known that something has come or not: offer it, or say [`Engine::emptied`].
     Probe(ConnectionKey),
+    /// Let go of the input that was not consumed: none of it will be wanted.
+    Discard(ConnectionKey),
     /// Nothing will be sent any more: tell the peer so when all has gone out, and go on reading.
     Finish(ConnectionKey),
     /// Close at once; the engine has forgotten the connection.
@@ -91,6 +95,8 @@ pub struct Engine {
     peers: SideTable<Peer, Connection>,
     /// Requests whose bodies are still coming.
     partials: HashMap<ConnectionKey, Box<Partial>>,
+    /// What those take, and what waits with the runtime.
+    unread: Unread,
     /// When polls end that stand behind an answer which is not taken: until it is, the deadline is that answer's.
     poll_ends: HashMap<ConnectionKey, Due>,
     /// Whose request is being answered, where it is a page of an allowed origin.
@@ -136,6 +142,7 @@ impl Engine {
             renderer: Renderer::new(config),
             peers: SideTable::large(),
             partials: HashMap::new(),
+            unread: Unread::new(config.max_unread.checked_div(config.loops).unwrap_or(0)),
             poll_ends: HashMap::new(),
             guests: HashMap::new(),
             deadlines: Deadlines::large(),
@@ -157,6 +164,18 @@ impl Engine {
     /// Offers a connection's unread input from its start. `origin` says where it comes from; it is asked only by
     /// what counts by address, so that an address need not be kept for each connection.
     pub fn receive(
+        &mut self,
+        now: Now,
+        key: ConnectionKey,
+        input: &[u8],
+        origin: &dyn Fn() -> IpAddr,
+    ) -> Taken {
+        let taken = self.take(now, key, input, origin);
+        self.note_unread(now, key, input.len().saturating_sub(taken.consumed));
+        taken
+    }
+
+    fn take(
         &mut self,
         now: Now,
         key: ConnectionKey,
@@ -261,31 +280,6 @@ impl Engine {
             Farewell::Finishing { .. } => {}
             Farewell::None if peer.exchange.phase() == Phase::Answering => {}
             Farewell::None => self.leave(now, key),
-        }
-    }
-
-    /// More input waits behind the request that is being answered than is good for anything.
-    ///
-    /// Behind a poll that could stay for ever, and hide the peer's FIN behind a closed window. So the poll ends.
-    pub fn flooded(&mut self, now: Now, key: ConnectionKey) {
-        let Some(peer) = self.peers.get_mut(key) else {
-            return;
-        };
-        if peer.farewell != Farewell::None {
-            // Its end is queued: nothing may come behind that.
-            return;
-        }
-        if peer.flags.has(Flags::STREAMING) {
-            // Its status has long been told.
-            return self.leave(now, key);
-        }
-        if peer.is_waiting() {
-            if let Some(held) = peer.held.take() {
-                self.chat.forget(now, held);
-            }
-            peer.exchange.close_after_answer();
-            let what = Rejection::BadRequest("too much is sent behind a poll that waits");
-            self.answer(now, key, &Outcome::Rejected(what));
         }
     }
 

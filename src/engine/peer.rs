@@ -9,7 +9,7 @@
 use super::{Engine, Output};
 use crate::api::{Outcome, Route};
 use crate::chat::HeldKey;
-use crate::http::{Exchange, Phase};
+use crate::http::{Exchange, Phase, Rejection};
 use crate::model::{ConnectionKey, Now};
 use crate::timers::Due;
 
@@ -55,6 +55,8 @@ impl Flags {
     pub(super) const STREAMING: Self = Self(1 << 5);
     /// The request comes from a page of an allowed origin; which, the engine knows.
     pub(super) const GUEST: Self = Self(1 << 6);
+    /// It keeps so much of input that it counts.
+    pub(super) const UNREAD: Self = Self(1 << 7);
 
     pub(super) fn has(self, flag: Self) -> bool {
         self.0 & flag.0 != 0
@@ -131,6 +133,9 @@ impl Engine {
         if let Some(peer) = self.peers.remove(key) {
             self.partials.remove(&key);
             self.poll_ends.remove(&key);
+            if peer.flags.has(Flags::UNREAD) {
+                self.unread.remove(key);
+            }
             if peer.flags.has(Flags::GUEST) {
                 self.guests.remove(&key);
             }
@@ -156,7 +161,8 @@ impl Engine {
         if peer.flags.has(Flags::STREAMING) {
             return self.send_comment(now, key);
         }
-        match peer.exchange.timed_out(self.partials.remove(&key)) {
+        let partial = self.partials.remove(&key);
+        match (peer.exchange).refuse(partial, Rejection::RequestTimeout) {
             Some(rejection) => self.answer(now, key, &Outcome::Rejected(rejection)),
             None => self.leave(now, key),
         }

@@ -53,6 +53,10 @@ impl Decoder {
         match self {
             Self::Sized { left } => {
                 let consumed = input.len().min(*left);
+                if body.capacity() - body.len() < consumed {
+                    // Not beyond its end, as the vector would by itself.
+                    body.reserve_exact(consumed.max(body.len()).min(*left));
+                }
                 body.extend_from_slice(&input[..consumed]);
                 *left -= consumed;
                 let done = *left == 0;

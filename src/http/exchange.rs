@@ -40,11 +40,11 @@ enum Reading {
     /// None of it came. `receive` goes on; there is nothing to time out but idleness.
     Idle { empty_lines: u8 },
     /// Part of its head is with the caller, and its end is not in what was `searched`.
-    /// `receive` goes on, `timed_out` gives up.
+    /// `receive` goes on, `refuse` gives up.
     /// `is_head`: what is here begins a HEAD request, whose answer has no body.
     Head { searched: Searched, is_head: bool },
     /// Its head is here, not all of its body, and the caller's [`Partial`] has what is. `receive` goes on,
-    /// `timed_out` gives up.
+    /// `refuse` gives up.
     Body,
     /// One was handed out or refused, and its answer is owed: `receive` takes nothing until `answered`.
     Held,
@@ -86,6 +86,13 @@ pub struct Partial {
     head: Head,
     decoder: Decoder,
     body: Vec<u8>,
+}
+
+impl Partial {
+    /// Bytes of memory that it takes.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.bytes.capacity() + self.body.capacity()
+    }
 }
 
 /// Says nothing of what came: passwords and session tokens stand there.
@@ -204,11 +211,11 @@ impl Exchange {
         self.after = After::Close;
     }
 
-    /// Gives a request up that is not all here, and owes an answer that closes; `None` unless [`Phase::Receiving`].
+    /// Gives a request up that is not all here, for `what`, and owes an answer that closes; `None` unless [`Phase::Receiving`].
     ///
     /// # Panics
     /// If `partial` is not what `receive` left.
-    pub fn timed_out(&mut self, partial: Option<Box<Partial>>) -> Option<Rejection> {
+    pub fn refuse(&mut self, partial: Option<Box<Partial>>, what: Rejection) -> Option<Rejection> {
         let framing = match &self.reading {
             Reading::Head { is_head, .. } => unread_framing(if *is_head { HEAD } else { b"" }),
             Reading::Body => partial.expect("a body is of a request").head.framing(),
@@ -216,7 +223,7 @@ impl Exchange {
         };
         self.reading = Reading::Held;
         self.writing = Writing::Owed(closing(framing));
-        Some(Rejection::RequestTimeout)
+        Some(what)
     }
 
     /// What the connection waits for.

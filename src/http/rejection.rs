@@ -21,6 +21,8 @@ pub enum Rejection {
     HeadTooLarge,
     /// 501: a transfer coding other than chunked (RFC 9112 §6.1).
     NotImplemented,
+    /// 503: too much is kept of requests that are not all here, this one among them.
+    Overloaded,
     /// 505: neither HTTP/1.0 nor HTTP/1.1.
     VersionNotSupported,
 }
@@ -35,6 +37,7 @@ impl fmt::Display for Rejection {
             Self::ExpectationFailed => "the only expectation that can be met is 100-continue",
             Self::HeadTooLarge => "the head is too large",
             Self::NotImplemented => "the only transfer coding understood is chunked",
+            Self::Overloaded => "too much is kept of requests that are not whole yet",
             Self::VersionNotSupported => "the only versions spoken are HTTP/1.1 and HTTP/1.0",
         })
     }

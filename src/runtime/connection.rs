@@ -300,8 +300,19 @@ impl Connection {
             }
         }
         if !input.is_empty() {
+            if input.capacity() / 2 > input.len() {
+                // What is left of a full read may be one byte.
+                input.shrink_to_fit();
+            }
             self.flags.set(Flags::HOLDS_INPUT);
             held.input.insert(key, input);
+        }
+    }
+
+    /// Lets go of what is left over.
+    pub(super) fn discard(&mut self, key: ConnectionKey, held: &mut Held) {
+        if self.flags.clear_old(Flags::HOLDS_INPUT) {
+            held.input.remove(&key);
         }
     }
 
@@ -346,9 +357,7 @@ impl Connection {
 
     /// Whether it was not yet closing.
     pub(super) fn close(&mut self, key: ConnectionKey, held: &mut Held) -> bool {
-        if self.flags.clear_old(Flags::HOLDS_INPUT) {
-            held.input.remove(&key);
-        }
+        self.discard(key, held);
         self.drop_output(key, held);
         self.flags.set_new(Flags::CLOSING)
     }

@@ -329,6 +329,13 @@ impl Reactor {
             self.outbox.push((key, None));
         }
     }
+    /// Lets go of what was offered and not consumed: it is not offered again.
+    pub fn discard(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.discard(key, &mut self.held);
+        }
+    }
+
 
     /// Marks for [`Reactor::reap`]. Unsent output is thrown away, what was sent in this turn included.
     pub fn close(&mut self, key: ConnectionKey) {

@@ -279,6 +279,7 @@ impl EventLoop {
                     Output::Resume(key) => self.reactor.resume(key),
                     Output::Probe(key) => self.reactor.probe(key),
                     Output::Finish(key) => self.reactor.finish(key),
+                    Output::Discard(key) => self.reactor.discard(key),
                     Output::Close(key) => self.reactor.close(key),
                     Output::Submit(job) => self.jobs.push(job),
                     Output::Tell(who, notice) => self.mailbox.post(who, notice),

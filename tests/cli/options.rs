@@ -6,7 +6,7 @@ use std::process::Output;
 use super::{assert_holds, loiter, run, text};
 
 /// Every option: its group, and its default as `--help` shows it.
-const OPTIONS: [(&str, &str, &str); 33] = [
+const OPTIONS: [(&str, &str, &str); 34] = [
     (
         "Serving",
         "--listen",
@@ -25,6 +25,7 @@ const OPTIONS: [(&str, &str, &str); 33] = [
     ("Connections", "--max-head", "[default: 16384]"),
     ("Connections", "--max-body", "[default: 65536"),
     ("Connections", "--max-unsent", "[default: 134217728]"),
+    ("Connections", "--max-unread", "[default: 67108864]"),
     ("Connections", "--header-timeout", "[default: 10s]"),
     ("Connections", "--idle-timeout", "[default: 75s]"),
     ("Connections", "--send-timeout", "[default: 30s]"),
@@ -63,7 +64,7 @@ const OPTIONS: [(&str, &str, &str); 33] = [
 ];
 
 /// A bad value of each kind: option, value, and a part of what is allowed.
-const BAD_VALUES: [(&str, &str, &str); 50] = [
+const BAD_VALUES: [(&str, &str, &str); 51] = [
     ("--listen", "localhost:8000", "127.0.0.1:8000"),
     ("--listen", "8000", "[::]:80"),
     ("--metrics-addr", "9464", "127.0.0.1:8000"),
@@ -87,6 +88,7 @@ const BAD_VALUES: [(&str, &str, &str); 50] = [
     ("--max-body", "1023", "from 1024 to 16777216"),
     ("--max-body", "4096", "13312 at least"),
     ("--max-unsent", "1048575", "from 1048576 to 1099511627776"),
+    ("--max-unread", "1048575", "from 1048576 to 1099511627776"),
     ("--header-timeout", "0", "from 1s to 1h"),
     ("--header-timeout", "10ms", "from 1s to 1h"),
     ("--idle-timeout", "2d", "from 1s to 1d"),

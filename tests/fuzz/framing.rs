@@ -83,7 +83,7 @@ pub(crate) fn read<'a>(
         }
     }
     framed.is_within = exchange.phase() == Phase::Receiving;
-    let late = exchange.timed_out(partial);
+    let late = exchange.refuse(partial, Rejection::RequestTimeout);
     assert_eq!(late.is_some(), framed.is_within);
     framed
 }

@@ -210,6 +210,11 @@ impl Line {
         self.reoffer = true;
     }
 
+    pub(crate) fn discard(&mut self) {
+        self.taken += self.leftover.len();
+        self.leftover.clear();
+    }
+
     pub(crate) fn probe(&mut self) {
         self.is_probed = true;
     }

@@ -261,8 +261,9 @@ impl World {
                 engine.expire(self.now);
             }
             let (connections, deadline) = (engine.connections(), engine.deadline_ms());
-            let output = engine.next_output();
+            let (unread_bytes, output) = (engine.unread_bytes(), engine.next_output());
             self.demand(connections == 0, "connections are left");
+            self.demand(unread_bytes == 0, "unread input is counted for nobody");
             self.demand(deadline.is_none(), "a deadline is left");
             self.demand(output.is_none(), "an output for nobody");
         }

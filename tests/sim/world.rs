@@ -251,6 +251,7 @@ impl World {
                 Output::Send(key, bytes) => self.send(at, key, &bytes),
                 Output::Resume(key) => self.line_of(at, key).resume(),
                 Output::Probe(key) => self.line_of(at, key).probe(),
+                Output::Discard(key) => self.line_of(at, key).discard(),
                 Output::Finish(key) => {
                     let line = self.line_of(at, key);
                     let is_new = !std::mem::replace(&mut line.is_finishing, true);

@@ -282,3 +282,52 @@ fn beyond_the_connections_that_there_may_be_a_newcomer_is_told_so() {
         .answer(&mut next)
         .assert_failed(500, "not_a_participant");
 }
+
+/// A body of which this is all but the last byte.
+fn half_body() -> Vec<u8> {
+    let head = "POST /logout HTTP/1.1\r\nHost: h\r\nContent-Length: 30001\r\n\r\n";
+    [head.as_bytes(), &[b'a'; 30_000]].concat()
+}
+
+#[test]
+fn what_is_not_whole_is_bounded_for_all_together_and_the_oldest_go_first() {
+    const FITTING: usize = 34;
+    const TOO_MANY: usize = 20;
+    let serving = Serving::with(|config| {
+        config.max_unread = 1024 * 1024;
+        config.header_timeout = Duration::from_secs(600);
+    });
+    let ann = serving.user("ann");
+    let chatroom = serving.chatroom(&ann);
+    let mut later = serving.connect();
+    let mut clients: Vec<_> = (0..FITTING + TOO_MANY)
+        .map(|_| {
+            let mut client = serving.connect();
+            assert_serves(&mut client);
+            client.send(half_body());
+            // What came before is read before.
+            assert_serves(&mut later);
+            client
+        })
+        .collect();
+    for client in &mut clients[..TOO_MANY] {
+        let answer = client.answer();
+        answer.assert_failed(503, "overloaded");
+        assert!(answer.closes() && answer.field("retry-after").is_some());
+        client.assert_ends();
+    }
+    // A polite one's long message comes in pieces, and is taken.
+    let saying = crate::serving::saying(&ann, chatroom, &"a".repeat(4096)).bytes();
+    let mut polite = serving.connect();
+    for piece in saying.chunks(3000) {
+        polite.send(piece);
+        assert_serves(&mut later);
+    }
+    polite.answer().ok();
+    // So is who has been at it for the shortest time, and nobody is refused who has not kept the others from it.
+    let (newest, others) = clients.split_last_mut().expect("many");
+    newest.send(b"a");
+    newest.answer().assert_failed(401, "no_session");
+    let others = &mut others[TOO_MANY + 1..];
+    others.iter_mut().for_each(Client::assert_silent);
+}

@@ -16,6 +16,7 @@ fn wanted(engine: &mut Engine) -> Vec<&'static str> {
         }
         Output::Resume(_) => "resume",
         Output::Probe(_) => "probe",
+        Output::Discard(_) => "discard",
         Output::Finish(_) => "finish",
         Output::Close(_) => "close",
         Output::Submit(_) | Output::Tell(..) => "more",

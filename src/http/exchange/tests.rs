@@ -96,12 +96,12 @@ fn close_after_answer_holds_for_a_request_under_way_and_for_the_next() {
 #[test]
 fn only_a_request_under_way_times_out() {
     let mut exchange = Exchange::default();
-    assert_eq!(exchange.timed_out(None), None);
+    assert_eq!(exchange.refuse(None, Rejection::RequestTimeout), None);
     exchange.receive(&mut None, b"\r\n\r", &LIMITS);
     assert_eq!(exchange.phase(), Phase::Idle);
-    assert_eq!(exchange.timed_out(None), None);
+    assert_eq!(exchange.refuse(None, Rejection::RequestTimeout), None);
     exchange.receive(&mut None, GET, &LIMITS);
-    assert_eq!(exchange.timed_out(None), None);
+    assert_eq!(exchange.refuse(None, Rejection::RequestTimeout), None);
 
     let post = b"HEAD / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\na";
     let begun = [
@@ -114,12 +114,15 @@ fn only_a_request_under_way_times_out() {
         let (mut exchange, mut partial) = (Exchange::default(), None);
         exchange.receive(&mut partial, begun, &LIMITS);
         assert_eq!(exchange.phase(), Phase::Receiving);
-        assert_eq!(exchange.timed_out(partial), Some(Rejection::RequestTimeout));
+        assert_eq!(
+            exchange.refuse(partial, Rejection::RequestTimeout),
+            Some(Rejection::RequestTimeout)
+        );
         assert_eq!(exchange.framing().after, After::Close);
         assert_eq!(exchange.framing().head_only, head_only);
-        assert_eq!(exchange.timed_out(None), None);
+        assert_eq!(exchange.refuse(None, Rejection::RequestTimeout), None);
         assert_eq!(exchange.answered(), After::Close);
-        assert_eq!(exchange.timed_out(None), None);
+        assert_eq!(exchange.refuse(None, Rejection::RequestTimeout), None);
     }
 }
 

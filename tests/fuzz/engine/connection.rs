@@ -99,6 +99,10 @@ impl Connection {
         self.reoffer = true;
     }
 
+    pub(crate) fn discard(&mut self) {
+        self.taken = self.read;
+    }
+
     pub(crate) fn probe(&mut self) {
         self.is_probed = true;
     }

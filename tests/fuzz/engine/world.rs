@@ -178,6 +178,7 @@ impl World {
                 }
                 Output::Resume(key) => self.of(key).resume(),
                 Output::Probe(key) => self.of(key).probe(),
+                Output::Discard(key) => self.of(key).discard(),
                 Output::Finish(key) => {
                     let was = std::mem::replace(&mut self.of(key).is_finishing, true);
                     assert!(!was, "finished twice");
@@ -242,7 +243,10 @@ impl World {
             "{:?}",
             self.connections
         );
-        assert_eq!(self.engine.connections(), 0);
+        assert_eq!(
+            (self.engine.connections(), self.engine.unread_bytes()),
+            (0, 0)
+        );
         let counts = self.engine.counts();
         let nothing = Counts {
             held: 0,

@@ -23,6 +23,7 @@ mod held;
 mod keepalive;
 mod listener;
 mod mailbox;
+mod memory;
 mod places;
 mod refused;
 #[cfg(test)]
@@ -49,6 +50,7 @@ use self::connection::{Connection, READ_MAX, Reader};
 use self::held::Held;
 use self::keepalive::Keepalive;
 use self::listener::Listener;
+use self::memory::{Peak, Trims};
 use crate::arena::Arena;
 use crate::buffer::Bytes;
 use crate::config::Config;
@@ -90,6 +92,7 @@ pub struct Reactor {
     flushed: VecDeque<(ConnectionKey, Flushed)>,
     closing: Vec<ConnectionKey>,
     given_up: u64,
+    peak: Peak,
 }
 
 impl Reactor {
@@ -116,15 +119,19 @@ impl Reactor {
             true => listener::bind_all(&config.listen, config.loops, keepalive)?,
             false => handed::share(handed, config.loops, keepalive)?,
         };
-        let each = listeners.into_iter();
-        each.map(|listeners| Self::new(config, listeners, places.clone(), refusal.to_vec()))
-            .collect()
+        let trims = Trims::default();
+        let one = |listeners| {
+            let (places, trims) = (places.clone(), trims.clone());
+            Self::new(config, listeners, places, trims, refusal.to_vec())
+        };
+        listeners.into_iter().map(one).collect()
     }
 
     fn new(
         config: &Config,
         listeners: Vec<Listener>,
         places: Places,
+        trims: Trims,
         refusal: Vec<u8>,
     ) -> Result<Self, BindError> {
         let addresses = listeners.iter().map(Listener::address).collect();
@@ -151,6 +158,7 @@ impl Reactor {
             flushed: VecDeque::new(),
             closing: Vec::new(),
             given_up: 0,
+            peak: Peak::new(trims),
         })
     }
 
@@ -214,9 +222,11 @@ impl Reactor {
             || self.acceptor.has_work()
     }
 
-    /// When to begin a turn even if nothing happens: accepting was put off till then, or a refused newcomer lingers till then.
+    /// When to begin a turn even if nothing happens: accepting was put off till then, a refused newcomer lingers till then, or what is free is
+    /// returned then.
     pub fn deadline(&self) -> Option<Instant> {
-        self.acceptor.deadline()
+        let deadlines = [self.acceptor.deadline(), self.peak.deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// A connection to [`Reactor::read`] now, else what is known of it is lost. Each at most once a turn,
@@ -319,6 +329,13 @@ impl Reactor {
         }
     }
 
+    /// Lets go of what was offered and not consumed: it is not offered again.
+    pub fn discard(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.discard(key, &mut self.held);
+        }
+    }
+
     /// Nothing more will be sent: once all is flushed the peer sees the end. Reading goes on until
     /// [`Reactor::close`], so that an answer is not lost in a reset because its peer is still sending.
     pub fn finish(&mut self, key: ConnectionKey) {
@@ -329,13 +346,6 @@ impl Reactor {
             self.outbox.push((key, None));
         }
     }
-    /// Lets go of what was offered and not consumed: it is not offered again.
-    pub fn discard(&mut self, key: ConnectionKey) {
-        if let Some(connection) = self.connections.get_mut(key) {
-            connection.discard(key, &mut self.held);
-        }
-    }
-
 
     /// Marks for [`Reactor::reap`]. Unsent output is thrown away, what was sent in this turn included.
     pub fn close(&mut self, key: ConnectionKey) {

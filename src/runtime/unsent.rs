@@ -67,6 +67,11 @@ impl Unsent {
         }
     }
 
+    /// Bytes of all that is kept; what many share once.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn clear(&mut self) {
         *self = Self::new(self.bytes_max);
     }
@@ -148,11 +153,6 @@ impl Unsent {
         if let Some(queue) = self.queues.remove(&key) {
             queue.pieces.iter().for_each(|piece| self.uncount(piece));
         }
-    }
-
-    /// Of all connections together, what many share once.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
     }
 
     pub(super) fn is_beyond_bound(&self) -> bool {

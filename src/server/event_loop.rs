@@ -157,6 +157,7 @@ impl EventLoop {
         self.carry_out(now);
         self.flush(now);
         self.reactor.reap();
+        self.reactor.note_kept(self.engine.unread_bytes());
         self.end_drain(now);
         self.count(begun);
         if self.is_done() {
@@ -278,8 +279,8 @@ impl EventLoop {
                     Output::Send(key, bytes) => self.reactor.send(key, bytes),
                     Output::Resume(key) => self.reactor.resume(key),
                     Output::Probe(key) => self.reactor.probe(key),
-                    Output::Finish(key) => self.reactor.finish(key),
                     Output::Discard(key) => self.reactor.discard(key),
+                    Output::Finish(key) => self.reactor.finish(key),
                     Output::Close(key) => self.reactor.close(key),
                     Output::Submit(job) => self.jobs.push(job),
                     Output::Tell(who, notice) => self.mailbox.post(who, notice),

@@ -261,6 +261,18 @@ mod tests {
     }
 
     #[test]
+    fn a_body_that_comes_in_pieces_takes_no_more_than_its_length() {
+        let mut decoder = Decoder::new(Length::Known(1000));
+        let mut body = Vec::new();
+        for piece in [600, 1, 399] {
+            let decoded = decoder.decode(&vec![b'x'; piece], &mut body, 1000);
+            assert_eq!(decoded.map(|decoded| decoded.consumed), Ok(piece));
+            assert!(body.capacity() <= 1000, "{}", body.capacity());
+        }
+        assert_eq!(body.len(), 1000);
+    }
+
+    #[test]
     fn good_bodies() {
         assert_eq!(body_of(b"0\r\n\r\n"), b"");
         assert_eq!(body_of(b"5\r\nhello\r\n0\r\n\r\n"), b"hello");

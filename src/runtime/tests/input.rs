@@ -355,3 +355,43 @@ fn a_probe_of_who_has_gone_or_is_being_closed_is_none() {
     reactor.probe(key);
     assert!(!reactor.has_work());
 }
+
+#[test]
+fn what_is_discarded_is_not_offered_again() {
+    let mut reactor = reactor();
+    let (mut client, key) = pair(&mut reactor);
+    client.write_all(b"abcd").unwrap();
+    pause(&mut reactor, 1);
+    assert_eq!(reactor.held.input[&key], b"bcd");
+    reactor.discard(key);
+    assert!(reactor.held.input.is_empty());
+    reactor.resume(key);
+    client.write_all(b"ef").unwrap();
+    gather(&mut reactor, |bytes, _| bytes == b"ef");
+}
+
+#[test]
+fn what_is_left_of_much_takes_little() {
+    let mut reactor = reactor();
+    let (mut client, key) = pair(&mut reactor);
+    let mut offered = 0;
+    for (sent, consumed) in [(10, 0), (10_000, 10_007)] {
+        client.write_all(&vec![b'x'; sent]).unwrap();
+        offered += sent;
+        until(&mut reactor, |reactor| {
+            let key = reactor.next_ready()?;
+            let mut is_all = false;
+            reactor.read(key, |bytes, _| {
+                is_all = bytes.len() == offered;
+                Taken {
+                    consumed: if is_all { consumed } else { 0 },
+                    wants_more: true,
+                }
+            });
+            is_all.then_some(())
+        });
+    }
+    let left = &reactor.held.input[&key];
+    assert_eq!(left.len(), 3);
+    assert!(left.capacity() < 100, "{}", left.capacity());
+}

@@ -183,3 +183,21 @@ fn what_many_are_sent_gives_nobody_up() {
         "{flushed:?}"
     );
 }
+
+#[test]
+fn what_was_kept_goes_back_and_the_next_waits_for_its_time() {
+    let mut reactor = reactor();
+    let (_client, key) = pair(&mut reactor);
+    reactor.send(key, Bytes::from(vec![1; 64 << 20]));
+    reactor.flush();
+    reactor.note_kept(0);
+    reactor.close(key);
+    reactor.reap();
+    reactor.note_kept(0);
+    assert_eq!(reactor.deadline(), None);
+    reactor.note_kept(9 << 20);
+    reactor.note_kept(1 << 20);
+    assert!(reactor.deadline().is_some_and(|at| at > Instant::now()));
+    reactor.note_kept(2 << 20);
+    assert_eq!(reactor.deadline(), None, "more is kept");
+}

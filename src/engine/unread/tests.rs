@@ -95,7 +95,7 @@ fn half_body(bytes: usize) -> Vec<u8> {
 }
 
 fn half_head(bytes: usize) -> Vec<u8> {
-    let start = b"GET / HTTP/1.1\r\nHost: h\r\nA: ".to_vec();
+    let start = b"GET /nowhere HTTP/1.1\r\nHost: h\r\nA: ".to_vec();
     [start, vec![b'x'; bytes]].concat()
 }
 

@@ -4,6 +4,7 @@
 //! host that embeds loiter does.
 
 pub(crate) mod activation;
+mod blame;
 mod check;
 pub(crate) mod commands;
 mod health;

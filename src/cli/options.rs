@@ -10,9 +10,8 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{OsStr, PossibleValuesParser, Resettable, TypedValueParser};
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::parser::ValueSource;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use log::LevelFilter;
 use loiter::Config;
@@ -20,6 +19,7 @@ use loiter::config::{
     Durability, LOOPS_MAX, Network, ORIGINS_MAX, Origin, QUEUE_MAX, WORKERS_MAX, body_for,
 };
 
+use super::blame::{blame, spelling};
 use super::commands;
 use super::help::{AFTER_HELP, CONNECTIONS, LOGGING, MESSAGES, SERVING, STORAGE, USERS};
 use super::values::{
@@ -462,41 +462,6 @@ fn settled(command: Command) -> Command {
     command.mut_subcommands(settled)
 }
 
-/// Says of a bad value whether the option or its variable held it.
-///
-/// clap names the option in both cases. What is wrong without the environment too is the
-/// command line's own fault, and told first.
-fn blame(error: clap::Error, arguments: &[OsString]) -> clap::Error {
-    let without = command().mut_args(|arg| arg.env(Resettable::<OsStr>::Reset));
-    match without.try_get_matches_from(arguments) {
-        Err(own) if own.use_stderr() => own,
-        _ => named_by_variable(error),
-    }
-}
-
-fn named_by_variable(mut error: clap::Error) -> clap::Error {
-    let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else {
-        return error;
-    };
-    let long = shown.trim_start_matches('-').split(' ').next();
-    let command = command();
-    let arg = command.get_arguments().find(|arg| arg.get_long() == long);
-    if let Some(variable) = arg.and_then(|arg| arg.get_env()) {
-        let named = format!("{} ({shown})", variable.display());
-        error.insert(ContextKind::InvalidArg, ContextValue::String(named));
-    }
-    error
-}
-
-/// How whoever set an option spelled it.
-fn spelling(matches: &ArgMatches, id: &str) -> String {
-    if matches.value_source(id) == Some(ValueSource::EnvVariable) {
-        format!("LOITER_{}", id.to_uppercase())
-    } else {
-        format!("--{}", id.replace('_', "-"))
-    }
-}
-
 fn iterations(given: &str) -> Result<NonZeroU32, String> {
     number::<u32>(1000..=10_000_000)(given)
         .map(|rounds| NonZeroU32::new(rounds).expect("1000 at least"))
@@ -509,6 +474,8 @@ fn level() -> impl TypedValueParser<Value = LevelFilter> {
 
 #[cfg(test)]
 mod tests {
+    use clap::builder::{OsStr, Resettable};
+
     use super::*;
 
     fn config(arguments: &[&str]) -> Result<Config, clap::Error> {

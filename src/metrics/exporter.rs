@@ -14,7 +14,7 @@ use crate::http::{
     After, Caching, Event, Exchange, Framing, Limits, Method, Partial, Request, Response, Status,
 };
 
-/// How long a client may take for its request and to be gone, and for its answer.
+/// How long a client may take for its request, its answer, and to be gone.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long accepting rests where it fails: there may be no descriptor for a newcomer.
 const REST: Duration = Duration::from_millis(100);
@@ -85,7 +85,6 @@ impl Drop for Exporter {
 
 fn answer(mut client: TcpStream, metrics: &Metrics) -> io::Result<()> {
     let end = Instant::now() + PATIENCE;
-    client.set_write_timeout(Some(PATIENCE))?;
     let mut input = Vec::new();
     let mut exchange = Exchange::default();
     let mut partial = None;
@@ -100,19 +99,37 @@ fn answer(mut client: TcpStream, metrics: &Metrics) -> io::Result<()> {
             break bytes;
         }
     };
-    client.write_all(&bytes)?;
+    write_until(&mut client, &bytes, end)?;
     client.shutdown(std::net::Shutdown::Write)?;
     // What still comes must not destroy the answer.
     while read_until(&mut client, &mut more, end)? > 0 {}
     Ok(())
 }
 
-/// Reads what has come, if something comes before the end.
+/// Reads what has come, if something comes before the end. Who sends for longer is not heard out.
 fn read_until(client: &mut TcpStream, bytes: &mut [u8], end: Instant) -> io::Result<usize> {
-    let left = end.saturating_duration_since(Instant::now());
-    // None at all would be for ever.
-    client.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
+    client.set_read_timeout(Some(left_until(end)?))?;
     client.read(bytes)
+}
+
+/// Writes all of it, if the client takes it before the end.
+fn write_until(client: &mut TcpStream, mut bytes: &[u8], end: Instant) -> io::Result<()> {
+    while !bytes.is_empty() {
+        client.set_write_timeout(Some(left_until(end)?))?;
+        let sent = client.write(bytes)?;
+        bytes = &bytes[sent..];
+    }
+    Ok(())
+}
+
+/// # Errors
+/// None is left.
+fn left_until(end: Instant) -> io::Result<Duration> {
+    let left = end.saturating_duration_since(Instant::now());
+    match left.is_zero() {
+        true => Err(io::ErrorKind::TimedOut.into()),
+        false => Ok(left),
+    }
 }
 
 /// The answer, once the request is whole.
@@ -163,5 +180,33 @@ fn found(request: &Request<'_>, metrics: &Metrics) -> (u16, String) {
         _ if !is_here => (404, String::new()),
         Method::Get | Method::Head => (200, metrics.encode()),
         _ => (405, String::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client, and the server's end of its connection.
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let client = TcpStream::connect(listener.local_addr().expect("an address"));
+        let (served, _) = listener.accept().expect("it has come");
+        (client.expect("it listens"), served)
+    }
+
+    #[test]
+    fn whoever_sends_or_takes_nothing_for_ever_is_let_go() {
+        let (mut client, mut served) = pair();
+        client.write_all(&[0; 64 * 1024]).expect("sent");
+        let over = Instant::now();
+        let mut bytes = [0; 16];
+        let read = read_until(&mut served, &mut bytes, over).expect_err("its time is over");
+        assert_eq!(read.kind(), io::ErrorKind::TimedOut);
+        let later = over + Duration::from_millis(50);
+        let unread = vec![0; 64 * 1024 * 1024];
+        write_until(&mut served, &unread, later).expect_err("nobody takes so much");
+        let there = read_until(&mut served, &mut bytes, Instant::now() + PATIENCE);
+        assert_eq!(there.expect("it had come"), bytes.len());
     }
 }

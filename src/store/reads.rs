@@ -101,8 +101,12 @@ impl Shares {
         self.of.get(&reader).map_or(0, VecDeque::len)
     }
 
-    /// Who has most waiting; of those who have as much, whose turn comes last.
+    /// Who has most waiting, if that is more than one; of those who have as much, whose turn comes last.
     fn most(&self) -> Option<(Reader, usize)> {
+        if self.turns.len() == self.count {
+            // Each has one: nobody need be looked for among very many.
+            return None;
+        }
         let readers = self.turns.iter();
         readers
             .map(|&reader| (reader, self.waiting_of(reader)))

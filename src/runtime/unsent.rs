@@ -289,7 +289,7 @@ mod tests {
         let mut unsent = Unsent::new(100);
         (1..=3).for_each(|n| unsent.push_back(key(n), piece(30)));
         unsent.push_back(key(4), piece(50));
-        let long_ago = Instant::now() - Duration::from_secs(9);
+        let long_ago = Instant::now() - 2 * PATIENCE;
         (unsent.queues.values_mut()).for_each(|queue| queue.taken_at = long_ago);
         // Who keeps most has just been sent some of it.
         unsent.skip(key(4), 1);

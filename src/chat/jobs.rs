@@ -20,6 +20,7 @@ pub(super) fn job_of(
         SessionCall::Overview => Job::ListOverview { ticket, user },
         SessionCall::FindUsers { prefix } => Job::FindUsers {
             ticket,
+            user,
             prefix: std::mem::take(prefix),
             limit: FOUND_MAX,
         },

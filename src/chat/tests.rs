@@ -247,7 +247,10 @@ impl Loops {
 
     /// The store says how far the chatrooms reach that it was asked for.
     fn reached(&mut self, newest: &[(ChatroomId, i64)]) {
-        let Some(Job::ReadNewest { ticket, chatrooms }) = self.reads.pop() else {
+        let Some(Job::ReadNewest {
+            ticket, chatrooms, ..
+        }) = self.reads.pop()
+        else {
             panic!("it was not asked: {:?}", self.reads);
         };
         let asked: Vec<_> = newest.iter().map(|&(of, _)| of).collect();

@@ -69,7 +69,7 @@ impl Chat {
                 leaving.waiters.push(key);
             }
             Step::AwaitChatroom(chatroom) => self.wait_for_chatroom(chatroom, key),
-            Step::AwaitNewest(_, chatrooms) => self.wait_for_newest(chatrooms, key),
+            Step::AwaitNewest(_, chatrooms) => self.wait_for_newest(chatrooms, key, hash),
             Step::AwaitTurn => self.turns.push_back(key),
         }
     }
@@ -129,13 +129,19 @@ impl Chat {
     }
 
     /// One job for all of them: a list of most recent messages for each would be a lot that nobody may ever want.
-    fn wait_for_newest(&mut self, chatrooms: Vec<ChatroomId>, waiter: HeldKey) {
+    fn wait_for_newest(&mut self, chatrooms: Vec<ChatroomId>, waiter: HeldKey, hash: SessionHash) {
         let Some(&Held::Waiting(place)) = self.held.get(waiter) else {
             unreachable!("it is to wait")
         };
         let ticket = self.waiting.get(place).expect("it waits").ticket;
         self.newest_waiters.insert(ticket, waiter);
-        self.submit(Job::ReadNewest { ticket, chatrooms });
+        let session = self.sessions.find(&hash).expect("its call has come so far");
+        let user = self.user_of(session).user.id;
+        self.submit(Job::ReadNewest {
+            ticket,
+            user,
+            chatrooms,
+        });
     }
 
     /// The store has read the newest messages' ids for somebody.

@@ -80,6 +80,8 @@ pub enum Job {
     ReadNewest {
         /// Who waits for it.
         ticket: Ticket,
+        /// Who asks.
+        user: UserId,
         /// Which.
         chatrooms: Vec<ChatroomId>,
     },
@@ -98,6 +100,8 @@ pub enum Job {
     FindUsers {
         /// Whom the answer is for.
         ticket: Ticket,
+        /// Who asks.
+        user: UserId,
         /// The beginning, folded; not empty.
         prefix: String,
         /// How many users at most.

@@ -24,10 +24,11 @@ use std::thread;
 use std::time::Instant;
 
 use super::error::JobError;
-use super::reads::{Reader, Reads};
+use super::reads::Reads;
 use super::trouble;
 use super::turns::Turns;
 use crate::job::{Completion, Job};
+use crate::model::UserId;
 
 /// A bounded queue between threads: first in, first out, unless its line is another.
 pub(super) struct Queue<T, L = VecDeque<T>> {
@@ -224,7 +225,7 @@ impl Queue<Job, Reads> {
     /// Puts what somebody asks for where its turn is. Returns the other job that has given its place up for it.
     ///
     /// Never waits for a place: the job comes back when its share of the queue is full, or the queue has an end.
-    pub(super) fn push_read(&self, reader: Reader, job: Job) -> Result<Option<Job>, Job> {
+    pub(super) fn push_read(&self, reader: UserId, job: Job) -> Result<Option<Job>, Job> {
         let mut state = self.lock();
         if state.finish_by.is_some() {
             return Err(job);

@@ -48,12 +48,13 @@ pub use users::{Account, Users, UsersError};
 use crate::config::Config;
 use crate::counters::StoreCounters;
 use crate::job::{Completion, Fault, Job};
+use crate::model::UserId;
 use checkpoint::{Checkpointer, Checkpoints, LogWatch};
 use database::Database;
 use hashing::{HashingLane, Passwords, Whose};
 use lane::{Outlet, Queue};
 use reading::{Pool, ReadingLane};
-use reads::{Reader, Reads};
+use reads::Reads;
 use sweeping::Sweeper;
 use writes::Write;
 use writing::WritingLane;
@@ -232,12 +233,10 @@ impl Store {
             Job::LoadUser { .. } | Job::LoadChatroom { .. } => self.reading.push_load(job, true),
             Job::ReadMessages { user, .. }
             | Job::ReadNews { user, .. }
+            | Job::ReadNewest { user, .. }
+            | Job::FindUsers { user, .. }
             | Job::ListParticipants { user, .. }
-            | Job::ListOverview { user, .. } => self.submit_read(Reader::User(user), job),
-            Job::ReadNewest { ticket, .. } | Job::FindUsers { ticket, .. } => {
-                let reader = Reader::Connection(ticket.event_loop, ticket.connection);
-                self.submit_read(reader, job)
-            }
+            | Job::ListOverview { user, .. } => self.submit_read(user, job),
             Job::Register { customer, .. } => {
                 self.submit_password(Whose::Registering(customer), job)
             }
@@ -248,7 +247,7 @@ impl Store {
         }
     }
 
-    fn submit_read(&self, reader: Reader, job: Job) -> Result<(), Job> {
+    fn submit_read(&self, reader: UserId, job: Job) -> Result<(), Job> {
         let gone = self.reading.push_read(reader, job)?;
         self.tell_gone(gone);
         Ok(())
@@ -437,6 +436,7 @@ mod tests {
         };
         let search = || Job::FindUsers {
             ticket,
+            user: UserId::new(1).expect("positive"),
             prefix: "a".into(),
             limit: 1,
         };

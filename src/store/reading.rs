@@ -110,6 +110,7 @@ impl ReadingLane {
             Job::ReadNewest {
                 ticket,
                 ref chatrooms,
+                ..
             } => Completion::NewestRead {
                 ticket,
                 read: Ok(newest_of(connection, chatrooms)?),
@@ -131,6 +132,7 @@ impl ReadingLane {
                 ticket,
                 ref prefix,
                 limit,
+                ..
             } => Completion::UsersFound {
                 ticket,
                 users: Ok(find_users(connection, prefix, limit)?),

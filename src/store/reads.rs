@@ -12,18 +12,10 @@ use std::collections::{HashMap, VecDeque};
 
 use super::lane::Line;
 use crate::job::Job;
-use crate::model::{ConnectionKey, UserId};
+use crate::model::UserId;
 
 /// Loads between two reads, where both wait.
 const LOADS_PER_READ: u32 = 64;
-
-/// Who has asked for something to be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Reader {
-    User(UserId),
-    /// Of an event loop, where the job does not say whose it is.
-    Connection(u16, ConnectionKey),
-}
 
 /// Jobs that wait for a reading lane.
 #[derive(Default)]
@@ -38,9 +30,9 @@ pub(super) struct Reads {
 #[derive(Default)]
 struct Shares {
     /// Each of `of` once, whose turn is next first.
-    turns: VecDeque<Reader>,
+    turns: VecDeque<UserId>,
     /// None is empty.
-    of: HashMap<Reader, VecDeque<Job>>,
+    of: HashMap<UserId, VecDeque<Job>>,
     count: usize,
 }
 
@@ -63,7 +55,7 @@ impl Reads {
     /// Gives it back where no place is free, and nobody has two more waiting than its reader.
     pub(super) fn ask(
         &mut self,
-        reader: Reader,
+        reader: UserId,
         job: Job,
         places: usize,
     ) -> Result<Option<Job>, Job> {
@@ -97,12 +89,12 @@ impl Line<Job> for Reads {
 }
 
 impl Shares {
-    fn waiting_of(&self, reader: Reader) -> usize {
+    fn waiting_of(&self, reader: UserId) -> usize {
         self.of.get(&reader).map_or(0, VecDeque::len)
     }
 
     /// Who has most waiting, if that is more than one; of those who have as much, whose turn comes last.
-    fn most(&self) -> Option<(Reader, usize)> {
+    fn most(&self) -> Option<(UserId, usize)> {
         if self.turns.len() == self.count {
             // Each has one: nobody need be looked for among very many.
             return None;
@@ -113,7 +105,7 @@ impl Shares {
             .max_by_key(|&(_, waiting)| waiting)
     }
 
-    fn put(&mut self, reader: Reader, job: Job) {
+    fn put(&mut self, reader: UserId, job: Job) {
         let own = self.of.entry(reader).or_default();
         if own.is_empty() {
             self.turns.push_back(reader);
@@ -135,7 +127,7 @@ impl Shares {
     }
 
     /// The last that a reader has asked for, who has more than one.
-    fn give_up(&mut self, reader: Reader) -> Option<Job> {
+    fn give_up(&mut self, reader: UserId) -> Option<Job> {
         let job = self.of.get_mut(&reader)?.pop_back()?;
         self.count -= 1;
         Some(job)
@@ -145,7 +137,7 @@ impl Shares {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{SessionHash, Ticket};
+    use crate::model::{ConnectionKey, SessionHash, Ticket};
 
     /// Jobs of readers `1` to `9`, each told by whose it is and how many they had before; loads are `l`.
     #[derive(Default)]
@@ -181,7 +173,7 @@ mod tests {
             };
             let user = UserId::new(user).expect("positive");
             let job = Job::ListOverview { ticket, user };
-            let asked = self.reads.ask(Reader::User(user), job, self.places);
+            let asked = self.reads.ask(user, job, self.places);
             asked
                 .map(|gone| gone.as_ref().map(told))
                 .map_err(|job| told(&job))

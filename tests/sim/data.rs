@@ -223,7 +223,9 @@ impl Data {
                 range,
                 read: self.read_messages(chatroom, user, range, limit as usize),
             },
-            Job::ReadNewest { ticket, chatrooms } => Completion::NewestRead {
+            Job::ReadNewest {
+                ticket, chatrooms, ..
+            } => Completion::NewestRead {
                 ticket,
                 read: Ok(chatrooms
                     .into_iter()
@@ -243,6 +245,7 @@ impl Data {
                 ticket,
                 prefix,
                 limit,
+                ..
             } => Completion::UsersFound {
                 ticket,
                 users: Ok(self.find_users(&prefix, limit)),

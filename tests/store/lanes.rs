@@ -173,6 +173,7 @@ fn full_reading_and_password_queues_give_the_job_back_too() {
     let (store, _posts, hold) = Hold::open(&fixture.config);
     let search = || Job::FindUsers {
         ticket: ticket(1),
+        user: UserId::new(1).expect("positive"),
         prefix: "a".to_owned(),
         limit: 1,
     };
@@ -409,4 +410,44 @@ fn who_asks_for_very_much_keeps_nobody_else_from_reading() {
         "{:?}",
         place(&is_bobs)
     );
+}
+
+#[test]
+fn who_searches_on_many_connections_is_one_reader() {
+    let mut fixture = Fixture::new();
+    let [ann, bob] = ["ann", "bob"].map(|name| fixture.user(name));
+    fixture.close();
+    fixture.config.queue = 4;
+    let (store, _posts, hold) = Hold::open(&fixture.config);
+    let on = |connection: u64| Ticket {
+        connection: Key::from_bits(1 << 32 | connection).expect("a key"),
+        ..ticket(1)
+    };
+    let search = |user: &User, connection| Job::FindUsers {
+        ticket: on(connection),
+        user: user.id,
+        prefix: "a".to_owned(),
+        limit: 1,
+    };
+    let newest = |user: &User, connection| Job::ReadNewest {
+        ticket: on(connection),
+        user: user.id,
+        chatrooms: Vec::new(),
+    };
+    store.submit(search(&ann, 1)).expect("room");
+    hold.entered();
+    for connection in [2, 4] {
+        store.submit(search(&ann, connection)).expect("room");
+        store.submit(newest(&ann, connection + 1)).expect("room");
+    }
+    store.submit(search(&ann, 6)).expect_err("hers are taken");
+    store.submit(newest(&ann, 7)).expect_err("hers are taken");
+    store.submit(search(&bob, 8)).expect("she gives one up");
+    store
+        .submit(newest(&bob, 9))
+        .expect("she gives another up, since she has more than he");
+    store
+        .submit(search(&bob, 10))
+        .expect_err("each of them has two");
+    hold.let_go();
 }

@@ -214,6 +214,7 @@ impl Fixture {
     fn find(&mut self, prefix: &str, limit: u32) -> Vec<String> {
         let job = Job::FindUsers {
             ticket: ticket(1),
+            user: UserId::new(1).expect("positive"),
             prefix: fold(prefix),
             limit,
         };

@@ -94,11 +94,13 @@ impl Beside {
             3 => Job::ListOverview { ticket, user },
             4 => Job::FindUsers {
                 ticket,
+                user,
                 prefix: self.name()[..1].to_owned(),
                 limit: self.rng.u32(1..3),
             },
             6 => Job::ReadNewest {
                 ticket,
+                user,
                 chatrooms: (0..3).map(|_| self.chatroom()).collect(),
             },
             5 => {

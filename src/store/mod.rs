@@ -19,6 +19,7 @@ mod database;
 mod error;
 mod hashing;
 mod lane;
+mod last_read;
 mod memory;
 mod password;
 mod reading;
@@ -34,6 +35,7 @@ mod writes;
 mod writing;
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -202,6 +204,7 @@ impl Store {
                 pool: pool.clone(),
                 outlet: outlet.clone(),
                 session_lifetime: config.session_lifetime,
+                last_read: RefCell::default(),
             };
             let thread = spawn(format!("loiter-read-{number}"), outlet, || lane.run())?;
             self.givers.push(thread);

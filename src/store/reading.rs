@@ -5,6 +5,7 @@
 //! sees that write, and lets the write-ahead log start over. A job of several statements has
 //! a read transaction around them, which begins with the first and ends with the job.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use super::clock::{expiry_unix_ms, system_unix_ms};
 use super::database::{BUSY_TIMEOUT, outwait};
 use super::error::JobError;
 use super::lane::{Outlet, Queue, outlive};
+use super::last_read::{Extent, LastRead};
 use super::reads::Reads;
 use super::trouble::Trouble;
 use super::{rows, sql};
@@ -34,6 +36,7 @@ pub(super) struct ReadingLane {
     pub(super) pool: Pool,
     pub(super) outlet: Outlet,
     pub(super) session_lifetime: Duration,
+    pub(super) last_read: RefCell<LastRead>,
 }
 
 impl ReadingLane {
@@ -54,6 +57,9 @@ impl ReadingLane {
                 }
             };
             self.outlet.post(Vec::from_iter(completion));
+            if self.queue.len() == 0 {
+                self.last_read.borrow_mut().clear();
+            }
         }
     }
 
@@ -98,7 +104,9 @@ impl ReadingLane {
                 range,
                 limit,
             } => {
-                let rows = read_messages(connection, chatroom, user, range, limit)?;
+                let last_read = &mut self.last_read.borrow_mut();
+                let asked = (chatroom, range, limit);
+                let rows = read_messages(connection, user, asked, last_read)?;
                 let rows = rows.ok_or(JobError::Refused(Fault::NotAParticipant))?;
                 Completion::MessagesRead {
                     ticket,
@@ -238,22 +246,34 @@ fn newest_of(
 /// Some of a chatroom's messages; none at all for one who is not in it.
 fn read_messages(
     connection: &Connection,
-    chatroom: ChatroomId,
     asker: UserId,
-    range: MessageRange,
-    limit: u32,
+    (chatroom, range, limit): (ChatroomId, MessageRange, u32),
+    last_read: &mut LastRead,
 ) -> Result<Option<MessageRows>> {
     // Given up as it is dropped, which changes nothing for who has only read.
     let snapshot = connection.unchecked_transaction()?;
     let Some(bounds) = bounds_for(&snapshot, chatroom, asker)? else {
         return Ok(None);
     };
+    let extent = Extent {
+        chatroom,
+        range,
+        limit,
+        bounds,
+    };
+    if let Some(rows) = last_read.get(&extent) {
+        return Ok(Some(rows));
+    }
+    // Two long lists at a time would be one too many.
+    last_read.clear();
     let mut messages = ListWriter::default();
     write_messages(&snapshot, chatroom, (range, limit), bounds, &mut messages)?;
-    Ok(Some(MessageRows {
+    let rows = MessageRows {
         messages: messages.finish(),
         bounds,
-    }))
+    };
+    last_read.put(extent, rows.clone());
+    Ok(Some(rows))
 }
 
 /// What is newer in several chatrooms; nothing for one who is not in all of those that are looked at.
@@ -392,6 +412,7 @@ mod tests {
                 .expect("memory"),
             outlet: Outlet::new(|_| (), |_, _| ()),
             session_lifetime: Duration::MAX,
+            last_read: RefCell::default(),
         };
         // A write in a reading lane is a defect, and so panics.
         let stray = Job::TouchSessions { used: Vec::new() };

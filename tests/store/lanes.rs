@@ -451,3 +451,56 @@ fn who_searches_on_many_connections_is_one_reader() {
         .expect_err("each of them has two");
     hold.let_go();
 }
+
+#[test]
+fn what_many_want_is_read_once_for_all_who_may() {
+    let mut fixture = Fixture::new();
+    let [ann, bob, eve] = ["ann", "bob", "eve"].map(|name| fixture.user(name));
+    let chatroom = fixture.chatroom(&ann);
+    fixture.add(chatroom, &ann, "bob").expect("added");
+    for _ in 0..3 {
+        fixture.say(chatroom, &ann, "hi").expect("saved");
+    }
+    fixture.close();
+    fixture.config.workers = 1;
+    let (store, posts, hold) = Hold::open(&fixture.config);
+    let read = |user: &User, limit| Job::ReadMessages {
+        ticket: ticket(1),
+        chatroom,
+        user: user.id,
+        range: MessageRange::Before(None),
+        limit,
+    };
+    store.submit(read(&ann, 2)).expect("room");
+    hold.entered();
+    // It is kept, and good no more.
+    store.submit(say(chatroom, &ann, "more")).expect("room");
+    let saved = posts.recv_timeout(PATIENCE).expect("a post");
+    assert!(matches!(saved[..], [Completion::MessageSaved { .. }]));
+    store.submit(read(&eve, 2)).expect("room");
+    for _ in 0..10 {
+        store.submit(read(&ann, 2)).expect("room");
+        store.submit(read(&bob, 2)).expect("room");
+    }
+    store.submit(read(&ann, 1)).expect("room");
+    hold.let_go();
+    let mut told = Vec::new();
+    while told.len() < 23 {
+        told.extend(posts.recv_timeout(PATIENCE).expect("a post"));
+    }
+    let mut lists = Vec::from_iter(told.into_iter().map(|completion| match completion {
+        Completion::MessagesRead { read, .. } => read.map(|rows| rows.messages.json().clone()),
+        other => panic!("{other:?}"),
+    }));
+    // By turns: one of each, and then theirs alone.
+    assert_eq!(lists.remove(1), Err(Fault::NotAParticipant), "eve");
+    let mut lists = Vec::from_iter(lists.into_iter().map(|list| list.expect("a read")));
+    let (before, shorter) = (lists.remove(0), lists.pop().expect("of 22"));
+    let text = |list: &[u8]| String::from_utf8_lossy(list).matches("\"message\"").count();
+    assert!(lists.iter().all(|list| list.as_ptr() == lists[0].as_ptr()));
+    assert_ne!(lists[0], before);
+    assert_eq!(
+        [&before, &lists[0], &shorter].map(|list| text(list)),
+        [2, 2, 1]
+    );
+}

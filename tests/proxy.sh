@@ -200,10 +200,16 @@ check_crowd() {
     become '/message/longpoll/?chatroomid=1' --interface 127.0.0.23 >/dev/null 2>&1 &
     clients+=($!)
   done
-  eventually is_refused --interface 127.0.0.23 || fail 'an address may have any number of connections'
+  # Asking would take a place of theirs before.
+  eventually are_parked 5 || fail 'an address may not have as many connections as it may'
+  is_refused --interface 127.0.0.23 || fail 'an address may have any number of connections'
   ! is_refused --interface 127.0.0.24 || fail 'one address is refused for another'
   kill "${clients[@]}"
   wait "${clients[@]}" 2>/dev/null || true
+}
+
+are_parked() {
+  curl -sS "http://127.0.0.1:$counted/metrics" | grep >/dev/null "^loiter_polls_parked{event_loop=\"0\"} $1\$"
 }
 
 is_refused() {
@@ -214,7 +220,7 @@ begin() {
   name=$1
   jar=$folder/jar
   rm -f "$jar" "$folder"/loiter.db*
-  serve "$binaries/loiter" --log warn --password-iterations 1000 "${@:2}"
+  serve "$binaries/loiter" --log warn --password-iterations 1000 --metrics-addr "127.0.0.1:$counted" "${@:2}"
 }
 
 end() {
@@ -234,7 +240,7 @@ is_here() {
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=chat.example \
   -addext subjectAltName=DNS:chat.example -keyout "$folder/privkey.pem" -out "$folder/fullchain.pem" 2>/dev/null
 cat "$folder/fullchain.pem" "$folder/privkey.pem" >"$folder/both.pem"
-read -r own redirect secure plain <<<"$(ports 4)"
+read -r own redirect secure plain counted <<<"$(ports 5)"
 listen=127.0.0.1:$own
 
 # As the samples say at their heads.

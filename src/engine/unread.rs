@@ -17,11 +17,15 @@ use crate::model::{ConnectionKey, Now};
 
 /// Bytes from which on a connection counts.
 const COUNTED_MIN: usize = 2 * 1024;
+/// … and from which share of the bound on, where that is less.
+const COUNTED_SHARE: usize = 1024;
 
 /// What the connections of one loop keep of input.
 #[derive(Debug)]
 pub(super) struct Unread {
     bytes_max: usize,
+    /// Bytes from which on a connection counts; one at least.
+    counted_min: usize,
     /// Of all of them.
     bytes: usize,
     kept: HashMap<ConnectionKey, Kept>,
@@ -41,6 +45,7 @@ impl Unread {
     pub(super) fn new(bytes_max: usize) -> Self {
         Self {
             bytes_max,
+            counted_min: (bytes_max / COUNTED_SHARE).clamp(1, COUNTED_MIN),
             bytes: 0,
             kept: HashMap::new(),
             oldest: BTreeMap::new(),
@@ -130,7 +135,7 @@ impl Engine {
         let bytes = partial
             .map_or(0, |partial| partial.bytes())
             .saturating_add(rest);
-        if bytes < COUNTED_MIN {
+        if bytes < self.unread.counted_min {
             // Most connections pay for the question with this bit alone.
             if peer.flags.clear(Flags::UNREAD) {
                 self.unread.remove(key);

@@ -45,20 +45,21 @@ const KEPT: [u64; 13] = [
 ];
 
 /// What an ordinary run injects, and what must come of it, each of it.
-const INJECTED: [&str; 23] = [
+const INJECTED: [&str; 24] = [
     "clocks set",
     "commits that a crash left untold",
     "crashes",
     "half-closes",
     "jobs refused",
     "loops put to sleep",
-    "messages followed",
     "messages followed by streams",
     "messages followed in all chatrooms",
     "messages followed in several chatrooms",
+    "messages followed",
     "outages",
     "polls and calls that a crash cut off",
     "reads failed",
+    "requests that gave way",
     "requests unread at a drain",
     "resets",
     "restarts",

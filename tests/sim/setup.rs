@@ -15,7 +15,11 @@ use crate::world::World;
 /// The world of a seed.
 pub(crate) fn world(seed: u64, is_shown: bool) -> World {
     let mut rng = Rng::with_seed(seed);
-    let config = config(&mut rng);
+    let mut config = config(&mut rng);
+    if seed % 5 == 3 {
+        // Of two who send at a time one has to give way.
+        config.max_unread = 400;
+    }
     let mut data = Data {
         session_lifetime_ms: config.session_lifetime.as_millis() as u64,
         retention_ms: (rng.u8(..3) == 0).then(|| rng.u64(1..30_000)),

@@ -173,9 +173,9 @@ impl World {
             return;
         };
         if line.said_hung_up || stream.is_chunked {
-            // Who has gone is told nothing more.
-            let has_gone = line.said_hung_up;
-            return self.demand(has_gone, "a stream is cut off");
+            // Who has gone is told nothing more, nor who has sent so much behind it that others have no room.
+            let may_be_cut = line.said_hung_up || self.is_tight;
+            return self.demand(may_be_cut, "a stream is cut off");
         }
         let end = line.queued;
         let asked = line.asked.pop_front().expect("just seen");

@@ -51,6 +51,8 @@ pub(crate) struct World {
     /// Messages whose senders were told that they are not saved.
     pub(crate) not_saved: BTreeSet<String>,
     pub(crate) has_short_sessions: bool,
+    /// Those who send have to give way to one another.
+    pub(crate) is_tight: bool,
     pub(crate) texts: u32,
     pub(crate) jobs: u32,
     /// Those that tell the store of sessions in use.
@@ -72,6 +74,7 @@ impl World {
             loops: Loop::all(&config),
             dozes: 0,
             ledger: Ledger::new(&store),
+            is_tight: config.max_unread < Config::default().max_unread,
             has_short_sessions: store.data.session_lifetime_ms < 1_000_000,
             config,
             store,
@@ -199,7 +202,9 @@ impl World {
         self.trace.note(format_args!(
             "read line {id}, {taken} taken, {hung_up} {ended} {is_reset}"
         ));
-        self.demand(is_idle, "work is done for a peer that takes no answers");
+        // Who has given way may be read to its end before it hears of it.
+        let may_be_read = is_idle || self.is_tight;
+        self.demand(may_be_read, "work is done for a peer that takes no answers");
         if hung_up || ended || is_reset {
             self.note_lost(id);
         }

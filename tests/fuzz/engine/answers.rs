@@ -7,7 +7,7 @@ use super::world::BOUNDS;
 use crate::reference::{self, Request, Stop};
 
 /// What may be wrong with a request as HTTP.
-const REFUSALS: [u16; 8] = [400, 408, 413, 414, 417, 431, 501, 505];
+const REFUSALS: [u16; 9] = [400, 408, 413, 414, 417, 431, 501, 503, 505];
 
 /// Every answer is sound, there is one request at least for each, and nothing is behind the last.
 pub(crate) fn check(written: &[u8], sent: &[u8]) -> Vec<Answer> {

@@ -28,6 +28,8 @@ pub(crate) struct Connection {
     pub(crate) gone_out: usize,
     pub(crate) window: usize,
     pub(crate) is_stalled: bool,
+    /// What it wrote was taken although it takes no answers: it must have come to its end.
+    pub(crate) must_end: bool,
     pub(crate) is_finishing: bool,
     pub(crate) is_finished: bool,
     pub(crate) is_closing: bool,
@@ -58,6 +60,7 @@ impl Connection {
             gone_out: 0,
             window: usize::MAX,
             is_stalled: false,
+            must_end: false,
             is_finishing: false,
             is_finished: false,
             is_closing: false,

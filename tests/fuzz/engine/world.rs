@@ -42,6 +42,7 @@ impl World {
             max_head: BOUNDS.head,
             max_body: BOUNDS.body,
             max_message: 100,
+            max_unread: 600,
             recent: 3,
             login_attempts: 2,
             poll_timeout: Some(Duration::from_secs(60)),
@@ -146,10 +147,7 @@ impl World {
         let origin = || IpAddr::V4(Ipv4Addr::new(10, 0, 0, place as u8));
         let (is_idle, had_taken) = (connection.is_stalled, connection.taken);
         let emptied = connection.offer(|input| engine.receive(*now, key, input, &origin));
-        assert!(
-            !is_idle || connection.is_finishing || connection.taken == had_taken,
-            "work is done for who takes no answers"
-        );
+        connection.must_end |= is_idle && connection.taken != had_taken;
         if connection.has_fin && !std::mem::replace(&mut connection.said_hung_up, true) {
             engine.hung_up(*now, key);
         }
@@ -185,6 +183,11 @@ impl World {
                 }
                 Output::Close(key) => self.of(key).is_closing = true,
             }
+        }
+        for connection in self.connections.iter().flatten() {
+            let has_ended = connection.is_finishing || connection.is_closing;
+            let is_idle = has_ended || !connection.must_end;
+            assert!(is_idle, "work is done for who takes no answers");
         }
     }
 

@@ -37,6 +37,11 @@ pub(crate) fn demand(holds: bool, what: &str) -> Verdict {
 impl World {
     /// Holds an answer against its request.
     pub(crate) fn judge(&mut self, asked: &Asked, answer: &Answer) -> Verdict {
+        if self.gave_way(asked, answer) {
+            // Its last byte may have been read after it had been refused.
+            self.tally.one("requests that gave way");
+            return self.note_not_saved(asked);
+        }
         let Some(begun) = asked.begun else {
             let is_garbage = matches!(asked.ask, Ask::Garbage { .. });
             let is_late = answer.is(408, "request_timeout");
@@ -97,6 +102,12 @@ impl World {
             demand(statuses.contains(&answer.status), "the wrong status")?;
         }
         demand(answer.closes, "the connection goes on")
+    }
+
+    /// Whether half a request, or what is sent behind one, may have had to make room for others'.
+    fn gave_way(&self, asked: &Asked, answer: &Answer) -> bool {
+        let is_overloaded = answer.is(503, "overloaded") || asked.is_head && answer.status == 503;
+        self.is_tight && is_overloaded && answer.closes && answer.has_retry_after
     }
 
     fn judge_in_session(&mut self, asked: &Asked, begun: Begun, answer: &Answer) -> Verdict {

@@ -10,15 +10,16 @@ use crate::world::World;
 
 impl World {
     /// Whose request had come before a drain, its connection does not end without an answer; unless its client has gone,
-    /// takes none, or asked at the very end of the idle timeout.
+    /// takes none, has given way to others, or asked at the very end of the idle timeout.
     pub(crate) fn check_farewell(&mut self, at: usize, key: ConnectionKey) {
         let (now_ms, idle_timeout) = (self.now.monotonic_ms, self.config.idle_timeout);
+        let is_tight = self.is_tight;
         let line = self.line_of(at, key);
         let asked = line.asked.front();
         let was_owed = asked.is_some_and(|asked| asked.came_before_drain);
         let is_there = !(line.is_reset || line.said_hung_up || line.is_stalled);
         let is_in_time = u128::from(now_ms - line.idle_ms) < idle_timeout.as_millis();
-        if was_owed && is_there && is_in_time {
+        if was_owed && is_there && is_in_time && !is_tight {
             let what = format!("what came before the drain has no answer: {asked:?}");
             self.demand(false, &what);
         }

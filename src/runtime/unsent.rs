@@ -1,8 +1,8 @@
 //! Output that peers have not taken yet: of each connection in order, and of all together within a bound.
 //!
 //! Many who are slow may share what was sent to them, so bytes are counted once, however many wait with them. Where all together are beyond
-//! the bound, those are given up who keep most: first of those who have taken nothing for a second, and only then of the others. A peer that reads keeps
-//! ever less, and has just taken some.
+//! the bound, those are given up who keep most: first of those who have taken hardly anything for a second, and only then of the others. A peer that
+//! reads keeps ever less, and has just taken some; one that takes a byte now and then is not one that reads.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind, IoSlice};
@@ -17,8 +17,11 @@ use crate::model::ConnectionKey;
 /// Pieces of output given to the kernel at once.
 const PIECES_MAX: usize = 32;
 
-/// For how long a peer that reads may take nothing: retransmissions are repeated sooner.
+/// For how long a peer that reads may take hardly anything: retransmissions are repeated sooner.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Bytes that a peer which reads takes in that time, by 128 kbit/s at least.
+const TAKEN_MIN: usize = 16 * 1024;
 
 /// Output of connections that is not sent yet.
 pub(super) struct Unsent {
@@ -42,7 +45,9 @@ struct Queue {
     pieces: VecDeque<Bytes>,
     /// Bytes of the first of `pieces` that went.
     sent: usize,
-    /// When some went, or else since when it has something.
+    /// Bytes that went since.
+    taken: usize,
+    /// When so much went that the peer reads, or else since when it has something.
     taken_at: Instant,
 }
 
@@ -51,6 +56,7 @@ impl Default for Queue {
         Self {
             pieces: VecDeque::new(),
             sent: 0,
+            taken: 0,
             taken_at: Instant::now(),
         }
     }
@@ -138,7 +144,9 @@ impl Unsent {
         let Some(queue) = self.queues.get_mut(&key) else {
             return;
         };
-        if sent > 0 {
+        queue.taken += sent;
+        if queue.taken >= TAKEN_MIN {
+            queue.taken = 0;
             queue.taken_at = Instant::now();
         }
         let gone = queue.skip(sent);
@@ -179,7 +187,7 @@ impl Unsent {
         given_up
     }
 
-    /// Whether a peer takes nothing, and the bytes that it keeps; of what others keep too, its share.
+    /// Whether a peer takes hardly anything, and the bytes that it keeps; of what others keep too, its share.
     fn weight(&self, queue: &Queue, now: Instant) -> (bool, usize) {
         let pieces = queue.unsent();
         let share = |piece: &[u8], of: &Bytes| piece.len() / self.pieces[&place(of)].waiting;
@@ -286,14 +294,16 @@ mod tests {
 
     #[test]
     fn who_has_just_taken_some_is_kept_before_who_takes_nothing() {
-        let mut unsent = Unsent::new(100);
-        (1..=3).for_each(|n| unsent.push_back(key(n), piece(30)));
-        unsent.push_back(key(4), piece(50));
+        let mut unsent = Unsent::new(5 * TAKEN_MIN);
+        (1..=3).for_each(|n| unsent.push_back(key(n), piece(TAKEN_MIN)));
+        [4, 5].map(|n| unsent.push_back(key(n), piece(2 * TAKEN_MIN)));
         let long_ago = Instant::now() - 2 * PATIENCE;
         (unsent.queues.values_mut()).for_each(|queue| queue.taken_at = long_ago);
-        // Who keeps most has just been sent some of it.
-        unsent.skip(key(4), 1);
+        // Those who keep most have just been sent some of it, one of them next to nothing.
+        unsent.skip(key(4), TAKEN_MIN);
+        unsent.skip(key(5), 1);
         let given_up = unsent.give_up();
+        assert_eq!(given_up[0], key(5));
         assert!(!given_up.contains(&key(4)), "{given_up:?}");
         assert_eq!(given_up.len(), 2);
     }

@@ -7,8 +7,8 @@ use super::field::Field;
 use super::options::ChaosOptions;
 use super::verdict::Verdict;
 use super::{
-    deaf, files, half_closed, kills, logins, pipelines, queue, reads, registrations, silent, slow,
-    vanish,
+    deaf, files, half_bodies, half_closed, kills, logins, pipelines, queue, reads, registrations,
+    silent, slow, vanish,
 };
 use crate::error::Error;
 
@@ -60,7 +60,7 @@ const fn flood(name: &'static str, run: fn(&mut Field<'_>) -> Result<(), Error>)
 }
 
 /// All of them.
-pub(crate) const FLOODS: [Flood; 17] = [
+pub(crate) const FLOODS: [Flood; 18] = [
     Flood {
         once: true,
         ..flood("calm", calm)
@@ -72,6 +72,10 @@ pub(crate) const FLOODS: [Flood; 17] = [
     Flood {
         server: slow::server,
         ..flood("slow-bodies", slow::bodies)
+    },
+    Flood {
+        server: half_bodies::server,
+        ..flood("half-bodies", half_bodies::run)
     },
     Flood {
         server: deaf::server,

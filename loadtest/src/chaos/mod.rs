@@ -9,6 +9,7 @@ mod deaf;
 mod field;
 mod files;
 mod floods;
+mod half_bodies;
 mod half_closed;
 mod herd;
 mod kills;

@@ -296,7 +296,7 @@ mod tests {
     fn who_has_just_taken_some_is_kept_before_who_takes_nothing() {
         let mut unsent = Unsent::new(5 * TAKEN_MIN);
         (1..=3).for_each(|n| unsent.push_back(key(n), piece(TAKEN_MIN)));
-        [4, 5].map(|n| unsent.push_back(key(n), piece(2 * TAKEN_MIN)));
+        (4..=5).for_each(|n| unsent.push_back(key(n), piece(2 * TAKEN_MIN)));
         let long_ago = Instant::now() - 2 * PATIENCE;
         (unsent.queues.values_mut()).for_each(|queue| queue.taken_at = long_ago);
         // Those who keep most have just been sent some of it, one of them next to nothing.

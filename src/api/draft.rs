@@ -28,6 +28,8 @@ pub(super) struct Draft<'a> {
 pub(super) enum Body<'a> {
     Own(Cow<'a, [u8]>),
     Shared(&'a Bytes),
+    /// A list within an object: what stands before it, and what behind it.
+    Around(Vec<u8>, &'a Bytes, &'static [u8]),
 }
 
 impl<'a> Draft<'a> {
@@ -111,17 +113,38 @@ impl<'a> Draft<'a> {
 }
 
 impl Body<'_> {
-    pub(super) fn as_slice(&self) -> &[u8] {
+    pub(super) fn len(&self) -> usize {
         match self {
-            Self::Own(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
+            Self::Own(bytes) => bytes.len(),
+            Self::Shared(bytes) => bytes.len(),
+            Self::Around(before, list, after) => [before.len(), list.len(), after.len()]
+                .into_iter()
+                .fold(0, usize::saturating_add),
         }
     }
 
+    /// All of it, in up to three pieces.
+    pub(super) fn pieces(&self) -> [&[u8]; 3] {
+        match self {
+            Self::Own(bytes) => [b"", bytes, b""],
+            Self::Shared(bytes) => [b"", bytes, b""],
+            Self::Around(before, list, after) => [before, list, after],
+        }
+    }
+
+    /// The second of the pieces, to be sent from where it stands.
     pub(super) fn share(&self) -> Bytes {
         match *self {
             Self::Own(ref bytes) => buffer::share(bytes),
-            Self::Shared(bytes) => bytes.clone(),
+            Self::Shared(bytes) | Self::Around(_, bytes, _) => bytes.clone(),
+        }
+    }
+
+    /// The third.
+    pub(super) fn end(&self) -> &'static [u8] {
+        match *self {
+            Self::Own(_) | Self::Shared(_) => b"",
+            Self::Around(_, _, after) => after,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use smallvec::SmallVec;
 
 use super::call::Rules;
-use super::draft::{Draft, FIELDS};
+use super::draft::{Body, Draft, FIELDS};
 use super::events::EventRenderer;
 use super::guests::{self, Guest, Guests};
 use super::json;
@@ -74,6 +74,8 @@ pub struct Rendered {
     pub first: Bytes,
     /// A body that is long, and so was not copied: it is sent from where it stands.
     pub long_body: Option<Bytes>,
+    /// What stands behind that.
+    pub end: &'static [u8],
 }
 
 /// A response to a list of messages.
@@ -154,8 +156,8 @@ impl Renderer {
     fn draw(&mut self, draft: Draft<'_>, framing: Framing, guest: Option<Guest>) -> Rendered {
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
-        let body = draft.body.as_slice();
-        let is_long = body.len() >= LONG_BYTES && !framing.head_only;
+        let length = draft.body.len();
+        let is_long = length >= LONG_BYTES && !framing.head_only;
         let own = draft.fields.iter().map(|(name, value)| (*name, &**value));
         let origins: SmallVec<[_; FIELDS]> = self.guests.fields(guest).collect();
         let origins = origins.iter().map(|(name, value)| (*name, &**value));
@@ -165,18 +167,25 @@ impl Renderer {
             caching: draft.caching,
             fields: &fields,
             content_type: draft.content_type,
-            body,
+            body: b"",
         };
-        match is_long {
-            true => response.render_head(&mut scratch, &self.date, framing),
-            false => response.render(&mut scratch, &self.date, framing),
-        }
+        response.render_head(&mut scratch, &self.date, framing, length);
+        let pieces = draft.body.pieces();
+        let copied = match (framing.head_only, is_long) {
+            (true, _) => &[][..],
+            (false, true) => &pieces[..1],
+            (false, false) => &pieces[..],
+        };
+        copied
+            .iter()
+            .for_each(|piece| scratch.extend_from_slice(piece));
         let first = Bytes::copy_from_slice(&scratch);
         self.scratch = scratch;
         Rendered {
             status: draft.status,
             first,
             long_body: is_long.then(|| draft.body.share()),
+            end: if is_long { draft.body.end() } else { b"" },
         }
     }
 
@@ -273,11 +282,8 @@ impl Renderer {
                 Draft::ok(messages).with("Loiter-Message-Id", id.to_string())
             }
             Reply::Ended { polls, messages } => {
-                let mut body =
-                    format!(r#"{{"status":"ok","ended":{polls},"messages":"#).into_bytes();
-                body.extend_from_slice(messages);
-                body.push(b'}');
-                Draft::ok(body)
+                let before = format!(r#"{{"status":"ok","ended":{polls},"messages":"#);
+                Draft::ok(Body::Around(before.into_bytes(), messages, b"}"))
             }
             Reply::Created(id) => Draft::ok(format!(r#"{{"chatroomid":{id}}}"#).into_bytes()),
             Reply::Done => Draft::done(),

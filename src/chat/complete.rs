@@ -287,6 +287,7 @@ impl Chat {
         if !is_known {
             self.chatrooms.push(key, &message, max);
         }
+        let mut usual = None;
         if let Some(sender) = sender {
             let limit = self.take_limit(sender);
             let room = self.chatrooms.chatroom(key).expect("the newest stays");
@@ -295,10 +296,13 @@ impl Chat {
                 // So many were saved behind it while the list was loaded that it is no longer here.
                 false => list_of_one(&message),
             };
+            if limit == max && room.recent.last() == Some(id) && room.recent.holds(id) {
+                usual = Some(list.clone());
+            }
             let sent = Reply::Sent { id, messages: list };
             self.answer(sender, sent);
         }
-        self.wake(key);
+        self.wake_by(key, usual);
     }
 
     fn chatroom_loaded(&mut self, id: ChatroomId, loaded: Result<RecentRows, Fault>) {

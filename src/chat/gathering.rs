@@ -35,7 +35,7 @@ pub(super) struct Newest {
     pub(super) chatroom: ChatroomKey,
     pub(super) list: Bytes,
     /// The caller's own, which may be shorter or longer, and how long it may be.
-    own: Bytes,
+    pub(super) own: Bytes,
     limit: u32,
     /// What the chatroom's messages were.
     span: Span,
@@ -64,14 +64,14 @@ impl PollsToEnd {
 }
 
 impl Newest {
-    /// The lists as they are now: that of `max` messages, and the caller's of `limit`.
-    pub(super) fn of(key: ChatroomKey, room: &Chatroom, max: u32, limit: u32) -> Self {
-        let list = room.recent.list(max);
+    /// The lists as they are now: that of all messages that are remembered, and the caller's of `limit`.
+    pub(super) fn of(key: ChatroomKey, room: &Chatroom, list: Bytes, limit: u32) -> Self {
+        let is_shorter = (limit as usize) < room.recent.len();
         Self {
             chatroom: key,
-            own: match limit == max {
-                true => list.clone(),
-                false => room.recent.list(limit),
+            own: match is_shorter {
+                true => room.recent.list(limit),
+                false => list.clone(),
             },
             limit,
             list,
@@ -83,7 +83,8 @@ impl Newest {
     pub(super) fn renew(&mut self, room: &Chatroom, max: u32) {
         let now = room.recent.span();
         if matches!(room.load, Load::Known) && now.last >= self.span.last && now != self.span {
-            *self = Self::of(self.chatroom, room, max, self.limit);
+            let list = room.recent.list(max);
+            *self = Self::of(self.chatroom, room, list, self.limit);
         }
     }
 }
@@ -171,7 +172,7 @@ impl Chat {
         if let Load::Loading(loading) = &mut room.load {
             return loading.endings.push(polls);
         }
-        let newest = Newest::of(key, room, max, max);
+        let newest = Newest::of(key, room, room.recent.list(max), max);
         self.end(session, Ending::polls_in(polls.caller, newest));
     }
 

@@ -9,6 +9,7 @@ use super::chatrooms::{ChatroomKey, Load};
 use super::gathering::Newest;
 use super::held::{self, Held, HeldKey, Poll, Waiting, Watch};
 use super::jobs::job_of;
+use super::lists::Listed;
 use super::logins::{Aim, Login};
 use super::serve::Ending;
 use super::sessions::{Chatrooms, SessionKey, Standing, UserKey};
@@ -366,12 +367,13 @@ impl Chat {
             Ok(key) => key,
             Err(step) => return step,
         };
-        let room = self.chatrooms.chatroom(key).expect("entered");
-        let Load::Known = room.load else {
+        // That of all who ask for it while nobody speaks.
+        let Listed::Here(list) = self.listed(key, Wanted::default()) else {
             return Step::AwaitChatroom(key);
         };
-        let max = self.settings.recent;
-        let newest = Newest::of(key, room, max, limit.map_or(max, Limit::get));
+        let limit = limit.map_or(self.settings.recent, Limit::get);
+        let room = self.chatrooms.chatroom(key).expect("entered");
+        let newest = Newest::of(key, room, list, limit);
         self.end(session, Ending::polls_in(ticket, newest));
         self.end_elsewhere(ticket, session, chatroom);
         Step::Done

@@ -38,6 +38,11 @@ impl Recent {
         self.last
     }
 
+    /// How many messages are here.
+    pub(super) fn len(&self) -> usize {
+        self.sizes.len()
+    }
+
     /// Bytes on the heap.
     pub(super) fn bytes(&self) -> usize {
         self.json.capacity() + self.sizes.capacity() * size_of::<u32>()

@@ -176,11 +176,16 @@ impl Chat {
     /// Marks all polls that are parked in a chatroom now, to get its list as it is now.
     /// Where the list is still being loaded, [`Chat::complete`] does so when it is there.
     pub(super) fn wake(&mut self, key: ChatroomKey) {
+        self.wake_by(key, None);
+    }
+
+    /// The same, with its list where somebody has had it rendered just now.
+    pub(super) fn wake_by(&mut self, key: ChatroomKey, list: Option<Bytes>) {
         let room = (self.chatrooms.chatroom(key)).expect("woken while it is there");
         if !room.has_polls() || matches!(room.load, Load::Loading(_)) {
             return;
         }
-        let list = room.recent.list(self.settings.recent);
+        let list = list.unwrap_or_else(|| room.recent.list(self.settings.recent));
         self.wake_with(key, list);
     }
 
@@ -329,10 +334,7 @@ impl Chat {
                     }
                     ended => cost += ended,
                 },
-                Walk::Over => {
-                    self.finish_ending(key);
-                    return cost.max(1);
-                }
+                Walk::Over => return cost + self.finish_ending(key),
             }
         }
         self.ending.push_back(key);
@@ -402,7 +404,7 @@ impl Chat {
         endings.queue.front_mut().expect("it walks").ended += 1;
     }
 
-    fn finish_ending(&mut self, key: SessionKey) {
+    fn finish_ending(&mut self, key: SessionKey) -> usize {
         let session = (self.sessions.session(key)).expect("its endings keep it");
         let endings = session.endings.as_mut().expect("one is over");
         let ending = endings.queue.pop_front().expect("one is over");
@@ -415,9 +417,12 @@ impl Chat {
         } else {
             self.ending.push_back(key);
         }
-        if let Why::Asked { caller, newest } = ending.why {
-            self.ended_here(key, caller, ending.ended, newest);
-        }
+        let Why::Asked { caller, newest } = ending.why else {
+            return 1;
+        };
+        let cost = cost_of(&newest.own);
+        self.ended_here(key, caller, ending.ended, newest);
+        cost
     }
 
     /// Takes a parked poll off its lists, and every mark off it, for good.

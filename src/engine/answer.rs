@@ -7,6 +7,7 @@ use std::num::NonZeroU64;
 use super::peer::{Farewell, Flags};
 use super::{Engine, Output};
 use crate::api::{self, Guest, Outcome, Route, Routed};
+use crate::buffer::Bytes;
 use crate::chat::{self, Call, Failure, Reply, Streamed};
 use crate::http::{After, Phase, Request};
 use crate::model::{ConnectionKey, Now, Ticket};
@@ -144,7 +145,7 @@ impl Engine {
         let guest = self.guest(key);
         let bytes = (self.renderer).render_stream(now, part, framing, guest);
         if !bytes.is_empty() {
-            self.outputs.push_back(Output::Send(key, bytes));
+            self.send(key, bytes);
         }
         match part {
             Streamed::End => self.answered(now, key),
@@ -159,7 +160,7 @@ impl Engine {
         if let Some(held) = peer.held {
             self.chat.keep_session(now, held);
         }
-        self.outputs.push_back(Output::Send(key, bytes));
+        self.send(key, bytes);
         self.set_deadline(now, key);
     }
 
@@ -175,10 +176,26 @@ impl Engine {
         let guest = self.guest(key);
         let rendered = (self.renderer).render(now, outcome, framing, guest);
         self.counters().count_answer(call, rendered.status);
-        self.outputs.push_back(Output::Send(key, rendered.first));
-        let long_body = rendered.long_body.map(|body| Output::Send(key, body));
-        self.outputs.extend(long_body);
+        self.send(key, rendered.first);
+        if let Some(body) = rendered.long_body {
+            self.send(key, body);
+        }
+        if !rendered.end.is_empty() {
+            self.send(key, Bytes::from_static(rendered.end));
+        }
         self.answered(now, key);
+    }
+
+    /// Bytes of all that was ever to be sent: what a turn has come to is the difference.
+    pub fn queued_bytes(&self) -> u64 {
+        self.queued_bytes
+    }
+
+    /// Queues bytes for a connection.
+    pub(super) fn send(&mut self, key: ConnectionKey, bytes: Bytes) {
+        let more = bytes.len() as u64;
+        self.queued_bytes = self.queued_bytes.saturating_add(more);
+        self.outputs.push_back(Output::Send(key, bytes));
     }
 
     /// The allowed origin whose page has sent the request that is being answered.

@@ -70,6 +70,10 @@ pub struct Taken {
 
 /// Requests of one connection that are begun before the others' turn.
 const REQUESTS_PER_OFFER: usize = 16;
+/// … as long as the answers to them are no longer than this: to send as many bytes takes the system a part of a millisecond.
+const BYTES_PER_OFFER: u64 = 256 * 1024;
+/// Bytes of answers to what has come due in one turn; what is due beyond that waits for the next.
+const BYTES_EXPIRED_PER_TURN: u64 = 1024 * 1024;
 /// Polls and held calls that are served in one turn: with the sends, about a millisecond.
 ///
 /// Half of the connections that the runtime reads in one (`READS_MAX`), for most of those who are woken ask again at
@@ -107,6 +111,8 @@ pub struct Engine {
     draining: Option<usize>,
     is_draining: bool,
     outputs: VecDeque<Output>,
+    /// Bytes of all that was ever to be sent.
+    queued_bytes: u64,
 }
 
 #[derive(Debug)]
@@ -149,6 +155,7 @@ impl Engine {
             draining: None,
             is_draining: false,
             outputs: VecDeque::new(),
+            queued_bytes: 0,
         }
     }
 
@@ -183,7 +190,11 @@ impl Engine {
         origin: &dyn Fn() -> IpAddr,
     ) -> Taken {
         let mut consumed = 0;
+        let enough = self.queued_bytes.saturating_add(BYTES_PER_OFFER);
         for _ in 0..REQUESTS_PER_OFFER {
+            if self.queued_bytes >= enough {
+                break;
+            }
             let Some(peer) = self.peers.get_mut(key) else {
                 return throw_away(input);
             };
@@ -209,8 +220,7 @@ impl Engine {
                 Event::Request(request) => self.request(now, key, &request, origin),
                 Event::Rejected(rejection) => self.answer(now, key, &Outcome::Rejected(rejection)),
                 Event::Continue => {
-                    self.outputs
-                        .push_back(Output::Send(key, Bytes::from_static(CONTINUE)));
+                    self.send(key, Bytes::from_static(CONTINUE));
                     // The next round does not see that the request has begun. One that had begun before gets no
                     // more time for it.
                     if before != Phase::Receiving {
@@ -377,7 +387,9 @@ impl Engine {
     /// Ends what has come due, so many at a time: while more has, [`Engine::deadline_ms`] is past.
     pub fn expire(&mut self, now: Now) {
         let mut looked_at = 0;
+        let enough = self.queued_bytes.saturating_add(BYTES_EXPIRED_PER_TURN);
         while looked_at < EXPIRED_PER_TURN
+            && self.queued_bytes < enough
             && let Some(slot) = self.deadlines.pop_due(now.monotonic_ms)
         {
             let is_over = self.look_at(now, slot);

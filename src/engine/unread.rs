@@ -18,7 +18,7 @@ use crate::model::{ConnectionKey, Now};
 /// Bytes from which on a connection counts.
 const COUNTED_MIN: usize = 2 * 1024;
 /// … and from which share of the bound on, where that is less.
-const COUNTED_SHARE: usize = 1024;
+const COUNTED_SHARE: usize = 32;
 
 /// What the connections of one loop keep of input.
 #[derive(Debug)]

@@ -40,6 +40,9 @@ use crate::store::Store;
 const LETTERS_PER_TURN: usize = 1024;
 /// Text of long lists that one turn writes out: a millisecond or two of work.
 const LONG_BYTES_PER_TURN: usize = 256 * 1024;
+/// Bytes of answers that a turn's letters may come to, and as many that its input may: what is beyond them waits for the next turn, so that whoever
+/// asks for little is behind a millisecond's sending, however much others ask for.
+const ANSWERS_PER_TURN: u64 = 1024 * 1024;
 /// What the store has to finish what it has taken after a drain that has used its time up.
 const STORE_END_MIN: Duration = Duration::from_millis(100);
 
@@ -147,7 +150,9 @@ impl EventLoop {
         self.control.give_pulse(number);
         let now = self.clock.now();
         self.obey(now);
-        self.mailbox.tell(now, &mut self.engine, LETTERS_PER_TURN);
+        let enough = self.enough();
+        self.mailbox
+            .tell(now, &mut self.engine, LETTERS_PER_TURN, enough);
         self.take_input(now);
         let engine = &mut self.engine;
         self.mailbox.tell_long(now, engine, LONG_BYTES_PER_TURN);
@@ -224,21 +229,34 @@ impl EventLoop {
         }
     }
 
+    /// How many bytes will ever have been queued when the answers of one more phase are as long as they may be.
+    fn enough(&self) -> u64 {
+        self.engine.queued_bytes().saturating_add(ANSWERS_PER_TURN)
+    }
+
     fn take_input(&mut self, now: Now) {
-        if self.mailbox.has_untold() {
-            return;
-        }
+        let enough = self.enough();
         let Self {
             reactor,
             engine,
             mailbox,
             ..
         } = self;
-        while let Some(key) = reactor.next_ready() {
+        loop {
+            if mailbox.has_post() {
+                mailbox.tell(now, engine, LETTERS_PER_TURN, enough);
+            }
+            // What a client knows may be among what is untold.
+            if mailbox.has_untold() || engine.queued_bytes() >= enough {
+                return;
+            }
+            let Some(key) = reactor.next_ready() else {
+                return;
+            };
             let peer = reactor.read(key, |input, origin| {
                 if mailbox.has_post() {
-                    // All of it: no more than was committed since the turn began.
-                    mailbox.tell(now, engine, usize::MAX);
+                    // All of it: no more than was committed since a moment ago.
+                    mailbox.tell(now, engine, usize::MAX, u64::MAX);
                 }
                 let taken = engine.receive(now, key, input, &|| origin.address());
                 Taken {

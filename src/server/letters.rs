@@ -73,12 +73,16 @@ impl Mailbox {
         !self.long.is_empty()
     }
 
-    /// Tells the engine what has come, in order, as much as `max`; but for long lists.
-    pub(super) fn tell(&mut self, now: Now, engine: &mut Engine, max: usize) {
+    /// Tells the engine what has come, in order, but for long lists: `max` of it at most, and until its answers are
+    /// enough, by [`Engine::queued_bytes`].
+    pub(super) fn tell(&mut self, now: Now, engine: &mut Engine, max: usize, enough: u64) {
         if self.has_post() {
             self.take();
         }
         for _ in 0..max {
+            if engine.queued_bytes() >= enough {
+                return;
+            }
             match self.inbox.pop_front() {
                 None => return,
                 Some(Letter::Completion(completion)) => engine.complete(now, completion),

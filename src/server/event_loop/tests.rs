@@ -138,13 +138,51 @@ fn what_is_posted_after_the_post_was_taken_comes_before_the_input_all_the_same()
     let first = &mut scene.server.first;
     first.reactor.wait(Some(PATIENCE)).expect("an event");
     let now = first.clock.now();
-    first.mailbox.tell(now, &mut first.engine, LETTERS_PER_TURN);
-    scene.post(LETTERS_PER_TURN + 1);
+    first
+        .mailbox
+        .tell(now, &mut first.engine, LETTERS_PER_TURN, u64::MAX);
+    scene.post(LETTERS_PER_TURN);
     let first = &mut scene.server.first;
     first.take_input(now);
     first.carry_out(now);
     first.flush(now);
     assert!(scene.answer().ends_with("\r\n\r\n[77]"));
+}
+
+/// Long answers are shared out among turns, whether the input of a turn asks for them or its letters come to them.
+#[test]
+fn no_turn_has_more_to_send_than_there_is_time_for() {
+    const CLIENTS: usize = 24;
+    let mut scene = Scene::new();
+    scene.ask("POST /message/newChatroom/");
+    let text = "x".repeat(3_500);
+    let send = format!("POST /message/sendMessage/?chatroomid=1&message={text}");
+    for _ in 0..50 {
+        scene.ask(&format!("{send}&limit=1"));
+    }
+    let list = 50 * text.len() as u64;
+    for (start, phases) in [("GET /message/endpoll/?chatroomid=1", 1), (&send, 2)] {
+        let address = scene.server.addresses()[0];
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|_| TcpStream::connect(address).expect("it listens"))
+            .collect();
+        let mine = clients
+            .iter()
+            .map(|client| client.try_clone().expect("a socket"));
+        for client in mine {
+            let asked = std::mem::replace(&mut scene.client, client);
+            scene.send(start);
+            scene.client = asked;
+        }
+        let queued = |scene: &Scene| scene.server.first.engine.queued_bytes();
+        let all = queued(&scene) + CLIENTS as u64 * list;
+        while queued(&scene) < all {
+            let before = queued(&scene);
+            scene.server.turn(Some(PATIENCE)).expect("a turn");
+            let more = queued(&scene) - before;
+            assert!(more < phases * (ANSWERS_PER_TURN + 2 * list), "{more}");
+        }
+    }
 }
 
 #[test]

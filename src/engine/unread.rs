@@ -92,6 +92,12 @@ impl Engine {
         self.unread.bytes()
     }
 
+    /// About how many bytes all that is not whole takes, with what does not count: for whoever looks whether there was much.
+    pub fn partial_bytes(&self) -> usize {
+        let uncounted = self.partials.len().saturating_mul(COUNTED_MIN / 2);
+        self.unread.bytes().saturating_add(uncounted)
+    }
+
     /// More input waits behind the request that is being answered than is good for anything.
     ///
     /// Behind a poll that could stay for ever, and hide the peer's FIN behind a closed window. So the poll ends.

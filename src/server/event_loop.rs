@@ -162,7 +162,7 @@ impl EventLoop {
         self.carry_out(now);
         self.flush(now);
         self.reactor.reap();
-        self.reactor.note_kept(self.engine.unread_bytes());
+        self.reactor.note_kept(self.engine.partial_bytes());
         self.end_drain(now);
         self.count(begun);
         if self.is_done() {

@@ -8,7 +8,7 @@
 //! message's list among them), so it comes first; but for one turn of the others in so many, since anybody can have sessions looked for
 //! with cookies that he made up.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use super::lane::Line;
 use crate::job::Job;
@@ -32,8 +32,19 @@ struct Shares {
     /// Each of `of` once, whose turn is next first.
     turns: VecDeque<UserId>,
     /// None is empty.
-    of: HashMap<UserId, VecDeque<Job>>,
+    of: HashMap<UserId, Share>,
+    /// The same by how many wait, and of those with as many whose turn comes last is the last.
+    by_weight: BTreeSet<(usize, u64, UserId)>,
+    /// Turns that were ever given.
+    turned: u64,
     count: usize,
+}
+
+/// What one of them has waiting.
+struct Share {
+    jobs: VecDeque<Job>,
+    /// When it was given its next turn.
+    turn: u64,
 }
 
 impl Reads {
@@ -90,47 +101,58 @@ impl Line<Job> for Reads {
 
 impl Shares {
     fn waiting_of(&self, reader: UserId) -> usize {
-        self.of.get(&reader).map_or(0, VecDeque::len)
+        self.of.get(&reader).map_or(0, |own| own.jobs.len())
     }
 
-    /// Who has most waiting, if that is more than one; of those who have as much, whose turn comes last.
+    /// Who has most waiting; of those who have as much, whose turn comes last.
     fn most(&self) -> Option<(UserId, usize)> {
-        if self.turns.len() == self.count {
-            // Each has one: nobody need be looked for among very many.
-            return None;
-        }
-        let readers = self.turns.iter();
-        readers
-            .map(|&reader| (reader, self.waiting_of(reader)))
-            .max_by_key(|&(_, waiting)| waiting)
+        let most = self.by_weight.last();
+        most.map(|&(waiting, _, reader)| (reader, waiting))
     }
 
     fn put(&mut self, reader: UserId, job: Job) {
-        let own = self.of.entry(reader).or_default();
-        if own.is_empty() {
-            self.turns.push_back(reader);
-        }
-        own.push_back(job);
-        self.count += 1;
+        self.change(reader, |own| own.push_back(job));
     }
 
     fn take(&mut self) -> Option<Job> {
         let reader = self.turns.pop_front()?;
         let own = self.of.get_mut(&reader).expect("its turn has come");
-        let job = own.pop_front();
-        match own.is_empty() {
-            true => drop(self.of.remove(&reader)),
-            false => self.turns.push_back(reader),
-        }
+        self.by_weight.remove(&(own.jobs.len(), own.turn, reader));
+        let job = own.jobs.pop_front();
         self.count -= 1;
+        if own.jobs.is_empty() {
+            self.of.remove(&reader);
+        } else {
+            self.turned += 1;
+            own.turn = self.turned;
+            self.turns.push_back(reader);
+            self.by_weight.insert((own.jobs.len(), own.turn, reader));
+        }
         job
     }
 
     /// The last that a reader has asked for, who has more than one.
     fn give_up(&mut self, reader: UserId) -> Option<Job> {
-        let job = self.of.get_mut(&reader)?.pop_back()?;
-        self.count -= 1;
-        Some(job)
+        self.change(reader, VecDeque::pop_back)
+    }
+
+    /// Changes what a reader has waiting, which is not nothing then.
+    fn change<T>(&mut self, reader: UserId, change: impl FnOnce(&mut VecDeque<Job>) -> T) -> T {
+        let own = self.of.entry(reader).or_insert_with(|| {
+            self.turned += 1;
+            self.turns.push_back(reader);
+            Share {
+                jobs: VecDeque::new(),
+                turn: self.turned,
+            }
+        });
+        let before = own.jobs.len();
+        let changed = change(&mut own.jobs);
+        let now = own.jobs.len();
+        self.by_weight.remove(&(before, own.turn, reader));
+        self.by_weight.insert((now, own.turn, reader));
+        self.count = self.count + now - before;
+        changed
     }
 }
 

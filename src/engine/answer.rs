@@ -12,6 +12,11 @@ use crate::chat::{self, Call, Failure, Reply, Streamed};
 use crate::http::{After, Phase, Request};
 use crate::model::{ConnectionKey, Now, Ticket};
 
+/// Bytes of answers on one connection behind which the others have their turn: to send as many takes the system a part of a millisecond.
+pub(super) const BYTES_PER_OFFER: u64 = 256 * 1024;
+/// Bytes of answers to what has come due in one turn; what is due beyond that waits for the next.
+pub(super) const BYTES_EXPIRED_PER_TURN: u64 = 1024 * 1024;
+
 impl Engine {
     pub(super) fn request(
         &mut self,

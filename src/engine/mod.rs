@@ -35,6 +35,7 @@ use crate::http::{CONTINUE, Event, Exchange, Limits, Partial, Phase};
 use crate::job::{Audience, Completion, Fault, Job};
 use crate::model::{Connection, ConnectionKey, Now};
 use crate::timers::{Deadlines, Due};
+use answer::{BYTES_EXPIRED_PER_TURN, BYTES_PER_OFFER};
 use peer::{Farewell, Flags, Peer};
 use unread::Unread;
 
@@ -70,10 +71,6 @@ pub struct Taken {
 
 /// Requests of one connection that are begun before the others' turn.
 const REQUESTS_PER_OFFER: usize = 16;
-/// … as long as the answers to them are no longer than this: to send as many bytes takes the system a part of a millisecond.
-const BYTES_PER_OFFER: u64 = 256 * 1024;
-/// Bytes of answers to what has come due in one turn; what is due beyond that waits for the next.
-const BYTES_EXPIRED_PER_TURN: u64 = 1024 * 1024;
 /// Polls and held calls that are served in one turn: with the sends, about a millisecond.
 ///
 /// Half of the connections that the runtime reads in one (`READS_MAX`), for most of those who are woken ask again at

@@ -7,6 +7,7 @@ use std::sync::Arc;
 #[cfg(doc)]
 use super::Job;
 use super::{Fault, LOGINS_LOOP, MessageRange};
+use crate::buffer::Bytes;
 use crate::model::{
     ChatroomId, Message, MessageId, MessageList, Secret, SessionHash, Ticket, User, UserId,
 };
@@ -315,17 +316,17 @@ pub struct ChatroomRow {
 }
 
 impl Completion {
-    /// Bytes that were read for one answer: what it costs to send it.
-    pub fn read_bytes(&self) -> usize {
+    /// What was read for one answer, which others' may share: it costs as much to send as it is long.
+    pub fn read_list(&self) -> Option<&Bytes> {
         let messages = match self {
             Self::MessagesRead { read: Ok(read), .. } => &read.messages,
             Self::NewsRead {
                 read: Ok(News::Messages(messages)),
                 ..
             } => messages,
-            _ => return 0,
+            _ => return None,
         };
-        messages.json().len()
+        Some(messages.json())
     }
 
     /// What was read for one answer is let go of: it is told that instead.

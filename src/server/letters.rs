@@ -1,10 +1,11 @@
 //! What comes to a loop by post: what the store says, and what other loops tell.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::handle::Handle;
 use super::panicked::Panicked;
+use crate::buffer::Bytes;
 use crate::config::Config;
 use crate::engine::{Engine, Notice};
 use crate::job::{Audience, Completion, Fault};
@@ -27,8 +28,10 @@ pub(super) struct Mailbox {
     inbox: VecDeque<Letter>,
     /// The same, but long lists, each for one who asked for it.
     long: VecDeque<Completion>,
-    /// Bytes of those.
+    /// Bytes of those; what several get once.
     long_bytes: usize,
+    /// How many get each of those lists, by where it begins in memory.
+    long_lists: HashMap<usize, usize>,
 }
 
 /// Bytes beyond which a list is long. A letter beside it is told in microseconds, and the system copies a long list for a part of a millisecond.
@@ -45,6 +48,7 @@ impl Mailbox {
             inbox: VecDeque::new(),
             long: VecDeque::new(),
             long_bytes: 0,
+            long_lists: HashMap::new(),
         }
     }
 
@@ -95,7 +99,7 @@ impl Mailbox {
         let from = self.inbox.len();
         self.office.take(self.number, &mut self.inbox);
         let is_long = |letter: &Letter| match letter {
-            Letter::Completion(completion) => completion.read_bytes() > LONG_BYTES,
+            Letter::Completion(completion) => read_bytes(completion) > LONG_BYTES,
             Letter::Notice(_) => false,
         };
         if !self.inbox.iter().skip(from).any(is_long) {
@@ -103,7 +107,7 @@ impl Mailbox {
         }
         for letter in self.inbox.split_off(from) {
             match letter {
-                Letter::Completion(completion) if completion.read_bytes() > LONG_BYTES => {
+                Letter::Completion(completion) if read_bytes(&completion) > LONG_BYTES => {
                     self.push_long(completion);
                 }
                 other => self.inbox.push_back(other),
@@ -112,12 +116,31 @@ impl Mailbox {
     }
 
     fn push_long(&mut self, mut completion: Completion) {
-        let bytes = completion.read_bytes();
-        if !self.long.is_empty() && self.long_bytes + bytes > LONG_WAITING_MAX {
-            completion.fail_read(Fault::Overloaded);
+        if let Some(list) = completion.read_list() {
+            let is_first = !self.long_lists.contains_key(&place(list));
+            let bytes = if is_first { list.len() } else { 0 };
+            if !self.long.is_empty() && self.long_bytes + bytes > LONG_WAITING_MAX {
+                completion.fail_read(Fault::Overloaded);
+            } else {
+                self.long_bytes += bytes;
+                *self.long_lists.entry(place(list)).or_default() += 1;
+            }
         }
-        self.long_bytes += completion.read_bytes();
         self.long.push_back(completion);
+    }
+
+    fn pop_long(&mut self) -> Option<Completion> {
+        let completion = self.long.pop_front()?;
+        if let Some(list) = completion.read_list() {
+            let waiting = self.long_lists.get_mut(&place(list));
+            let waiting = waiting.expect("it was counted");
+            *waiting -= 1;
+            if *waiting == 0 {
+                self.long_bytes -= list.len();
+                self.long_lists.remove(&place(list));
+            }
+        }
+        Some(completion)
     }
 
     /// Tells the engine of long lists, as much as `max_bytes` of text, and one at least.
@@ -127,10 +150,9 @@ impl Mailbox {
     pub(super) fn tell_long(&mut self, now: Now, engine: &mut Engine, max_bytes: usize) {
         let mut told = 0;
         while told < max_bytes
-            && let Some(completion) = self.long.pop_front()
+            && let Some(completion) = self.pop_long()
         {
-            self.long_bytes -= completion.read_bytes();
-            told += completion.read_bytes();
+            told += read_bytes(&completion);
             engine.complete(now, completion);
         }
     }
@@ -146,6 +168,14 @@ impl Mailbox {
             }
         });
     }
+}
+
+fn read_bytes(completion: &Completion) -> usize {
+    completion.read_list().map_or(0, Bytes::len)
+}
+
+fn place(list: &Bytes) -> usize {
+    list.as_ptr().addr()
 }
 
 /// Opens the store, whose lanes post what they say to those whom it concerns.
@@ -232,7 +262,8 @@ mod tests {
         let office = Arc::new(PostOffice::new([reactors[0].waker()]));
         let mut mailbox = Mailbox::new(&office, 0);
         let mut engine = Engine::new(&config, 0);
-        office.post(|counter| counter.put(0, vec![long(); 20]));
+        let many = |count| Vec::from_iter((0..count).map(|_| long()));
+        office.post(|counter| counter.put(0, many(20)));
         mailbox.take();
         let is_overloaded = |completion: &Completion| match completion {
             Completion::MessagesRead { read, .. } => *read == Err(Fault::Overloaded),
@@ -244,8 +275,17 @@ mod tests {
         // Once they have been told there is room again.
         mailbox.tell_long(Now::default(), &mut engine, usize::MAX);
         assert!(mailbox.long.is_empty());
-        office.post(|counter| counter.put(0, vec![long(); 15]));
+        office.post(|counter| counter.put(0, many(15)));
         mailbox.take();
         assert!(!mailbox.long.iter().any(is_overloaded));
+        mailbox.tell_long(Now::default(), &mut engine, usize::MAX);
+        // What many get is there once.
+        office.post(|counter| counter.put(0, vec![long(); 20]));
+        mailbox.take();
+        assert!(!mailbox.long.iter().any(is_overloaded));
+        mailbox.tell_long(Now::default(), &mut engine, 1);
+        assert_eq!((mailbox.long.len(), mailbox.long_lists.len()), (19, 1));
+        mailbox.tell_long(Now::default(), &mut engine, usize::MAX);
+        assert_eq!((mailbox.long_bytes, mailbox.long_lists.len()), (0, 0));
     }
 }

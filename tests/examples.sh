@@ -7,6 +7,7 @@
 set -euo pipefail
 
 . "$(dirname "${BASH_SOURCE[0]}")/server.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/pages.sh"
 binary=$(realpath "${1:-$(built)/loiter}")
 # An address of its own (all of 127/8 is loopback), so that while the server is down nobody is given its port.
 listen=127.$((RANDOM % 200 + 20)).$((RANDOM % 250 + 1)).$((RANDOM % 250 + 1)):0
@@ -33,19 +34,7 @@ until_true() {
 
 # example NAME: puts it into a file of that name.
 example() {
-  awk -v mark="<!-- tests/examples.sh: $1 -->" '$0 == mark { found = 1; next } found && /^```$/ { exit } inside { print } found && /^```/ { inside = 1 }' \
-    "$top/docs/clients.md" | sed "s|http://127.0.0.1:8000|$url|; s|'/loiter.js'|'./loiter.mjs'|" >"$1"
-  [ -s "$1" ] || fail "docs/clients.md has no example $1"
-}
-
-# The session: behind each command of the example stands what it answers. Those that wait and those that wake them may do so in either order.
-session() {
-  example session.sh
-  local without_time='s/"time":"[^"]*"/"time":""/g'
-  sed -n 's/^# → //p' session.sh | sed "$without_time" | sort >expected
-  [ "$(wc -l <expected)" -gt 15 ] || fail "the session's answers were not found"
-  bash -eu session.sh 2>errors | sed "$without_time" | grep -v '^$' | sort >answers
-  diff expected answers || fail "the session with curl answers otherwise than docs/clients.md says"
+  block docs/clients.md "$1" | sed "s|http://127.0.0.1:8000|$url|; s|'/loiter.js'|'./loiter.mjs'|" >"$1"
 }
 
 # call USER PATH [CURL'S OPTION…]: for what the examples do not do themselves. Only who logs in writes the cookies: the examples read them.
@@ -135,7 +124,7 @@ has_ended() {
 }
 
 serve "$binary" --password-iterations 1000 --log error
-session
+session docs/clients.md session.sh
 end_server || fail "the server did not end in good order"
 rm loiter.db* ./*.jar
 
@@ -195,4 +184,5 @@ for name in "${!process[@]}"; do
   until_true "$name ends with its session" has_ended "$name"
   [ "$name" = page ] || grep -q no_session "$name.err" || fail "$name does not say why it has ended"
 done
+every_block_was_run
 echo "the examples for those who write clients: ok"

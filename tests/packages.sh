@@ -9,6 +9,7 @@
 set -euo pipefail
 
 . "$(dirname "${BASH_SOURCE[0]}")/server.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/pages.sh"
 readonly CARGO_DEB=3.8.0 HADOLINT=2.15.1
 mode=quick
 if [ "${1:-}" = install ]; then
@@ -34,15 +35,6 @@ if [ "$(id -u)" -ne 0 ]; then
   not_checked 'the packages: only root has roots of its own'
   exit
 fi
-
-# The commands of a page that stand behind the comment which names this script and what they are for.
-commands() {
-  local found
-  found=$(awk -v mark="tests/packages.sh runs this block: $2 " \
-    'index($0, mark) { found = 1 } found && /^```$/ { exit } inside { print } found && /^```sh$/ { inside = 1 }' "$top/$1")
-  [ -n "$found" ] || fail "$1 has no commands for: $2"
-  printf '%s\n' "$found"
-}
 
 # Starts a server, and waits until it says that it listens; `at` is where.
 start() {
@@ -151,17 +143,18 @@ if [ "$mode" = install ]; then
 fi
 (
   cd "$tree"
-  eval "$(commands docs/operations/README.md 'the Debian package')"
+  run docs/operations/README.md 'the Debian package'
   check_package
   [ "$mode" = quick ] || check_installation
 )
 
 ## By hand.
 
-root=$folder/root
-mkdir -p "$root"/{etc/systemd/system,usr/local/bin}
-touch "$root"/etc/{passwd,shadow,group,gshadow,login.defs}
-(
+# by_hand PAGE NAME: on a machine of its own, where systemd does no more than start what was installed.
+by_hand() {
+  root=$folder/root
+  mkdir -p "$root"/{etc/systemd/system,usr/local/bin}
+  touch "$root"/etc/{passwd,shadow,group,gshadow,login.defs}
   cd "$tree"
   install() {
     command install "${@:1:$#-1}" "$root${*: -1}"
@@ -171,14 +164,21 @@ touch "$root"/etc/{passwd,shadow,group,gshadow,login.defs}
   }
   systemctl() {
     printf '%s\n' "$*" >>"$root/told"
+    [ "$*" != 'enable --now loiter.socket loiter.service' ] || start "$root/usr/local/bin/loiter" --listen 127.0.0.1:0 --database "$root/loiter.db"
   }
-  eval "$(commands docs/operating.md 'installed by hand')"
-)
-grep -q '^loiter:' "$root/etc/passwd" || fail 'installed by hand it has no user'
-"$root/usr/local/bin/loiter" --version
-[ "$(grep -c . "$root/told")" -eq 3 ] && [ -s "$root/etc/systemd/system/loiter.socket" ] && [ -s "$root/etc/systemd/system/loiter.service" ] ||
-  fail 'installed by hand something is missing'
-rm -r "$root"
+  loiter() {
+    "$root/usr/local/bin/loiter" "$@" "$at"
+  }
+  run "$1" "$2"
+  grep -q '^loiter:' "$root/etc/passwd" || fail 'installed by hand it has no user'
+  [ -s "$root/etc/systemd/system/loiter.socket" ] && [ -s "$root/etc/systemd/system/loiter.service" ] || fail 'installed by hand something is missing'
+  [ "$(head -n 2 "$root/told")" = $'daemon-reload\nenable --now loiter.socket loiter.service' ] || fail 'installed by hand it is not started'
+  asked ann
+  end_served || fail 'what is installed by hand does not end in good order'
+  rm -r "$root"
+}
+(by_hand docs/operating.md 'installed by hand')
+(by_hand docs/getting-started.md 'as a service')
 
 ## The image.
 
@@ -284,15 +284,16 @@ docker() {
 
 (
   cd "$tree"
-  eval "$(commands docs/operations/README.md 'the image')"
+  run docs/operations/README.md 'the image'
   asked ann
   mapfile -t health < <(words HEALTHCHECK)
   [ "${health[0]}" = "${entry[0]}" ] || fail 'the health check is not in the image'
   (become_in_image "${health[@]}") || fail 'the health check says that it is not well'
-  eval "$(commands docs/operations/README.md 'in the container')"
+  run docs/operations/README.md 'in the container'
   [ -s "$image/var/lib/loiter/copy.db" ] || fail 'there is no copy'
   if (become_in_image "${health[@]}") 2>/dev/null; then
     fail 'the health check says that it is well when it has ended'
   fi
 )
+every_block_was_run
 echo 'the packages: ok'

@@ -1,20 +1,22 @@
-//! The house rules as a test: the arrows between layers, what no file may hold, what may be built with.
+//! The house rules as a test: the arrows between layers, what no file may hold, what may be built with, what pages may say.
 //!
 //! Reads the source tree as text, and what cargo says of the dependencies. Each rule is a function from one
 //! file to its slips, so that each can be shown to fail on a made-up file; the tests of the rules stand beside them.
 
 mod arrows;
 mod dependencies;
+mod pages;
 mod release;
 mod rules;
 mod shown;
 mod source;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use pages::Page;
 use source::Source;
 
 /// The folders that a visitor sees, and no others.
@@ -84,6 +86,79 @@ fn sources() -> Vec<Source> {
     sources
 }
 
+/// Every Markdown file below `folder`, or directly in the root, by its path.
+fn pages_below(folder: &Path, found: &mut Vec<Page>) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() && !path.ends_with(BUILD_FOLDER) && folder != root() {
+            pages_below(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            let relative = path.strip_prefix(root()).expect("below the root");
+            found.push(Page {
+                path: relative.to_string_lossy().into_owned(),
+                text: fs::read_to_string(&path).expect("UTF-8"),
+            });
+        }
+    }
+}
+
+fn pages() -> Vec<Page> {
+    let mut pages = Vec::new();
+    pages_below(root(), &mut pages);
+    for folder in FOLDERS {
+        pages_below(&root().join(folder), &mut pages);
+    }
+    pages.sort_by(|one, other| one.path.cmp(&other.path));
+    assert!(pages.len() > 10, "the pages were not found");
+    pages
+}
+
+#[track_caller]
+fn assert_none(slips: &[Slip]) {
+    let slips: Vec<String> = slips.iter().map(Slip::to_string).collect();
+    assert!(slips.is_empty(), "\n{}", slips.join("\n"));
+}
+
+#[test]
+fn each_example_in_a_page_is_run_or_says_why_not() {
+    let pages = pages();
+    let steps = fs::read_to_string(root().join(".ci/run")).expect("the steps");
+    let scripts: HashMap<String, String> = fs::read_dir(root().join("tests"))
+        .expect("the tests")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "sh"))
+        .map(|path| {
+            let relative = path.strip_prefix(root()).expect("below the root");
+            let text = fs::read_to_string(&path).expect("UTF-8");
+            (relative.to_string_lossy().into_owned(), text)
+        })
+        .filter(|(path, _)| {
+            let mut steps = steps.lines();
+            steps.any(|step| step.starts_with("step ") && step.ends_with(path.as_str()))
+        })
+        .collect();
+    let script = |path: &str| scripts.get(path).map(String::as_str);
+    let slips = pages.iter().flat_map(|page| pages::examples(page, script));
+    assert_none(&slips.collect::<Vec<_>>());
+}
+
+#[test]
+fn each_link_in_a_page_leads_somewhere() {
+    let pages = pages();
+    let exists = |path: &str| root().join(path).exists();
+    let slips = pages
+        .iter()
+        .flat_map(|page| pages::links(page, &pages, exists));
+    assert_none(&slips.collect::<Vec<_>>());
+}
+
+#[test]
+fn the_index_leads_to_every_page() {
+    let pages = pages();
+    let index = pages.iter().find(|page| page.path == "docs/README.md");
+    assert_none(&pages::missing_in(index.expect("an index"), &pages));
+}
+
 #[test]
 fn the_tests_that_pages_name_are_there() {
     let tests: HashSet<String> = sources().iter().flat_map(shown::tests_in).collect();
@@ -105,12 +180,10 @@ fn the_tests_that_pages_name_are_there() {
 #[test]
 fn every_file_keeps_the_rules() {
     let sources = sources();
-    let slips: Vec<String> = sources
+    let slips = sources
         .iter()
-        .flat_map(|source| RULES.iter().flat_map(|rule| rule(source)))
-        .map(|slip| slip.to_string())
-        .collect();
-    assert!(slips.is_empty(), "\n{}", slips.join("\n"));
+        .flat_map(|source| RULES.iter().flat_map(|rule| rule(source)));
+    assert_none(&slips.collect::<Vec<_>>());
 }
 
 #[test]

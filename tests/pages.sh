@@ -13,10 +13,11 @@ script=tests/$(basename "${BASH_SOURCE[-1]}")
 block() {
   printf '%s: %s\n' "$1" "$2" >>"$folder/blocks"
   awk -v mark="<!-- $script runs this: $2 -->" '
-    $0 == mark { marks += 1; next }
-    inside && /^```$/ { inside = 0 }
-    inside { print }
-    marks == 1 && !found && /^```/ { inside = 1; found = 1 }
+    { line = $0; sub(/^ +/, "", line) }
+    line == mark { marks += 1; indent = length($0) - length(line); next }
+    inside && line == "```" { inside = 0 }
+    inside { print substr($0, indent + 1) }
+    marks == 1 && !found && line ~ /^```/ { inside = 1; found = 1 }
     END { exit !(marks == 1 && found) }' "$top/$1" ||
     { printf '%s does not have one example that %s calls: %s\n' "$1" "$script" "$2" >&2; return 1; }
 }
@@ -28,10 +29,14 @@ run() {
   eval "$commands"
 }
 
+# A comment counts where a block follows it.
 every_block_was_run() {
   local missing
-  missing=$(cd "$top" && grep -rn --include='*.md' "^<!-- $script runs this: " README.md docs loadtest |
-    sed -nE 's/^([^:]*):[0-9]*:<!-- .* runs this: (.*) -->$/\1: \2/p' | sort | comm -23 - <(sort "$folder/blocks"))
+  missing=$(cd "$top" && find README.md docs loadtest -name '*.md' -exec awk -v mark="<!-- $script runs this: " '
+    { sub(/^ +/, "") }
+    /^```/ && name != "" { print FILENAME ": " name }
+    { name = index($0, mark) == 1 ? substr($0, length(mark) + 1, length($0) - length(mark) - length(" -->")) : "" }' {} + |
+    sort | comm -23 - <(sort "$folder/blocks"))
   [ -z "$missing" ] || { printf '%s has not run: %s\n' "$script" "$missing" >&2; return 1; }
 }
 

@@ -166,7 +166,7 @@ fn named(text: &str) -> std::collections::BTreeSet<&str> {
 }
 
 #[test]
-fn the_dashboard_and_the_alerts_ask_for_what_there_is() {
+fn the_dashboard_the_alerts_and_the_guides_ask_for_what_there_is() {
     let serving = watched();
     serving.user("ann");
     let text = serving.metrics().encode();
@@ -174,6 +174,8 @@ fn the_dashboard_and_the_alerts_ask_for_what_there_is() {
     let asked = [
         include_str!("../../docs/operations/grafana.json"),
         include_str!("../../docs/operations/alerts.yml"),
+        include_str!("../../docs/operating.md"),
+        include_str!("../../docs/sizing.md"),
     ];
     for metric in asked.iter().flat_map(|text| named(text)) {
         assert!(there.contains(metric), "{metric} is none of {there:?}");

@@ -98,7 +98,9 @@ fn anchor(heading: &str) -> String {
 
 /// What a comment on a line of its own says.
 fn comment(line: &str) -> Option<&str> {
-    line.strip_prefix("<!-- ")?.strip_suffix(" -->")
+    line.trim_start()
+        .strip_prefix("<!-- ")?
+        .strip_suffix(" -->")
 }
 
 /// Each example that no script runs and that gives no reason, and each comment that says so of nothing. `script` yields, by its path, the
@@ -274,6 +276,7 @@ mod tests {
         for text in [
             "x\n<!-- tests/a.sh runs this: the walk -->\n```sh\nls\n```\n",
             "<!-- not run: it takes seven minutes -->\n```bash\nls\n```\n",
+            "1. x\n\n   <!-- tests/a.sh runs this: the walk -->\n   ```sh\n   ls\n   ```\n",
             "```text\nls\n```\n",
             "```\n```sh\n",
         ] {
@@ -301,7 +304,11 @@ mod tests {
     #[test]
     fn a_script_that_does_not_run_the_example_is_refused() {
         let text = "<!-- tests/a.sh runs this: the walk -->\n```sh\n```\n";
-        refused(&text.replace("a.sh", "b.sh"), RUNS, "no step of .ci/run is tests/b.sh");
+        refused(
+            &text.replace("a.sh", "b.sh"),
+            RUNS,
+            "no step of .ci/run is tests/b.sh",
+        );
         refused(
             text,
             "run docs/a.md 'the walks'\nevery_block_was_run\n",

@@ -182,8 +182,31 @@ mod tests {
     use loiter::Config;
 
     use super::super::judge::judge;
-    use super::super::machine::Machine;
+    use super::super::machine::{Conntrack, Machine};
     use super::*;
+
+    /// The machine of `docs/sizing.md`.
+    fn small_server() -> Machine {
+        Machine {
+            files_soft: Some(1_024),
+            files_hard: Some(524_288),
+            nr_open: Some(1_048_576),
+            file_max: Some(i64::MAX as u64),
+            files_open: Some(1_500),
+            epoll_watches: Some(890_000),
+            memory_bytes: Some(3_600 << 20),
+            cgroup: None,
+            conntrack: Some(Conntrack {
+                max: 262_144,
+                count: 144,
+            }),
+            somaxconn: Some(4_096),
+            tcp_pressure_pages: Some(62_000),
+            ports: Some((32_768, 60_999)),
+            file_system: Some("ext4".to_owned()),
+            free_bytes: Some(60 << 30),
+        }
+    }
 
     fn report(files: Option<u64>, asked: Option<u64>) -> Report {
         let machine = Machine {
@@ -228,5 +251,25 @@ mod tests {
             sentences.map(str::len).all(|length| length <= WIDTH),
             "{told}"
         );
+    }
+
+    /// An ellipsis stands for what the page leaves out.
+    #[test]
+    fn the_guide_shows_what_is_said() {
+        let page = include_str!("../../../docs/sizing.md");
+        for asked in [1_000, 100_000, 1_000_000] {
+            let told = text(&judge(&small_server(), &Config::default(), Some(asked)));
+            let opening = format!("```text\n$ loiter check --for {asked}\n");
+            let (_, shown) = page.split_once(&opening).expect("what is asked");
+            let (shown, _) = shown.split_once("\n```").expect("an end");
+            let told = format!("\n{told}");
+            let mut rest = told.as_str();
+            for part in shown.split("…\n").map(str::trim_end) {
+                let lines = format!("\n{part}\n");
+                let at = rest.find(&lines);
+                let at = at.unwrap_or_else(|| panic!("not said: {part}\nbut:{told}"));
+                rest = &rest[at + lines.len() - 1..];
+            }
+        }
     }
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the examples of the guides (getting started, operating, sizing, benchmarks, testing, contributing, releasing) to the letter, against servers of its own, and checks what comes back.
+# Runs the examples of the guides (getting started, the API, operating, sizing, benchmarks, testing, contributing, releasing) to the letter, against servers of its own, and checks what comes back.
 # What stands for the machine is in a folder: systemctl starts and ends a server here, and nothing of the machine is changed.
 #
 # Usage: tests/guides.sh [folder of the built loiter and loiter-loadtest]
@@ -55,6 +55,7 @@ getting_started() {
   end_server || fail 'the server does not end in good order'
   run_server "$page" 'new database'
   session "$page" walk since
+  session docs/api.md 'two calls'
   watch_in_python "$page"
   # The guide's other ports may be taken here, or not refused.
   changes="s|/home/ann/loiter|$folder|; s|127\.0\.0\.1:8001|127.0.0.1:0|; s|127\.0\.0\.1:8009|127.0.0.1:1|g"

@@ -42,7 +42,7 @@ every_block_was_run() {
 
 # What is another each time, or on another machine.
 without_times() {
-  sed -E 's/"time":"[^"]*"/"time":""/g; s/^curl: \(35\).*/curl: (35)/; /^curl: \(28\)/d; /^$/d'
+  sed -E 's/\r$//; s/"time":"[^"]*"/"time":""/g; s/^Date: .*/Date:/; s/^curl: \(35\).*/curl: (35)/; /^curl: \(28\)/d; /^$/d'
 }
 
 # session PAGE NAME…: runs blocks for a shell, one after the other, as they stand but for the server's address and what `changes`, a script of sed, says; and the

@@ -236,10 +236,11 @@ contributing() {
   diff "$folder/before" "$folder/after" || fail 'the reference or the locks are not up to date'
 }
 
-# What is published: the sources, the pages, and what these show or link to. It is built as it was packed. A change that is not committed yet is packed too.
+# What is published: the sources, the pages, and what these show or link to. It is built as it was packed, from what is at hand
+# without a network, and with changes that are not committed yet.
 releasing() {
   cargo() {
-    command cargo "$@" --allow-dirty
+    command cargo "$@" --allow-dirty --offline
   }
   run docs/releasing.md 'the crate' >"$folder/packed" 2>"$folder/said" || { cat "$folder/said" >&2; fail 'the crate is not complete'; }
   unset -f cargo

@@ -1,4 +1,4 @@
-//! What is made from the same definitions as `--help`: completions and the manual page.
+//! What is made from the same definitions as `--help`: completions and the manual page. And what the guides say of options.
 
 use std::process::{Command, Stdio};
 
@@ -109,4 +109,46 @@ fn man_has_no_complaint() {
     assert_eq!(text(&output.stderr), "");
     assert_eq!(output.status.code(), Some(0));
     assert_holds(text(&output.stdout), &["LOITER_DATABASE", "EXIT STATUS"]);
+}
+
+/// Options that stand between backquotes at the beginning of something: `--recent`, `--for 1000000`.
+fn options_named(page: &str) -> Vec<&str> {
+    let spans = page.split('`').skip(1).step_by(2);
+    let words = spans.filter_map(|span| span.split([' ', '=']).next());
+    words.filter(|word| word.starts_with("--")).collect()
+}
+
+#[test]
+fn the_options_that_the_guides_name_are_there() {
+    let commands: [&[&str]; 7] = [
+        &[],
+        &["backup"],
+        &["check"],
+        &["health"],
+        &["user", "add"],
+        &["user", "list"],
+        &["user", "password"],
+    ];
+    let helps: Vec<String> = (commands.iter())
+        .map(|command| printed(&[command, &["--help"][..]].concat()))
+        .collect();
+    let there: Vec<&str> = helps.iter().flat_map(|help| options(help)).collect();
+    let pages = [
+        include_str!("../../README.md"),
+        include_str!("../../CHANGELOG.md"),
+        include_str!("../../docs/api.md"),
+        include_str!("../../docs/architecture.md"),
+        include_str!("../../docs/clients.md"),
+        include_str!("../../docs/getting-started.md"),
+        include_str!("../../docs/operating.md"),
+        include_str!("../../docs/reliability.md"),
+        include_str!("../../docs/security.md"),
+        include_str!("../../docs/sizing.md"),
+    ];
+    let named: Vec<&str> = pages.into_iter().flat_map(options_named).collect();
+    assert!(named.len() > 100, "{named:?}");
+    // Docker's.
+    for option in named.into_iter().filter(|option| *option != "--ulimit") {
+        assert!(there.contains(&option), "{option} is none of {there:?}");
+    }
 }

@@ -152,6 +152,19 @@ fn each_link_in_a_page_leads_somewhere() {
     assert_none(&slips.collect::<Vec<_>>());
 }
 
+/// What the changelog says of other versions was true of them.
+#[test]
+fn each_path_in_a_page_is_there() {
+    let exists = |path: &str| root().join(path).exists();
+    let pages = pages();
+    let pages = pages.iter().filter(|page| page.path != "CHANGELOG.md");
+    assert_none(
+        &pages
+            .flat_map(|page| pages::paths(page, exists))
+            .collect::<Vec<_>>(),
+    );
+}
+
 #[test]
 fn the_index_leads_to_every_page() {
     let pages = pages();

@@ -228,6 +228,26 @@ pub(crate) fn links(page: &Page, pages: &[Page], exists: impl Fn(&str) -> bool) 
     slips
 }
 
+/// Each path between backquotes at which nothing is: from the root, or of a Rust file below `src`. One with a word in capitals stands for many.
+pub(crate) fn paths(page: &Page, exists: impl Fn(&str) -> bool) -> Vec<Slip> {
+    let is_path = |span: &str| {
+        let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-./".contains(c);
+        span.split_once('/').is_some_and(|(folder, rest)| {
+            super::FOLDERS.contains(&folder) || !folder.is_empty() && rest.ends_with(".rs")
+        }) && span.chars().all(is_part)
+    };
+    let mut slips = Vec::new();
+    for line in page.lines().iter().filter(|line| line.opens.is_none()) {
+        let spans = line.text.split('`').skip(1).step_by(2);
+        for path in spans.filter(|span| is_path(span)) {
+            if !exists(path) && !exists(&format!("src/{path}")) {
+                slips.push(page.slip(line.number, format!("there is no {path}")));
+            }
+        }
+    }
+    slips
+}
+
 /// Each page below the index's folder that the index does not lead to.
 pub(crate) fn missing_in(index: &Page, pages: &[Page]) -> Vec<Slip> {
     let named: HashSet<String> = (targets(index).iter())
@@ -375,6 +395,20 @@ mod tests {
             assert!(
                 matches!(&slips[..], [slip] if slip.starts_with("docs/a.md:2: ") && slip.contains(why)),
                 "{link}: {slips:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_path_at_which_nothing_is_is_refused() {
+        let exists = |path: &str| ["tests/a.sh", "src/chat/b.rs", "src/c.rs"].contains(&path);
+        let text = "`tests/a.sh` `chat/b.rs` `src/c.rs` `/loiter.js` `GET /x` `a/b` `tests/TARGET/x` tests/z.sh\n```text\n`tests/z.sh`\n```\n";
+        assert!(paths(&page(text), exists).is_empty());
+        for path in ["tests/b.sh", "chat/c.rs", "src/chat/c.rs", "docs/x"] {
+            let slips = paths(&page(&format!("x\ny `{path}`\n")), exists);
+            assert!(
+                matches!(&slips[..], [slip] if slip.line == 2),
+                "{path}: {slips:?}"
             );
         }
     }

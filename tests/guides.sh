@@ -86,7 +86,7 @@ watch_in_python() {
   wait "$follower" || true
   follower=
   if python3 "$folder/watch.py" bob wrong 1 >"$folder/refused" 2>&1; then fail 'watch.py logs in with another password'; fi
-  # A session that is over ends it, with the reason.
+  grep -q '^{"error":"bad_credentials"' "$folder/refused" || fail 'watch.py does not say why it cannot log in'
   [ ! -s "$folder/watch.errors" ] || { cat "$folder/watch.errors" >&2; fail 'watch.py complains'; }
 }
 

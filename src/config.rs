@@ -17,6 +17,9 @@ pub use origin::{NotAnOrigin, Origin};
 /// The most that [`Config::queue`] may be: more would be minutes of writing, and nobody waits for so long.
 pub const QUEUE_MAX: usize = 1 << 20;
 
+/// The most that [`Config::max_wakes`] may be: more than anybody could wait for.
+pub const WAKES_MAX: usize = 1 << 24;
+
 /// The most that [`Config::workers`] may be: each is a thread with a connection to the database.
 pub const WORKERS_MAX: usize = 256;
 
@@ -90,6 +93,12 @@ pub struct Config {
     pub max_polls_per_session: usize,
     /// Chatrooms that the polls of several of them wait in at one event loop, all together: 40 bytes each. Beyond it such a poll gets 503.
     pub max_places: usize,
+    /// Requests to the host's own routes that may be parked at a time, all together; each event loop has an equal part of them. Beyond it 503. `None` is as many as there may be
+    /// connections: each of them is one.
+    pub max_parked: Option<usize>,
+    /// Wakes of the host's own routes that may be under way, from [`Waker::wake`](crate::Waker::wake) until the last of those who waited has been
+    /// answered. Beyond it the host is told so, and nobody is woken. 64 Ki is what a loop answers in half a second.
+    pub max_wakes: usize,
     /// Bytes of answers that clients have not taken yet, all together; each event loop has an equal part of them. What many are sent counts
     /// once. Beyond it those connections are closed that keep most of it, but for the last: a list is a megabyte easily, and who asks
     /// for it need not read it.
@@ -164,6 +173,8 @@ impl Default for Config {
             retention: None,
             max_polls_per_session: 0,
             max_places: 4_000_000,
+            max_parked: None,
+            max_wakes: 64 * 1024,
             max_unsent: 128 * 1024 * 1024,
             metrics_addr: None,
             max_unread: 64 * 1024 * 1024,
@@ -249,6 +260,16 @@ impl Config {
                 self.max_body >= body_for(self.max_message),
                 "max_body",
                 "must be at least three times max_message and 1 KiB",
+            ),
+            (
+                self.max_parked != Some(0),
+                "max_parked",
+                "must be at least 1",
+            ),
+            (
+                (1..=WAKES_MAX).contains(&self.max_wakes),
+                "max_wakes",
+                "must be from 1 to 16777216",
             ),
             (
                 self.max_unsent >= 1 << 20,
@@ -380,6 +401,12 @@ mod tests {
         assert_eq!(bad(|config| config.loops = 0), Err("loops"));
         assert_eq!(bad(|config| config.loops = 65), Err("loops"));
         assert_eq!(bad(|config| config.queue = 0), Err("queue"));
+        assert_eq!(bad(|config| config.max_wakes = 0), Err("max_wakes"));
+        assert_eq!(
+            bad(|config| config.max_wakes = usize::MAX),
+            Err("max_wakes")
+        );
+        assert_eq!(bad(|config| config.max_parked = Some(0)), Err("max_parked"));
         assert_eq!(bad(|config| config.queue = usize::MAX), Err("queue"));
         assert_eq!(bad(|config| config.max_message = 30_000), Err("max_body"));
         assert_eq!(bad(|config| config.queue = QUEUE_MAX), Ok(()));

@@ -75,8 +75,11 @@ pub const STATUSES: [u16; 22] = [
     503, 505, 0,
 ];
 
-/// Calls that answers are counted by, and one for what was none.
+/// Calls that answers are counted by, one for all of the host's own paths, and one for what was none.
 pub const CALLS: usize = 24;
+
+/// The place among them of the host's own paths.
+pub const OWN_CALL: usize = CALLS - 2;
 
 /// What one event loop counts.
 #[derive(Debug)]
@@ -87,6 +90,8 @@ pub struct LoopCounters {
     pub parked: Number,
     /// Calls that wait now for something that is being loaded.
     pub waiting: Number,
+    /// Requests to the host's own paths that are parked now.
+    pub parked_own: Number,
     /// Sessions that are remembered now.
     pub remembered_sessions: Number,
     /// Chatrooms that are remembered now.
@@ -121,6 +126,7 @@ impl Default for LoopCounters {
             connections: Number::default(),
             parked: Number::default(),
             waiting: Number::default(),
+            parked_own: Number::default(),
             remembered_sessions: Number::default(),
             remembered_chatrooms: Number::default(),
             unsent_bytes: Number::default(),

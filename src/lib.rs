@@ -65,14 +65,17 @@ pub mod job;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 pub mod model;
+pub mod routes;
 pub mod runtime;
 pub mod server;
 pub mod store;
 pub mod timers;
 pub mod web;
 
+pub use api::BadPrefix;
 pub use config::Config;
 #[cfg(feature = "metrics")]
 pub use metrics::Metrics;
-pub use server::{Handle, Panicked, Server, StartError};
+pub use routes::{Answer, BadField, Request, Response, Routes};
+pub use server::{Handle, NotWoken, Panicked, Server, StartError, Waker};
 pub use store::{Account, Backup, BackupError, Users, UsersError};

@@ -8,6 +8,7 @@ use super::json;
 use crate::buffer::{self, Bytes};
 use crate::http::Caching;
 use crate::model::ChatroomId;
+use crate::routes;
 use crate::web::{self, Representation};
 
 /// Fields of its own that a response has, at most, without an allocation.
@@ -18,9 +19,9 @@ const JSON: &str = "application/json; charset=utf-8";
 /// A response that is not rendered yet.
 pub(super) struct Draft<'a> {
     pub(super) status: u16,
-    pub(super) content_type: Option<&'static str>,
+    pub(super) content_type: Option<&'a str>,
     pub(super) caching: Caching,
-    pub(super) fields: SmallVec<[(&'static str, Cow<'a, str>); FIELDS]>,
+    pub(super) fields: SmallVec<[(&'a str, Cow<'a, str>); FIELDS]>,
     pub(super) body: Body<'a>,
 }
 
@@ -48,6 +49,22 @@ impl<'a> Draft<'a> {
             caching: Caching::NoStore,
             fields: SmallVec::new(),
             body: Cow::Borrowed(&b""[..]).into(),
+        }
+    }
+
+    /// What a host answers on its own paths.
+    pub(super) fn own(response: &'a routes::Response) -> Self {
+        let caching = match response.says_caching() {
+            true => Caching::Told,
+            false => Caching::NoStore,
+        };
+        let fields = response.fields();
+        Self {
+            status: response.status(),
+            content_type: response.content_type(),
+            caching,
+            fields: fields.map(|(name, value)| (name, value.into())).collect(),
+            body: response.body().into(),
         }
     }
 

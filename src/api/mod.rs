@@ -1,6 +1,7 @@
 //! Where HTTP and the chat core meet: the only code that knows both.
 //!
 //! - `operations`: every call, with what it takes and what can come of it; `route`: which of them a request's path and method name.
+//! - `prefixes`: which paths are the host's own.
 //! - `forwarded`: what trusted proxies say of its client.
 //! - `site`: whether a browser sends it for another site; `guests`: whose pages may do so.
 //! - `call`: its parameters, checked, as a [`Call`](crate::chat::Call).
@@ -29,6 +30,7 @@ mod forwarded;
 mod guests;
 mod json;
 mod operations;
+mod prefixes;
 mod reply;
 mod route;
 mod site;
@@ -37,6 +39,7 @@ pub use call::{Rules, parse, session_of};
 pub use files::{is_known, representation};
 pub use guests::Guest;
 pub use operations::{Kind, OPERATIONS, Operation, Parameter, Success};
+pub use prefixes::{BadPrefix, Prefixes};
 pub use reply::{Outcome, Renderer};
 pub use route::{Route, Routed, route};
 pub use site::Sites;

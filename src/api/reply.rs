@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::http::{After, Framing, Rejection, Response, Status, Version};
 use crate::job::Fault;
 use crate::model::Now;
+use crate::routes;
 use crate::web::Representation;
 
 /// When it is worth trying again where a queue was full: it is emptied many times a second.
@@ -44,11 +45,13 @@ pub enum Outcome {
     File(&'static Representation),
     /// … which who asks has already.
     Unchanged(&'static Representation),
+    /// What the host answers on a path of its own.
+    Own(routes::Response),
 }
 
 /// Renders responses, and remembers the last shared one.
 ///
-/// All polls that one message wakes get the same list; the first renders the response, the
+/// All polls that one message wakes get the same list, and all whom a host wakes the same response; the first renders it, the
 /// others share its bytes.
 #[derive(Debug)]
 pub struct Renderer {
@@ -58,7 +61,7 @@ pub struct Renderer {
     guests: Guests,
     date: String,
     date_unix_s: u64,
-    /// Of one list, one for each framing and guest that has asked for it.
+    /// Of one source, one for each framing and guest that has asked for it.
     last: SmallVec<[Shared; 1]>,
     events: EventRenderer,
     /// Where responses are rendered.
@@ -78,13 +81,22 @@ pub struct Rendered {
     pub end: &'static [u8],
 }
 
-/// A response to a list of messages.
+/// A response that others may get too.
 #[derive(Debug)]
 struct Shared {
-    list: Bytes,
+    source: Source,
     framing: Framing,
     guest: Option<Guest>,
     response: Rendered,
+}
+
+/// What is rendered once.
+#[derive(Clone, Debug)]
+enum Source {
+    /// A list of messages.
+    List(Bytes),
+    /// What a host answers.
+    Own(routes::Response),
 }
 
 impl Renderer {
@@ -112,8 +124,9 @@ impl Renderer {
         guest: Option<Guest>,
     ) -> Rendered {
         self.tell_time(now);
-        let list = match outcome {
-            Outcome::Replied(_, Reply::Messages(list)) => list,
+        let source = match outcome {
+            Outcome::Replied(_, Reply::Messages(list)) => Source::List(list.clone()),
+            Outcome::Own(response) => Source::Own(response.clone()),
             // Its head may be none that could be read.
             Outcome::Rejected(_) => {
                 let guest = guest.or(self.guests.unknown());
@@ -121,16 +134,16 @@ impl Renderer {
             }
             _ => return self.draw(self.draft(outcome, guest), framing, guest),
         };
-        if (self.last.first()).is_some_and(|last| !is_same(&last.list, list)) {
+        if (self.last.first()).is_some_and(|last| !last.source.is_same(&source)) {
             self.last.clear();
         }
         let is_wanted = |last: &&Shared| last.framing == framing && last.guest == guest;
         if let Some(last) = self.last.iter().find(is_wanted) {
             return last.response.clone();
         }
-        let response = self.draw(Draft::ok(list), framing, guest);
+        let response = self.draw(source.draft(), framing, guest);
         self.last.push(Shared {
-            list: list.clone(),
+            source,
             framing,
             guest,
             response: response.clone(),
@@ -259,6 +272,7 @@ impl Renderer {
             }
             Outcome::File(file) => Draft::file(file),
             Outcome::Unchanged(file) => Draft::of_file(304, file),
+            Outcome::Own(response) => Draft::own(response),
         }
     }
 
@@ -408,7 +422,20 @@ fn rejected(rejection: &Rejection) -> (u16, &'static str) {
     }
 }
 
-/// Whether these are the same bytes in the same place.
-fn is_same(a: &Bytes, b: &Bytes) -> bool {
-    std::ptr::eq::<[u8]>(&**a, &**b)
+impl Source {
+    /// Whether these are the same bytes in the same place, and not only alike.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::List(a), Self::List(b)) => std::ptr::eq::<[u8]>(&**a, &**b),
+            (Self::Own(a), Self::Own(b)) => a.is_same(b),
+            (Self::List(_), Self::Own(_)) | (Self::Own(_), Self::List(_)) => false,
+        }
+    }
+
+    fn draft(&self) -> Draft<'_> {
+        match self {
+            Self::List(list) => Draft::ok(list),
+            Self::Own(response) => Draft::own(response),
+        }
+    }
 }

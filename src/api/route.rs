@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::operations::OPERATIONS;
+use super::prefixes::Prefixes;
 use super::site::Sites;
 use crate::http::{Method, Request};
 use crate::web::{self, File};
@@ -85,6 +86,8 @@ pub enum Routed {
     To(Route),
     /// One of the server's files.
     File(&'static File),
+    /// A path of the host's own.
+    Own,
     /// OPTIONS: these are allowed.
     Allowed(&'static str),
     /// A call that changes something, which a browser sends for another site.
@@ -120,9 +123,25 @@ impl Methods {
     }
 }
 
-/// Finds what a request is to. `peer` says who has connected.
-pub fn route(request: &Request<'_>, sites: &Sites, peer: &dyn Fn() -> IpAddr) -> Routed {
+/// Finds what a request is to; below the prefixes is what the host answers. `peer` says who has connected.
+pub fn route(
+    request: &Request<'_>,
+    sites: &Sites,
+    own: &Prefixes,
+    peer: &dyn Fn() -> IpAddr,
+) -> Routed {
     match find(request.path(), request.method()) {
+        Routed::NotFound if own.have(request.path()) => {
+            // What the host's GET does is the host's business: it can ask the same.
+            let is_safe = matches!(
+                request.method(),
+                Method::Get | Method::Head | Method::Options
+            );
+            match !is_safe && sites.is_elsewhere(request, peer) {
+                true => Routed::CrossSite,
+                false => Routed::Own,
+            }
+        }
         // What other calls by GET and HEAD do is nothing that another site could want.
         Routed::To(route)
             if (request.method() == Method::Post || route == Route::Endpoll)

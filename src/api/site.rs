@@ -37,7 +37,7 @@ impl Sites {
     }
 
     /// Whether a browser has marked a request as coming from another site, which is not allowed to do more than others.
-    pub(super) fn is_elsewhere(&self, request: &Request<'_>, peer: &dyn Fn() -> IpAddr) -> bool {
+    pub fn is_elsewhere(&self, request: &Request<'_>, peer: &dyn Fn() -> IpAddr) -> bool {
         let scheme = || match self.trusted.is_empty() {
             true => None,
             false => scheme_of(request, peer(), &self.trusted),

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::num::NonZeroU64;
 
-use super::peer::{Farewell, Flags};
+use super::peer::{Asked, Farewell, Flags, Holder};
 use super::{Engine, Output};
 use crate::api::{self, Guest, Outcome, Route, Routed};
 use crate::buffer::Bytes;
@@ -32,7 +32,8 @@ impl Engine {
             peer.flags.set(Flags::GUEST);
             self.guests.insert(key, guest);
         }
-        let outcome = match api::route(request, sites, origin) {
+        let outcome = match api::route(request, sites, &self.settings.own, origin) {
+            Routed::Own => return self.ask_own(now, key, request, origin),
             Routed::CrossSite => Outcome::CrossSite,
             Routed::NotFound => Outcome::NotFound,
             Routed::NotAllowed(allow) => Outcome::NotAllowed(allow),
@@ -45,7 +46,7 @@ impl Engine {
                 }
             }
             Routed::To(route) => {
-                peer.route = Some(route);
+                peer.asked = Asked::Call(route);
                 if route.waits() && peer.flags.has(Flags::HUNG_UP) {
                     return self.leave(now, key);
                 }
@@ -71,7 +72,8 @@ impl Engine {
             event_loop: self.settings.event_loop,
         };
         let asked_s = call.timeout_s();
-        peer.held = self.chat.call(now, ticket, session, call);
+        let held = self.chat.call(now, ticket, session, call);
+        peer.hold(held.map(Holder::Chat));
         if let Some(wait_ms) = self.poll_wait_ms(now, ticket, asked_s) {
             let peer = self.peers.get_mut(key).expect("it was received from");
             peer.flags.set(Flags::TIMED);
@@ -86,7 +88,7 @@ impl Engine {
     /// together. Nobody gains anything by guessing how much: a hash of who and when will do.
     fn poll_wait_ms(&self, now: Now, ticket: Ticket, asked_s: Option<u16>) -> Option<u64> {
         let peer = self.peers.get(ticket.connection)?;
-        if peer.held.is_none() || peer.route != Some(Route::Longpoll) {
+        if peer.held().is_none() || peer.asked != Asked::Call(Route::Longpoll) {
             return None;
         }
         let asked_ms = asked_s.map(|seconds| u64::from(seconds) * 1000);
@@ -121,7 +123,7 @@ impl Engine {
         if peer.number != ticket.exchange || peer.exchange.phase() != Phase::Answering {
             return;
         }
-        let route = peer.route.expect("only calls have tickets");
+        let route = peer.asked.route().expect("only calls have tickets");
         self.answer(now, key, &Outcome::Replied(route, reply));
     }
 
@@ -135,10 +137,9 @@ impl Engine {
             return;
         }
         if let Streamed::Begin = part {
-            let call = peer.route.map(|route| route as usize);
-            self.chat.counters().count_answer(call, 200);
+            (self.chat.counters()).count_answer(peer.asked.counted_at(), 200);
             peer.flags.set(Flags::STREAMING);
-            if let Some(held) = peer.held.filter(|_| peer.flags.has(Flags::STALLED)) {
+            if let Some(held) = peer.held().filter(|_| peer.flags.has(Flags::STALLED)) {
                 // It was asked for behind an answer that is not taken.
                 self.chat.pause(held);
             }
@@ -162,7 +163,7 @@ impl Engine {
     pub(super) fn send_comment(&mut self, now: Now, key: ConnectionKey) {
         let peer = self.peers.get_mut(key).expect("it has a deadline");
         let bytes = (self.renderer).render_comment(peer.exchange.framing());
-        if let Some(held) = peer.held {
+        if let Some(held) = peer.held() {
             self.chat.keep_session(now, held);
         }
         self.send(key, bytes);
@@ -177,10 +178,10 @@ impl Engine {
             peer.exchange.close_after_answer();
         }
         let framing = peer.exchange.framing();
-        let call = peer.route.map(|route| route as usize);
+        let counted_at = peer.asked.counted_at();
         let guest = self.guest(key);
         let rendered = (self.renderer).render(now, outcome, framing, guest);
-        self.counters().count_answer(call, rendered.status);
+        self.counters().count_answer(counted_at, rendered.status);
         self.send(key, rendered.first);
         if let Some(body) = rendered.long_body {
             self.send(key, body);
@@ -215,8 +216,8 @@ impl Engine {
     fn answered(&mut self, now: Now, key: ConnectionKey) {
         let peer = self.peers.get_mut(key).expect("it was answered");
         let after = peer.exchange.answered();
-        peer.held = None;
-        peer.route = None;
+        peer.hold(None);
+        peer.asked = Asked::Nothing;
         peer.flags.clear(Flags::TIMED);
         peer.flags.clear(Flags::STREAMING);
         if peer.flags.clear(Flags::GUEST) {

@@ -5,7 +5,8 @@
 //! queued and taken by [`Engine::next_output`] in the order in which they must be carried out.
 //!
 //! Here are the inputs. `answer` has the way from a request to its answer, `peer` what is known of a connection:
-//! what it waits for, when that is over, and how it ends. `unread` bounds what all of them keep of input.
+//! what it waits for, when that is over, and how it ends. `unread` bounds what all of them keep of input. `own` has the host's own routes, and
+//! `draining` goes through everybody at the end.
 
 // A peer's numbers come through here: none of them is cut to fit, and no calculation with one can overflow.
 #![deny(
@@ -16,6 +17,8 @@
 )]
 
 mod answer;
+mod draining;
+mod own;
 mod peer;
 mod unread;
 
@@ -24,6 +27,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::api::{BadPrefix, Prefixes};
 use crate::api::{Guest, Outcome, Renderer, Rules, Sites};
 use crate::arena::SideTable;
 use crate::buffer::Bytes;
@@ -34,6 +38,7 @@ use crate::counters::LoopCounters;
 use crate::http::{CONTINUE, Event, Exchange, Limits, Partial, Phase};
 use crate::job::{Audience, Completion, Fault, Job};
 use crate::model::{Connection, ConnectionKey, Now};
+use crate::routes::Own;
 use crate::timers::{Deadlines, Due};
 use answer::{BYTES_EXPIRED_PER_TURN, BYTES_PER_OFFER};
 use peer::{Farewell, Flags, Peer};
@@ -81,17 +86,14 @@ const SERVED_PER_TURN: usize = 128;
 const EXPIRED_PER_TURN: usize = 1024;
 /// … of which a poll that is answered counts as so many: an answer is a system call.
 const ANSWERED_EACH: usize = 8;
-/// Slots that a drain looks into in one turn.
-const DRAINED_PER_TURN: usize = 4096;
-/// … and connections that it has read once more: like those that are served, half of what the runtime reads in one,
-/// so that whoever asks something meanwhile is not behind all of them.
-const PROBED_PER_TURN: usize = 128;
 
 /// The whole server without sockets or disk.
 #[derive(Debug)]
 pub struct Engine {
     settings: Settings,
     chat: Chat,
+    /// The host's own routes, if there are any.
+    own: Option<Box<Own>>,
     renderer: Renderer,
     peers: SideTable<Peer, Connection>,
     /// Requests whose bodies are still coming.
@@ -118,6 +120,8 @@ struct Settings {
     limits: Limits,
     rules: Rules,
     sites: Sites,
+    /// Which paths are the host's own.
+    own: Prefixes,
     header_ms: u64,
     idle_ms: u64,
     send_ms: u64,
@@ -136,12 +140,14 @@ impl Engine {
                 },
                 rules: Rules::from(config),
                 sites: Sites::new(config),
+                own: Prefixes::default(),
                 header_ms: ms(config.header_timeout),
                 idle_ms: ms(config.idle_timeout),
                 send_ms: ms(config.send_timeout),
                 poll_ms: config.poll_timeout.map(ms),
             },
             chat: Chat::new(config, event_loop),
+            own: None,
             renderer: Renderer::new(config),
             peers: SideTable::large(),
             partials: HashMap::new(),
@@ -316,7 +322,7 @@ impl Engine {
                 self.poll_ends.entry(key).or_insert(peer.due);
             }
             if peer.flags.has(Flags::STREAMING)
-                && let Some(held) = peer.held
+                && let Some(held) = peer.held()
             {
                 self.chat.pause(held);
             }
@@ -338,7 +344,7 @@ impl Engine {
             return self.queue_deadline(key);
         }
         if peer.flags.has(Flags::STREAMING)
-            && let Some(held) = peer.held
+            && let Some(held) = peer.held()
         {
             self.chat.go_on(held);
         }
@@ -399,18 +405,19 @@ impl Engine {
     pub fn serve(&mut self, now: Now) {
         self.drain_slice();
         self.chat.end_input();
+        let own = self.serve_own(now);
         if self.chat.has_work() {
-            self.chat.serve(now, SERVED_PER_TURN);
+            self.chat.serve(now, SERVED_PER_TURN.saturating_sub(own));
             self.carry_out(now);
         }
-        if !self.chat.has_work() {
+        if !self.chat.has_work() && !self.has_own_work() {
             self.renderer.forget();
         }
     }
 
     /// Whether [`Engine::serve`] has something to do.
     pub fn has_work(&self) -> bool {
-        self.chat.has_work() || self.draining.is_some()
+        self.chat.has_work() || self.draining.is_some() || self.has_own_work()
     }
 
     /// When [`Engine::expire`] has something to do, in milliseconds of the monotonic clock.
@@ -421,17 +428,6 @@ impl Engine {
     /// What is to be done next, in order.
     pub fn next_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
-    }
-
-    /// Begins to end everything: parked polls with their lists, idle connections as soon as it is sure that nothing
-    /// had come on them, the others with their answer. It is done when there are no connections left.
-    pub fn drain(&mut self, now: Now) {
-        if !self.is_draining {
-            self.is_draining = true;
-            self.draining = Some(0);
-            self.chat.drain();
-            self.carry_out(now);
-        }
     }
 
     /// The answer to a newcomer for whom there is no room.
@@ -448,6 +444,7 @@ impl Engine {
     pub fn count(&self) {
         self.counters().connections.set(self.peers.len() as u64);
         self.chat.count();
+        self.count_own();
     }
 
     /// How many connections there are.
@@ -458,31 +455,6 @@ impl Engine {
     /// What the chat core holds right now.
     pub fn counts(&self) -> Counts {
         self.chat.counts()
-    }
-
-    fn drain_slice(&mut self) {
-        let Some(start) = self.draining else { return };
-        let mut end = start.saturating_add(DRAINED_PER_TURN);
-        let mut left = PROBED_PER_TURN;
-        for key in self.peers.keys_in(start..end) {
-            left = left.saturating_sub(self.drain_one(key).into());
-            if left == 0 {
-                end = (key.slot() as usize).saturating_add(1);
-                break;
-            }
-        }
-        self.draining = (end < self.peers.slots()).then_some(end);
-    }
-
-    /// A drain comes to one connection. Whether that is read once more.
-    fn drain_one(&mut self, key: ConnectionKey) -> bool {
-        let peer = self.peers.get_mut(key).expect("listed");
-        peer.exchange.close_after_answer();
-        let is_idle = peer.exchange.phase() == Phase::Idle;
-        if is_idle {
-            self.outputs.push_back(Output::Probe(key));
-        }
-        is_idle
     }
 }
 

@@ -8,9 +8,12 @@
 
 use super::{Engine, Output};
 use crate::api::{Outcome, Route};
+use crate::arena::Key;
 use crate::chat::HeldKey;
+use crate::counters::OWN_CALL;
 use crate::http::{Exchange, Phase, Rejection};
 use crate::model::{ConnectionKey, Now};
+use crate::routes::ParkedKey;
 use crate::timers::Due;
 
 /// How long a closed connection's input is thrown away, at most, while the peer has not ended: a reset
@@ -25,15 +28,40 @@ pub(super) const COMMENT_MS: u64 = 15_000;
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) exchange: Exchange,
-    /// The call under way, while the chat core holds it.
-    pub(super) held: Option<HeldKey>,
+    /// The request under way, while somebody holds it who will answer: who, says `asked`.
+    held: Option<Key<Pending>>,
     /// When what the connection waits for is over.
     pub(super) due: Due,
     /// Counts the exchanges, so that an answer finds the one that it is for.
     pub(super) number: u32,
-    pub(super) route: Option<Route>,
+    pub(super) asked: Asked,
     pub(super) flags: Flags,
     pub(super) farewell: Farewell,
+}
+
+/// What the request under way is to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// There is none, or it is to nothing.
+    Nothing,
+    /// A call of the API.
+    Call(Route),
+    /// A path of the host's own.
+    Own,
+}
+
+/// What a peer's key of whoever will answer names: a call that the chat core holds, or a request that waits for the host's word. One key
+/// for both, since there may be a million.
+#[derive(Debug)]
+enum Pending {}
+
+/// Who will answer the request under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Holder {
+    /// The chat core.
+    Chat(HeldKey),
+    /// The host.
+    Own(ParkedKey),
 }
 
 /// What is so or not, in one byte.
@@ -93,7 +121,7 @@ impl Peer {
             held: None,
             due: Due::NEVER,
             number: 0,
-            route: None,
+            asked: Asked::Nothing,
             flags: Flags::default(),
             farewell: Farewell::None,
         }
@@ -103,7 +131,68 @@ impl Peer {
 impl Peer {
     /// Whether its answer may be long in coming.
     pub(super) fn is_waiting(&self) -> bool {
-        self.exchange.phase() == Phase::Answering && self.route.is_some_and(Route::waits)
+        self.exchange.phase() == Phase::Answering && self.asked.waits()
+    }
+
+    /// The call that the chat core holds.
+    pub(super) fn held(&self) -> Option<HeldKey> {
+        match self.holder()? {
+            Holder::Chat(held) => Some(held),
+            Holder::Own(_) => None,
+        }
+    }
+
+    /// Who will answer.
+    pub(super) fn holder(&self) -> Option<Holder> {
+        let bits = self.held?.to_bits();
+        match self.asked {
+            Asked::Own => ParkedKey::from_bits(bits).map(Holder::Own),
+            Asked::Call(_) | Asked::Nothing => HeldKey::from_bits(bits).map(Holder::Chat),
+        }
+    }
+
+    /// The same, and from here on nobody will.
+    pub(super) fn take_holder(&mut self) -> Option<Holder> {
+        let holder = self.holder();
+        self.held = None;
+        holder
+    }
+
+    /// Somebody holds what was asked.
+    pub(super) fn hold(&mut self, holder: Option<Holder>) {
+        let bits = holder.map(|holder| match holder {
+            Holder::Chat(held) => held.to_bits(),
+            Holder::Own(parked) => parked.to_bits(),
+        });
+        self.held = bits.and_then(Key::from_bits);
+    }
+}
+
+impl Asked {
+    /// Whether its answer may be long in coming.
+    pub(super) fn waits(self) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Call(route) => route.waits(),
+            Self::Own => true,
+        }
+    }
+
+    /// The call.
+    pub(super) fn route(self) -> Option<Route> {
+        match self {
+            Self::Call(route) => Some(route),
+            Self::Nothing | Self::Own => None,
+        }
+    }
+
+    /// Where its answer is counted.
+    pub(super) fn counted_at(self) -> Option<usize> {
+        match self {
+            Self::Nothing => None,
+            Self::Call(route) => Some(route as usize),
+            Self::Own => Some(OWN_CALL),
+        }
     }
 }
 
@@ -113,16 +202,18 @@ impl Engine {
         let Some(peer) = self.peers.get_mut(key) else {
             return;
         };
-        if let Some(held) = peer.held.take() {
-            self.chat.forget(now, held);
-        }
+        let holder = peer.take_holder();
         // An answer that comes for it all the same finds another exchange.
         peer.number = peer.number.wrapping_add(1);
-        match peer.farewell {
+        let farewell = peer.farewell;
+        if farewell != Farewell::Finished {
+            peer.farewell = Farewell::Finishing { and_close: true };
+        }
+        self.forget(now, holder);
+        match farewell {
             Farewell::Finished => self.close(now, key),
-            Farewell::Finishing { .. } => peer.farewell = Farewell::Finishing { and_close: true },
+            Farewell::Finishing { .. } => {}
             Farewell::None => {
-                peer.farewell = Farewell::Finishing { and_close: true };
                 self.outputs.push_back(Output::Finish(key));
                 self.set_deadline(now, key);
             }
@@ -130,7 +221,7 @@ impl Engine {
     }
 
     pub(super) fn close(&mut self, now: Now, key: ConnectionKey) {
-        if let Some(peer) = self.peers.remove(key) {
+        if let Some(mut peer) = self.peers.remove(key) {
             self.partials.remove(&key);
             self.poll_ends.remove(&key);
             if peer.flags.has(Flags::UNREAD) {
@@ -139,10 +230,17 @@ impl Engine {
             if peer.flags.has(Flags::GUEST) {
                 self.guests.remove(&key);
             }
-            if let Some(held) = peer.held {
-                self.chat.forget(now, held);
-            }
+            self.forget(now, peer.take_holder());
             self.outputs.push_back(Output::Close(key));
+        }
+    }
+
+    /// Nobody waits any more for what somebody holds.
+    pub(super) fn forget(&mut self, now: Now, holder: Option<Holder>) {
+        match holder {
+            None => {}
+            Some(Holder::Chat(held)) => self.chat.forget(now, held),
+            Some(Holder::Own(parked)) => drop(self.unpark(parked)),
         }
     }
 
@@ -154,8 +252,10 @@ impl Engine {
         }
         if peer.flags.clear(Flags::TIMED) {
             peer.due = Due::NEVER;
-            let held = peer.held.expect("its wait has an end");
-            self.chat.time_out(now, held);
+            match peer.holder().expect("its wait has an end") {
+                Holder::Chat(held) => self.chat.time_out(now, held),
+                Holder::Own(parked) => return self.end_parked(now, key, parked),
+            }
             return self.carry_out(now);
         }
         if peer.flags.has(Flags::STREAMING) {

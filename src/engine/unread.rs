@@ -122,10 +122,9 @@ impl Engine {
             // Its status has long been told.
             return self.leave(now, key);
         }
-        if let Some(held) = peer.held.take() {
-            self.chat.forget(now, held);
-        }
+        let holder = peer.take_holder();
         peer.exchange.close_after_answer();
+        self.forget(now, holder);
         self.answer(now, key, &Outcome::Rejected(what));
     }
 

@@ -59,6 +59,12 @@ impl Request<'_> {
         self.head.method
     }
 
+    /// The method's name as sent.
+    pub fn method_name(&self) -> &str {
+        let end = self.bytes.iter().position(|&byte| byte == b' ');
+        ascii(&self.bytes[..end.unwrap_or(0)])
+    }
+
     /// The target's path as sent, percent-encoding and all; `*` of `OPTIONS *`, `host:port` of `CONNECT`.
     pub fn path(&self) -> &str {
         match ascii(&self.bytes[self.head.target.path.clone()]) {
@@ -139,7 +145,7 @@ impl Request<'_> {
 }
 
 fn ascii(bytes: &[u8]) -> &str {
-    str::from_utf8(bytes).expect("targets and hosts are checked to be visible ASCII")
+    str::from_utf8(bytes).expect("methods, targets and hosts are checked to be visible ASCII")
 }
 
 /// Says neither query nor fields nor body: passwords and session tokens stand there.

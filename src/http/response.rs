@@ -46,12 +46,19 @@ impl Framing {
 }
 
 impl Status {
-    /// The phrase that goes with the code; empty for one that the server does not use.
+    /// The phrase that goes with the code; empty for one that is seldom used.
     pub fn reason(self) -> &'static str {
         match self.0 {
             200 => "OK",
+            201 => "Created",
+            202 => "Accepted",
             204 => "No Content",
+            301 => "Moved Permanently",
+            302 => "Found",
+            303 => "See Other",
             304 => "Not Modified",
+            307 => "Temporary Redirect",
+            308 => "Permanent Redirect",
             400 => "Bad Request",
             401 => "Unauthorized",
             403 => "Forbidden",
@@ -60,15 +67,19 @@ impl Status {
             408 => "Request Timeout",
             409 => "Conflict",
             410 => "Gone",
+            412 => "Precondition Failed",
             413 => "Content Too Large",
             414 => "URI Too Long",
             415 => "Unsupported Media Type",
             417 => "Expectation Failed",
+            422 => "Unprocessable Content",
             429 => "Too Many Requests",
             431 => "Request Header Fields Too Large",
             500 => "Internal Server Error",
             501 => "Not Implemented",
+            502 => "Bad Gateway",
             503 => "Service Unavailable",
+            504 => "Gateway Timeout",
             505 => "HTTP Version Not Supported",
             _ => "",
         }
@@ -92,6 +103,8 @@ pub enum Caching {
     NoStore,
     /// It may be kept, and is asked about before each use.
     NoCache,
+    /// One of the answer's own fields says it.
+    Told,
 }
 
 impl Caching {
@@ -100,6 +113,7 @@ impl Caching {
         match self {
             Self::NoStore => b"Cache-Control: no-store\r\n",
             Self::NoCache => b"Cache-Control: no-cache\r\n",
+            Self::Told => b"",
         }
     }
 }

@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::Sources;
 use crate::api::OPERATIONS;
-use crate::counters::{Histogram, LoopCounters, Number};
+use crate::counters::{Histogram, LoopCounters, Number, OWN_CALL};
 
 type Encoded = Result<(), std::fmt::Error>;
 
@@ -21,7 +21,7 @@ const MICROSECONDS: f64 = 1e6;
 /// A family with a number for each loop.
 type OfLoop = (&'static str, &'static str, fn(&LoopCounters) -> &Number);
 
-const GAUGES: [OfLoop; 6] = [
+const GAUGES: [OfLoop; 7] = [
     ("connections", "Connections right now", |of| &of.connections),
     (
         "polls_parked",
@@ -32,6 +32,11 @@ const GAUGES: [OfLoop; 6] = [
         "calls_waiting",
         "Calls that wait right now for something to be loaded",
         |of| &of.waiting,
+    ),
+    (
+        "own_parked",
+        "Requests to the host's own paths that wait right now",
+        |of| &of.parked_own,
     ),
     (
         "sessions_remembered",
@@ -144,12 +149,14 @@ fn answers(sources: &Sources, encoder: &mut DescriptorEncoder<'_>) -> Encoded {
     for (call, status, count) in sources.loops.iter().flat_map(|counters| counters.answers()) {
         *sums.entry((call, status)).or_insert(0) += count;
     }
-    let help = "Answers, by the call (none: it was no call) and the status (other: none of those that are usual)";
+    let help = "Answers, by the call (none: it was no call; own: a path of the host's) and the status (other: none of those that are usual)";
     let mut family = encoder.encode_descriptor("requests", help, None, MetricType::Counter)?;
     for ((call, status), count) in sums {
-        let of = |call: usize| OPERATIONS.iter().find(|of| of.route as usize == call);
-        let call = call.and_then(of);
-        let call = call.map_or("none", |operation| operation.path);
+        let operation = |call: usize| OPERATIONS.iter().find(|of| of.route as usize == call);
+        let call = match call {
+            Some(OWN_CALL) => "own",
+            call => call.and_then(operation).map_or("none", |of| of.path),
+        };
         let status = match status {
             0 => "other".to_owned(),
             status => status.to_string(),

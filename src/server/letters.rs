@@ -1,4 +1,4 @@
-//! What comes to a loop by post: what the store says, and what other loops tell.
+//! What comes to a loop by post: what the store says, what other loops tell, and whom the host wakes.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::engine::{Engine, Notice};
 use crate::job::{Audience, Completion, Fault};
 use crate::model::Now;
+use crate::routes::Wake;
 use crate::runtime::{Counter, PostOffice};
 use crate::store::{OpenError, Store};
 
@@ -18,6 +19,8 @@ use crate::store::{OpenError, Store};
 pub(super) enum Letter {
     Completion(Completion),
     Notice(Notice),
+    /// The host wakes those who wait under a key.
+    Wake(Arc<Wake>),
 }
 
 /// One loop's box, and what was taken from it.
@@ -91,6 +94,7 @@ impl Mailbox {
                 None => return,
                 Some(Letter::Completion(completion)) => engine.complete(now, completion),
                 Some(Letter::Notice(notice)) => engine.hear(now, notice),
+                Some(Letter::Wake(wake)) => engine.wake(wake),
             }
         }
     }
@@ -100,7 +104,7 @@ impl Mailbox {
         self.office.take(self.number, &mut self.inbox);
         let is_long = |letter: &Letter| match letter {
             Letter::Completion(completion) => read_bytes(completion) > LONG_BYTES,
-            Letter::Notice(_) => false,
+            Letter::Notice(_) | Letter::Wake(_) => false,
         };
         if !self.inbox.iter().skip(from).any(is_long) {
             return;

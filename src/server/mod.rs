@@ -11,6 +11,7 @@ mod handle;
 mod letters;
 mod panicked;
 mod threads;
+mod waker;
 
 use std::fmt;
 use std::io;
@@ -21,11 +22,13 @@ use std::time::Duration;
 
 pub use handle::Handle;
 pub use panicked::Panicked;
+pub use waker::{NotWoken, Waker};
 
 use crate::config::{BadConfig, Config};
-use crate::engine::Engine;
+use crate::engine::{BadPrefix, Engine, Prefixes};
 #[cfg(feature = "metrics")]
 use crate::metrics::{Exporter, Metrics, Sources};
+use crate::routes::Routes;
 use crate::runtime::{BindError, PostOffice, Reactor};
 use crate::store::{OpenError, Store};
 use clock::Clock;
@@ -47,6 +50,7 @@ pub struct Server {
     others: Threads,
     first: EventLoop,
     control: Handle,
+    waker: Waker,
     #[cfg(feature = "metrics")]
     metrics: Metrics,
     #[cfg(feature = "metrics")]
@@ -58,6 +62,8 @@ pub struct Server {
 pub enum StartError {
     /// A setting that no server can serve with.
     Config(BadConfig),
+    /// A prefix that cannot be one of a host's own routes.
+    Routes(BadPrefix),
     /// An address, or a socket that was handed over, cannot be listened on.
     Bind(BindError),
     /// The database cannot be opened.
@@ -115,6 +121,94 @@ impl Server {
     /// # Errors
     /// As [`Server::bind`]; also [`BindError::Handed`] for what is not a listening socket of TCP.
     pub fn with_listeners(config: Config, listeners: Vec<TcpListener>) -> Result<Self, StartError> {
+        Self::start(config, listeners, |_, _| {})
+    }
+
+    /// As [`Server::with_listeners`] (or as [`Server::bind`] where there are no sockets), and the host answers by itself whatever
+    /// the server has not at these prefixes or below them. `routes` makes a handler for each event loop, by its number from 0.
+    ///
+    /// Prefixes are compared with paths as those are sent; `/` stands for all. What the server itself has comes first, and
+    /// a prefix in whose first part there is something of the server's is refused.
+    ///
+    /// A page that waits until something happens, with nothing of the chat in it:
+    ///
+    /// ```
+    /// use std::io::{Read as _, Write as _};
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+    /// use std::time::Duration;
+    ///
+    /// use loiter::{Answer, Request, Response, Server};
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let config = loiter::Config {
+    ///     listen: vec!["127.0.0.1:0".parse()?],
+    ///     database: folder.path().join("chat.db"),
+    ///     ..loiter::Config::default()
+    /// };
+    /// let counter = Arc::new(AtomicU64::new(0));
+    /// let mut server = Server::with_routes(config, Vec::new(), &["/counter"], |_loop, waker| {
+    ///     let (counter, waker) = (Arc::clone(&counter), waker.clone());
+    ///     move |request: &Request<'_>| {
+    ///         if request.method() == "POST" {
+    ///             let now = counter.fetch_add(1, SeqCst) + 1;
+    ///             // Changed first, woken then: so nobody is passed over.
+    ///             return match waker.wake(0, Response::text(now.to_string())) {
+    ///                 Ok(()) => Response::text(now.to_string()).into(),
+    ///                 Err(error) => Response::error(503, "overloaded", &error.to_string()).into(),
+    ///             };
+    ///         }
+    ///         let now = counter.load(SeqCst).to_string();
+    ///         match request.parameter("seen") == Some(now.clone()) {
+    ///             true => Answer::park(0, Duration::from_secs(60), Response::text(now)),
+    ///             false => Response::text(now).into(),
+    ///         }
+    ///     }
+    /// })?;
+    /// let address = server.addresses()[0];
+    /// let handle = server.handle();
+    /// let serving = std::thread::spawn(move || server.run());
+    ///
+    /// let ask = |request: &str| {
+    ///     let mut stream = std::net::TcpStream::connect(address)?;
+    ///     stream.write_all(format!("{request} HTTP/1.0\r\n\r\n").as_bytes())?;
+    ///     Ok::<_, std::io::Error>(stream)
+    /// };
+    /// let mut waiting = ask("GET /counter?seen=0")?;
+    /// ask("POST /counter")?.read_to_end(&mut Vec::new())?;
+    /// let mut answer = String::new();
+    /// waiting.read_to_string(&mut answer)?;
+    /// assert!(answer.ends_with("\r\n\r\n1"));
+    ///
+    /// handle.drain();
+    /// serving.join().expect("it does not panic")?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Server::with_listeners`]; also [`StartError::Routes`] for a prefix that is none or that is the server's.
+    pub fn with_routes<R: Routes>(
+        config: Config,
+        listeners: Vec<TcpListener>,
+        prefixes: &[&str],
+        mut routes: impl FnMut(usize, &Waker) -> R,
+    ) -> Result<Self, StartError> {
+        let prefixes = Prefixes::new(prefixes).map_err(StartError::Routes)?;
+        let parked_max = parked_max(&config);
+        Self::start(config, listeners, |engines, waker| {
+            for (number, engine) in engines.iter_mut().enumerate() {
+                let handler = Box::new(routes(number, waker));
+                engine.set_routes(prefixes.clone(), handler, parked_max);
+            }
+        })
+    }
+
+    /// Starts a server on whose engines `furnish` has worked before the first turn.
+    fn start(
+        config: Config,
+        listeners: Vec<TcpListener>,
+        furnish: impl FnOnce(&mut [Engine], &Waker),
+    ) -> Result<Self, StartError> {
         config.check().map_err(StartError::Config)?;
         if !listeners.is_empty() && !config.listen.is_empty() {
             return Err(StartError::Config(BadConfig {
@@ -131,6 +225,8 @@ impl Server {
         let reactors = Reactor::bind(&config, listeners, &refusal).map_err(StartError::Bind)?;
         let control = Handle::new(reactors.iter().map(Reactor::waker));
         let office = Arc::new(PostOffice::new(reactors.iter().map(Reactor::waker)));
+        let waker = Waker::new(&office, &control, config.max_wakes);
+        furnish(&mut engines, &waker);
         let store = letters::open_store(&config, &office, &control).map_err(StartError::Open)?;
         let store = Arc::new(store);
         #[cfg(feature = "metrics")]
@@ -146,6 +242,7 @@ impl Server {
             first: loops.next().expect("one at least"),
             others: Threads::new(loops.collect(), control.clone()),
             control,
+            waker,
             #[cfg(feature = "metrics")]
             exporter: (config.metrics_addr)
                 .map(|address| Exporter::start(address, metrics.clone()))
@@ -176,6 +273,11 @@ impl Server {
     /// A handle for other threads.
     pub fn handle(&self) -> Handle {
         self.control.clone()
+    }
+
+    /// What wakes those who are parked at routes of the host's own, for other threads. Without any it wakes nobody.
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
     }
 
     /// Serves until a [`Handle`] ends it: after [`Handle::drain`] when all connections have ended or the drain's
@@ -239,8 +341,9 @@ impl Server {
 
     /// Ends what runs still, after the first loop has ended or failed.
     fn end(&mut self, turned: io::Result<()>) -> io::Result<()> {
+        // Whoever wakes somebody from now on is told that nobody is there.
+        self.control.stop();
         if turned.is_err() {
-            self.control.stop();
             self.first.give_up();
         }
         let others = self.others.join();
@@ -272,6 +375,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(error) => error.fmt(f),
+            Self::Routes(error) => error.fmt(f),
             Self::Bind(error) => error.fmt(f),
             Self::Open(error) => error.fmt(f),
             Self::Metrics(error) => write!(f, "cannot listen for metrics: {error}"),
@@ -283,11 +387,17 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Config(error) => Some(error),
+            Self::Routes(error) => Some(error),
             Self::Bind(error) => Some(error),
             Self::Open(error) => Some(error),
             Self::Metrics(error) => Some(error),
         }
     }
+}
+
+/// How many requests may be parked at each loop.
+fn parked_max(config: &Config) -> usize {
+    (config.max_parked).map_or(usize::MAX, |all| all.div_ceil(config.loops.max(1)))
 }
 
 #[cfg(feature = "metrics")]

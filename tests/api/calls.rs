@@ -15,7 +15,7 @@
 //! - `metrics`: what is counted.
 //! - `health`: whether the server is there, and of use.
 //! - `blocking`: the client that tools use.
-//! - `drain`, `embedding`: how a server ends, and how it lives in a host's loop.
+//! - `drain`, `embedding`, `routes`: how a server ends, how it lives in a host's loop, and what else a host answers there.
 
 mod accounts;
 mod attempts;
@@ -44,6 +44,7 @@ mod polls_per_session;
 mod presence;
 mod proxies;
 mod rates;
+mod routes;
 mod search;
 mod sessions;
 mod several;

@@ -19,7 +19,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use loiter::{Config, Handle, Server};
+use loiter::{Config, Handle, Server, Waker};
 use loiter_client::Method;
 pub(crate) use loiter_client::strict::{
     Answer, Client, PATIENCE, Request, Session, adding, encoded, ending, get, logging_in, polling,
@@ -32,6 +32,7 @@ use tempfile::TempDir;
 pub(crate) struct Serving {
     address: SocketAddr,
     handle: Handle,
+    waker: Waker,
     #[cfg(feature = "metrics")]
     metrics: (loiter::Metrics, Option<SocketAddr>),
     /// What `run` will have returned, until somebody has waited for it.
@@ -77,9 +78,27 @@ impl Serving {
     }
 
     fn in_folder(folder: TempDir, set: impl FnOnce(&mut Config)) -> Self {
+        let bind = |config| Server::bind(config).expect("it starts");
+        Self::started(folder, set, bind)
+    }
+
+    /// Starts with settings of the test's own, and as the test wants it.
+    pub(crate) fn started_by(
+        set: impl FnOnce(&mut Config),
+        start: impl FnOnce(Config) -> Server,
+    ) -> Self {
+        Self::started(new_folder(), set, start)
+    }
+
+    fn started(
+        folder: TempDir,
+        set: impl FnOnce(&mut Config),
+        start: impl FnOnce(Config) -> Server,
+    ) -> Self {
         let mut config = config(folder.path());
         set(&mut config);
-        let mut server = Server::bind(config).expect("it starts");
+        let mut server = start(config);
+        let waker = server.waker();
         let (address, handle) = (server.addresses()[0], server.handle());
         #[cfg(feature = "metrics")]
         let metrics = (server.metrics(), server.metrics_address());
@@ -93,6 +112,7 @@ impl Serving {
         Self {
             address,
             handle,
+            waker,
             #[cfg(feature = "metrics")]
             metrics,
             end: Mutex::new(Some(end)),
@@ -119,6 +139,10 @@ impl Serving {
 
     pub(crate) fn handle(&self) -> &Handle {
         &self.handle
+    }
+
+    pub(crate) fn waker(&self) -> &Waker {
+        &self.waker
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

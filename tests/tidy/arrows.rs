@@ -12,7 +12,7 @@ const LEAVES: [&str; 7] = [
     "arena", "buffer", "config", "counters", "job", "model", "timers",
 ];
 /// Layers without socket, disk, clock, thread or randomness, so that a simulator can drive them.
-const LOGIC: [&str; 5] = ["http", "chat", "web", "api", "engine"];
+const LOGIC: [&str; 6] = ["http", "chat", "web", "routes", "api", "engine"];
 /// What of the library the binary may name beside its types: the module of its settings.
 const FACE: &str = "config";
 /// A program of its own, which runs while the library is built.
@@ -28,11 +28,12 @@ fn known_to(layer: &str) -> Option<Vec<&'static str>> {
         "runtime" => vec!["arena", "buffer", "model", "config"],
         "chat" => LEAVES.to_vec(),
         "store" => vec!["model", "job", "config", "counters"],
-        "api" => with_leaves(&["http", "chat", "web"]),
-        "engine" => with_leaves(&["api", "http", "chat"]),
+        "routes" => with_leaves(&["http"]),
+        "api" => with_leaves(&["http", "chat", "routes", "web"]),
+        "engine" => with_leaves(&["api", "http", "chat", "routes"]),
         // The meeting point hands settings, jobs and completions from one side to the other.
         "metrics" => with_leaves(&["api", "http"]),
-        "server" => with_leaves(&["engine", "metrics", "runtime", "store"]),
+        "server" => with_leaves(&["engine", "metrics", "routes", "runtime", "store"]),
         _ => return None,
     })
 }

@@ -1,6 +1,7 @@
 //! A drain: who seems to be idle is read once more before it is let go.
 
 use super::*;
+use crate::engine::draining::PROBED_PER_TURN;
 
 const REQUEST: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n";
 

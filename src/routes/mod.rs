@@ -1,0 +1,191 @@
+//! A host's own routes beside the API: what it is asked, what it may answer, and who waits for its word.
+//!
+//! The host gives each event loop a [`Routes`]. That is asked on the loop's own thread, for paths below the prefixes that the
+//! host has named and nothing else; what HTTP asks of an answer is the server's business. A request may be parked under a
+//! number that means something to the host, with the answer that it gets when its time is over, and is woken by that number
+//! from any thread. Nothing here knows what the numbers mean, and nothing of the chat.
+//!
+//! - `request` and `response` are what goes in and out, `parked` is who waits, `wake` what they are told and how much of that may be under way.
+//!
+//! **Nobody is passed over.** Whoever looks at the host's state in [`Routes::answer`] and parks is found by each wake
+//! that was posted after the state had changed. The look came before the change, or it would have seen it; the change before
+//! the wake; and a loop takes its post when no handler of it runs. So by the time that it takes this wake, `answer` has
+//! returned and the request is parked. The order is of one thread and one box: no lock of the host's has to be held longer than
+//! for the look. (What can happen is the opposite: a change that was seen has its wake still to come. Who parks behind such a
+//! look is woken for what they have seen, and must be able to tell.)
+
+// A peer's numbers come through here: none of them is cut to fit, and no calculation with one can overflow.
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss
+)]
+
+mod parked;
+mod request;
+mod response;
+mod wake;
+
+use std::fmt;
+use std::time::Duration;
+
+pub use parked::{Counts, Parked, ParkedKey, Told};
+pub use request::Request;
+pub use response::{BadField, Response};
+pub use wake::{Places, Wake};
+
+/// What a host answers on its own paths: one for each event loop, called on that loop's thread.
+///
+/// Whatever it does, nobody else of its loop is served meanwhile: what takes longer than a lookup in memory belongs to a
+/// thread of the host's, and its request is parked until that has its result. **A panic ends the whole server**, as one of the
+/// server's own parts does.
+///
+/// A closure is one, where nothing is to be said at a drain:
+///
+/// ```
+/// let folder = tempfile::tempdir()?;
+/// # let config = loiter::Config {
+/// #     listen: vec!["127.0.0.1:0".parse()?],
+/// #     database: folder.path().join("chat.db"),
+/// #     ..loiter::Config::default()
+/// # };
+/// let hello = |request: &loiter::Request<'_>| {
+///     let name = request.parameter("name").unwrap_or_else(|| "you".into());
+///     loiter::Response::text(format!("Hello, {name}!\n")).into()
+/// };
+/// let server = loiter::Server::with_routes(config, Vec::new(), &["/hello"], |_, _| hello)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait Routes: Send + 'static {
+    /// The answer to a request, now or later.
+    fn answer(&mut self, request: &Request<'_>) -> Answer;
+
+    /// What those get who are parked under this key when the server drains; asked once for each key, and for each request that would be
+    /// parked from then on.
+    fn at_drain(&mut self, key: u64) -> Response {
+        let _ = key;
+        let body = r#"{"error":"not_ready","message":"The server is about to end."}"#;
+        Response::new(503, "application/json; charset=utf-8", body)
+    }
+}
+
+impl<F> Routes for F
+where
+    F: FnMut(&Request<'_>) -> Answer + Send + 'static,
+{
+    fn answer(&mut self, request: &Request<'_>) -> Answer {
+        self(request)
+    }
+}
+
+/// What becomes of a request.
+///
+/// ```
+/// use loiter::{Answer, Response};
+/// use std::time::Duration;
+///
+/// fn state(seen: u64, now: u64) -> Answer {
+///     match seen == now {
+///         false => Response::text(now.to_string()).into(),
+///         // Nothing new: whoever changes it wakes this key.
+///         true => Answer::park(7, Duration::from_secs(30), Response::empty(204)),
+///     }
+/// }
+/// assert!(matches!(state(1, 2), Answer::Now(_)));
+/// assert!(matches!(state(2, 2), Answer::Park { key: 7, .. }));
+/// ```
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// It is answered at once.
+    Now(Response),
+    /// It waits under a key.
+    Park {
+        /// What wakes it. Keys are the host's own, the same at all loops; as many requests as want to may wait under one.
+        key: u64,
+        /// How long it waits at most, to an eighth of a second.
+        at_most: Duration,
+        /// What it gets if nothing has woken it by then.
+        then: Response,
+    },
+}
+
+impl Answer {
+    /// An answer that comes when somebody wakes `key`, or else is `then`, after `at_most`.
+    pub fn park(key: u64, at_most: Duration, then: Response) -> Self {
+        Self::Park { key, at_most, then }
+    }
+}
+
+impl From<Response> for Answer {
+    fn from(response: Response) -> Self {
+        Self::Now(response)
+    }
+}
+
+/// A host's handler at one loop, and who waits for its word.
+pub struct Own {
+    handler: Box<dyn Routes>,
+    parked: Parked,
+    is_draining: bool,
+}
+
+impl Own {
+    /// A handler nobody has asked yet. `parked_max` requests may wait at a time.
+    pub fn new(handler: Box<dyn Routes>, parked_max: usize) -> Self {
+        Self {
+            handler,
+            parked: Parked::new(parked_max),
+            is_draining: false,
+        }
+    }
+
+    /// What the host answers.
+    pub fn answer(&mut self, request: &Request<'_>) -> Answer {
+        match self.handler.answer(request) {
+            Answer::Park { key, .. } if self.is_draining => self.handler.at_drain(key).into(),
+            answer => answer,
+        }
+    }
+
+    /// Who waits.
+    pub fn parked(&mut self) -> &mut Parked {
+        &mut self.parked
+    }
+
+    /// How many wait, and for what.
+    pub fn counts(&self) -> Counts {
+        self.parked.counts()
+    }
+
+    /// From here on nobody is parked any more, and those who are come to their end.
+    pub fn drain(&mut self) {
+        self.is_draining = true;
+    }
+
+    /// Whether [`Own::serve`] has somebody to tell something.
+    pub fn has_work(&self) -> bool {
+        self.parked.has_woken() || (self.is_draining && self.parked.counts().requests > 0)
+    }
+
+    /// Somebody who has been woken, or whom the drain has come to, and what they are told: each time another, by turns of the keys.
+    pub fn next_told(&mut self) -> Option<Told> {
+        while self.is_draining
+            && !self.parked.has_woken()
+            && let Some(key) = self.parked.next_key()
+        {
+            let response = self.handler.at_drain(key);
+            self.parked.wake(Wake::of_nobody(key, response));
+        }
+        self.parked.next_told()
+    }
+}
+
+impl fmt::Debug for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Own")
+            .field("parked", &self.parked)
+            .field("is_draining", &self.is_draining)
+            .finish_non_exhaustive()
+    }
+}

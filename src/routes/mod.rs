@@ -61,8 +61,8 @@ pub trait Routes: Send + 'static {
     /// The answer to a request, now or later.
     fn answer(&mut self, request: &Request<'_>) -> Answer;
 
-    /// What those get who are parked under this key when the server drains; asked once for each key, and for each request that would be
-    /// parked from then on.
+    /// What those get who are parked under this key when the server drains, or who would be from then on: asked once for all whom the
+    /// drain finds waiting there, and again if others come.
     fn at_drain(&mut self, key: u64) -> Response {
         let _ = key;
         let body = r#"{"error":"not_ready","message":"The server is about to end."}"#;
@@ -142,10 +142,7 @@ impl Own {
 
     /// What the host answers.
     pub fn answer(&mut self, request: &Request<'_>) -> Answer {
-        match self.handler.answer(request) {
-            Answer::Park { key, .. } if self.is_draining => self.handler.at_drain(key).into(),
-            answer => answer,
-        }
+        self.handler.answer(request)
     }
 
     /// Who waits.
@@ -158,7 +155,7 @@ impl Own {
         self.parked.counts()
     }
 
-    /// From here on nobody is parked any more, and those who are come to their end.
+    /// From here on whoever is parked, or comes to be, has come to their end.
     pub fn drain(&mut self) {
         self.is_draining = true;
     }

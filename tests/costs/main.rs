@@ -2,6 +2,7 @@
 //!
 //! - `engine`: what the logic costs for each poll and each delivery.
 //! - `server`: the same for the whole loop over real sockets.
+//! - `own`: a host's own routes in the engine.
 //!
 //! Allocations are counted for the thread that turns the loop, so that the store's and other tests' do not matter.
 
@@ -9,6 +10,7 @@
 mod serving;
 
 mod engine;
+mod own;
 mod server;
 mod warm;
 

@@ -232,10 +232,13 @@ fn who_has_waited_long_enough_gets_what_was_meant_for_then() {
 #[test]
 fn a_wake_is_served_in_slices() {
     let mut host = Host::new();
-    let _: Vec<_> = (0..300).map(|_| host.one.park(0)).collect();
+    let parked: Vec<_> = (0..300).map(|_| host.one.park(0)).collect();
     host.change();
     let slices: Vec<usize> = (0..4).map(|_| host.one.serve()).collect();
     assert_eq!(slices, [128, 128, 44, 0]);
+    let first = host.one.sent[&parked[0]][0].as_ptr();
+    let is_first = |key| host.one.sent[key][0].as_ptr() == first;
+    assert!(parked.iter().all(is_first), "rendered once for all slices");
 }
 
 #[test]

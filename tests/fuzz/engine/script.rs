@@ -116,6 +116,8 @@ impl<'a> Script<'a> {
             13 => world.store.is_full ^= true,
             14 if place == 0 => world.drain(),
             14 => world.flood(place),
+            // Only the last few, so that inputs from before there were own routes mean what they did.
+            _ if step >= 252 => world.wake(place as u64),
             _ => world.rest(),
         }
     }

@@ -1,13 +1,16 @@
 //! An engine with its connections, its store and its clock, and turns as the server makes them.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use loiter::arena::Arena;
 use loiter::chat::Counts;
 use loiter::config::Config;
-use loiter::engine::{Engine, Output};
+use loiter::engine::{Engine, Output, Prefixes};
 use loiter::model::{self, ConnectionKey, Now};
+use loiter::routes::{self, Places};
+use loiter::{Answer, Request, Response};
 
 use super::answers;
 use super::connection::{Connection, Flushed};
@@ -19,16 +22,28 @@ pub(crate) const BOUNDS: Bounds = Bounds {
     head: 700,
     body: 400,
 };
+/// Requests of the host's own that may be parked: fewer than there are connections.
+const OWN_PARKED_MAX: usize = 3;
 /// Turns in which everything must have come to rest.
 const REST_TURNS: usize = 2000;
 
 pub(crate) struct World {
     engine: Engine,
+    wakes: Arc<Places>,
     keys: Arena<usize, model::Connection>,
     /// By their places; a client whose connection has ended may make another.
     pub(crate) connections: Vec<Option<Connection>>,
     pub(crate) store: Store,
     pub(crate) now: Now,
+}
+
+/// A host's own routes: what has a query is parked, under the key that its length is.
+fn own(request: &Request<'_>) -> Answer {
+    let said = format!("[{}]", request.body().len());
+    match request.query().len() {
+        0 => Response::json(said).into(),
+        key => Answer::park(key as u64, Duration::from_secs(5), Response::json(said)),
+    }
 }
 
 impl World {
@@ -52,8 +67,12 @@ impl World {
             cache_messages: 1000,
             ..Config::default()
         };
+        let mut engine = Engine::new(&config, 0);
+        let prefixes = Prefixes::new(&["/own"]).expect("a prefix");
+        engine.set_routes(prefixes, Box::new(own), OWN_PARKED_MAX);
         Self {
-            engine: Engine::new(&config, 0),
+            engine,
+            wakes: Places::new(1),
             keys: Arena::default(),
             connections: (0..places).map(|_| None).collect(),
             store: Store::new(now),
@@ -97,6 +116,14 @@ impl World {
             // The runtime says so as it reads, and does not read this one again before that.
             self.carry_out();
         }
+    }
+
+    /// The host wakes those who are parked under a key.
+    pub(crate) fn wake(&mut self, key: u64) {
+        let response = Response::json("[]");
+        let wake = self.wakes.wake(key, response).expect("the last is over");
+        self.engine.wake(wake);
+        self.rest();
     }
 
     pub(crate) fn drain(&mut self) {
@@ -261,6 +288,8 @@ impl World {
             remembered: counts.remembered,
         };
         assert_eq!(counts, nothing, "something is left");
+        assert_eq!(self.engine.own_counts(), routes::Counts::default());
+        assert_eq!(self.wakes.taken(), 0);
         self.pass(10_000_000);
         for _ in 0..REST_TURNS {
             self.engine.expire(self.now);

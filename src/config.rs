@@ -46,6 +46,23 @@ pub const fn body_for(max_message: usize) -> usize {
 }
 
 /// All that can be set. `Config::default()` serves on loopback with `loiter.db`.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// // A small device: one thread beside the loop, little memory, and nobody from outside.
+/// let config = loiter::Config {
+///     listen: vec!["127.0.0.1:8000".parse()?],
+///     database: "/var/lib/device/chat.db".into(),
+///     max_connections: Some(200),
+///     max_unsent: 4 * 1024 * 1024,
+///     workers: 1,
+///     retention: Some(Duration::from_secs(7 * 24 * 60 * 60)),
+///     ..loiter::Config::default()
+/// };
+/// config.check()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where to listen; port 0 picks a free one. Empty means `127.0.0.1:8000`, and `[::1]:8000`
@@ -145,6 +162,17 @@ pub struct Config {
 }
 
 /// What an acknowledged message survives: SQLite's `synchronous`.
+///
+/// ```
+/// use loiter::config::{Config, Durability};
+///
+/// // A message that was acknowledged may be lost when the power fails, for the sake of a slow disk.
+/// let config = Config {
+///     durability: Durability::Normal,
+///     ..Config::default()
+/// };
+/// # let _ = config;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
     /// Also a power failure: each commit is synced.
@@ -197,6 +225,15 @@ impl Default for Config {
 }
 
 /// A setting that no server can serve with.
+///
+/// ```
+/// let config = loiter::Config {
+///     loops: 0,
+///     ..loiter::Config::default()
+/// };
+/// let refused = config.check().unwrap_err();
+/// assert_eq!(refused.to_string(), "loops must be from 1 to 64");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadConfig {
     /// The field's name.

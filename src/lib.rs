@@ -49,33 +49,56 @@
 //! host's descriptor, timeout and turns are still those of the first loop, [`Handle`] and
 //! [`Server::connections`] are of all, and dropping the server ends the threads.
 //!
-//! [`Backup`] copies the database whole, also while it is served; [`Users`] adds users, lists them, and gives them other passwords.
+//! [`Server::with_routes`] lets the host answer paths of its own on the same loops, and park requests until it wakes them. [`Backup`] copies the
+//! database whole, also while it is served; [`Users`] adds users, lists them, and gives them other passwords.
 //!
-//! How it is made is in `docs/architecture.md`.
+//! What a host may rely on is what stands here and in [`config`]. `docs/embedding.md` is the guide for hosts, with examples that run in
+//! `docs/examples`; how the server is made is in `docs/architecture.md`.
 
-pub mod api;
-pub mod arena;
-pub mod buffer;
-pub mod chat;
 pub mod config;
+
+// Public for the tests, benchmarks and tools of this repository alone. There is no promise in them: what of them a host
+// may rely on is named again below.
+#[doc(hidden)]
+pub mod api;
+#[doc(hidden)]
+pub mod arena;
+#[doc(hidden)]
+pub mod buffer;
+#[doc(hidden)]
+pub mod chat;
+#[doc(hidden)]
 pub mod counters;
+#[doc(hidden)]
 pub mod engine;
+#[doc(hidden)]
 pub mod http;
+#[doc(hidden)]
 pub mod job;
 #[cfg(feature = "metrics")]
+#[doc(hidden)]
 pub mod metrics;
+#[doc(hidden)]
 pub mod model;
+#[doc(hidden)]
 pub mod routes;
+#[doc(hidden)]
 pub mod runtime;
+#[doc(hidden)]
 pub mod server;
+#[doc(hidden)]
 pub mod store;
+#[doc(hidden)]
 pub mod timers;
+#[doc(hidden)]
 pub mod web;
 
 pub use api::BadPrefix;
 pub use config::Config;
 #[cfg(feature = "metrics")]
 pub use metrics::Metrics;
+pub use model::{BadName, BadPassword, User, UserId};
 pub use routes::{Answer, BadField, Request, Response, Routes};
+pub use runtime::BindError;
 pub use server::{Handle, NotWoken, Panicked, Server, StartError, Waker};
-pub use store::{Account, Backup, BackupError, Users, UsersError};
+pub use store::{Account, Backup, BackupError, OpenError, Users, UsersError};

@@ -12,6 +12,14 @@ const V4_BITS: u8 = 32;
 ///
 /// An IPv4 address is in an IPv4 range in whichever way it comes: a socket that takes both kinds of peers gives it as
 /// `::ffff:10.0.0.1`.
+///
+/// ```
+/// let network: loiter::config::Network = "10.0.0.0/8".parse()?;
+/// assert!(network.contains("10.1.2.3".parse()?));
+/// assert!(network.contains("::ffff:10.1.2.3".parse()?));
+/// assert!(!network.contains("11.0.0.1".parse()?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
     /// The first address.
@@ -51,6 +59,13 @@ fn masked(address: IpAddr, prefix: u8) -> u128 {
 }
 
 /// What is no range of addresses, or one that is written so that something else may be meant.
+///
+/// ```
+/// use loiter::config::{Network, NotANetwork};
+///
+/// // The first address of that range is 10.0.0.0: which of both was meant?
+/// assert_eq!("10.0.0.1/8".parse::<Network>(), Err(NotANetwork));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotANetwork;
 

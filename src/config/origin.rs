@@ -6,6 +6,12 @@ use std::str::FromStr;
 /// A web origin as browsers write it (RFC 6454 §6.2): `https://chat.example`, or `http://localhost:3000`.
 ///
 /// Scheme and host in lower case, the port only where it is not the scheme's own.
+///
+/// ```
+/// let origin: loiter::config::Origin = "https://Chat.Example:443".parse()?;
+/// assert_eq!(origin.as_str(), "https://chat.example");
+/// # Ok::<(), loiter::config::NotAnOrigin>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(Box<str>);
 
@@ -23,6 +29,14 @@ impl fmt::Display for Origin {
 }
 
 /// What no browser sends as an origin, or sends for many: `null`.
+///
+/// ```
+/// use loiter::config::{NotAnOrigin, Origin};
+///
+/// for text in ["null", "chat.example", "https://chat.example/page"] {
+///     assert_eq!(text.parse::<Origin>(), Err(NotAnOrigin));
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotAnOrigin;
 

@@ -23,6 +23,22 @@ use crate::counters::{LoopCounters, StoreCounters};
 pub type Queues = [(&'static str, usize); 3];
 
 /// What a server has counted, from any thread, for as long as somebody wants to know it.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let config = loiter::Config {
+/// #     listen: vec!["127.0.0.1:0".parse()?],
+/// #     database: folder.path().join("chat.db"),
+/// #     ..loiter::Config::default()
+/// # };
+///
+/// let server = loiter::Server::bind(config)?;
+/// let metrics = server.metrics();
+/// // By whatever way the host has for it, and from any thread.
+/// let text = metrics.encode();
+/// assert!(text.contains("\nloiter_connections{event_loop=\"0\"} 0\n"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Metrics(Arc<Sources>);
 

@@ -60,6 +60,12 @@ macro_rules! id {
 
 id! {
     /// Names a user for good; never used again.
+    ///
+    /// ```
+    /// let id = loiter::UserId::new(7).expect("positive");
+    /// assert_eq!(id.get(), 7);
+    /// assert_eq!(loiter::UserId::new(0), None);
+    /// ```
     UserId
 }
 id! {
@@ -79,6 +85,14 @@ impl MessageId {
 }
 
 /// A registered user as others see it.
+///
+/// ```
+/// let user = loiter::User {
+///     id: loiter::UserId::new(1).expect("positive"),
+///     name: "Ann".into(),
+/// };
+/// assert_eq!(&*user.name, "Ann");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     /// The user's id.

@@ -25,6 +25,23 @@ pub struct Username {
 pub struct ChatroomName(Arc<str>);
 
 /// Why a text is no name. Its `Display` is a sentence's end: "must …".
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let config = loiter::Config {
+/// #     listen: vec!["127.0.0.1:0".parse()?],
+/// #     database: folder.path().join("chat.db"),
+/// #     ..loiter::Config::default()
+/// # };
+/// # drop(loiter::Server::bind(config.clone())?);
+///
+/// use loiter::{BadName, Users, UsersError};
+///
+/// let refused = Users::open(&config)?.check_new("Ann ");
+/// assert!(matches!(refused, Err(UsersError::BadName(BadName::OuterSpace))));
+/// assert!(BadName::OuterSpace.to_string().starts_with("must "));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadName {
     /// No characters, or more than 64.

@@ -9,6 +9,23 @@ use super::Secret;
 pub const PASSWORD_BYTES: RangeInclusive<usize> = 1..=1024;
 
 /// Why a text is no new password. Its `Display` is a sentence's end: "must …".
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let config = loiter::Config {
+/// #     listen: vec!["127.0.0.1:0".parse()?],
+/// #     database: folder.path().join("chat.db"),
+/// #     ..loiter::Config::default()
+/// # };
+/// # drop(loiter::Server::bind(config.clone())?);
+///
+/// use loiter::{BadPassword, Users, UsersError};
+///
+/// let refused = Users::open(&config)?.add("Ann", "");
+/// assert!(matches!(refused, Err(UsersError::BadPassword(BadPassword::Length))));
+/// assert_eq!(BadPassword::Length.to_string(), "must have 1 to 1024 bytes");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadPassword {
     /// No bytes, or more than 1024.

@@ -24,6 +24,31 @@ const PORT: u16 = 8000;
 pub(super) const BACKLOG: i32 = i32::MAX;
 
 /// Why a loop could not be set up.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let config = loiter::Config {
+/// #     listen: vec!["127.0.0.1:0".parse()?],
+/// #     database: folder.path().join("chat.db"),
+/// #     ..loiter::Config::default()
+/// # };
+///
+/// use loiter::{BindError, Server, StartError};
+///
+/// let taken = Server::bind(config)?;
+/// let second = loiter::Config {
+///     listen: taken.addresses().to_vec(),
+///     database: folder.path().join("other.db"),
+///     ..loiter::Config::default()
+/// };
+/// match Server::bind(second) {
+///     Err(StartError::Bind(BindError::Listen { address, .. })) => {
+///         assert_eq!(address, taken.addresses()[0]);
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BindError {

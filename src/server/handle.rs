@@ -8,6 +8,23 @@ use super::panicked::Panicked;
 use crate::runtime::Wake;
 
 /// Tells a server what to do, from any thread.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let config = loiter::Config {
+/// #     listen: vec!["127.0.0.1:0".parse()?],
+/// #     database: folder.path().join("chat.db"),
+/// #     ..loiter::Config::default()
+/// # };
+///
+/// let mut server = loiter::Server::bind(config)?;
+/// let handle = server.handle();
+/// // Of another thread, a signal's say: it need not wait for the server.
+/// std::thread::spawn(move || handle.stop());
+/// server.run()?;
+/// assert!(server.is_done());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Handle {
     wish: Arc<AtomicU8>,

@@ -45,6 +45,25 @@ use threads::Threads;
 ///
 /// Dropping it ends the other loops, and closes the database. After a drain that takes what is left of the drain's time at
 /// most, else no more than a turn, and a commit or a password's hash.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let config = loiter::Config {
+/// #     listen: vec!["127.0.0.1:0".parse()?],
+/// #     database: folder.path().join("chat.db"),
+/// #     ..loiter::Config::default()
+/// # };
+///
+/// let mut server = loiter::Server::bind(config)?;
+/// println!("listening on http://{}", server.addresses()[0]);
+/// let handle = server.handle();
+/// let serving = std::thread::spawn(move || server.run());
+///
+/// // Whenever the host has had enough:
+/// handle.drain();
+/// serving.join().expect("it does not panic")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Server {
     /// Dropped first, so that the store ends with the first loop, on the host's thread.
     others: Threads,
@@ -58,6 +77,20 @@ pub struct Server {
 }
 
 /// Why a server could not be started. Its `Display` is one line.
+///
+/// ```
+/// use loiter::{Config, Server, StartError};
+///
+/// let config = Config {
+///     database: "/nowhere/chat.db".into(),
+///     listen: vec!["127.0.0.1:0".parse()?],
+///     ..Config::default()
+/// };
+/// let error = Server::bind(config).unwrap_err();
+/// assert!(matches!(error, StartError::Open(_)));
+/// assert!(error.to_string().contains("/nowhere"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub enum StartError {
     /// A setting that no server can serve with.

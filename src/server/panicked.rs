@@ -10,6 +10,30 @@ use std::{error, fmt, io};
 
 /// What ended a server, as the source of the error of [`Server::run`](super::Server::run) and
 /// [`Server::turn`](super::Server::turn): a part of it panicked.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let config = loiter::Config {
+/// #     listen: vec!["127.0.0.1:0".parse()?],
+/// #     database: folder.path().join("chat.db"),
+/// #     ..loiter::Config::default()
+/// # };
+///
+/// use loiter::{Panicked, Response, Server};
+///
+/// let bad = |_: &loiter::Request<'_>| panic!("a defect of the host's");
+/// let mut server = Server::with_routes(config, Vec::new(), &["/bad"], |_, _| bad)?;
+/// let address = server.addresses()[0];
+/// std::thread::spawn(move || {
+///     use std::io::Write as _;
+///     let mut stream = std::net::TcpStream::connect(address)?;
+///     stream.write_all(b"GET /bad HTTP/1.0\r\n\r\n")
+/// });
+/// let error = server.run().unwrap_err();
+/// let panicked = error.get_ref().and_then(|source| source.downcast_ref::<Panicked>());
+/// assert_eq!(panicked.expect("a panic").to_string(), "event loop 0 panicked: a defect of the host's");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Panicked {
     /// Which part.

@@ -37,6 +37,26 @@ const STEPS_MAX: i32 = 100;
 const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// A copy to be made of a database.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let config = loiter::Config {
+/// #     listen: vec!["127.0.0.1:0".parse()?],
+/// #     database: folder.path().join("chat.db"),
+/// #     ..loiter::Config::default()
+/// # };
+///
+/// use loiter::{Backup, Server};
+///
+/// let copy = Backup {
+///     database: config.database.clone(),
+///     to: folder.path().join("copy.db"),
+/// };
+/// // Served or not.
+/// let _server = Server::bind(config)?;
+/// assert!(copy.run()? > 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Backup {
     /// The database's file.

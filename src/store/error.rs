@@ -10,6 +10,22 @@ use rusqlite::{ErrorCode, ffi};
 use crate::job::Fault;
 
 /// Why a store could not be opened. Its `Display` is one line for whoever started the server.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let config = loiter::Config {
+/// #     listen: vec!["127.0.0.1:0".parse()?],
+/// #     database: folder.path().join("chat.db"),
+/// #     ..loiter::Config::default()
+/// # };
+///
+/// use loiter::{OpenError, Server, StartError};
+///
+/// std::fs::write(&config.database, "Dear diary, today somebody took me for a database.".repeat(100))?;
+/// let refused = Server::bind(config);
+/// assert!(matches!(refused, Err(StartError::Open(OpenError::NotADatabase(_)))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub enum OpenError {
     /// A newer loiter has written the database.
@@ -72,6 +88,18 @@ pub enum OpenError {
 }
 
 /// Why a copy of a database could not be made. Its `Display` is one line for whoever asked for it.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// use loiter::{Backup, BackupError};
+///
+/// let copy = Backup {
+///     database: folder.path().join("missing.db"),
+///     to: folder.path().join("copy.db"),
+/// };
+/// assert!(matches!(copy.run(), Err(BackupError::NoDatabase(_))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub enum BackupError {
     /// There is no database at this path.

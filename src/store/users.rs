@@ -51,6 +51,27 @@ pub struct Users {
 }
 
 /// A user as whoever runs the server sees it.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let config = loiter::Config {
+/// #     listen: vec!["127.0.0.1:0".parse()?],
+/// #     database: folder.path().join("chat.db"),
+/// #     ..loiter::Config::default()
+/// # };
+///
+/// # let config = loiter::Config {
+/// #     password_iterations: std::num::NonZeroU32::new(1000).expect("not zero"),
+/// #     ..config
+/// # };
+/// # drop(loiter::Server::bind(config.clone())?);
+/// let mut users = loiter::Users::open(&config)?;
+/// users.add("Ann", "correct horse")?;
+/// let accounts = users.list(0, 10)?;
+/// assert_eq!(&*accounts[0].user.name, "Ann");
+/// assert!(accounts[0].created_unix_ms > 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// The id and the name.
@@ -60,6 +81,26 @@ pub struct Account {
 }
 
 /// Why something was not done. Its `Display` is one line for whoever asked for it.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let config = loiter::Config {
+/// #     listen: vec!["127.0.0.1:0".parse()?],
+/// #     database: folder.path().join("chat.db"),
+/// #     ..loiter::Config::default()
+/// # };
+///
+/// # let config = loiter::Config {
+/// #     password_iterations: std::num::NonZeroU32::new(1000).expect("not zero"),
+/// #     ..config
+/// # };
+/// # drop(loiter::Server::bind(config.clone())?);
+/// let mut users = loiter::Users::open(&config)?;
+/// users.add("Ann", "correct horse")?;
+/// let taken = users.add("ANN", "battery staple").unwrap_err();
+/// assert!(matches!(taken, loiter::UsersError::NameTaken(_)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub enum UsersError {
     /// There is no database at this path.

@@ -5,6 +5,7 @@
 
 mod arrows;
 mod dependencies;
+mod face;
 mod pages;
 mod release;
 mod rules;
@@ -188,6 +189,13 @@ fn the_tests_that_pages_name_are_there() {
         }
     }
     assert!(named > 30, "{named} were found");
+}
+
+#[test]
+fn the_librarys_face_is_shown_by_examples() {
+    let slips = face::is_shown_by_examples(&sources());
+    let slips: Vec<String> = slips.iter().map(Slip::to_string).collect();
+    assert!(slips.is_empty(), "\n{}", slips.join("\n"));
 }
 
 #[test]

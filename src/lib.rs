@@ -57,6 +57,11 @@
 
 pub mod config;
 
+/// Its examples are compiled, and run but for those that would serve for ever.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/embedding.md")]
+pub struct EmbeddingGuide;
+
 // Public for the tests, benchmarks and tools of this repository alone. There is no promise in them: what of them a host
 // may rely on is named again below.
 #[doc(hidden)]
@@ -94,6 +99,7 @@ pub mod timers;
 pub mod web;
 
 pub use api::BadPrefix;
+#[doc(inline)]
 pub use config::Config;
 #[cfg(feature = "metrics")]
 pub use metrics::Metrics;

@@ -103,7 +103,7 @@ pub enum Answer {
     Park {
         /// What wakes it. Keys are the host's own, the same at all loops; as many requests as want to may wait under one.
         key: u64,
-        /// How long it waits at most, to an eighth of a second.
+        /// How long it waits at most, to an eighth of a second; [`Duration::MAX`] is for ever.
         at_most: Duration,
         /// What it gets if nothing has woken it by then.
         then: Response,

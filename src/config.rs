@@ -1,6 +1,6 @@
 //! Every limit and duration, with the reason for each default.
 //!
-//! The binary fills a [`Config`] from its options; a host that embeds loiter fills it itself.
+//! The binary fills a [`Config`] from its options; a host that embeds loiter fills it itself, or sets each by its name ([`Config::set`]).
 //! Nothing else in the crate has a setting.
 
 use std::net::SocketAddr;
@@ -10,9 +10,12 @@ use std::time::Duration;
 
 mod network;
 mod origin;
+pub mod settings;
+pub mod values;
 
 pub use network::{Network, NotANetwork};
 pub use origin::{NotAnOrigin, Origin};
+pub use settings::BadSetting;
 
 /// The most that [`Config::queue`] may be: more would be minutes of writing, and nobody waits for so long.
 pub const QUEUE_MAX: usize = 1 << 20;

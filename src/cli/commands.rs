@@ -12,13 +12,13 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Subcommand};
 use clap_complete::Shell;
+use loiter::config::values::address;
 use loiter::{Backup, BackupError, Config};
 
 use super::check::Check;
 use super::health;
 use super::signals::{Interrupted, name, status};
 use super::users::UserCommand;
-use super::values::address;
 use super::{man, options};
 
 /// What to do instead of serving.

@@ -15,5 +15,4 @@ pub(crate) mod options;
 pub(crate) mod signals;
 pub(crate) mod supervisor;
 mod users;
-mod values;
 pub(crate) mod vital;

@@ -1,8 +1,7 @@
-//! Every option: its text in `--help`, its environment variable, its bounds.
+//! Every option: its text in `--help`, its environment variable.
 //!
-//! The text here is the one that people read first; a default that it shows is the library's
-//! own, which a test holds it to. A bound is there where a value beyond it could only be a slip:
-//! zero where it would refuse everybody, or so much that a machine would fall over before it mattered.
+//! The text here is the one that people read first. A default that it shows is the library's own, and so are the name and the bounds
+//! of each setting, which tests hold it to.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -15,16 +14,13 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use log::LevelFilter;
 use loiter::Config;
-use loiter::config::{
-    Durability, LOOPS_MAX, Network, ORIGINS_MAX, Origin, QUEUE_MAX, WORKERS_MAX, body_for,
-};
+use loiter::config::settings::{bounds, iterations};
+use loiter::config::values::{address, duration, duration_or_none, network, number, origin};
+use loiter::config::{Durability, Network, ORIGINS_MAX, Origin, body_for};
 
 use super::blame::{blame, spelling};
 use super::commands;
 use super::help::{AFTER_HELP, CONNECTIONS, LOGGING, MESSAGES, SERVING, STORAGE, USERS};
-use super::values::{
-    DAY, HOUR, SECOND, address, duration, duration_or_none, network, number, origin,
-};
 
 /// A long-poll chat server.
 ///
@@ -64,14 +60,14 @@ pub(crate) struct Options {
     ///
     /// From 1 to 200.
     #[arg(long, value_name = "N", help_heading = MESSAGES, env = "LOITER_RECENT")]
-    #[arg(default_value = "50", value_parser = number::<u32>(1..=200))]
+    #[arg(default_value = "50", value_parser = number::<u32>(bounds::RECENT))]
     recent: u32,
 
     /// The most bytes of UTF-8 that one message may have.
     ///
     /// From 1 to 1048576. A message in a query string must fit in --max-head too, and one in a body in --max-body.
     #[arg(long, value_name = "BYTES", help_heading = MESSAGES, env = "LOITER_MAX_MESSAGE")]
-    #[arg(default_value = "4096", value_parser = number::<usize>(1..=1024 * 1024))]
+    #[arg(default_value = "4096", value_parser = number::<usize>(bounds::MAX_MESSAGE))]
     max_message: usize,
 
     /// How long messages are kept.
@@ -79,7 +75,7 @@ pub(crate) struct Options {
     /// From 1s to 3650d, or 0 for ever. They are gone a minute later at most, or as soon as there is time for it.
     /// What is kept of a chatroom has no gap, and no id is used again.
     #[arg(long, value_name = "DUR", help_heading = MESSAGES, env = "LOITER_RETENTION")]
-    #[arg(default_value = "0", value_parser = duration_or_none(SECOND..=3650 * DAY))]
+    #[arg(default_value = "0", value_parser = duration_or_none(bounds::RETENTION))]
     retention: Duration,
 
     /// The most connections at a time.
@@ -90,14 +86,14 @@ pub(crate) struct Options {
     ///
     /// [default: what the limit on open files leaves]
     #[arg(long, value_name = "N", help_heading = CONNECTIONS, env = "LOITER_MAX_CONNECTIONS")]
-    #[arg(value_parser = number::<usize>(1..=16_777_216))]
+    #[arg(value_parser = number::<usize>(bounds::MAX_CONNECTIONS))]
     max_connections: Option<usize>,
 
     /// The most bytes of a request's head: its first line and its fields.
     ///
     /// From 1024 to 1048576. Beyond it the answer is 414 or 431, and the connection closes.
     #[arg(long, value_name = "BYTES", help_heading = CONNECTIONS, env = "LOITER_MAX_HEAD")]
-    #[arg(default_value = "16384", value_parser = number::<usize>(1024..=1024 * 1024))]
+    #[arg(default_value = "16384", value_parser = number::<usize>(bounds::MAX_HEAD))]
     max_head: usize,
 
     /// The most bytes of a request's body.
@@ -108,7 +104,7 @@ pub(crate) struct Options {
     ///
     /// [default: 65536, or what --max-message needs where that is more]
     #[arg(long, value_name = "BYTES", help_heading = CONNECTIONS, env = "LOITER_MAX_BODY")]
-    #[arg(value_parser = number::<usize>(1024..=16 * 1024 * 1024))]
+    #[arg(value_parser = number::<usize>(bounds::MAX_BODY))]
     max_body: Option<usize>,
 
     /// The most bytes of answers that clients have not taken yet, all together.
@@ -117,7 +113,7 @@ pub(crate) struct Options {
     /// system's buffers took does not count. Beyond it those connections are closed that keep most of it, first those
     /// whose client takes nothing.
     #[arg(long, value_name = "BYTES", help_heading = CONNECTIONS, env = "LOITER_MAX_UNSENT")]
-    #[arg(default_value = "134217728", value_parser = number::<usize>(1024 * 1024..=1 << 40))]
+    #[arg(default_value = "134217728", value_parser = number::<usize>(bounds::MAX_UNSENT))]
     max_unsent: usize,
 
     /// An address for `GET /metrics`, for Prometheus and what speaks its format.
@@ -132,14 +128,14 @@ pub(crate) struct Options {
     /// From 1048576 to 1099511627776, in equal parts for the event loops. What is sent behind a request that is being
     /// answered counts too; less than 2048 bytes of a connection do not. Beyond it those who have been at it longest get 503.
     #[arg(long, value_name = "BYTES", help_heading = CONNECTIONS, env = "LOITER_MAX_UNREAD")]
-    #[arg(default_value = "67108864", value_parser = number::<usize>(1024 * 1024..=1 << 40))]
+    #[arg(default_value = "67108864", value_parser = number::<usize>(bounds::MAX_UNREAD))]
     max_unread: usize,
 
     /// How long a request may take to arrive.
     ///
     /// From its first byte to its last, 1s to 1h. Beyond it the answer is 408, and the connection closes.
     #[arg(long, value_name = "DUR", help_heading = CONNECTIONS, env = "LOITER_HEADER_TIMEOUT")]
-    #[arg(default_value = "10s", value_parser = duration(SECOND..=HOUR))]
+    #[arg(default_value = "10s", value_parser = duration(bounds::HEADER_TIMEOUT))]
     header_timeout: Duration,
 
     /// How long a connection with no request under way stays open.
@@ -147,7 +143,7 @@ pub(crate) struct Options {
     /// From 1s to 1d. A parked poll is a request under way. Behind a proxy it should be longer
     /// than the proxy keeps its side open, so that no request meets a connection that is just closing.
     #[arg(long, value_name = "DUR", help_heading = CONNECTIONS, env = "LOITER_IDLE_TIMEOUT")]
-    #[arg(default_value = "75s", value_parser = duration(SECOND..=DAY))]
+    #[arg(default_value = "75s", value_parser = duration(bounds::IDLE_TIMEOUT))]
     idle_timeout: Duration,
 
     /// How long a client may take no byte of its answer.
@@ -155,7 +151,7 @@ pub(crate) struct Options {
     /// From 1s to 1h. Beyond it the connection closes. What the system's buffer took counts as taken; a client
     /// that lets that lie, or has vanished behind it, is given up after 55s, or 2.2 times --keepalive if that is more.
     #[arg(long, value_name = "DUR", help_heading = CONNECTIONS, env = "LOITER_SEND_TIMEOUT")]
-    #[arg(default_value = "30s", value_parser = duration(SECOND..=HOUR))]
+    #[arg(default_value = "30s", value_parser = duration(bounds::SEND_TIMEOUT))]
     send_timeout: Duration,
 
     /// The longest that a poll stays parked.
@@ -163,7 +159,7 @@ pub(crate) struct Options {
     /// Less up to a tenth at random, so that polls that were parked together do not all come back together.
     /// From 1s to 1d, or 0 for ever. A poll that asks for less gets less.
     #[arg(long, value_name = "DUR", help_heading = CONNECTIONS, env = "LOITER_POLL_TIMEOUT")]
-    #[arg(default_value = "0", value_parser = duration_or_none(SECOND..=DAY))]
+    #[arg(default_value = "0", value_parser = duration_or_none(bounds::POLL_TIMEOUT))]
     poll_timeout: Duration,
 
     /// How long a silent connection is left alone before its client is asked whether it is still there.
@@ -172,7 +168,7 @@ pub(crate) struct Options {
     /// vanished without a word is found within 2.3 times as long, or within --send-timeout if that is more. With very many connections it is
     /// worth more: each million costs 40000 such questions a second.
     #[arg(long, value_name = "DUR", help_heading = CONNECTIONS, env = "LOITER_KEEPALIVE")]
-    #[arg(default_value = "25s", value_parser = duration(5 * SECOND..=2 * HOUR))]
+    #[arg(default_value = "25s", value_parser = duration(bounds::KEEPALIVE))]
     keepalive: Duration,
 
     /// How long the end may take at SIGTERM or SIGINT.
@@ -181,14 +177,14 @@ pub(crate) struct Options {
     /// what it has taken, and exits with status 0. What is not done by then is cut. A client that does not
     /// close its side once it has its last answer keeps the end waiting for up to 5 seconds.
     #[arg(long, value_name = "DUR", help_heading = CONNECTIONS, env = "LOITER_DRAIN_TIMEOUT")]
-    #[arg(default_value = "10s", value_parser = duration(SECOND..=HOUR))]
+    #[arg(default_value = "10s", value_parser = duration(bounds::DRAIN_TIMEOUT))]
     drain_timeout: Duration,
 
     /// How long a session lasts after its last use.
     ///
     /// From 1s to 3650d.
     #[arg(long, value_name = "DUR", help_heading = USERS, env = "LOITER_SESSION_LIFETIME")]
-    #[arg(default_value = "30d", value_parser = duration(SECOND..=3650 * DAY))]
+    #[arg(default_value = "30d", value_parser = duration(bounds::SESSION_LIFETIME))]
     session_lifetime: Duration,
 
     /// The most polls that one session may have parked.
@@ -196,7 +192,7 @@ pub(crate) struct Options {
     /// Where one more comes, the session's oldest ends with its list. From 1 to 1000000, or 0 for any number. With several --loops
     /// it holds at each of them.
     #[arg(long, value_name = "N", help_heading = USERS, env = "LOITER_MAX_POLLS_PER_SESSION")]
-    #[arg(default_value = "0", value_parser = number::<usize>(0..=1_000_000))]
+    #[arg(default_value = "0", value_parser = number::<usize>(bounds::MAX_POLLS_PER_SESSION))]
     max_polls_per_session: usize,
 
     /// The most places that polls of several chatrooms may take, all together.
@@ -204,7 +200,7 @@ pub(crate) struct Options {
     /// Such a poll takes a place in each of its chatrooms, 40 bytes. Beyond it the answer to one more is 503; polls of one chatroom
     /// take none. From 1000 to 1000000000. With several --loops it holds at each of them.
     #[arg(long, value_name = "N", help_heading = USERS, env = "LOITER_MAX_PLACES")]
-    #[arg(default_value = "4000000", value_parser = number::<usize>(1_000..=1_000_000_000))]
+    #[arg(default_value = "4000000", value_parser = number::<usize>(bounds::MAX_PLACES))]
     max_places: usize,
 
     /// Rounds of PBKDF2-HMAC-SHA256 for a new password's hash.
@@ -221,14 +217,14 @@ pub(crate) struct Options {
     /// From 1 to 1024. 8 or more is good advice where people choose their own. Passwords that are already
     /// set stay valid.
     #[arg(long, value_name = "N", help_heading = USERS, env = "LOITER_MIN_PASSWORD_LENGTH")]
-    #[arg(default_value = "1", value_parser = number::<usize>(1..=1024))]
+    #[arg(default_value = "1", value_parser = number::<usize>(bounds::MIN_PASSWORD_LENGTH))]
     min_password_length: usize,
 
     /// Failed logins a minute, for one username or one address, before 429.
     ///
     /// While it holds, the right password gets 429 too. 0 is unlimited.
     #[arg(long, value_name = "N", help_heading = USERS, env = "LOITER_LOGIN_ATTEMPTS")]
-    #[arg(default_value = "10", value_parser = number::<u32>(0..=1_000_000))]
+    #[arg(default_value = "10", value_parser = number::<u32>(bounds::RATE))]
     login_attempts: u32,
 
     /// Messages a minute, of one user, before 429.
@@ -237,7 +233,7 @@ pub(crate) struct Options {
     /// count. From 1 to 1000000, or 0 for any number. With several --loops, who sends at several of them at the same time may
     /// be let through as many at each.
     #[arg(long, value_name = "N", help_heading = USERS, env = "LOITER_SEND_RATE")]
-    #[arg(default_value = "0", value_parser = number::<u32>(0..=1_000_000))]
+    #[arg(default_value = "0", value_parser = number::<u32>(bounds::RATE))]
     send_rate: u32,
 
     /// Registrations a minute, from one address, before 429.
@@ -245,7 +241,7 @@ pub(crate) struct Options {
     /// The minute begins with the first of them; those count too whose name is taken. Of IPv6 a /64 is one
     /// address; behind a proxy see --trusted-proxy. From 1 to 1000000, or 0 for any number.
     #[arg(long, value_name = "N", help_heading = USERS, env = "LOITER_REGISTER_RATE")]
-    #[arg(default_value = "0", value_parser = number::<u32>(0..=1_000_000))]
+    #[arg(default_value = "0", value_parser = number::<u32>(bounds::RATE))]
     register_rate: u32,
 
     /// Mark the session's cookie `Secure`, and name it `__Host-session`.
@@ -285,14 +281,14 @@ pub(crate) struct Options {
     ///
     /// From 1 to 1048576. Beyond it the answer is 503, before anything was done.
     #[arg(long, value_name = "N", help_heading = STORAGE, env = "LOITER_QUEUE")]
-    #[arg(default_value = "4096", value_parser = number::<usize>(1..=QUEUE_MAX as u64))]
+    #[arg(default_value = "4096", value_parser = number::<usize>(bounds::QUEUE))]
     queue: usize,
 
     /// Threads for reading and for hashing passwords, beside the one that writes.
     ///
     /// From 1 to 256; at least one does each.
     #[arg(long, value_name = "N", help_heading = STORAGE, env = "LOITER_WORKERS")]
-    #[arg(default_value = "2", value_parser = number::<usize>(1..=WORKERS_MAX as u64))]
+    #[arg(default_value = "2", value_parser = number::<usize>(bounds::WORKERS))]
     workers: usize,
 
     /// Event loops, each a thread.
@@ -301,7 +297,7 @@ pub(crate) struct Options {
     /// spare, where one of them cannot send as fast as messages come. They share the addresses: the
     /// system gives each newcomer to one of them.
     #[arg(long, value_name = "N", help_heading = SERVING, env = "LOITER_LOOPS")]
-    #[arg(default_value = "1", value_parser = number::<usize>(1..=LOOPS_MAX as u64))]
+    #[arg(default_value = "1", value_parser = number::<usize>(bounds::LOOPS))]
     loops: usize,
 
     /// How much goes to the log.
@@ -462,11 +458,6 @@ fn settled(command: Command) -> Command {
     command.mut_subcommands(settled)
 }
 
-fn iterations(given: &str) -> Result<NonZeroU32, String> {
-    number::<u32>(1000..=10_000_000)(given)
-        .map(|rounds| NonZeroU32::new(rounds).expect("1000 at least"))
-}
-
 fn level() -> impl TypedValueParser<Value = LevelFilter> {
     PossibleValuesParser::new(["off", "error", "warn", "info", "debug", "trace"])
         .map(|name| name.parse().expect("a level's name"))
@@ -508,6 +499,50 @@ mod tests {
             assert_eq!(arg.get_env(), Some(variable.as_ref()));
             assert!(arg.get_help_heading().is_some(), "--{long}");
         }
+    }
+
+    /// What is set by name is set by the option of this name too, and comes to the same.
+    #[test]
+    fn options_are_the_librarys_settings() {
+        const LIBRARY_ONLY: [&str; 2] = ["cache-sessions", "cache-messages"];
+        const BINARY_ONLY: [&str; 4] = ["help", "version", "log", "log-format"];
+        // None is right for all, and each setting takes one of them.
+        const VALUES: [&str; 8] = [
+            "70000",
+            "2",
+            "5",
+            "127.0.0.1:1",
+            "https://a.example",
+            "10.0.0.0/8",
+            "normal",
+            "2000000000",
+        ];
+        let mut names: Vec<&str> = Config::setting_names()
+            .filter(|name| !LIBRARY_ONLY.contains(name))
+            .collect();
+        for arg in command().get_arguments() {
+            let name = arg.get_long().expect("no option is without a long name");
+            if BINARY_ONLY.contains(&name) {
+                continue;
+            }
+            let at = names.iter().position(|&of| of == name);
+            names.swap_remove(at.unwrap_or_else(|| panic!("--{name} is no setting")));
+            if name == "secure-cookies" {
+                continue;
+            }
+            let taken = VALUES.map(|value| {
+                let option = format!("--{name}={value}");
+                let by_option = config(&["--secure-cookies", &option]);
+                let mut by_name = Config::default();
+                by_name.set("secure-cookies", "true").expect("a value");
+                let set = by_name.set(name, value).map(|()| format!("{by_name:?}"));
+                let by_option = by_option.map(|config| format!("{config:?}"));
+                assert_eq!(by_option.ok(), set.clone().ok(), "{name} {value}");
+                set.is_ok()
+            });
+            assert!(taken.contains(&true), "{name} takes none of the values");
+        }
+        assert_eq!(names, [""; 0], "no options set them");
     }
 
     #[test]

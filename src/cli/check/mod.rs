@@ -17,8 +17,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use loiter::Config;
-
-use super::values::number;
+use loiter::config::values::number;
 
 /// The most polls that may be asked for: more than a machine has addresses for would be a slip.
 const POLLS_MAX: u64 = 100_000_000;

@@ -1,27 +1,27 @@
-//! How the text of an option becomes a value: numbers, durations and addresses, each with its bounds.
+//! How the text of a setting becomes a value: numbers, durations and addresses, each with its bounds.
 //!
-//! Every refusal is a sentence's end, "must be …", that says what is allowed; the option's
+//! Every refusal is a sentence's end, "must be …", that says what is allowed; the setting's
 //! name and what was given stand before it. So nobody has to look the bounds up.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use loiter::config::{Network, NotANetwork, NotAnOrigin, Origin};
+use super::{Network, NotANetwork, NotAnOrigin, Origin};
 
 /// A second: what durations are counted in.
-pub(super) const SECOND: u64 = 1;
+pub const SECOND: u64 = 1;
 /// A minute, in seconds.
-pub(super) const MINUTE: u64 = 60;
+pub const MINUTE: u64 = 60;
 /// An hour, in seconds.
-pub(super) const HOUR: u64 = 60 * MINUTE;
+pub const HOUR: u64 = 60 * MINUTE;
 /// A day, in seconds; a calendar's odd days are not meant.
-pub(super) const DAY: u64 = 24 * HOUR;
+pub const DAY: u64 = 24 * HOUR;
 
 const UNITS: [(char, u64); 4] = [('d', DAY), ('h', HOUR), ('m', MINUTE), ('s', SECOND)];
 
 /// Reads decimal digits within `allowed`.
-pub(super) fn number<T: TryFrom<u64>>(
+pub fn number<T: TryFrom<u64>>(
     allowed: RangeInclusive<u64>,
 ) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static {
     move |given| {
@@ -33,7 +33,7 @@ pub(super) fn number<T: TryFrom<u64>>(
 }
 
 /// Reads `10s`, `5m`, `2h`, `30d`, or bare seconds, within `allowed` seconds.
-pub(super) fn duration(
+pub fn duration(
     allowed: RangeInclusive<u64>,
 ) -> impl Fn(&str) -> Result<Duration, String> + Clone + Send + Sync + 'static {
     move |given| {
@@ -51,7 +51,7 @@ pub(super) fn duration(
 }
 
 /// As [`duration`], or `0` for none.
-pub(super) fn duration_or_none(
+pub fn duration_or_none(
     allowed: RangeInclusive<u64>,
 ) -> impl Fn(&str) -> Result<Duration, String> + Clone + Send + Sync + 'static {
     let duration = duration(allowed);
@@ -65,15 +65,31 @@ pub(super) fn duration_or_none(
 ///
 /// A name is refused, not resolved: it may stand for several addresses, for others tomorrow,
 /// and for none while the resolver is away, which a start should not hang on.
-pub(super) fn address(given: &str) -> Result<SocketAddr, String> {
+///
+/// # Errors
+/// What is allowed, as the end of a sentence.
+pub fn address(given: &str) -> Result<SocketAddr, String> {
     // A variable's comma-separated list may have a space after its commas.
     given.trim().parse().map_err(|_| {
         "must be an IP address and a port, such as 127.0.0.1:8000 or [::]:80 (a name is not resolved)".to_owned()
     })
 }
 
+/// Reads `true` or `false`.
+///
+/// # Errors
+/// What is allowed, as the end of a sentence.
+pub fn flag(given: &str) -> Result<bool, String> {
+    given
+        .parse()
+        .map_err(|_| "must be true or false".to_owned())
+}
+
 /// Reads a web origin.
-pub(super) fn origin(given: &str) -> Result<Origin, String> {
+///
+/// # Errors
+/// What is allowed, as the end of a sentence.
+pub fn origin(given: &str) -> Result<Origin, String> {
     given
         .trim()
         .parse()
@@ -81,7 +97,10 @@ pub(super) fn origin(given: &str) -> Result<Origin, String> {
 }
 
 /// Reads an address, or a range of addresses.
-pub(super) fn network(given: &str) -> Result<Network, String> {
+///
+/// # Errors
+/// What is allowed, as the end of a sentence.
+pub fn network(given: &str) -> Result<Network, String> {
     given
         .trim()
         .parse()

@@ -80,7 +80,6 @@ pub mod engine;
 pub mod http;
 #[doc(hidden)]
 pub mod job;
-#[cfg(feature = "metrics")]
 #[doc(hidden)]
 pub mod metrics;
 #[doc(hidden)]
@@ -101,7 +100,6 @@ pub mod web;
 pub use api::BadPrefix;
 #[doc(inline)]
 pub use config::Config;
-#[cfg(feature = "metrics")]
 pub use metrics::Metrics;
 pub use model::{BadName, BadPassword, User, UserId};
 pub use routes::{Answer, BadField, Request, Response, Routes};

@@ -1,19 +1,38 @@
-//! Every family of metrics: its name, its help, and where its numbers are.
+//! Every family of metrics: its name, its help, and where its numbers are. Who tells them of it, and in which words, is for others.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-
-use prometheus_client::encoding::NoLabelSet;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::Sources;
 use crate::api::OPERATIONS;
 use crate::counters::{Histogram, LoopCounters, Number, OWN_CALL};
 
-type Encoded = Result<(), std::fmt::Error>;
+/// Numbers of one kind, each with labels of its own.
+pub(super) struct Family {
+    /// Without what all names begin with.
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+    pub(super) numbers: Numbers,
+}
+
+/// What is known of a family, by its labels.
+pub(super) enum Numbers {
+    /// One that says something by its labels.
+    Info(Labels),
+    Gauge(Vec<(Labels, u64)>),
+    Counter(Vec<(Labels, u64)>),
+    Histogram(Vec<(Labels, Distribution)>),
+}
+
+pub(super) type Labels = Vec<(&'static str, String)>;
+
+/// How many values were at most so much.
+pub(super) struct Distribution {
+    /// Upper bounds, the last infinite, each with how many values it is the least for.
+    pub(super) buckets: Vec<(f64, u64)>,
+    pub(super) sum: f64,
+}
 
 /// Microseconds in a second.
 const MICROSECONDS: f64 = 1e6;
@@ -21,6 +40,7 @@ const MICROSECONDS: f64 = 1e6;
 /// A family with a number for each loop.
 type OfLoop = (&'static str, &'static str, fn(&LoopCounters) -> &Number);
 
+/// How many there are right now.
 const GAUGES: [OfLoop; 7] = [
     ("connections", "Connections right now", |of| &of.connections),
     (
@@ -55,6 +75,7 @@ const GAUGES: [OfLoop; 7] = [
     ),
 ];
 
+/// How many there have been.
 const COUNTERS: [OfLoop; 8] = [
     (
         "connections_accepted",
@@ -98,115 +119,117 @@ const COUNTERS: [OfLoop; 8] = [
     ),
 ];
 
-pub(super) fn encode(sources: &Sources, encoder: &mut DescriptorEncoder<'_>) -> Encoded {
-    info(encoder)?;
-    for (name, help, number) in GAUGES {
-        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        of_each_loop(sources, &mut family, |counters, metric| {
-            ConstGauge::new(signed(number(counters).get())).encode(metric)
-        })?;
-    }
-    for (name, help, number) in COUNTERS {
-        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        of_each_loop(sources, &mut family, |counters, metric| {
-            ConstCounter::new(number(counters).get()).encode(metric)
-        })?;
-    }
-    answers(sources, encoder)?;
-    let (name, help) = (
-        "turn_seconds",
-        "Seconds that turns of an event loop were busy",
-    );
-    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
-    of_each_loop(sources, &mut family, |counters, metric| {
-        histogram(metric, &counters.turn_us, MICROSECONDS)
-    })?;
-    store(sources, encoder)?;
-    system(sources, encoder)
+/// All of them, as they are now.
+pub(super) fn all(sources: &Sources) -> Vec<Family> {
+    let mut families = vec![info()];
+    families.extend(GAUGES.map(|(name, help, number)| Family {
+        name,
+        help,
+        numbers: Numbers::Gauge(of_each_loop(sources, |of| number(of).get())),
+    }));
+    families.extend(COUNTERS.map(|(name, help, number)| Family {
+        name,
+        help,
+        numbers: Numbers::Counter(of_each_loop(sources, |of| number(of).get())),
+    }));
+    families.push(answers(sources));
+    families.push(Family {
+        name: "turn_seconds",
+        help: "Seconds that turns of an event loop were busy",
+        numbers: Numbers::Histogram(of_each_loop(sources, |of| {
+            Distribution::of(&of.turn_us, MICROSECONDS)
+        })),
+    });
+    families.extend(store(sources));
+    families.extend(system(sources));
+    families
 }
 
-fn info(encoder: &mut DescriptorEncoder<'_>) -> Encoded {
-    let help = "Which loiter this is";
-    let mut family = encoder.encode_descriptor("build", help, None, MetricType::Info)?;
-    family.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])
+fn info() -> Family {
+    Family {
+        name: "build",
+        help: "Which loiter this is",
+        numbers: Numbers::Info(vec![("version", env!("CARGO_PKG_VERSION").to_owned())]),
+    }
 }
 
-fn of_each_loop(
-    sources: &Sources,
-    family: &mut MetricEncoder<'_>,
-    encode: impl Fn(&LoopCounters, MetricEncoder<'_>) -> Encoded,
-) -> Encoded {
-    for (number, counters) in sources.loops.iter().enumerate() {
-        let labels = [("event_loop", number.to_string())];
-        encode(counters, family.encode_family(&labels)?)?;
-    }
-    Ok(())
+fn of_each_loop<T>(sources: &Sources, number: impl Fn(&LoopCounters) -> T) -> Vec<(Labels, T)> {
+    let loops = sources.loops.iter().enumerate();
+    loops
+        .map(|(at, counters)| (vec![("event_loop", at.to_string())], number(counters)))
+        .collect()
 }
 
 /// Of all loops together: which has answered tells nobody anything.
-fn answers(sources: &Sources, encoder: &mut DescriptorEncoder<'_>) -> Encoded {
-    let mut sums = std::collections::BTreeMap::new();
+fn answers(sources: &Sources) -> Family {
+    let mut sums = BTreeMap::new();
     for (call, status, count) in sources.loops.iter().flat_map(|counters| counters.answers()) {
         *sums.entry((call, status)).or_insert(0) += count;
     }
-    let help = "Answers, by the call (none: it was no call; own: a path of the host's) and the status (other: none of those that are usual)";
-    let mut family = encoder.encode_descriptor("requests", help, None, MetricType::Counter)?;
-    for ((call, status), count) in sums {
-        let operation = |call: usize| OPERATIONS.iter().find(|of| of.route as usize == call);
+    let labelled = |((call, status), count)| {
+        let of = |call: usize| OPERATIONS.iter().find(|of| of.route as usize == call);
+        let call: Option<usize> = call;
         let call = match call {
             Some(OWN_CALL) => "own",
-            call => call.and_then(operation).map_or("none", |of| of.path),
+            call => call.and_then(of).map_or("none", |operation| operation.path),
         };
+        let status: u16 = status;
         let status = match status {
             0 => "other".to_owned(),
             status => status.to_string(),
         };
-        let labels = [("call", call), ("status", &*status)];
-        let metric = family.encode_family(&labels)?;
-        ConstCounter::<u64>::new(count).encode(metric)?;
+        (vec![("call", call.to_owned()), ("status", status)], count)
+    };
+    Family {
+        name: "requests",
+        help: "Answers, by the call (none: it was no call; own: a path of the host's) and the status (other: none of those that are usual)",
+        numbers: Numbers::Counter(sums.into_iter().map(labelled).collect()),
     }
-    Ok(())
 }
 
-fn store(sources: &Sources, encoder: &mut DescriptorEncoder<'_>) -> Encoded {
+fn store(sources: &Sources) -> [Family; 4] {
     let counters = &sources.store;
-    for (name, help, values, unit) in [
-        (
+    let distribution = |name, help, values, unit| Family {
+        name,
+        help,
+        numbers: Numbers::Histogram(vec![(Vec::new(), Distribution::of(values, unit))]),
+    };
+    let queues = (sources.queues)().into_iter();
+    let queues = queues.map(|(queue, jobs)| (vec![("queue", queue.to_owned())], jobs as u64));
+    [
+        distribution(
             "commit_writes",
             "Writes of each commit",
             &counters.commit_writes,
             1.0,
         ),
-        (
+        distribution(
             "commit_seconds",
             "Seconds that each commit took, its writes included",
             &counters.commit_us,
             MICROSECONDS,
         ),
-    ] {
-        let family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
-        histogram(family, values, unit)?;
-    }
-    let help = "Commits that failed: everything in them was answered with storage_failed";
-    let family = encoder.encode_descriptor("commits_failed", help, None, MetricType::Counter)?;
-    ConstCounter::new(counters.failed.get()).encode(family)?;
-    let help = "Jobs that wait for the store right now";
-    let mut family = encoder.encode_descriptor("queue_jobs", help, None, MetricType::Gauge)?;
-    for (queue, jobs) in (sources.queues)() {
-        let labels = [("queue", queue)];
-        ConstGauge::new(signed(jobs as u64)).encode(family.encode_family(&labels)?)?;
-    }
-    Ok(())
+        Family {
+            name: "commits_failed",
+            help: "Commits that failed: everything in them was answered with storage_failed",
+            numbers: Numbers::Counter(vec![(Vec::new(), counters.failed.get())]),
+        },
+        Family {
+            name: "queue_jobs",
+            help: "Jobs that wait for the store right now",
+            numbers: Numbers::Gauge(queues.collect()),
+        },
+    ]
 }
 
-fn system(sources: &Sources, encoder: &mut DescriptorEncoder<'_>) -> Encoded {
+fn system(sources: &Sources) -> [Family; 4] {
     let size = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
     let mut log = sources.database.clone().into_os_string();
     log.push("-wal");
     // One of them is the folder's own, which is open while it is read.
     let open = fs::read_dir("/proc/self/fd").map_or(0, |files| files.count().saturating_sub(1));
     let limit = rlimit::Resource::NOFILE.get_soft().unwrap_or(0);
-    for (name, help, now) in [
+    [
         (
             "open_files",
             "Open files of the process right now (0: not known)",
@@ -227,26 +250,27 @@ fn system(sources: &Sources, encoder: &mut DescriptorEncoder<'_>) -> Encoded {
             "Bytes of the file of the write-ahead log",
             size(Path::new(&log)),
         ),
-    ] {
-        let family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        ConstGauge::new(signed(now)).encode(family)?;
+    ]
+    .map(|(name, help, now)| Family {
+        name,
+        help,
+        numbers: Numbers::Gauge(vec![(Vec::new(), now)]),
+    })
+}
+
+impl Distribution {
+    fn of(values: &Histogram, unit: f64) -> Self {
+        let bound = |of: Option<u64>| of.map_or(f64::INFINITY, |of| of as f64 / unit);
+        Self {
+            buckets: (values.buckets())
+                .map(|(of, count)| (bound(of), count))
+                .collect(),
+            sum: values.sum() as f64 / unit,
+        }
     }
-    Ok(())
-}
 
-fn histogram(mut metric: MetricEncoder<'_>, values: &Histogram, unit: f64) -> Encoded {
-    let buckets: Vec<(f64, u64)> = (values.buckets())
-        .map(|(bound, count)| {
-            (
-                bound.map_or(f64::INFINITY, |bound| bound as f64 / unit),
-                count,
-            )
-        })
-        .collect();
-    let count = buckets.iter().map(|&(_, count)| count).sum();
-    metric.encode_histogram::<NoLabelSet>(values.sum() as f64 / unit, count, &buckets, None)
-}
-
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
+    /// How many values there were.
+    pub(super) fn count(&self) -> u64 {
+        self.buckets.iter().map(|&(_, count)| count).sum()
+    }
 }

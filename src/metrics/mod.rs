@@ -1,23 +1,28 @@
-//! What is counted, as text for Prometheus and what speaks its format (OpenMetrics).
+//! What is counted, for whoever watches: number by number, or as text.
 //!
 //! The numbers are the loops' and the store's own (`counters`); they are looked at when somebody asks, and nobody waits for that. What the
-//! system knows better (open files, sizes of files) is asked of it then.
+//! system knows better (open files, sizes of files) is asked of it then. `families` says once what there is; who asks gets it by a
+//! callback ([`Metrics::visit`]), and with the feature `metrics` also as text, at an address of its own too.
 
+#[cfg(feature = "metrics")]
 mod exporter;
 mod families;
+#[cfg(feature = "metrics")]
+mod prometheus;
+mod samples;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::DescriptorEncoder;
-use prometheus_client::encoding::text::encode;
-use prometheus_client::registry::Registry;
-
+#[cfg(feature = "metrics")]
 pub use exporter::Exporter;
+pub use samples::{Kind, Sample};
 
 use crate::counters::{LoopCounters, StoreCounters};
+
+/// What all names begin with.
+const PREFIX: &str = "loiter";
 
 /// Jobs that wait in each of the store's queues, by the queue's name.
 pub type Queues = [(&'static str, usize); 3];
@@ -31,12 +36,16 @@ pub type Queues = [(&'static str, usize); 3];
 /// #     database: folder.path().join("chat.db"),
 /// #     ..loiter::Config::default()
 /// # };
-///
 /// let server = loiter::Server::bind(config)?;
 /// let metrics = server.metrics();
-/// // By whatever way the host has for it, and from any thread.
-/// let text = metrics.encode();
-/// assert!(text.contains("\nloiter_connections{event_loop=\"0\"} 0\n"));
+/// let mut parked = None;
+/// metrics.visit(|sample| {
+///     if sample.name == "loiter_polls_parked" {
+///         assert_eq!(sample.labels, [("event_loop", "0")]);
+///         parked = Some(sample.value);
+///     }
+/// });
+/// assert_eq!(parked, Some(0.0));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
@@ -56,19 +65,15 @@ impl Metrics {
         Self(Arc::new(sources))
     }
 
-    /// All of it as text, in the format of OpenMetrics 1.0 (`application/openmetrics-text; version=1.0.0; charset=utf-8`).
-    pub fn encode(&self) -> String {
-        let mut registry = Registry::with_prefix("loiter");
-        registry.register_collector(Box::new(self.clone()));
-        let mut text = String::new();
-        encode(&mut text, &registry).expect("a String takes all");
-        text
+    /// Calls back with every number there is, under the names and labels that the text has.
+    pub fn visit(&self, visitor: impl FnMut(&Sample<'_>)) {
+        samples::each(&families::all(&self.0), visitor);
     }
-}
 
-impl Collector for Metrics {
-    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        families::encode(&self.0, &mut encoder)
+    /// All of it as text, in the format of OpenMetrics 1.0 (`application/openmetrics-text; version=1.0.0; charset=utf-8`).
+    #[cfg(feature = "metrics")]
+    pub fn encode(&self) -> String {
+        prometheus::text(self)
     }
 }
 

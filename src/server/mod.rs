@@ -27,7 +27,8 @@ pub use waker::{NotWoken, Waker};
 use crate::config::{BadConfig, Config};
 use crate::engine::{BadPrefix, Engine, Prefixes};
 #[cfg(feature = "metrics")]
-use crate::metrics::{Exporter, Metrics, Sources};
+use crate::metrics::Exporter;
+use crate::metrics::{Metrics, Sources};
 use crate::routes::Routes;
 use crate::runtime::{BindError, PostOffice, Reactor};
 use crate::store::{OpenError, Store};
@@ -70,7 +71,6 @@ pub struct Server {
     first: EventLoop,
     control: Handle,
     waker: Waker,
-    #[cfg(feature = "metrics")]
     metrics: Metrics,
     #[cfg(feature = "metrics")]
     exporter: Option<Exporter>,
@@ -262,7 +262,6 @@ impl Server {
         furnish(&mut engines, &waker);
         let store = letters::open_store(&config, &office, &control).map_err(StartError::Open)?;
         let store = Arc::new(store);
-        #[cfg(feature = "metrics")]
         let metrics = metrics_of(&config, &engines, &store);
         let mut loops = (reactors.into_iter().zip(engines.drain(..)).enumerate()).map(
             |(number, (reactor, engine))| {
@@ -281,7 +280,6 @@ impl Server {
                 .map(|address| Exporter::start(address, metrics.clone()))
                 .transpose()
                 .map_err(StartError::Metrics)?,
-            #[cfg(feature = "metrics")]
             metrics,
         })
     }
@@ -292,7 +290,6 @@ impl Server {
     }
 
     /// What the server counts, for other threads.
-    #[cfg(feature = "metrics")]
     pub fn metrics(&self) -> Metrics {
         self.metrics.clone()
     }
@@ -433,7 +430,6 @@ fn parked_max(config: &Config) -> usize {
     (config.max_parked).map_or(usize::MAX, |all| all.div_ceil(config.loops.max(1)))
 }
 
-#[cfg(feature = "metrics")]
 fn metrics_of(config: &Config, engines: &[Engine], store: &Store) -> Metrics {
     Metrics::new(Sources {
         loops: engines.iter().map(|of| Arc::clone(of.counters())).collect(),

@@ -4,6 +4,8 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Instant;
 
+use loiter::metrics::Kind;
+
 use crate::serving::{PATIENCE, Serving, get, saying};
 
 fn watched() -> Serving {
@@ -110,6 +112,56 @@ fn what_happens_is_counted() {
         text.contains(r#"le="+Inf""#) && text.ends_with("# EOF\n"),
         "{text}"
     );
+}
+
+/// Each number of a text, with its name and labels.
+fn numbers(text: &str) -> Vec<(String, f64)> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let numbers = lines.map(|line| {
+        let (named, value) = line.rsplit_once(' ').expect("a number");
+        (named.to_owned(), value.parse().expect("a number"))
+    });
+    numbers.collect()
+}
+
+#[test]
+fn a_host_is_told_what_the_text_says() {
+    let serving = Serving::with(|config| config.loops = 2);
+    let ann = serving.user("ann");
+    let chatroom = serving.chatroom(&ann);
+    serving.say(&ann, chatroom, "hi");
+    // Nobody asks for anything meanwhile, and yet turns are counted until they rest.
+    let patience = Instant::now() + PATIENCE;
+    let (told, text) = loop {
+        let before = serving.metrics().encode();
+        let mut told = Vec::new();
+        serving.metrics().visit(|sample| {
+            let of_counters = ["_total", "_sum", "_count", "_bucket"];
+            let grows = of_counters.iter().any(|end| sample.name.ends_with(end));
+            assert_eq!(sample.kind == Kind::Counter, grows, "{sample:?}");
+            assert!(before.contains(sample.help), "{sample:?}");
+            let labels = sample.labels.iter();
+            let labels = labels.map(|(name, value)| format!("{name}=\"{value}\""));
+            let labels = Vec::from_iter(labels).join(",");
+            let labels = if labels.is_empty() {
+                labels
+            } else {
+                format!("{{{labels}}}")
+            };
+            told.push((format!("{}{labels}", sample.name), sample.value));
+        });
+        let after = serving.metrics().encode();
+        if before == after {
+            break (told, after);
+        }
+        assert!(Instant::now() < patience, "{before}\n{after}");
+    };
+    let said = numbers(&text);
+    assert!(said.len() > 100, "{text}");
+    for (told, said) in told.iter().zip(&said) {
+        assert_eq!(told, said);
+    }
+    assert_eq!(told.len(), said.len());
 }
 
 #[test]

@@ -70,6 +70,8 @@ pub mod api;
 pub mod arena;
 #[doc(hidden)]
 pub mod buffer;
+#[cfg(feature = "capi")]
+mod capi;
 #[doc(hidden)]
 pub mod chat;
 #[doc(hidden)]

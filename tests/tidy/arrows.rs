@@ -33,6 +33,17 @@ fn known_to(layer: &str) -> Option<Vec<&'static str>> {
         "engine" => with_leaves(&["api", "http", "chat", "routes"]),
         // The meeting point hands settings, jobs and completions from one side to the other.
         "metrics" => with_leaves(&["api", "http"]),
+        // The face, by its types' names at the root.
+        "capi" => vec![
+            "config",
+            "metrics",
+            "Config",
+            "Handle",
+            "Metrics",
+            "Panicked",
+            "Server",
+            "StartError",
+        ],
         "server" => with_leaves(&["engine", "metrics", "routes", "runtime", "store"]),
         _ => return None,
     })

@@ -6,6 +6,7 @@
 mod arrows;
 mod dependencies;
 mod face;
+mod header;
 mod pages;
 mod release;
 mod rules;

@@ -76,8 +76,28 @@ pub(crate) fn is_safe(source: &Source) -> Vec<Slip> {
     if source.is_below(&["src/runtime/memory.rs"]) {
         return Vec::new();
     }
-    let message = "allowed in src/runtime/memory.rs only, measured and with its reason";
+    if source.is_below(&["src/capi/"]) {
+        return has_reasons(source);
+    }
+    let message = "allowed in src/runtime/memory.rs and src/capi only, measured or needed, and with its reason";
     source.slips_where(message, |_, token| token.is("unsafe"))
+}
+
+/// A block and an `impl` have a comment `SAFETY:` above the statement that they are in, a function that is for ours a section `# Safety`. What
+/// C calls has neither: the header says what it asks for.
+fn has_reasons(source: &Source) -> Vec<Slip> {
+    const LINES_ABOVE: usize = 8;
+    let lines: Vec<&str> = source.text.lines().collect();
+    let message = "there is no reason above it: `// SAFETY: …`, or a section `# Safety`";
+    source.slips_where(message, |at, token| {
+        let is_for_c = source.holds_at(at + 1, &["extern"]);
+        let is_attribute = source.holds_at(at + 1, &["("]);
+        let above = &lines[token.line.saturating_sub(LINES_ABOVE)..token.line];
+        let has_reason = above
+            .iter()
+            .any(|line| line.contains("// SAFETY: ") || line.contains("/// # Safety"));
+        token.is("unsafe") && !is_for_c && !is_attribute && !has_reason
+    })
 }
 
 pub(crate) fn leaves_sql_to_the_store(source: &Source) -> Vec<Slip> {
@@ -248,6 +268,16 @@ mod tests {
             "src/runtime/a.rs:1",
         );
         allowed(is_safe, "src/runtime/memory.rs", "unsafe { f() }");
+        let capi = "src/capi/a.rs";
+        refused(is_safe, capi, "\nunsafe { f() }", "src/capi/a.rs:2");
+        refused(is_safe, capi, "unsafe fn f() {}", "src/capi/a.rs:1");
+        allowed(is_safe, capi, "// SAFETY: it is.\nunsafe { f() }");
+        allowed(is_safe, capi, "/// # Safety\n/// It is.\nunsafe fn f() {}");
+        allowed(
+            is_safe,
+            capi,
+            "#[unsafe(no_mangle)]\nunsafe extern \"C\" fn f() {}",
+        );
         allowed(is_safe, "src/a.rs", "#![deny(unsafe_code)] // unsafe");
     }
 

@@ -1,0 +1,138 @@
+#!/usr/bin/env bash
+# The C interface: builds, installs and links the libraries as docs/embedding-c.md says, in a dev build, and holds them against loiter.h; then has check.c
+# ask for what is wrong, and talks to docs/examples/host.c, both under valgrind: no access that is not allowed, and no memory lost.
+#
+# Usage: tests/capi.sh
+# Needs a C and a C++ compiler, curl, nm and valgrind.
+set -euo pipefail
+
+. "$(dirname "${BASH_SOURCE[0]}")/server.sh"
+built=$(built)
+page=$top/docs/embedding-c.md
+export PREFIX=$folder/usr
+readonly PATIENCE=60
+
+fail() {
+  echo "$*" >&2
+  exit 1
+}
+
+# The block of the page behind the comment that ends with this, for a dev build.
+block() {
+  local found
+  found=$(awk -v mark="tests/capi.sh $1 -->" \
+    'index($0, mark) { found = 1 } found && /^```$/ { exit } inside { print } found && /^```(sh|c)$/ { inside = 1 }' "$page")
+  [ -n "$found" ] || fail "docs/embedding-c.md has no block: $1"
+  printf '%s\n' "$found" | sed -e 's/ --release / /' -e "s|target/release|$built|"
+}
+
+# Says what a command says only where it fails.
+quietly() {
+  "$@" >"$folder/said" 2>&1 || { cat "$folder/said" >&2; fail "failed: $*"; }
+}
+
+# Of all that is wrong it says where, and has the program end with this status.
+readonly WRONG=99
+watched=(timeout "$PATIENCE" valgrind --quiet --error-exitcode=$WRONG --suppressions="$top/tests/capi/valgrind.supp"
+  --leak-check=full --show-leak-kinds=definite,possible --errors-for-leak-kinds=definite,possible)
+
+cd "$top"
+quietly bash -eu -c "$(block 'runs this block: build')"
+quietly bash -eu -c "$(block 'runs this block: install')"
+
+# What is exported is what is declared.
+sed -n 's/^[a-z].*[ *]\(loiter_[a-z_]*\)(.*/\1/p' src/capi/loiter.h | sort >"$folder/declared"
+nm -D --defined-only "$PREFIX/lib/libloiter.so" | awk '{ print $3 }' | sort >"$folder/exported"
+[ "$(wc -l <"$folder/declared")" -gt 15 ] || fail "no functions were found in loiter.h"
+diff "$folder/declared" "$folder/exported" >&2 || fail "the shared library exports other functions than loiter.h declares (<)"
+nm -g --defined-only "$PREFIX/lib/libloiter.a" 2>/dev/null | awk '$2 == "T" && $3 ~ /^loiter_/ { print $3 }' | sort >"$folder/within"
+diff "$folder/declared" "$folder/within" >&2 || fail "the static library has other functions than loiter.h declares (<)"
+
+# As strict as compilers are, in both languages.
+strict=(-Wall -Wextra -Werror -pedantic -Wstrict-prototypes -Wmissing-prototypes)
+cc -std=c99 "${strict[@]}" -fsyntax-only -x c src/capi/loiter.h
+c++ -std=c++11 -Wall -Wextra -Werror -pedantic -fsyntax-only -x c++ src/capi/loiter.h
+block 'compiles this block' | cc -std=c99 "${strict[@]}" -I"$PREFIX/include" -fsyntax-only -x c -
+for program in docs/examples/host.c tests/capi/check.c; do
+  cc -std=c99 "${strict[@]}" -I"$PREFIX/include" -fsyntax-only "$program"
+done
+link=$(block 'runs this block: link')
+(
+  mkdir "$folder/linked"
+  ln -s "$top/docs" "$folder/linked/docs"
+  cd "$folder/linked"
+  quietly bash -eu -c "$link"
+  # The same, of the other program.
+  quietly bash -eu -c "$(sed -e "s|docs/examples/host.c|-g $top/tests/capi/check.c|" -e 's/-o host/-o check/' <<<"$link")"
+)
+
+mkdir "$folder/wrong" "$folder/shared"
+"${watched[@]}" "$folder/linked/check-static" "$folder/wrong" >/dev/null || fail "check.c is not content with the static library"
+LD_LIBRARY_PATH=$PREFIX/lib timeout "$PATIENCE" "$folder/linked/check-shared" "$folder/shared" >/dev/null ||
+  fail "check.c is not content with the shared library"
+
+# host COMMAND…: starts it, with its standard input at descriptor 3, and finds out where it listens.
+host() {
+  rm -f "$folder/asked"
+  mkfifo "$folder/asked"
+  : >"$folder/listening"
+  "$@" 0 "$folder/chat.db" <"$folder/asked" >>"$folder/listening" 2>"$folder/log" &
+  server=$!
+  exec 3>"$folder/asked"
+  for _ in $(seq 300); do
+    url=$(sed -n 's/^listening on //p' "$folder/listening")
+    [ -z "$url" ] || return 0
+    kill -0 "$server" 2>/dev/null || break
+    sleep 0.1
+  done
+  cat "$folder/log" >&2
+  fail "the host did not say where it listens"
+}
+
+ask() {
+  local path=$1
+  shift
+  curl --silent --show-error --max-time "$PATIENCE" --cookie "$folder/jar" --cookie-jar "$folder/jar" "$@" "$url$path"
+}
+
+# Has a poll wait, which the host says when it is asked.
+poll() {
+  ask '/message/longpoll/?chatroomid=1' >"$folder/polled" &
+  polling=$!
+  : >"$folder/listening"
+  for _ in $(seq 300); do
+    kill -0 "$server" 2>/dev/null || break
+    printf 'how many?\n' >&3
+    ! grep -qx '1 wait' "$folder/listening" || return 0
+    sleep 0.1
+  done
+  cat "$folder/log" "$folder/polled" >&2
+  fail "the host did not say that somebody waits"
+}
+
+has_answer() {
+  wait "$polling"
+  grep -q '"message":"hello"' "$folder/polled" || fail "the poll had no answer: $(cat "$folder/polled")"
+}
+
+# A poll is woken; a signal ends the server while another waits.
+talk() {
+  ask /register/ --data 'username=ann&password=rosebud' >/dev/null
+  ask /login/ --data 'username=ann&password=rosebud' >/dev/null
+  ask /message/newChatroom/ --data '' | grep -qx '{"chatroomid":1}' || fail "no chatroom"
+  poll
+  ask /message/sendMessage/ --data 'chatroomid=1&message=hello' >/dev/null
+  has_answer
+  poll
+  # `timeout` passes it on.
+  end_server || { cat "$folder/log" >&2; fail "the host did not end well ($WRONG: see above)"; }
+  has_answer
+  exec 3>&-
+}
+
+host "${watched[@]}" "$folder/linked/host-static"
+talk
+rm -f "$folder"/chat.db* "$folder/jar"
+LD_LIBRARY_PATH=$PREFIX/lib host timeout "$PATIENCE" "$folder/linked/host-shared"
+talk
+echo "the C interface and its example: ok"

@@ -10,7 +10,7 @@
 //!
 //! **The header is written by hand**, since it is what people read; `tests/tidy` compares it with the functions here, types and all, and
 //! `tests/capi.sh` with what the built library exports. What generates headers would have to be compiled first, writes other
-//! text with each of its versions, and skips what it does not understand.
+//! text with each of its versions, and passes over what it does not know.
 //!
 //! The functions are in no Rust path on purpose: Rust has the face itself.
 

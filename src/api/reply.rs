@@ -84,18 +84,25 @@ pub struct Rendered {
 /// A response that others may get too.
 #[derive(Debug)]
 struct Shared {
-    source: Source,
+    source: Kept,
     framing: Framing,
     guest: Option<Guest>,
     response: Rendered,
 }
 
 /// What is rendered once.
-#[derive(Clone, Debug)]
-enum Source {
+#[derive(Clone, Copy)]
+enum Source<'a> {
     /// A list of messages.
-    List(Bytes),
+    List(&'a Bytes),
     /// What a host answers.
+    Own(&'a routes::Response),
+}
+
+/// The same, kept to be compared with the next.
+#[derive(Debug)]
+enum Kept {
+    List(Bytes),
     Own(routes::Response),
 }
 
@@ -125,8 +132,8 @@ impl Renderer {
     ) -> Rendered {
         self.tell_time(now);
         let source = match outcome {
-            Outcome::Replied(_, Reply::Messages(list)) => Source::List(list.clone()),
-            Outcome::Own(response) => Source::Own(response.clone()),
+            Outcome::Replied(_, Reply::Messages(list)) => Source::List(list),
+            Outcome::Own(response) => Source::Own(response),
             // Its head may be none that could be read.
             Outcome::Rejected(_) => {
                 let guest = guest.or(self.guests.unknown());
@@ -134,7 +141,7 @@ impl Renderer {
             }
             _ => return self.draw(self.draft(outcome, guest), framing, guest),
         };
-        if (self.last.first()).is_some_and(|last| !last.source.is_same(&source)) {
+        if (self.last.first()).is_some_and(|last| !last.source.is(source)) {
             self.last.clear();
         }
         let is_wanted = |last: &&Shared| last.framing == framing && last.guest == guest;
@@ -143,7 +150,7 @@ impl Renderer {
         }
         let response = self.draw(source.draft(), framing, guest);
         self.last.push(Shared {
-            source,
+            source: source.keep(),
             framing,
             guest,
             response: response.clone(),
@@ -422,20 +429,29 @@ fn rejected(rejection: &Rejection) -> (u16, &'static str) {
     }
 }
 
-impl Source {
-    /// Whether these are the same bytes in the same place, and not only alike.
-    fn is_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::List(a), Self::List(b)) => std::ptr::eq::<[u8]>(&**a, &**b),
-            (Self::Own(a), Self::Own(b)) => a.is_same(b),
-            (Self::List(_), Self::Own(_)) | (Self::Own(_), Self::List(_)) => false,
-        }
-    }
-
-    fn draft(&self) -> Draft<'_> {
+impl<'a> Source<'a> {
+    fn draft(self) -> Draft<'a> {
         match self {
             Self::List(list) => Draft::ok(list),
             Self::Own(response) => Draft::own(response),
+        }
+    }
+
+    fn keep(self) -> Kept {
+        match self {
+            Self::List(list) => Kept::List(list.clone()),
+            Self::Own(response) => Kept::Own(response.clone()),
+        }
+    }
+}
+
+impl Kept {
+    /// Whether these are the same bytes in the same place, and not only alike.
+    fn is(&self, source: Source<'_>) -> bool {
+        match (self, source) {
+            (Self::List(a), Source::List(b)) => std::ptr::eq::<[u8]>(&**a, &**b),
+            (Self::Own(a), Source::Own(b)) => a.is_same(b),
+            (Self::List(_), Source::Own(_)) | (Self::Own(_), Source::List(_)) => false,
         }
     }
 }

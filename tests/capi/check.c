@@ -81,11 +81,7 @@ static void on_metric(void *user, const char *name, const char *labels, int kind
 static void *run(void *argument)
 {
     char within[128];
-    int status;
-    /* Whoever waits for this one to run makes turns meanwhile. */
-    do
-        status = loiter_server_run(argument, within, sizeof within);
-    while (status == LOITER_BUSY);
+    int status = loiter_server_run(argument, within, sizeof within);
     CHECK(status == LOITER_OK && within[0] == '\0');
     return NULL;
 }
@@ -193,11 +189,21 @@ static void what_cannot_serve_is_told(const char *folder)
     loiter_server_free(NULL);
 }
 
+/*
+ * Until all its loops have turned: all but the first are at it then, and the first is within
+ * loiter_server_run.
+ */
+static void wait_for_turns(const loiter_server *server)
+{
+    while (!loiter_server_check_pulse(server))
+        poll(NULL, 0, 10);
+}
+
 static void nobody_turns_twice(const char *folder)
 {
     struct counted counted = {0, 0, 0};
     pthread_t thread;
-    int status, client;
+    int client;
     loiter_server *server = NULL;
     loiter_config *config = settings(folder, "c.db");
 
@@ -212,20 +218,20 @@ static void nobody_turns_twice(const char *folder)
     CHECK(loiter_server_check_pulse(server) == 0);
 
     CHECK(pthread_create(&thread, NULL, run, server) == 0);
-    while ((status = loiter_server_turn(server, 0, ERROR)) == LOITER_OK)
-        continue;
-    CHECK(told(status, LOITER_BUSY, "in a turn already"));
+    wait_for_turns(server);
+    CHECK(told(loiter_server_turn(server, 0, ERROR), LOITER_BUSY, "in a turn already"));
+    CHECK(told(loiter_server_run(server, ERROR), LOITER_BUSY, "in a turn already"));
     CHECK(loiter_server_is_done(server) == 0 && loiter_server_timeout_ms(server) == -1);
     client = socket_on(loiter_server_port(server, 0), connect);
     while (counted.accepted < 1) {
+        poll(NULL, 0, 10);
         memset(&counted, 0, sizeof counted);
         CHECK(loiter_server_metrics(server, on_metric, &counted, ERROR) == LOITER_OK);
     }
     CHECK(counted.numbers > 100 && counted.labels > 50);
     CHECK(told(loiter_server_metrics(server, NULL, NULL, ERROR), LOITER_BAD_ARGUMENT, "visit is NULL"));
     CHECK(told(loiter_server_metrics(NULL, on_metric, NULL, ERROR), LOITER_BAD_ARGUMENT, "server is NULL"));
-    while (!loiter_server_check_pulse(server))
-        continue;
+    wait_for_turns(server);
     loiter_server_wake(server);
     loiter_server_stop(server);
     CHECK(pthread_join(thread, NULL) == 0);

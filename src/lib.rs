@@ -102,7 +102,7 @@ pub mod web;
 pub use api::BadPrefix;
 #[doc(inline)]
 pub use config::Config;
-pub use metrics::Metrics;
+pub use metrics::{MetricKind, Metrics, Sample};
 pub use model::{BadName, BadPassword, User, UserId};
 pub use routes::{Answer, BadField, Request, Response, Routes};
 pub use runtime::BindError;

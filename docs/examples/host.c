@@ -5,8 +5,8 @@
  *     host PORT DATABASE
  *
  * It opens the listening socket itself, and hands it over; it watches its standard input beside
- * the server, and says for each line how many wait. SIGINT and SIGTERM end it in good order, a
- * second one at once. How it is built is in docs/embedding-c.md.
+ * the server, and says for each line how many wait. SIGINT and SIGTERM end it in good order. How
+ * it is built is in docs/embedding-c.md.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -25,7 +25,6 @@
 #include "loiter.h"
 
 static loiter_server *server;
-static volatile sig_atomic_t was_asked;
 
 /*
  * What it calls may be called here. It ends the poll below, since the server then has something
@@ -35,11 +34,7 @@ static void on_signal(int number)
 {
     int saved = errno;
     (void)number;
-    if (was_asked)
-        loiter_server_stop(server);
-    else
-        loiter_server_drain(server);
-    was_asked = 1;
+    loiter_server_drain(server);
     errno = saved;
 }
 

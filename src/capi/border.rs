@@ -63,6 +63,8 @@ impl From<StartError> for Fault {
             StartError::Config(_) => Status::BadSetting,
             StartError::Bind(_) | StartError::Metrics(_) => Status::CannotListen,
             StartError::Open(_) => Status::CannotOpen,
+            // From Rust alone, so far.
+            StartError::Routes(_) => Status::BadArgument,
         };
         Self::new(status, error.to_string())
     }

@@ -14,8 +14,7 @@ use std::time::Duration;
 
 use super::border::{Fault, Status, attempt, items, or_else, shared};
 use super::config::LoiterConfig;
-use crate::metrics::{Kind, Sample};
-use crate::{Handle, Metrics, Server};
+use crate::{Handle, MetricKind, Metrics, Sample, Server};
 
 /// `loiter_server`.
 pub(super) struct LoiterServer {
@@ -319,8 +318,8 @@ pub(super) unsafe extern "C" fn loiter_server_metrics(
                 let name = CString::new(sample.name).expect("it has no NUL");
                 let labels = CString::new(labels(sample)).expect("they have no NUL");
                 let kind = match sample.kind {
-                    Kind::Counter => COUNTER,
-                    Kind::Gauge => GAUGE,
+                    MetricKind::Counter => COUNTER,
+                    MetricKind::Gauge => GAUGE,
                 };
                 // The callback is the host's, called as the header says; the texts live until it returns.
                 visit(user, name.as_ptr(), labels.as_ptr(), kind, sample.value);

@@ -213,7 +213,7 @@ impl Config {
     /// Sets what the command line's option of this name sets, `max-head` say, to what that would take: a number of `4096`, a duration of `10s`,
     /// `5m`, `2h`, `30d` or bare seconds. `secure-cookies` takes `true` or `false`. To `listen`, `allow-origin` and `trusted-proxy` a
     /// value adds; it may be several, with commas between. `max-message` raises `max-body` where that leaves it no room.
-    /// `cache-sessions` and `cache-messages` are no options of the command line, and can be set all the same.
+    /// What is for hosts alone can be set though it is no option: `cache-sessions`, `cache-messages`, `max-parked` and `max-wakes`.
     ///
     /// ```
     /// let mut config = loiter::Config::default();

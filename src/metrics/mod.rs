@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "metrics")]
 pub use exporter::Exporter;
-pub use samples::{Kind, Sample};
+pub use samples::{MetricKind, Sample};
 
 use crate::counters::{LoopCounters, StoreCounters};
 

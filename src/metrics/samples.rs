@@ -4,6 +4,25 @@ use super::PREFIX;
 use super::families::{Distribution, Family, Labels, Numbers};
 
 /// One number, as [`Metrics::visit`](super::Metrics::visit) tells it.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let config = loiter::Config {
+/// #     listen: vec!["127.0.0.1:0".parse()?],
+/// #     database: folder.path().join("chat.db"),
+/// #     ..loiter::Config::default()
+/// # };
+/// // Somewhere else than Prometheus: name, labels, value.
+/// let server = loiter::Server::bind(config)?;
+/// let mut lines = Vec::new();
+/// server.metrics().visit(|sample| {
+///     let labels = sample.labels.iter().map(|(name, value)| format!(",{name}={value}"));
+///     let labels: String = labels.collect();
+///     lines.push(format!("{}{labels} {}", sample.name, sample.value));
+/// });
+/// assert!(lines.contains(&"loiter_connections,event_loop=0 0".to_owned()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Sample<'a> {
     /// Such as `loiter_connections` or `loiter_wakes_total`. A histogram is told by several: `…_bucket` for each bound, which the label
@@ -12,7 +31,7 @@ pub struct Sample<'a> {
     /// What it is, in a few words.
     pub help: &'a str,
     /// Whether it only grows.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// What tells it from others of its name, if anything; names and values.
     pub labels: &'a [(&'a str, &'a str)],
     /// The number.
@@ -20,8 +39,23 @@ pub struct Sample<'a> {
 }
 
 /// What a number's change means.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let config = loiter::Config {
+/// #     listen: vec!["127.0.0.1:0".parse()?],
+/// #     database: folder.path().join("chat.db"),
+/// #     ..loiter::Config::default()
+/// # };
+/// let server = loiter::Server::bind(config)?;
+/// server.metrics().visit(|sample| match sample.kind {
+///     loiter::MetricKind::Counter => assert!(!sample.name.ends_with("_bytes")),
+///     loiter::MetricKind::Gauge => assert!(!sample.name.ends_with("_total")),
+/// });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// It counts from 0 at the server's start, and only grows.
     Counter,
     /// It is as it is right now.
@@ -41,21 +75,21 @@ pub(super) fn each(families: &[Family], mut visitor: impl FnMut(&Sample<'_>)) {
             });
         };
         match &family.numbers {
-            Numbers::Info(labels) => tell("_info", Kind::Gauge, labels, 1.0),
+            Numbers::Info(labels) => tell("_info", MetricKind::Gauge, labels, 1.0),
             Numbers::Gauge(numbers) => {
                 for (labels, now) in numbers {
-                    tell("", Kind::Gauge, labels, *now as f64);
+                    tell("", MetricKind::Gauge, labels, *now as f64);
                 }
             }
             Numbers::Counter(numbers) => {
                 for (labels, count) in numbers {
-                    tell("_total", Kind::Counter, labels, *count as f64);
+                    tell("_total", MetricKind::Counter, labels, *count as f64);
                 }
             }
             Numbers::Histogram(numbers) => {
                 for (labels, distribution) in numbers {
                     histogram(labels, distribution, |suffix, labels, value| {
-                        tell(suffix, Kind::Counter, labels, value);
+                        tell(suffix, MetricKind::Counter, labels, value);
                     });
                 }
             }

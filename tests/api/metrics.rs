@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Instant;
 
-use loiter::metrics::Kind;
+use loiter::MetricKind;
 
 use crate::serving::{PATIENCE, Serving, get, saying};
 
@@ -138,7 +138,7 @@ fn a_host_is_told_what_the_text_says() {
         serving.metrics().visit(|sample| {
             let of_counters = ["_total", "_sum", "_count", "_bucket"];
             let grows = of_counters.iter().any(|end| sample.name.ends_with(end));
-            assert_eq!(sample.kind == Kind::Counter, grows, "{sample:?}");
+            assert_eq!(sample.kind == MetricKind::Counter, grows, "{sample:?}");
             assert!(before.contains(sample.help), "{sample:?}");
             let labels = sample.labels.iter();
             let labels = labels.map(|(name, value)| format!("{name}=\"{value}\""));

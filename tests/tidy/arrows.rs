@@ -36,11 +36,12 @@ fn known_to(layer: &str) -> Option<Vec<&'static str>> {
         // The face, by its types' names at the root.
         "capi" => vec![
             "config",
-            "metrics",
             "Config",
             "Handle",
+            "MetricKind",
             "Metrics",
             "Panicked",
+            "Sample",
             "Server",
             "StartError",
         ],

@@ -10,10 +10,12 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{self, Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
+use scheduled_thread_pool::ScheduledThreadPool;
 
 use super::error::{JobError, OpenError};
 use super::reading::Pool;
@@ -138,8 +140,14 @@ impl Database {
                 reader.execute_batch(sql::SET_UP_READER)?;
                 reader.busy_timeout(BUSY_STEP)
             });
-        // A connection to a local file does not go stale: nothing to test, nothing to replace.
+        // A connection to a local file does not go stale: nothing to test, nothing to replace. The pool's thread opens them, and has
+        // nothing to do from then on; by default there were three.
+        let opener = ScheduledThreadPool::builder()
+            .num_threads(1)
+            .thread_name_pattern("loiter-pool")
+            .build();
         Pool::builder()
+            .thread_pool(Arc::new(opener))
             .max_size(u32::try_from(count).unwrap_or(u32::MAX))
             .test_on_check_out(false)
             .idle_timeout(None)

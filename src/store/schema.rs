@@ -154,10 +154,10 @@ mod tests {
         connection.execute_batch(rows).expect("rows");
         upgrade(&mut connection).expect("the newest");
         let chatrooms = "
-            SELECT json_group_array(json_array(id, admin, name, participants, oldest_time))
+            SELECT group_concat(concat_ws(',', id, admin, quote(name), participants, quote(oldest_time)), ';')
             FROM chatrooms";
         let chatrooms = connection.query_row(chatrooms, (), |row| row.get(0));
-        let expected = "[[1,1,null,2,7],[2,2,null,1,null]]";
+        let expected = "1,1,NULL,2,7;2,2,NULL,1,NULL";
         assert_eq!(chatrooms, Ok(expected.to_owned()));
         let texts = "SELECT group_concat(text) FROM messages";
         let texts = connection.query_row(texts, (), |row| row.get(0));

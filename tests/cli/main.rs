@@ -2,6 +2,7 @@
 //!
 //! - `backup`, `check`, `users`: the commands.
 //! - `health`: the command that asks how a server is.
+//! - `kept`: the threads and the open files that it has.
 //! - `options`: what it takes and refuses.
 //! - `secrets`: what the log never holds.
 //! - `serving`: how it starts, and the lines that tell of it.
@@ -16,6 +17,8 @@
 mod backup;
 mod check;
 mod health;
+#[cfg(target_os = "linux")]
+mod kept;
 mod options;
 mod pages;
 #[cfg(debug_assertions)]

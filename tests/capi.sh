@@ -8,7 +8,7 @@ set -euo pipefail
 
 . "$(dirname "${BASH_SOURCE[0]}")/server.sh"
 built=$(built)
-page=$top/docs/embedding-c.md
+. "$top/tests/pages.sh"
 export PREFIX=$folder/usr
 readonly PATIENCE=60
 
@@ -17,13 +17,9 @@ fail() {
   exit 1
 }
 
-# The block of the page behind the comment that ends with this, for a dev build.
-block() {
-  local found
-  found=$(awk -v mark="tests/capi.sh $1 -->" \
-    'index($0, mark) { found = 1 } found && /^```$/ { exit } inside { print } found && /^```(sh|c)$/ { inside = 1 }' "$page")
-  [ -n "$found" ] || fail "docs/embedding-c.md has no block: $1"
-  printf '%s\n' "$found" | sed -e 's/ --release / /' -e "s|target/release|$built|"
+# An example of the page, for a dev build.
+example() {
+  block docs/embedding-c.md "$1" | sed -e 's/ --release / /' -e "s|target/release|$built|"
 }
 
 # Says what a command says only where it fails.
@@ -37,8 +33,8 @@ watched=(timeout "$PATIENCE" valgrind --quiet --error-exitcode=$WRONG --suppress
   --leak-check=full --show-leak-kinds=definite,possible --errors-for-leak-kinds=definite,possible)
 
 cd "$top"
-quietly bash -eu -c "$(block 'runs this block: build')"
-quietly bash -eu -c "$(block 'runs this block: install')"
+quietly bash -eu -c "$(example 'build')"
+quietly bash -eu -c "$(example 'install')"
 
 # What is exported is what is declared.
 sed -n 's/^[a-z].*[ *]\(loiter_[a-z_]*\)(.*/\1/p' src/capi/loiter.h | sort >"$folder/declared"
@@ -52,11 +48,11 @@ diff "$folder/declared" "$folder/within" >&2 || fail "the static library has oth
 strict=(-Wall -Wextra -Werror -pedantic -Wstrict-prototypes -Wmissing-prototypes)
 cc -std=c99 "${strict[@]}" -fsyntax-only -x c src/capi/loiter.h
 c++ -std=c++11 -Wall -Wextra -Werror -pedantic -fsyntax-only -x c++ src/capi/loiter.h
-block 'compiles this block' | cc -std=c99 "${strict[@]}" -I"$PREFIX/include" -fsyntax-only -x c -
+example 'a server on a thread' | cc -std=c99 "${strict[@]}" -I"$PREFIX/include" -fsyntax-only -x c -
 for program in docs/examples/host.c tests/capi/check.c; do
   cc -std=c99 "${strict[@]}" -I"$PREFIX/include" -fsyntax-only "$program"
 done
-link=$(block 'runs this block: link')
+link=$(example 'link')
 (
   mkdir "$folder/linked"
   ln -s "$top/docs" "$folder/linked/docs"
@@ -135,4 +131,5 @@ talk
 rm -f "$folder"/chat.db* "$folder/jar"
 LD_LIBRARY_PATH=$PREFIX/lib host timeout "$PATIENCE" "$folder/linked/host-shared"
 talk
+every_block_was_run
 echo "the C interface and its example: ok"

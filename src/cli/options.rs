@@ -504,7 +504,12 @@ mod tests {
     /// What is set by name is set by the option of this name too, and comes to the same.
     #[test]
     fn options_are_the_librarys_settings() {
-        const LIBRARY_ONLY: [&str; 2] = ["cache-sessions", "cache-messages"];
+        const LIBRARY_ONLY: [&str; 4] = [
+            "cache-sessions",
+            "cache-messages",
+            "max-parked",
+            "max-wakes",
+        ];
         const BINARY_ONLY: [&str; 4] = ["help", "version", "log", "log-format"];
         // None is right for all, and each setting takes one of them.
         const VALUES: [&str; 8] = [

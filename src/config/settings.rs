@@ -17,7 +17,7 @@ pub mod bounds {
     use std::ops::RangeInclusive;
 
     use crate::config::values::{DAY, HOUR, SECOND};
-    use crate::config::{LOOPS_MAX, QUEUE_MAX, WORKERS_MAX};
+    use crate::config::{LOOPS_MAX, QUEUE_MAX, WAKES_MAX, WORKERS_MAX};
 
     type Bounds = RangeInclusive<u64>;
 
@@ -73,13 +73,17 @@ pub mod bounds {
     pub const CACHE_SESSIONS: Bounds = 0..=1_000_000_000;
     /// `cache-messages`: bytes.
     pub const CACHE_MESSAGES: Bounds = 0..=1 << 40;
+    /// `max-parked`: requests to the host's own routes.
+    pub const MAX_PARKED: Bounds = 1..=16_777_216;
+    /// `max-wakes`: of those.
+    pub const MAX_WAKES: Bounds = 1..=WAKES_MAX as u64;
 }
 
 /// Reads one value into its field; its error is the end of a sentence, "must be …".
 type Set = fn(&mut Config, &str) -> Result<(), String>;
 
 /// Each setting's name, and how it is set.
-const SETTINGS: [(&str, Set); 34] = [
+const SETTINGS: [(&str, Set); 36] = [
     ("listen", |to, given| add(&mut to.listen, given, address)),
     ("database", |to, given| put(&mut to.database, path(given))),
     ("metrics-addr", |to, given| {
@@ -191,9 +195,26 @@ const SETTINGS: [(&str, Set); 34] = [
         let given = number(bounds::CACHE_MESSAGES)(given);
         put(&mut to.cache_messages, given)
     }),
+    ("max-parked", |to, given| {
+        let given = number(bounds::MAX_PARKED)(given);
+        put(&mut to.max_parked, given.map(Some))
+    }),
+    ("max-wakes", |to, given| {
+        put(&mut to.max_wakes, number(bounds::MAX_WAKES)(given))
+    }),
 ];
 
 /// A setting that cannot be set so. Its `Display` is one line that says what is allowed.
+///
+/// ```
+/// use loiter::config::BadSetting;
+///
+/// let mut config = loiter::Config::default();
+/// let error = config.set("max-message", "0").unwrap_err();
+/// assert!(matches!(error, BadSetting::Value { name: "max-message", .. }), "{error}");
+/// let error = config.set("max-messages", "1").unwrap_err();
+/// assert!(error.to_string().starts_with("there is no setting 'max-messages'; there are "), "{error}");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadSetting {
     /// There is none of this name.
@@ -310,7 +331,7 @@ mod tests {
     use super::*;
 
     /// A value for each setting that is not the default.
-    const OTHERS: [(&str, &str); 34] = [
+    const OTHERS: [(&str, &str); 36] = [
         ("listen", "127.0.0.1:1,[::1]:2"),
         ("database", "other.db"),
         ("metrics-addr", "127.0.0.1:3"),
@@ -345,6 +366,8 @@ mod tests {
         ("workers", "1"),
         ("cache-sessions", "0"),
         ("cache-messages", "1024"),
+        ("max-parked", "1000"),
+        ("max-wakes", "1000"),
     ];
 
     /// The fields of a configuration, each as it is shown.

@@ -9,7 +9,8 @@ use std::collections::{HashMap, HashSet};
 use super::Slip;
 
 /// What can be run. Everything else is to be read.
-const RUNNABLE: [&str; 7] = [
+const RUNNABLE: [&str; 8] = [
+    "c",
     "sh",
     "bash",
     "console",

@@ -52,7 +52,10 @@ fn files(serving: &Serving, folder: &Path) -> BTreeMap<String, usize> {
     let folder = folder.canonicalize().expect("a folder");
     let mut files = BTreeMap::new();
     for descriptor in of_process(serving, "fd") {
-        let file = fs::read_link(descriptor.path()).expect("an open file");
+        let Ok(file) = fs::read_link(descriptor.path()) else {
+            // It has been closed since: the client's who has asked.
+            continue;
+        };
         if let Ok(name) = file.strip_prefix(&folder) {
             *files.entry(name.display().to_string()).or_insert(0) += 1;
         } else {

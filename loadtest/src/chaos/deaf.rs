@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::report::Figure;
 
 /// Messages of the list, and bytes of each.
-const MESSAGES: usize = 200;
+pub(super) const MESSAGES: usize = 200;
 const LENGTH: usize = 4_000;
 /// Lists that each asks for: more than any buffer of the system holds.
 const LISTS: usize = 40;

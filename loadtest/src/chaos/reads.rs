@@ -13,15 +13,26 @@ use crate::error::Error;
 
 /// What another user does meanwhile, one after the other.
 const CALLS: u64 = 5;
+/// Messages of a list, and of the chatroom that it is of.
+const LIST: usize = deaf::MESSAGES;
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Runs it.
 pub(super) fn run(field: &mut Field<'_>) -> Result<(), Error> {
-    let list = deaf::list(field)?;
+    deaf::list(field)?;
+    let session = field.session();
+    // Each another one than the one before: what many want is read once.
+    let list = |at: usize| {
+        let list = get("/message/history/").with("chatroomid", field.room);
+        let list = list
+            .with("limit", LIST)
+            .with("before", LIST + 1 - at % (LIST / 2));
+        list.session(&session).bytes()
+    };
     let mut other = newcomer(field)?;
     let lists = field.options.scaled(1_000, 300);
     let mut herd = Herd::connect(field.addr(), lists, None)?;
-    herd.say(|_| list.clone());
+    herd.say(list);
     let is_answered = |member: &Member| member.end.is_some() || !member.statuses.is_empty();
     herd.go_on(PATIENCE, |herd| herd.count(is_answered) > 0);
     let done = calls(&mut other)?;

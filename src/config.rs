@@ -113,11 +113,11 @@ pub struct Config {
     pub max_polls_per_session: usize,
     /// Chatrooms that the polls of several of them wait in at one event loop, all together: 40 bytes each. Beyond it such a poll gets 503.
     pub max_places: usize,
-    /// Requests to the host's own routes that may be parked at a time, all together; each event loop has an equal part of them. Beyond it 503. `None` is as many as there may be
+    /// Requests to the host's own routes that may be parked at a time, all together; each event loop has an equal part of them, rounded up. Beyond it 503. `None` is as many as there may be
     /// connections: each of them is one.
     pub max_parked: Option<usize>,
     /// Wakes of the host's own routes that may be under way, from [`Waker::wake`](crate::Waker::wake) until the last of those who waited has been
-    /// answered. Beyond it the host is told so, and nobody is woken. 64 Ki is what a loop answers in half a second.
+    /// answered. Each keeps its response until then, however long that is. Beyond it the host is told so, and nobody is woken. 64 Ki is what a loop answers in half a second.
     pub max_wakes: usize,
     /// Bytes of answers that clients have not taken yet, all together; each event loop has an equal part of them. What many are sent counts
     /// once. Beyond it those connections are closed that keep most of it, but for the last: a list is a megabyte easily, and who asks

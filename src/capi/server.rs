@@ -1,15 +1,17 @@
 //! `loiter_server`: a server, and what may be asked of it from which thread.
 //!
-//! All functions but `loiter_server_free` share it, so none can invalidate what another looks at: turns take a lock, and who finds it
-//! taken is told so (`LOITER_BUSY`) and does not wait, since it may be the very thread that has it, within a callback. What other threads and signal
-//! handlers may call takes no lock.
+//! All functions but `loiter_server_free` share it, so none can invalidate what another looks at: a turn is announced, and who finds one
+//! announced is told so (`LOITER_BUSY`) and does not wait, since it may be the very thread that makes it, within a callback. Whoever asks between
+//! turns has the server for a moment, for which a turn and the next question wait. What signal handlers may call takes no lock.
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
 use std::ptr;
-use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError, TryLockError};
+use std::thread;
 use std::time::Duration;
 
 use super::border::{Fault, Status, attempt, items, or_else, shared};
@@ -19,6 +21,8 @@ use crate::{Handle, MetricKind, Metrics, Sample, Server};
 /// `loiter_server`.
 pub(super) struct LoiterServer {
     server: Mutex<Server>,
+    /// A turn is under way, or about to be: it has the server, or waits for a question's end.
+    is_turning: AtomicBool,
     handle: Handle,
     metrics: Metrics,
     descriptor: RawFd,
@@ -61,6 +65,7 @@ impl LoiterServer {
                 .collect(),
             metrics_address: metrics_address(&server).map(written),
             server: Mutex::new(server),
+            is_turning: AtomicBool::new(false),
         })
     }
 
@@ -70,15 +75,37 @@ impl LoiterServer {
         self.handle.break_loop(0);
     }
 
-    fn lock(&self) -> Result<MutexGuard<'_, Server>, Fault> {
-        match self.server.try_lock() {
-            Ok(server) => Ok(server),
-            // A turn that panics has ended the server, which then knows it.
-            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => {
-                Err(Fault::new(Status::Busy, "the server is in a turn already"))
+    /// For one who turns.
+    fn turn<T>(&self, turn: impl FnOnce(&mut Server) -> T) -> Result<T, Fault> {
+        if self.is_turning.swap(true, Ordering::Acquire) {
+            return Err(Fault::new(Status::Busy, "the server is in a turn already"));
+        }
+        let _turning = Turning(&self.is_turning);
+        // A turn that panics has ended the server, which then knows it.
+        let server = self.server.lock();
+        Ok(turn(&mut server.unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// What the server says between two turns; nothing within one.
+    fn ask<T>(&self, ask: impl Fn(&Server) -> T) -> Option<T> {
+        while !self.is_turning.load(Ordering::Acquire) {
+            match self.server.try_lock() {
+                Ok(server) => return Some(ask(&server)),
+                Err(TryLockError::Poisoned(poisoned)) => return Some(ask(&poisoned.into_inner())),
+                // Somebody else asks, or a turn is just beginning.
+                Err(TryLockError::WouldBlock) => thread::yield_now(),
             }
         }
+        None
+    }
+}
+
+/// Says at its end that the turn is over.
+struct Turning<'a>(&'a AtomicBool);
+
+impl Drop for Turning<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 
@@ -161,7 +188,7 @@ pub(super) unsafe extern "C" fn loiter_server_turn(
     unsafe {
         attempt(error, error_size, || {
             let timeout = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
-            shared(server, "server")?.lock()?.turn(timeout)?;
+            shared(server, "server")?.turn(|server| server.turn(timeout))??;
             Ok(())
         })
     }
@@ -176,7 +203,7 @@ pub(super) unsafe extern "C" fn loiter_server_run(
     // SAFETY: the pointers are as the header asks.
     unsafe {
         attempt(error, error_size, || {
-            shared(server, "server")?.lock()?.run()?;
+            shared(server, "server")?.turn(Server::run)??;
             Ok(())
         })
     }
@@ -207,8 +234,7 @@ pub(super) unsafe extern "C" fn loiter_server_timeout_ms(server: *const LoiterSe
     // SAFETY: the pointer is as the header asks.
     unsafe {
         of(server, -1, |server| {
-            let server = server.lock().ok()?;
-            Some(milliseconds(server.poll_timeout()))
+            server.ask(|server| milliseconds(server.poll_timeout()))
         })
     }
 }
@@ -218,8 +244,7 @@ pub(super) unsafe extern "C" fn loiter_server_is_done(server: *const LoiterServe
     // SAFETY: the pointer is as the header asks.
     unsafe {
         of(server, 0, |server| {
-            let server = server.lock().ok()?;
-            Some(c_int::from(server.is_done()))
+            server.ask(|server| c_int::from(server.is_done()))
         })
     }
 }

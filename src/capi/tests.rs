@@ -1,7 +1,10 @@
 //! The functions as C calls them, with what C could get wrong. What needs a server is in `tests/capi.sh`, from C.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::path::Path;
 use std::ptr::{null, null_mut};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
 
 use super::border::{Fault, Status, attempt};
 use super::config::*;
@@ -254,12 +257,28 @@ fn lines_of_the_log_are_told_to_the_first_who_asks() {
 #[cfg_attr(miri, ignore = "a server has sockets and SQLite")]
 fn a_server_that_panics_has_ended_and_says_so() {
     let folder = tempfile::tempdir().expect("a folder");
-    let database = folder.path().join("chat.db");
+    let server = server_in(folder.path());
+    let mut told = Told::new();
+    // SAFETY: all of it is as the header asks, and freed once, by itself last.
+    unsafe {
+        (*server).break_it();
+        let status = loiter_server_run(server, told.buffer(), 300);
+        assert_told(&told, status, Status::Panicked, "event loop 0 panicked: ");
+        assert_eq!(loiter_server_is_done(server), 1);
+        let status = loiter_server_turn(server, -1, told.buffer(), 300);
+        assert_told(&told, status, Status::Ok, "");
+        loiter_server_free(server);
+    }
+}
+
+/// A server on a database in this folder.
+fn server_in(folder: &Path) -> *mut LoiterServer {
+    let database = folder.join("chat.db");
     let database = CString::new(database.to_str().expect("UTF-8")).expect("no NUL");
     let config = loiter_config_new();
     let mut server = null_mut();
     let mut told = Told::new();
-    // SAFETY: all of it is as the header asks, and freed once, by itself last.
+    // SAFETY: all of it is as the header asks.
     unsafe {
         for (name, value) in [(c"listen", c"127.0.0.1:0"), (c"database", &*database)] {
             let (name, value) = (name.as_ptr(), value.as_ptr());
@@ -269,12 +288,42 @@ fn a_server_that_panics_has_ended_and_says_so() {
         let status = loiter_server_new(config, null(), 0, &raw mut server, told.buffer(), 300);
         assert_told(&told, status, Status::Ok, "");
         loiter_config_free(config);
-        (*server).break_it();
-        let status = loiter_server_run(server, told.buffer(), 300);
-        assert_told(&told, status, Status::Panicked, "event loop 0 panicked: ");
-        assert_eq!(loiter_server_is_done(server), 1);
-        let status = loiter_server_turn(server, -1, told.buffer(), 300);
-        assert_told(&told, status, Status::Ok, "");
-        loiter_server_free(server);
     }
+    server
+}
+
+/// `loiter.h` lets anybody ask at any time.
+#[test]
+#[cfg_attr(miri, ignore = "needs sockets")]
+fn whoever_asks_between_turns_makes_no_turn_busy() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = server_in(folder.path());
+    let is_over = AtomicBool::new(false);
+    // SAFETY: it is shared by reference, and freed when nobody has it any more.
+    let shared = unsafe { &*server };
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !is_over.load(Relaxed) {
+                    // SAFETY: as above.
+                    unsafe {
+                        loiter_server_is_done(shared);
+                        loiter_server_timeout_ms(shared);
+                    }
+                }
+            });
+        }
+        let mut told = Told::new();
+        let turns = (0..2_000).map(|_| {
+            // SAFETY: as above.
+            unsafe { loiter_server_turn(server, 0, told.buffer(), 300) }
+        });
+        let busy = turns
+            .filter(|&status| status != Status::Ok as c_int)
+            .count();
+        is_over.store(true, Relaxed);
+        assert_eq!(busy, 0);
+    });
+    // SAFETY: as above.
+    unsafe { loiter_server_free(server) };
 }

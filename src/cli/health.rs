@@ -25,7 +25,14 @@ pub(super) fn ask(listen: &[SocketAddr], path: &str) -> Result<(), String> {
         return Ok(());
     }
     let begun = String::from_utf8_lossy(&begun);
-    Err(format!("http://{to}{path} answers {:?}", begun.trim_end()))
+    let why = match path == "/readyz" && begun.trim_end().ends_with(" 503") {
+        true => ": its database cannot be written, or it is about to end",
+        false => "",
+    };
+    Err(format!(
+        "http://{to}{path} answers {:?}{why}",
+        begun.trim_end()
+    ))
 }
 
 /// Who listens at every address is asked at this machine's own.

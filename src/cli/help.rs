@@ -13,17 +13,13 @@ Durations:
   10s, 5m, 2h, 30d: seconds, minutes, hours, days. A bare number is seconds.
 
 Environment:
-  Every option of serving has a variable, named with it above. The option wins. A flag's variable is true or
-  false; the variable of an option that may be given several times is a comma-separated list.
+  Every option of serving has a variable, named with it above. The option wins. A flag's variable is true or false; the variable of an option that may be given several times is a comma-separated list.
 
 Signals:
-  SIGTERM and SIGINT end loiter in good order, within --drain-timeout. Another one, a second later or
-  more, ends it at once; one that comes sooner is taken as one with the first.
+  SIGTERM and SIGINT end loiter in good order, within --drain-timeout. Another one, a second later or more, ends it at once; one that comes sooner is taken as one with the first.
 
 Supervisors:
-  Sockets that systemd has opened (LISTEN_FDS) are served instead of --listen, so that a restart refuses nobody.
-  NOTIFY_SOCKET is told READY=1, STOPPING=1 and, where WATCHDOG_USEC is set, WATCHDOG=1 while all event
-  loops turn.
+  Sockets that systemd has opened (LISTEN_FDS) are served instead of --listen, so that a restart refuses nobody. NOTIFY_SOCKET is told READY=1, STOPPING=1 and, where WATCHDOG_USEC is set, WATCHDOG=1 while all event loops turn.
 
 Exit status:
   0  ended in good order; of a command: done

@@ -271,9 +271,11 @@ impl fmt::Display for BadSetting {
         match self {
             Self::Unknown(name) => {
                 let names = Vec::from_iter(Config::setting_names()).join(", ");
+                let name = name.escape_debug();
                 write!(f, "there is no setting '{name}'; there are {names}")
             }
             Self::Value { name, given, rule } => {
+                let given = given.escape_debug();
                 write!(f, "invalid value '{given}' for {name}: {rule}")
             }
         }
@@ -439,7 +441,7 @@ mod tests {
                 "1",
                 "", // in bounds
             ),
-            ("retention", "x", "or 0 for none"),
+            ("retention", "x", "or 0 for ever"),
             ("keepalive", "4s", "from 5s to 2h"),
         ] {
             let mut config = Config::default();

@@ -57,7 +57,7 @@ pub fn duration_or_none(
     let duration = duration(allowed);
     move |given| match seconds(given) {
         Some(0) => Ok(Duration::ZERO),
-        _ => duration(given).map_err(|rule| format!("{rule}, or 0 for none")),
+        _ => duration(given).map_err(|rule| format!("{rule}, or 0 for ever")),
     }
 }
 

@@ -69,7 +69,8 @@ impl Response {
             has_body(status),
             "{status} is no status of a response with a body"
         );
-        assert!(is_value(content_type), "{content_type:?} is no media type");
+        let is_media_type = is_value(content_type) && !content_type.trim().is_empty();
+        assert!(is_media_type, "{content_type:?} is no media type");
         Self(Arc::new(Content {
             status,
             content_type: Some(content_type.into()),
@@ -122,7 +123,9 @@ impl Response {
             rule,
         };
         if name.is_empty() || !name.bytes().all(is_token) {
-            return Err(bad("has a name that is none: letters, digits and hyphens"));
+            return Err(bad(
+                "has a name that is none: letters, digits, hyphens and what else RFC 9110 §5.6.2 has for tokens",
+            ));
         }
         if RESERVED.iter().any(|own| own.eq_ignore_ascii_case(name)) {
             return Err(bad("is the server's to set"));

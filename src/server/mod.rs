@@ -385,6 +385,13 @@ impl Server {
     }
 }
 
+/// Whoever keeps a [`Handle`] or a [`Waker`] hears of it.
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.control.stop();
+    }
+}
+
 /// The descriptor that is readable when there is something to do, for a host's own poll.
 impl AsRawFd for Server {
     fn as_raw_fd(&self) -> RawFd {

@@ -63,7 +63,7 @@ impl Waker {
     /// Answers all who are parked under `key` now, at all loops; whoever parks later waits for the next wake. It is no matter whether anybody is.
     ///
     /// Returns at once: each loop answers them in its own turns, in slices between which it serves everybody else. Wakes are
-    /// told in the order in which they were posted.
+    /// told in the order in which they were posted; those of different keys by turns.
     ///
     /// Change what a handler looks at, and wake then: so nobody who has looked before the change and parked is passed
     /// over. Who has looked after the change may be woken by it too.

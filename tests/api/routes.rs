@@ -273,6 +273,23 @@ fn who_goes_while_waiting_is_forgotten() {
 }
 
 #[test]
+fn who_wakes_hears_that_the_server_has_been_dropped() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = loiter::Config {
+        listen: vec!["127.0.0.1:0".parse().expect("an address")],
+        database: folder.path().join("chat.db"),
+        ..loiter::Config::default()
+    };
+    let handler = |_: &loiter::Request<'_>| Response::empty(204).into();
+    let server = loiter::Server::with_routes(config, Vec::new(), &["/own"], |_, _| handler);
+    let server = server.expect("it starts");
+    let waker = server.waker();
+    assert_eq!(waker.wake(0, number(1)), Ok(()));
+    drop(server);
+    assert_eq!(waker.wake(0, number(1)), Err(NotWoken::Ended));
+}
+
+#[test]
 fn a_drain_ends_those_who_wait_by_the_hosts_word() {
     let hosted = Hosted::start();
     let mut waiting: Vec<Client> = (0..30).map(|_| hosted.park(0)).collect();

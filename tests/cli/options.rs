@@ -78,9 +78,9 @@ const BAD_VALUES: [(&str, &str, &str); 51] = [
     (
         "--retention",
         "3651d",
-        "from 1s to 3650d, such as 10s, 5m, 2h or 30d, or 0 for none",
+        "from 1s to 3650d, such as 10s, 5m, 2h or 30d, or 0 for ever",
     ),
-    ("--retention", "for ever", "or 0 for none"),
+    ("--retention", "for ever", "or 0 for ever"),
     ("--max-polls-per-session", "1000001", "from 0 to 1000000"),
     ("--max-places", "999", "from 1000 to 1000000000"),
     ("--max-connections", "0", "from 1 to 16777216"),
@@ -96,7 +96,7 @@ const BAD_VALUES: [(&str, &str, &str); 51] = [
     (
         "--poll-timeout",
         "2d",
-        "from 1s to 1d, such as 10s, 5m, 2h or 30d, or 0 for none",
+        "from 1s to 1d, such as 10s, 5m, 2h or 30d, or 0 for ever",
     ),
     ("--keepalive", "4s", "from 5s to 2h"),
     ("--keepalive", "3h", "from 5s to 2h"),

@@ -247,5 +247,6 @@ function sendByEnter(event) {
 /** As high as what is written. */
 function fit(text) {
   text.style.height = 'auto';
-  text.style.height = `${text.scrollHeight}px`;
+  // With its border, which is not scrolled.
+  text.style.height = `${text.scrollHeight + text.offsetHeight - text.clientHeight}px`;
 }

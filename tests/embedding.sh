@@ -36,8 +36,11 @@ walk() {
   sed -n '/^\/\/! ```sh$/,/^\/\/! ```$/p' "$top/docs/examples/$name.rs" | sed -n 's|^//! \{0,1\}||p' | grep -v '^```' >"$name.sh"
   [ -s "$name.sh" ] || fail "$name.rs has no commands"
   sed -n 's/^#> //p' "$name.sh" >"$name.expected"
-  # An answer of JSON has no line end of its own.
-  sed "$addresses"'; /^curl/ { s/ & #.*/ \&/; s/^curl -s\(.*[^&]\)$/curl -s -w "\\n"\1/; s/^curl -s\(.*\) &$/curl -s -w "\\n"\1 \&/ }' "$name.sh" >"$name.run"
+  # An answer of JSON has no line end of its own, and what comes of two at once would share a line: each is printed whole.
+  {
+    echo 'curl() { printf "%s\n" "$(command curl "$@")"; }'
+    sed "$addresses"'; s/ & #.*/ \&/' "$name.sh"
+  } >"$name.run"
   timeout 60 bash -eu "$name.run" | sed '/^$/d' >"$name.printed" || fail "$name: a command failed"
   diff "$name.expected" "$name.printed" >&2 || fail "$name: not what its head says"
 }

@@ -5,9 +5,9 @@
 //! starts over, and so stops growing, only when a writer finds all of it moved; under load it never would, since something
 //! is always committed meanwhile. So the last few pages are the writing lane's, between two batches.
 //!
-//! Nor does it start over while anybody reads from it, and where all reading lanes are busy somebody always does. But once all of it is
-//! moved, who begins to read reads from the database alone. So the lane waits, for a moment, until those have ended who had
-//! begun before. Without that the log grew by all that was written, for as long as nobody paused.
+//! Nor does it start over while anybody reads from it, and where all reading lanes are busy somebody always does. So the lane pauses them
+//! for a moment ([`Readers`]). Once all of the log is moved, who begins to read reads from the database alone. Without that the log grew by all
+//! that was written, for as long as nobody paused by chance.
 //!
 //! ```text
 //! Idle ── the lane finds the log long ──▶ Asked ── the thread has moved nearly all ──▶ Rest ── the lane moves it ──▶ Idle
@@ -22,6 +22,7 @@ use rusqlite::Connection;
 use super::database::BUSY_STEP;
 use super::error::JobError;
 use super::lane::outlive;
+use super::readers::Readers;
 use super::sql;
 use super::trouble::Trouble;
 
@@ -38,11 +39,12 @@ const ROUNDS_MAX: usize = 3;
 /// Pages that are few enough for the lane.
 const REST_MAX: i64 = 100;
 
-/// How long the lane waits for those who read from the log: longer than such a read takes, and nothing that a sender would notice. Whoever
-/// reads for longer, as a copy does, is not waited for again until the log has grown by [`PAGES_MIN`].
+/// How long the lane waits for reads under way, and then for those of other programs: longer than a read takes, and nothing that a sender
+/// would notice. Whoever reads for longer, as a copy does, is not waited for again until the log has grown by [`PAGES_MIN`].
 const READS_MAX: Duration = Duration::from_millis(20);
 
-/// Pages of a log that is waited for longer, [`BUSY_STEP`], since several short waits were in vain: 16 MB.
+/// Pages of a log that is no longer waited for in the hope that less will be left: the lane moves what there is, and waits for reads longer,
+/// [`BUSY_STEP`], since several short waits were in vain: 16 MB.
 const PAGES_MANY: i64 = 4 * PAGES_MIN;
 
 /// How often the thread tries to leave so few. Each time moves what was committed during the time before.
@@ -142,7 +144,8 @@ impl Checkpointer {
     fn move_most(&self) -> Result<(), JobError> {
         for _ in 0..TRIES_MAX {
             move_pages(&self.connection)?;
-            if Log::look(&self.connection)?.unmoved() <= REST_MAX {
+            let log = Log::look(&self.connection)?;
+            if log.unmoved() <= REST_MAX || log.pages > PAGES_MANY {
                 break;
             }
         }
@@ -153,6 +156,7 @@ impl Checkpointer {
 /// The writing lane's part.
 pub(super) struct LogWatch {
     checkpoints: Arc<Checkpoints>,
+    readers: Arc<Readers>,
     /// Writes since the last look.
     unlooked: usize,
     /// How often the thread has left too much.
@@ -160,9 +164,10 @@ pub(super) struct LogWatch {
 }
 
 impl LogWatch {
-    pub(super) fn new(checkpoints: Arc<Checkpoints>) -> Self {
+    pub(super) fn new(checkpoints: Arc<Checkpoints>, readers: Arc<Readers>) -> Self {
         Self {
             checkpoints,
+            readers,
             unlooked: 0,
             rounds: 0,
         }
@@ -203,7 +208,22 @@ impl LogWatch {
         // More than that is held back by somebody's long read.
         if log.unmoved() <= PAGES_MIN {
             let many = log.pages > PAGES_MANY;
-            outwait_reads(connection, if many { BUSY_STEP } else { READS_MAX })?;
+            self.leave_log(connection, if many { BUSY_STEP } else { READS_MAX })?;
+        }
+        Ok(())
+    }
+
+    /// Moves what is left and sees to it that nobody reads from the log any more, so that the next to be written starts it over. Not an
+    /// error: that somebody reads for longer.
+    fn leave_log(&self, connection: &Connection, patience: Duration) -> rusqlite::Result<()> {
+        let Some(pause) = self.readers.pause(patience) else {
+            return Ok(());
+        };
+        let is_left = leave_log(connection, Duration::ZERO)?;
+        drop(pause);
+        // Another program reads, or a copy is made.
+        if !is_left {
+            leave_log(connection, patience)?;
         }
         Ok(())
     }
@@ -231,13 +251,14 @@ fn move_pages(connection: &Connection) -> rusqlite::Result<()> {
     checkpoint(connection, sql::MOVE_LOG).map(drop)
 }
 
-/// Moves what is left and waits until nobody reads from the log any more, so that the next to be written starts it over. Not an error: that
-/// somebody reads for longer.
-fn outwait_reads(connection: &Connection, patience: Duration) -> rusqlite::Result<()> {
+/// Moves what is left and waits for those who read from the log; false where some still do.
+fn leave_log(connection: &Connection, patience: Duration) -> rusqlite::Result<bool> {
     connection.busy_timeout(patience)?;
-    let moved = checkpoint(connection, sql::LEAVE_LOG);
+    let left = connection
+        .prepare_cached(sql::LEAVE_LOG)
+        .and_then(|mut statement| statement.query_row((), |row| row.get(0)));
     connection.busy_timeout(BUSY_STEP)?;
-    moved.map(drop)
+    left.map(|is_busy: bool| !is_busy)
 }
 
 fn checkpoint(connection: &Connection, statement: &str) -> rusqlite::Result<Log> {
@@ -253,8 +274,13 @@ fn checkpoint(connection: &Connection, statement: &str) -> rusqlite::Result<Log>
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc;
     use std::thread;
 
+    use r2d2_sqlite::SqliteConnectionManager;
+
+    use super::super::readers::Pool;
     use super::*;
 
     const TABLE: &str = "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0;
@@ -267,6 +293,7 @@ mod tests {
         writer: Connection,
         watch: LogWatch,
         checkpointer: Checkpointer,
+        readers: Arc<Readers>,
         folder: tempfile::TempDir,
     }
 
@@ -277,9 +304,13 @@ mod tests {
             let writer = open();
             writer.execute_batch(TABLE).expect("a table");
             let checkpoints = Arc::new(Checkpoints::default());
+            let pool = Pool::builder().max_size(1);
+            let pool = pool.build(SqliteConnectionManager::file(folder.path().join("x.db")));
+            let readers = Arc::new(Readers::new(pool.expect("a pool")));
             Self {
                 writer,
-                watch: LogWatch::new(Arc::clone(&checkpoints)),
+                watch: LogWatch::new(Arc::clone(&checkpoints), Arc::clone(&readers)),
+                readers,
                 checkpointer: Checkpointer {
                     connection: open(),
                     checkpoints,
@@ -346,6 +377,37 @@ mod tests {
         assert!(writing.log().pages < REST_MAX, "{:?}", writing.log());
         let moved = u64::try_from(4096 * PAGES_MIN).expect("positive");
         assert!(writing.bytes("x.db") > moved);
+    }
+
+    #[test]
+    fn a_read_that_is_under_way_ends_and_none_begins_until_the_log_is_left() {
+        let mut writing = Writing::new();
+        writing.fill();
+        writing.leave_rest();
+        let readers = Arc::clone(&writing.readers);
+        let is_over = Arc::new(AtomicBool::new(false));
+        let (begun, has_begun) = mpsc::channel();
+        let over = Arc::clone(&is_over);
+        let reading = thread::spawn(move || {
+            let hold_on = |connection: &Connection| {
+                connection.execute_batch("BEGIN; SELECT id FROM t LIMIT 1")?;
+                begun.send(()).expect("heard");
+                while !readers.is_paused() && !over.load(Ordering::Relaxed) {
+                    thread::yield_now();
+                }
+                Ok(connection.execute_batch("COMMIT")?)
+            };
+            // A lane that has nothing to read between two.
+            (0..2).for_each(|_| readers.read(|| false, hold_on).expect("a read"));
+        });
+        has_begun.recv().expect("it has begun");
+        writing.commit();
+        assert_eq!(writing.log().unmoved(), 0);
+        has_begun.recv().expect("the next");
+        writing.commit();
+        is_over.store(true, Ordering::Relaxed);
+        assert!(writing.log().pages < REST_MAX, "{:?}", writing.log());
+        reading.join().expect("no panic");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use rusqlite::{Connection, OpenFlags};
 use scheduled_thread_pool::ScheduledThreadPool;
 
 use super::error::{JobError, OpenError};
-use super::reading::Pool;
+use super::readers::Pool;
 use super::{schema, sql};
 use crate::config::Durability;
 

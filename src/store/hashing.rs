@@ -16,11 +16,10 @@ use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 use rusqlite::{Connection, OptionalExtension};
 
-use super::database::{BUSY_TIMEOUT, outwait};
 use super::error::JobError;
 use super::lane::{Outlet, Queue, outlive};
 use super::password::{PasswordHash, to_hex, verify};
-use super::reading::Pool;
+use super::readers::Readers;
 use super::trouble::Trouble;
 use super::turns::Turns;
 use super::writes::{NewPassword, NewSession, NewUser, Raised, Write};
@@ -44,7 +43,7 @@ pub(super) enum Whose {
 /// One thread's part of hashing.
 pub(super) struct HashingLane {
     pub(super) queue: Arc<Passwords>,
-    pub(super) pool: Pool,
+    pub(super) readers: Arc<Readers>,
     pub(super) writing: Arc<Queue<Write>>,
     pub(super) outlet: Outlet,
     pub(super) iterations: NonZeroU32,
@@ -213,12 +212,8 @@ impl HashingLane {
 
     /// The connection goes back to the pool before the hash is paid, so that reads need not wait for it.
     fn read<T>(&self, query: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T, JobError> {
-        let connection = self.pool.get().map_err(JobError::Pool)?;
-        outwait(
-            BUSY_TIMEOUT,
-            || self.queue.is_over(),
-            || Ok(query(&connection)?),
-        )
+        let is_over = || self.queue.is_over();
+        (self.readers).read(is_over, |connection| Ok(query(connection)?))
     }
 }
 

@@ -22,6 +22,7 @@ mod lane;
 mod last_read;
 mod memory;
 mod password;
+mod readers;
 mod reading;
 mod reads;
 mod rows;
@@ -55,7 +56,8 @@ use checkpoint::{Checkpointer, Checkpoints, LogWatch};
 use database::Database;
 use hashing::{HashingLane, Passwords, Whose};
 use lane::{Outlet, Queue};
-use reading::{Pool, ReadingLane};
+use readers::Readers;
+use reading::ReadingLane;
 use reads::Reads;
 use sweeping::Sweeper;
 use writes::Write;
@@ -141,7 +143,7 @@ impl Store {
             connection: database.checkpointer(config.durability)?,
             checkpoints: Arc::default(),
         };
-        let pool = database.readers(readers)?;
+        let readers = Arc::new(Readers::new(database.readers(readers)?));
         let passwords_max = threads.hashing.saturating_mul(PASSWORDS_WAITING_MAX);
         let mut store = Self {
             writing: Arc::new(Queue::new(config.queue, threads.hashing)),
@@ -158,7 +160,7 @@ impl Store {
         let name = "loiter-checkpoint".to_owned();
         let thread = spawn(name, &outlet, || checkpointer.run())?;
         store.givers.push(thread);
-        store.start(config, threads, writer, &pool, &outlet)?;
+        store.start(config, threads, writer, &readers, &outlet)?;
         Ok(store)
     }
 
@@ -186,11 +188,11 @@ impl Store {
         config: &Config,
         threads: Threads,
         writer: Connection,
-        pool: &Pool,
+        readers: &Arc<Readers>,
         outlet: &Outlet,
     ) -> Result<(), OpenError> {
         let queue = Arc::clone(&self.writing);
-        let log = LogWatch::new(Arc::clone(&self.checkpoints));
+        let log = LogWatch::new(Arc::clone(&self.checkpoints), Arc::clone(readers));
         let sweeper = Sweeper {
             session_lifetime: config.session_lifetime,
             retention: config.retention,
@@ -201,7 +203,7 @@ impl Store {
         for number in 0..threads.reading {
             let lane = ReadingLane {
                 queue: Arc::clone(&self.reading),
-                pool: pool.clone(),
+                readers: Arc::clone(readers),
                 outlet: outlet.clone(),
                 session_lifetime: config.session_lifetime,
                 last_read: RefCell::default(),
@@ -212,7 +214,7 @@ impl Store {
         for number in 0..threads.hashing {
             let lane = HashingLane {
                 queue: Arc::clone(&self.passwords),
-                pool: pool.clone(),
+                readers: Arc::clone(readers),
                 writing: Arc::clone(&self.writing),
                 outlet: outlet.clone(),
                 iterations: config.password_iterations,

@@ -9,15 +9,14 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Result};
 
 use super::clock::{expiry_unix_ms, system_unix_ms};
-use super::database::{BUSY_TIMEOUT, outwait};
 use super::error::JobError;
 use super::lane::{Outlet, Queue, outlive};
 use super::last_read::{Extent, LastRead};
+use super::readers::Readers;
 use super::reads::Reads;
 use super::trouble::Trouble;
 use super::{rows, sql};
@@ -27,13 +26,10 @@ use crate::job::{
 };
 use crate::model::{ChatroomId, ListWriter, MessageId, SessionHash, User, UserId};
 
-/// The reading connections.
-pub(super) type Pool = r2d2::Pool<SqliteConnectionManager>;
-
 /// One thread's part of reading.
 pub(super) struct ReadingLane {
     pub(super) queue: Arc<Queue<Job, Reads>>,
-    pub(super) pool: Pool,
+    pub(super) readers: Arc<Readers>,
     pub(super) outlet: Outlet,
     pub(super) session_lifetime: Duration,
     pub(super) last_read: RefCell<LastRead>,
@@ -64,13 +60,8 @@ impl ReadingLane {
     }
 
     fn answer(&self, job: &Job) -> Result<Completion, JobError> {
-        let connection = self.pool.get().map_err(JobError::Pool)?;
-        // A statement that unwinding leaves is reset as it is dropped, so the connection stays of use.
-        outwait(
-            BUSY_TIMEOUT,
-            || self.queue.is_over(),
-            || self.read(&connection, job),
-        )
+        let is_over = || self.queue.is_over();
+        (self.readers).read(is_over, |connection| self.read(connection, job))
     }
 
     fn read(&self, connection: &Connection, job: &Job) -> Result<Completion, JobError> {
@@ -389,6 +380,7 @@ fn overview(connection: &Connection, user: UserId) -> Result<Vec<OverviewRow>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::readers;
     use super::*;
 
     #[test]
@@ -406,10 +398,7 @@ mod tests {
     fn a_panic_is_the_jobs_alone() {
         let lane = ReadingLane {
             queue: Arc::new(Queue::of_reads(1, 0)),
-            pool: r2d2::Pool::builder()
-                .max_size(1)
-                .build(SqliteConnectionManager::memory())
-                .expect("memory"),
+            readers: Arc::new(readers::in_memory(|_| ())),
             outlet: Outlet::new(|_| (), |_, _| ()),
             session_lifetime: Duration::MAX,
             last_read: RefCell::default(),
@@ -418,6 +407,7 @@ mod tests {
         let stray = Job::TouchSessions { used: Vec::new() };
         let answer = outlive(|| lane.answer(&stray));
         assert!(matches!(answer, Err(JobError::Panicked)));
-        assert!(lane.pool.get().is_ok());
+        let read = lane.readers.read(|| false, |_| Ok(()));
+        assert!(read.is_ok(), "its connection is not lost");
     }
 }

@@ -1,11 +1,9 @@
 //! What a login pays, counted: whether there is such a user must not be told by how long the answer takes.
 
-use r2d2_sqlite::SqliteConnectionManager;
-
 use super::*;
 use crate::model::ConnectionKey;
 use crate::store::password::tests::paid_for;
-use crate::store::schema;
+use crate::store::{readers, schema};
 
 const CONFIGURED: u32 = 1500;
 
@@ -21,23 +19,21 @@ fn iterations(number: u32) -> NonZeroU32 {
     NonZeroU32::new(number).expect("not zero")
 }
 
-/// A lane on a database whose users have the password `pw`: ann's hash has as many iterations as are configured, old's fewer.
-fn lane() -> HashingLane {
-    let pool: Pool = r2d2::Pool::builder()
-        .max_size(1)
-        .build(SqliteConnectionManager::memory())
-        .expect("memory");
-    let mut connection = pool.get().expect("one");
-    schema::upgrade(&mut connection).expect("the schema");
+fn set_up(connection: &mut Connection) {
+    schema::upgrade(connection).expect("the schema");
     for (name, number) in [("ann", CONFIGURED), ("old", 1000)] {
         let hash = PasswordHash::new("pw", iterations(number), &SystemRandom::new());
         let row = (name, name, hash.expect("random numbers").to_text(), 0);
         connection.execute(sql::ADD_USER, row).expect("a user");
     }
-    drop(connection);
+}
+
+/// A lane on a database whose users have the password `pw`: ann's hash has as many iterations as are configured, old's fewer.
+fn lane() -> HashingLane {
+    let readers = readers::in_memory(set_up);
     HashingLane {
         queue: Arc::new(Queue::by_turns(1)),
-        pool,
+        readers: Arc::new(readers),
         writing: Arc::new(Queue::new(1, 1)),
         outlet: Outlet::new(|_| (), |_, _| ()),
         iterations: iterations(CONFIGURED),

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use super::*;
 use crate::job::{Job, Saved};
 use crate::model::{ChatroomId, ConnectionKey, Secret, SessionHash, Ticket, User, UserId};
+use crate::store::readers;
 use crate::store::schema;
 use crate::store::writes::{NewPassword, NewSession, Raised};
 
@@ -69,7 +70,7 @@ fn lane(triggers: &str) -> WritingLane {
         connection,
         Arc::new(Queue::new(1, 0)),
         Outlet::new(|_| (), |_, _| ()),
-        LogWatch::new(Arc::default()),
+        LogWatch::new(Arc::default(), Arc::new(readers::in_memory(|_| ()))),
         Sweeper {
             session_lifetime: Duration::MAX,
             retention: None,

@@ -14,18 +14,16 @@ use std::sync::Arc;
 
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
-use rusqlite::{Connection, OptionalExtension};
 
 use super::error::JobError;
 use super::lane::{Outlet, Queue, outlive};
 use super::password::{PasswordHash, to_hex, verify};
-use super::readers::Readers;
+use super::reading::Reader;
 use super::trouble::Trouble;
 use super::turns::Turns;
-use super::writes::{NewPassword, NewSession, NewUser, Raised, Write};
-use super::{rows, sql};
+use super::write::{NewPassword, NewSession, NewUser, Raised, Write};
 use crate::job::{Fault, Job};
-use crate::model::{Customer, Secret, SessionHash, Ticket, User, UserId, Username};
+use crate::model::{Customer, Secret, SessionHash, Ticket, UserId, Username};
 
 const TOKEN_BYTES: usize = 32;
 
@@ -43,7 +41,7 @@ pub(super) enum Whose {
 /// One thread's part of hashing.
 pub(super) struct HashingLane {
     pub(super) queue: Arc<Passwords>,
-    pub(super) readers: Arc<Readers>,
+    pub(super) reader: Arc<dyn Reader>,
     pub(super) writing: Arc<Queue<Write>>,
     pub(super) outlet: Outlet,
     pub(super) iterations: NonZeroU32,
@@ -121,7 +119,8 @@ impl HashingLane {
         password: &Secret,
     ) -> Result<Write, JobError> {
         if self
-            .read(|connection| credentials(connection, name.folded()))?
+            .reader
+            .credentials(name.folded(), &|| self.queue.is_over())?
             .is_some()
         {
             return Err(JobError::Refused(Fault::UsernameTaken));
@@ -140,7 +139,7 @@ impl HashingLane {
         password: &Secret,
     ) -> Result<Write, JobError> {
         let stored = match folded {
-            Some(folded) => self.read(|connection| credentials(connection, folded))?,
+            Some(folded) => (self.reader).credentials(folded, &|| self.queue.is_over())?,
             None => None,
         };
         let (user, stored) = stored.unzip();
@@ -170,7 +169,7 @@ impl HashingLane {
         password: &Secret,
         new: &Secret,
     ) -> Result<Write, JobError> {
-        let stored = self.read(|connection| password_of(connection, user))?;
+        let stored = (self.reader).password_of(user, &|| self.queue.is_over())?;
         let verified = self.verify(stored.as_deref(), password)?;
         Ok(Write::Password(NewPassword {
             ticket,
@@ -209,26 +208,6 @@ impl HashingLane {
         let hash = hash.as_ref().try_into().expect("SHA-256 has 32 bytes");
         Ok((Secret(token.into()), SessionHash(hash)))
     }
-
-    /// The connection goes back to the pool before the hash is paid, so that reads need not wait for it.
-    fn read<T>(&self, query: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T, JobError> {
-        let is_over = || self.queue.is_over();
-        (self.readers).read(is_over, |connection| Ok(query(connection)?))
-    }
-}
-
-fn credentials(connection: &Connection, folded: &str) -> rusqlite::Result<Option<(User, String)>> {
-    connection
-        .prepare_cached(sql::CREDENTIALS)?
-        .query_row((folded,), |row| Ok((rows::user(row, 0)?, row.get(2)?)))
-        .optional()
-}
-
-fn password_of(connection: &Connection, user: UserId) -> rusqlite::Result<Option<String>> {
-    connection
-        .prepare_cached(sql::PASSWORD_OF_USER)?
-        .query_row((user.get(),), |row| row.get(0))
-        .optional()
 }
 
 #[cfg(test)]

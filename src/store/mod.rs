@@ -1,4 +1,4 @@
-//! The SQLite store: one file, one lane that writes, lanes that read, a lane that hashes passwords.
+//! The store: one lane that writes, lanes that read, a lane that hashes passwords, on a database.
 //!
 //! It keeps the promises of [`crate::job`], and knows nothing of HTTP, sockets or event loops: jobs come in by
 //! [`Store::submit`], completions go out by the function given to [`Store::open`].
@@ -12,56 +12,39 @@
 //! Each queue is bounded, and gives a job back when it is full. What a call that has begun depends on finds a place
 //! beyond the reach of those that begin. The places of passwords, which cost most and which everybody may ask for, are shared out by address (`turns`).
 
-mod backup;
-mod checkpoint;
 mod clock;
-mod database;
 mod error;
 mod hashing;
 mod lane;
 mod last_read;
-mod memory;
 mod password;
-mod readers;
 mod reading;
 mod reads;
-mod rows;
-mod schema;
-mod sql;
-mod sweeping;
+mod sqlite;
 mod trouble;
 mod turns;
-mod users;
-mod writes;
+mod write;
 mod writing;
 
 use std::any::Any;
-use std::cell::RefCell;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use ring::rand::SystemRandom;
-use rusqlite::Connection;
-
-pub use backup::Backup;
 pub use error::{BackupError, OpenError};
-pub use users::{Account, Users, UsersError};
+use ring::rand::SystemRandom;
+pub use sqlite::{Account, Backup, Users, UsersError};
 
 use crate::config::Config;
 use crate::counters::StoreCounters;
 use crate::job::{Completion, Fault, Job};
 use crate::model::UserId;
-use checkpoint::{Checkpointer, Checkpoints, LogWatch};
-use database::Database;
 use hashing::{HashingLane, Passwords, Whose};
 use lane::{Outlet, Queue};
-use readers::Readers;
-use reading::ReadingLane;
+use reading::{Reader, ReadingLane};
 use reads::Reads;
-use sweeping::Sweeper;
-use writes::Write;
-use writing::WritingLane;
+use write::Write;
+use writing::{Writer, WritingLane};
 
 /// Passwords that may wait for one hashing thread, shared out where more would. At a quarter of a second each, the last waits 8 s: as long
 /// as a person might, and within the ten seconds of a drain.
@@ -85,6 +68,28 @@ impl Threads {
     }
 }
 
+/// A database that is open: what the lanes work with.
+struct Backend<W> {
+    writer: W,
+    reader: Arc<dyn Reader>,
+    /// Ends the thread of the next.
+    attendant: Arc<dyn Attendant>,
+    /// The name of a thread that looks after the database beside the lanes, and what it runs.
+    attendance: (&'static str, Box<dyn FnOnce() + Send>),
+    /// Let go of when the last connection is closed.
+    held: Box<dyn Any + Send + Sync>,
+}
+
+/// Whom a thread that looks after a database listens to.
+trait Attendant: Send + Sync {
+    /// Has it end, after what is under way.
+    fn end(&self);
+
+    /// Has it panic, for a test.
+    #[cfg(debug_assertions)]
+    fn break_thread(&self);
+}
+
 /// An open database and the threads that work on it.
 ///
 /// Its end is bounded: [`Store::close`] says until when the jobs that were taken are still begun, and dropping it
@@ -93,14 +98,14 @@ pub struct Store {
     writing: Arc<Queue<Write>>,
     reading: Arc<Queue<Job, Reads>>,
     passwords: Arc<Passwords>,
-    checkpoints: Arc<Checkpoints>,
+    attendant: Arc<dyn Attendant>,
     outlet: Outlet,
     counters: Arc<StoreCounters>,
     /// Those that give to the writing lane, or whose connections it wants closed before its own.
     givers: Vec<JoinHandle<()>>,
     writer: Option<JoinHandle<()>>,
     /// Held until the last connection is closed.
-    _database: Database,
+    _database: Box<dyn Any + Send + Sync>,
 }
 
 impl Store {
@@ -135,33 +140,7 @@ impl Store {
     ) -> Result<Self, OpenError> {
         let outlet = Outlet::new(post, fell);
         let threads = Threads::of(config);
-        let database = Database::claim(&config.database)?;
-        let readers = threads.reading.saturating_add(threads.hashing);
-        database.check_descriptors(readers)?;
-        let writer = database.writer(config.durability)?;
-        let checkpointer = Checkpointer {
-            connection: database.checkpointer(config.durability)?,
-            checkpoints: Arc::default(),
-        };
-        let readers = Arc::new(Readers::new(database.readers(readers)?));
-        let passwords_max = threads.hashing.saturating_mul(PASSWORDS_WAITING_MAX);
-        let mut store = Self {
-            writing: Arc::new(Queue::new(config.queue, threads.hashing)),
-            reading: Arc::new(Queue::of_reads(config.queue, config.queue)),
-            passwords: Arc::new(Queue::by_turns(passwords_max)),
-            checkpoints: Arc::clone(&checkpointer.checkpoints),
-            outlet: outlet.clone(),
-            counters: Arc::default(),
-            givers: Vec::new(),
-            writer: None,
-            _database: database,
-        };
-        // Whatever fails from here on drops the store, which ends the threads that run.
-        let name = "loiter-checkpoint".to_owned();
-        let thread = spawn(name, &outlet, || checkpointer.run())?;
-        store.givers.push(thread);
-        store.start(config, threads, writer, &readers, &outlet)?;
-        Ok(store)
+        Self::start(config, threads, sqlite::open(config, threads)?, &outlet)
     }
 
     /// What the writing lane counts, shared with whoever looks.
@@ -183,44 +162,66 @@ impl Store {
         }
     }
 
-    fn start(
+    fn start<W: Writer + Send + 'static>(
+        config: &Config,
+        threads: Threads,
+        backend: Backend<W>,
+        outlet: &Outlet,
+    ) -> Result<Self, OpenError> {
+        let passwords_max = threads.hashing.saturating_mul(PASSWORDS_WAITING_MAX);
+        let mut store = Self {
+            writing: Arc::new(Queue::new(config.queue, threads.hashing)),
+            reading: Arc::new(Queue::of_reads(config.queue, config.queue)),
+            passwords: Arc::new(Queue::by_turns(passwords_max)),
+            attendant: backend.attendant,
+            outlet: outlet.clone(),
+            counters: Arc::default(),
+            givers: Vec::new(),
+            writer: None,
+            _database: backend.held,
+        };
+        // Whatever fails from here on drops the store, which ends the threads that run.
+        let (name, attend) = backend.attendance;
+        store.givers.push(spawn(name.to_owned(), outlet, attend)?);
+        let lane = WritingLane {
+            writer: backend.writer,
+            queue: Arc::clone(&store.writing),
+            outlet: outlet.clone(),
+            counters: Arc::clone(&store.counters),
+        };
+        store.writer = Some(spawn("loiter-write".to_owned(), outlet, || lane.run())?);
+        store.start_givers(config, threads, &backend.reader)?;
+        Ok(store)
+    }
+
+    /// Starts the lanes that read and that hash.
+    fn start_givers(
         &mut self,
         config: &Config,
         threads: Threads,
-        writer: Connection,
-        readers: &Arc<Readers>,
-        outlet: &Outlet,
+        reader: &Arc<dyn Reader>,
     ) -> Result<(), OpenError> {
-        let queue = Arc::clone(&self.writing);
-        let log = LogWatch::new(Arc::clone(&self.checkpoints), Arc::clone(readers));
-        let sweeper = Sweeper {
-            session_lifetime: config.session_lifetime,
-            retention: config.retention,
-        };
-        let counters = Arc::clone(&self.counters);
-        let lane = WritingLane::new(writer, queue, outlet.clone(), log, sweeper, counters);
-        self.writer = Some(spawn("loiter-write".to_owned(), outlet, || lane.run())?);
         for number in 0..threads.reading {
             let lane = ReadingLane {
                 queue: Arc::clone(&self.reading),
-                readers: Arc::clone(readers),
-                outlet: outlet.clone(),
-                session_lifetime: config.session_lifetime,
-                last_read: RefCell::default(),
+                reader: Arc::clone(reader),
+                outlet: self.outlet.clone(),
             };
-            let thread = spawn(format!("loiter-read-{number}"), outlet, || lane.run())?;
+            let name = format!("loiter-read-{number}");
+            let thread = spawn(name, &self.outlet, || lane.run())?;
             self.givers.push(thread);
         }
         for number in 0..threads.hashing {
             let lane = HashingLane {
                 queue: Arc::clone(&self.passwords),
-                readers: Arc::clone(readers),
+                reader: Arc::clone(reader),
                 writing: Arc::clone(&self.writing),
-                outlet: outlet.clone(),
+                outlet: self.outlet.clone(),
                 iterations: config.password_iterations,
                 random: SystemRandom::new(),
             };
-            let thread = spawn(format!("loiter-hash-{number}"), outlet, || lane.run())?;
+            let name = format!("loiter-hash-{number}");
+            let thread = spawn(name, &self.outlet, || lane.run())?;
             self.givers.push(thread);
         }
         Ok(())
@@ -292,10 +293,10 @@ impl Store {
         refused
     }
 
-    /// Has the thread that moves the write-ahead log panic: for tests of what comes then. Not in a release build.
+    /// Has the thread that looks after the database panic: for tests of what comes then. Not in a release build.
     #[cfg(debug_assertions)]
     pub(crate) fn break_checkpoints(&self) {
-        self.checkpoints.break_thread();
+        self.attendant.break_thread();
     }
 
     /// Takes no more jobs, and lets the lanes begin what they have taken until `end`. Waits for nothing: that is
@@ -321,7 +322,7 @@ impl Drop for Store {
         self.finish_by(Instant::now());
         self.passwords.close();
         self.reading.close();
-        self.checkpoints.close();
+        self.attendant.end();
         for giver in self.givers.drain(..) {
             join(giver);
         }

@@ -1,33 +1,24 @@
-//! The writing lane: one thread that owns the only writing connection, and commits for all who wait.
+//! The writing lane: one thread that has the only writing connection, and commits for all who wait.
 //!
 //! It takes all writes that are waiting (bounded), does them in one transaction, commits once, and posts all
 //! completions with one call. A sync to disk costs as much for 256 messages as for one, so the more wait, the less
-//! each costs; nobody is delayed to fill a batch. With one writer a batch never waits for a lock of ours,
-//! commits come in the order of the queue, and completions in the order of the commits.
+//! each costs; nobody is delayed to fill a batch. With one writer commits come in the order of the queue, and completions in
+//! the order of the commits. How the batch gets into the database is a [`Writer`]'s affair.
 //!
 //! **All or nothing, for each write and for the batch.** A write that fails takes back its own part and leaves the
-//! batch alone. Where the transaction itself is lost (no begin, no commit, or SQLite has rolled it back because the
-//! disk is full) every write of the batch has failed and is told so; only what had been refused on its own account
-//! keeps its refusal. The next batch begins anew, so the lane recovers when the disk does.
+//! batch alone. Where the transaction itself is lost (no begin, no commit, or the database has rolled it back) every write of the batch
+//! has failed and is told so; only what had been refused on its own account keeps its refusal. The next batch begins anew, so the lane
+//! recovers when the database does.
 //!
-//! What is old is removed here too, a few rows at a time between two batches (see [`super::sweeping`]).
+//! What is old is removed here too, a few rows at a time between two batches.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use log::Level;
-use rusqlite::Connection;
-
-use super::checkpoint::LogWatch;
-use super::clock::system_unix_ms;
-use super::database::{BUSY_TIMEOUT, outwait};
 use super::error::JobError;
 use super::lane::{Outlet, Queue, Taken, outlive};
-use super::memory::Memory;
-use super::sql;
-use super::sweeping::Sweeper;
-use super::trouble::{self, Trouble};
-use super::writes::Write;
+use super::trouble::Trouble;
+use super::write::Write;
 use crate::counters::StoreCounters;
 use crate::job::{Completion, Fault};
 
@@ -38,101 +29,128 @@ const BATCH_MAX: usize = 256;
 /// the end of two indexes, and writes nothing.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
-/// The lane's thread's all.
-pub(super) struct WritingLane {
-    connection: Connection,
-    queue: Arc<Queue<Write>>,
-    outlet: Outlet,
-    log: LogWatch,
-    sweeper: Sweeper,
-    memory: Memory,
-    trouble: Trouble,
-    /// The last wait for another program's lock was in vain.
-    is_locked_out: bool,
-    sweep_at: Instant,
-    counters: Arc<StoreCounters>,
+/// What a write has come to before its commit: done, with the completion it wants, or not done.
+pub(super) type Outcome = Result<Option<Completion>, JobError>;
+
+/// A database to write to. Its calls may take as long as the database does, but none longer than somebody waits for an answer; what waits for
+/// another program's lock ends when `is_over` says so.
+pub(super) trait Writer {
+    /// Does the batch in one transaction, and tells of each write, in order, what it has come to; of fewer than the batch where the
+    /// transaction was lost.
+    fn transact(
+        &mut self,
+        batch: &mut [Write],
+        outcomes: &mut Vec<Outcome>,
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<(), JobError>;
+
+    /// Leaves no transaction open.
+    fn roll_back(&mut self);
+
+    /// Removes some of what is old, in a transaction of its own.
+    fn sweep(&mut self, is_over: &dyn Fn() -> bool) -> Result<Swept, JobError>;
+
+    /// So many writes have been committed, and those who wait for them were told: time for what nobody waits for.
+    fn settle(&mut self, writes: usize) -> Result<(), JobError>;
+
+    /// The last of all: nothing more is written.
+    fn close(self);
 }
 
-/// What a write has come to before its commit: done, with the completion it wants, or not done.
-type Outcome = Result<Option<Completion>, Fault>;
+/// What was removed in one transaction.
+#[derive(Debug, Default)]
+pub(super) struct Swept {
+    /// What the loops are told, once it is committed.
+    pub(super) told: Vec<Completion>,
+    pub(super) rows: usize,
+    /// There may be more to remove.
+    pub(super) is_partial: bool,
+}
 
-impl WritingLane {
-    /// A lane on a connection that [`super::database`] has set up.
-    pub(super) fn new(
-        connection: Connection,
-        queue: Arc<Queue<Write>>,
-        outlet: Outlet,
-        log: LogWatch,
-        sweeper: Sweeper,
-        counters: Arc<StoreCounters>,
-    ) -> Self {
-        Self {
-            connection,
-            queue,
-            outlet,
-            log,
-            sweeper,
-            memory: Memory::default(),
-            trouble: Trouble::new("writing"),
-            is_locked_out: false,
-            sweep_at: Instant::now(),
-            counters,
-        }
-    }
+/// The lane's thread's all.
+pub(super) struct WritingLane<W> {
+    pub(super) writer: W,
+    pub(super) queue: Arc<Queue<Write>>,
+    pub(super) outlet: Outlet,
+    pub(super) counters: Arc<StoreCounters>,
+}
 
+impl<W: Writer> WritingLane<W> {
     /// Writes until the queue is closed and empty, or its time is over; then closes the database.
     pub(super) fn run(mut self) {
+        let mut trouble = Trouble::new("writing");
         let mut batch = Vec::with_capacity(BATCH_MAX);
+        let mut sweep_at = Instant::now();
         loop {
-            match self.queue.take(&mut batch, BATCH_MAX, self.sweep_at) {
+            match self.queue.take(&mut batch, BATCH_MAX, sweep_at) {
                 Taken::Items => {
-                    let written = outlive(|| Ok(self.write(&mut batch)));
-                    let completions = written.unwrap_or_else(|error| self.give_up(&batch, &error));
+                    let completions = self.write_or_give_up(&mut batch, &mut trouble);
                     self.outlet.post(completions);
                     // Behind the post: nobody waits for it.
                     let writes = batch.len();
-                    if let Err(error) = outlive(|| self.log.committed(writes, &self.connection)) {
-                        self.trouble.report(&error);
+                    if let Err(error) = outlive(|| self.writer.settle(writes)) {
+                        trouble.report(&error);
                     }
                     batch.clear();
                 }
                 Taken::Nothing => {}
                 Taken::Closed => break,
             }
-            if self.sweep_at <= Instant::now()
-                && let Err(error) = outlive(|| self.sweep())
-            {
-                self.trouble.report(&error);
-                self.roll_back();
+            if sweep_at <= Instant::now() {
+                sweep_at = Instant::now() + SWEEP_EVERY;
+                match outlive(|| self.sweep()) {
+                    // What is written in between need not wait for the rest.
+                    Ok(is_partial) if is_partial => sweep_at = Instant::now(),
+                    Ok(_) => {}
+                    Err(error) => {
+                        trouble.report(&error);
+                        self.writer.roll_back();
+                    }
+                }
             }
         }
-        self.close();
+        self.writer.close();
+    }
+
+    fn write_or_give_up(&mut self, batch: &mut [Write], trouble: &mut Trouble) -> Vec<Completion> {
+        let written = outlive(|| Ok(self.write(batch, trouble)));
+        written.unwrap_or_else(|error| {
+            // A defect of ours has interrupted it.
+            trouble.report(&error);
+            self.writer.roll_back();
+            let failed = batch.iter();
+            failed
+                .filter_map(|write| write.failed(Fault::StorageFailed))
+                .collect()
+        })
     }
 
     /// Writes a batch, and tells what became of each of it, in order.
-    fn write(&mut self, batch: &mut [Write]) -> Vec<Completion> {
+    pub(super) fn write(&mut self, batch: &mut [Write], trouble: &mut Trouble) -> Vec<Completion> {
         let mut outcomes = Vec::with_capacity(batch.len());
         let begun = Instant::now();
-        let committed = self.transact(batch, &mut outcomes);
+        let is_over = || self.queue.is_over();
+        let committed = self.writer.transact(batch, &mut outcomes, &is_over);
         self.count(batch.len(), begun, committed.is_ok());
-        match &committed {
-            Ok(()) => {
-                if !outcomes
-                    .iter()
-                    .any(|outcome| matches!(outcome, Err(Fault::StorageFailed)))
-                {
-                    self.trouble.over();
-                }
+        let mut is_well = true;
+        for error in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
+            if !matches!(error, JobError::Refused(_)) {
+                is_well = false;
+                trouble.report(error);
             }
+        }
+        match &committed {
+            Ok(()) if is_well => trouble.over(),
+            Ok(()) => {}
             Err(error) => {
-                self.trouble.report(error);
-                self.roll_back();
+                trouble.report(error);
+                self.writer.roll_back();
             }
         }
         let mut outcomes = outcomes.into_iter();
         let tell = |write: &Write| match outcomes.next() {
             Some(Ok(completion)) if committed.is_ok() => completion,
-            Some(Err(fault)) => write.failed(fault),
+            Some(Err(error)) => write.failed(error.fault()),
             // Not committed, or not even begun.
             Some(Ok(_)) | None => write.failed(Fault::StorageFailed),
         };
@@ -148,138 +166,12 @@ impl WritingLane {
         self.counters.commit_us.observe(took);
     }
 
-    /// Tells that nothing of a batch was done, which a defect of ours has interrupted.
-    fn give_up(&mut self, batch: &[Write], error: &JobError) -> Vec<Completion> {
-        self.trouble.report(error);
-        self.roll_back();
-        let failed = batch.iter();
-        failed
-            .filter_map(|write| write.failed(Fault::StorageFailed))
-            .collect()
-    }
-
-    /// Does the batch in one transaction. `outcomes` has fewer than the batch where the transaction was lost.
-    fn transact(
-        &mut self,
-        batch: &mut [Write],
-        outcomes: &mut Vec<Outcome>,
-    ) -> Result<(), JobError> {
-        self.execute_patiently(sql::BEGIN)?;
-        self.memory.begin(&self.connection)?;
-        let now_unix_ms = system_unix_ms();
-        for write in batch {
-            match self.apply(write, now_unix_ms) {
-                Ok(completion) => outcomes.push(Ok(completion)),
-                Err(error) if self.connection.is_autocommit() => return Err(error),
-                Err(error) => {
-                    if !matches!(error, JobError::Refused(_)) {
-                        self.trouble.report(&error);
-                    }
-                    outcomes.push(Err(error.fault()));
-                }
-            }
-        }
-        self.execute_patiently(sql::COMMIT)
-    }
-
-    /// Does one write. When it fails, nothing of it is left in the transaction, or there is no transaction left.
-    fn apply(
-        &mut self,
-        write: &mut Write,
-        now_unix_ms: i64,
-    ) -> Result<Option<Completion>, JobError> {
-        let savepoint = write.needs_savepoint();
-        if savepoint {
-            self.execute(sql::SAVEPOINT)?;
-        }
-        let changes_before = self.connection.total_changes();
-        let outcome = outlive(|| write.apply(&self.connection, &mut self.memory, now_unix_ms));
-        if savepoint {
-            self.end_savepoint(outcome.is_ok())?;
-        } else if matches!(outcome, Err(JobError::Panicked))
-            && self.connection.total_changes() != changes_before
-        {
-            // The statement is done, and cannot be taken back alone.
-            self.roll_back();
-        }
-        outcome
-    }
-
-    fn end_savepoint(&mut self, keep: bool) -> rusqlite::Result<()> {
-        let ended = if keep || self.connection.is_autocommit() {
-            Ok(())
-        } else {
-            self.execute(sql::UNDO_TO_SAVEPOINT)
-        };
-        let ended = ended.and_then(|()| match self.connection.is_autocommit() {
-            true => Ok(()),
-            false => self.execute(sql::RELEASE),
-        });
-        // A part that can be neither kept nor taken back alone takes the batch with it.
-        ended.inspect_err(|_| self.roll_back())
-    }
-
-    /// Leaves no transaction open. SQLite has rolled back by itself after some failures, not after others.
-    fn roll_back(&mut self) {
-        self.memory.forget();
-        if !self.connection.is_autocommit()
-            && let Err(error) = self.execute(sql::ROLLBACK)
-        {
-            let line = format_args!("the writing lane: cannot roll back: {error}");
-            trouble::tell(Level::Error, line);
-        }
-    }
-
-    fn sweep(&mut self) -> Result<(), JobError> {
-        self.sweep_at = Instant::now() + SWEEP_EVERY;
-        self.memory.forget();
-        self.execute_patiently(sql::BEGIN)?;
-        let now_unix_ms = system_unix_ms();
-        let swept = self.sweeper.sweep(&self.connection, now_unix_ms)?;
-        self.execute_patiently(sql::COMMIT)?;
-        self.outlet.post(swept.told);
-        // What is written in between need not wait for the rest.
-        if swept.is_partial {
-            self.sweep_at = Instant::now();
-        }
-        self.log.committed(swept.rows, &self.connection)
-    }
-
-    fn execute(&self, statement: &str) -> rusqlite::Result<()> {
-        self.connection.prepare_cached(statement)?.execute(())?;
-        Ok(())
-    }
-
-    /// As [`Self::execute`], for what needs a lock. Without a write-ahead log COMMIT is of them too; it can
-    /// be tried again as BEGIN can.
-    ///
-    /// Who keeps the lock longer than we wait is waited for once, not once more for each batch behind: the last of a full
-    /// queue would be answered after minutes. From then on each batch tries once, until one comes through.
-    fn execute_patiently(&mut self, statement: &str) -> Result<(), JobError> {
-        let patience = match self.is_locked_out {
-            true => Duration::ZERO,
-            false => BUSY_TIMEOUT,
-        };
+    /// Returns whether there may be more to remove.
+    fn sweep(&mut self) -> Result<bool, JobError> {
         let is_over = || self.queue.is_over();
-        let executed = outwait(patience, is_over, || Ok(self.execute(statement)?));
-        self.is_locked_out = executed.as_ref().is_err_and(JobError::is_busy);
-        executed
-    }
-
-    /// Leaves one file: the write-ahead log goes into the database, unless another program is using it just now.
-    fn close(self) {
-        // The pragma answers with a row, which `execute` would refuse.
-        let emptied = self
-            .connection
-            .busy_timeout(Duration::ZERO)
-            .and_then(|()| self.connection.execute_batch(sql::EMPTY_LOG));
-        let closed = self.connection.close().map_err(|(_, error)| error);
-        if let Err(error) = emptied.and(closed) {
-            let line = format_args!("the database is whole, but could not be closed well: {error}");
-            trouble::tell(Level::Error, line);
-        }
+        let swept = self.writer.sweep(&is_over)?;
+        self.outlet.post(swept.told);
+        self.writer.settle(swept.rows)?;
+        Ok(swept.is_partial)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -297,7 +297,7 @@ mod tests {
             raw,
             "src/server.rs:1",
         );
-        allowed(leaves_sql_to_the_store, "src/store/sql.rs", sql);
+        allowed(leaves_sql_to_the_store, "src/store/sqlite/sql.rs", sql);
         allowed(leaves_sql_to_the_store, "tests/store.rs", sql);
         allowed(
             leaves_sql_to_the_store,

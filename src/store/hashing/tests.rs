@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::ConnectionKey;
 use crate::store::password::tests::paid_for;
-use crate::store::{readers, schema};
+use crate::store::sqlite::in_memory;
 
 const CONFIGURED: u32 = 1500;
 
@@ -19,21 +19,21 @@ fn iterations(number: u32) -> NonZeroU32 {
     NonZeroU32::new(number).expect("not zero")
 }
 
-fn set_up(connection: &mut Connection) {
-    schema::upgrade(connection).expect("the schema");
+fn set_up(connection: &mut rusqlite::Connection) {
     for (name, number) in [("ann", CONFIGURED), ("old", 1000)] {
         let hash = PasswordHash::new("pw", iterations(number), &SystemRandom::new());
         let row = (name, name, hash.expect("random numbers").to_text(), 0);
-        connection.execute(sql::ADD_USER, row).expect("a user");
+        let add = "INSERT INTO users (name, folded, password, created) VALUES (?1, ?2, ?3, ?4)";
+        connection.execute(add, row).expect("a user");
     }
 }
 
 /// A lane on a database whose users have the password `pw`: ann's hash has as many iterations as are configured, old's fewer.
 fn lane() -> HashingLane {
-    let readers = readers::in_memory(set_up);
+    let readers = in_memory(set_up);
     HashingLane {
         queue: Arc::new(Queue::by_turns(1)),
-        readers: Arc::new(readers),
+        reader: Arc::new(readers),
         writing: Arc::new(Queue::new(1, 1)),
         outlet: Outlet::new(|_| (), |_, _| ()),
         iterations: iterations(CONFIGURED),

@@ -6,7 +6,7 @@ use super::{Open, or_refused};
 use crate::job::{AddedRow, ChatroomRow, Fault, RemovedRow, Whom};
 use crate::model::{ChatroomId, ChatroomName, UserId};
 use crate::store::error::JobError;
-use crate::store::{rows, sql};
+use crate::store::sqlite::{rows, sql};
 
 impl Open<'_> {
     pub(super) fn add_participant(

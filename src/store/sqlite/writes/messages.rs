@@ -7,8 +7,8 @@ use crate::job::{Fault, NONCE_LIFETIME, Saved, SavedBefore};
 use crate::model::{ChatroomId, Message, User, UserId};
 use crate::store::clock::{expiry_unix_ms, not_before};
 use crate::store::error::JobError;
-use crate::store::memory::{Memory, Newest};
-use crate::store::{rows, sql};
+use crate::store::sqlite::memory::{Memory, Newest};
+use crate::store::sqlite::{rows, sql};
 
 impl Open<'_> {
     pub(super) fn save_message(

@@ -20,11 +20,11 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::database::BUSY_STEP;
-use super::error::JobError;
-use super::lane::outlive;
 use super::readers::Readers;
 use super::sql;
-use super::trouble::Trouble;
+use crate::store::error::JobError;
+use crate::store::lane::outlive;
+use crate::store::trouble::Trouble;
 
 /// Pages of the log that are worth a checkpoint: 4 MB.
 const PAGES_MIN: i64 = 1000;
@@ -306,7 +306,7 @@ mod tests {
             let checkpoints = Arc::new(Checkpoints::default());
             let pool = Pool::builder().max_size(1);
             let pool = pool.build(SqliteConnectionManager::file(folder.path().join("x.db")));
-            let readers = Arc::new(Readers::new(pool.expect("a pool")));
+            let readers = Arc::new(Readers::new(pool.expect("a pool"), Duration::MAX));
             Self {
                 writer,
                 watch: LogWatch::new(Arc::clone(&checkpoints), Arc::clone(&readers)),

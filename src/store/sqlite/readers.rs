@@ -12,7 +12,7 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::Connection;
 
 use super::database::{BUSY_TIMEOUT, outwait};
-use super::error::JobError;
+use crate::store::error::JobError;
 
 /// The reading connections: as many as there are threads that read.
 pub(super) type Pool = r2d2::Pool<SqliteConnectionManager>;
@@ -21,6 +21,7 @@ pub(super) type Pool = r2d2::Pool<SqliteConnectionManager>;
 #[derive(Debug)]
 pub(super) struct Readers {
     pool: Pool,
+    pub(super) session_lifetime: Duration,
     now: Mutex<Now>,
     /// Somebody has ended, or the pause has.
     changed: Condvar,
@@ -40,9 +41,10 @@ pub(super) struct Pause<'a>(&'a Readers);
 struct Read<'a>(&'a Readers);
 
 impl Readers {
-    pub(super) fn new(pool: Pool) -> Self {
+    pub(super) fn new(pool: Pool, session_lifetime: Duration) -> Self {
         Self {
             pool,
+            session_lifetime,
             now: Mutex::default(),
             changed: Condvar::new(),
         }
@@ -56,7 +58,7 @@ impl Readers {
     pub(super) fn read<T>(
         &self,
         is_over: impl Fn() -> bool,
-        query: impl Fn(&Connection) -> Result<T, JobError>,
+        mut query: impl FnMut(&Connection) -> Result<T, JobError>,
     ) -> Result<T, JobError> {
         let connection = self.pool.get().map_err(JobError::Pool)?;
         let _read = self.begin();
@@ -119,7 +121,7 @@ impl Drop for Pause<'_> {
 pub(super) fn in_memory(set_up: impl FnOnce(&mut Connection)) -> Readers {
     let pool = Pool::builder().max_size(1);
     let pool = pool.build(SqliteConnectionManager::memory());
-    let readers = Readers::new(pool.expect("memory"));
+    let readers = Readers::new(pool.expect("memory"), Duration::MAX);
     set_up(&mut readers.pool.get().expect("a connection"));
     readers
 }

@@ -26,8 +26,8 @@ use rusqlite::backup::{Backup as Pages, StepResult};
 use rusqlite::{Connection, Error, ErrorCode, OpenFlags, ffi};
 
 use super::database::{BUSY_TIMEOUT, locate_existing};
-use super::error::{BackupError, OpenError, no_room};
 use super::{schema, sql};
+use crate::store::error::{BackupError, OpenError, no_room};
 
 /// Pages that are copied until it is looked whether to go on: 4 MB.
 const PAGES_MAX: i32 = 1000;

@@ -7,90 +7,14 @@ mod messages;
 
 use rusqlite::{Connection, ErrorCode, ffi, params};
 
-use super::error::JobError;
 use super::memory::Memory;
 use super::sql;
 use crate::job::{Completion, Fault, Job};
-use crate::model::{Secret, SessionHash, Ticket, User, UserId, Username};
-
-/// Something for the writing lane.
-#[derive(Debug)]
-pub(super) enum Write {
-    /// A job as it was submitted.
-    Job(Job),
-    /// A registration whose password is hashed.
-    User(NewUser),
-    /// A login whose password was right.
-    Session(NewSession),
-    /// A change of a password that was right.
-    Password(NewPassword),
-}
-
-/// A registration whose password is hashed.
-#[derive(Debug)]
-pub(super) struct NewUser {
-    pub(super) ticket: Ticket,
-    pub(super) name: Username,
-    /// The hash, as it is stored.
-    pub(super) password: String,
-}
-
-/// A login whose password was right.
-#[derive(Debug)]
-pub(super) struct NewSession {
-    pub(super) ticket: Ticket,
-    pub(super) user: User,
-    pub(super) token: Secret,
-    pub(super) session: SessionHash,
-    /// The mark of the password that was right.
-    pub(super) verified: String,
-    /// Its hash with more iterations, where it had fewer than are configured now.
-    pub(super) raised: Option<Raised>,
-}
-
-/// A password's hash with fewer iterations and with more, as they are stored.
-#[derive(Debug)]
-pub(super) struct Raised {
-    pub(super) before: String,
-    pub(super) after: String,
-}
-
-/// A change of a password that was right.
-#[derive(Debug)]
-pub(super) struct NewPassword {
-    pub(super) ticket: Ticket,
-    /// The session that stays.
-    pub(super) session: SessionHash,
-    pub(super) user: UserId,
-    /// The mark of the password that was right.
-    pub(super) verified: String,
-    /// The new one's hash, as it is stored.
-    pub(super) password: String,
-}
-
-impl From<Job> for Write {
-    fn from(job: Job) -> Self {
-        Self::Job(job)
-    }
-}
+use crate::model::{SessionHash, User, UserId, Username};
+use crate::store::error::JobError;
+use crate::store::write::{NewPassword, NewSession, NewUser, Raised, Write};
 
 impl Write {
-    /// The completion of a write that was not done; `None` if none is wanted.
-    pub(super) fn failed(&self, fault: Fault) -> Option<Completion> {
-        match self {
-            Self::Job(job) => job.failed(fault),
-            Self::User(NewUser { ticket, .. }) => Some(Completion::Registered {
-                ticket: *ticket,
-                user: Err(fault),
-            }),
-            Self::Session(NewSession { ticket, .. }) => Some(Completion::LoggedIn {
-                ticket: *ticket,
-                login: Err(fault),
-            }),
-            Self::Password(new) => Some(new.completion(Err(fault))),
-        }
-    }
-
     /// Whether it is more than one statement of which not only the last changes the database, so that half of it could be left. SQLite
     /// itself takes back what a single failing statement has done.
     pub(super) fn needs_savepoint(&self) -> bool {
@@ -128,17 +52,6 @@ impl Write {
             Self::User(new) => on.add_user(new).map(Some),
             Self::Session(new) => on.add_session(new).map(Some),
             Self::Password(new) => on.change_password(new).map(Some),
-        }
-    }
-}
-
-impl NewPassword {
-    fn completion(&self, done: Result<(), Fault>) -> Completion {
-        Completion::PasswordChanged {
-            ticket: self.ticket,
-            user: self.user,
-            session: self.session,
-            done,
         }
     }
 }

@@ -1,13 +1,17 @@
 //! What a batch leaves behind when a part of it fails. Triggers stand in for a disk that fails at a chosen write.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::*;
-use crate::job::{Job, Saved};
+use crate::job::{Fault, Job, Saved};
 use crate::model::{ChatroomId, ConnectionKey, Secret, SessionHash, Ticket, User, UserId};
-use crate::store::readers;
-use crate::store::schema;
-use crate::store::writes::{NewPassword, NewSession, Raised};
+use crate::store::lane::{Outlet, Queue};
+use crate::store::sqlite::readers;
+use crate::store::sqlite::schema;
+use crate::store::trouble::Trouble;
+use crate::store::write::{NewPassword, NewSession, Raised};
+use crate::store::writing::WritingLane;
 
 fn ticket(exchange: u32) -> Ticket {
     Ticket {
@@ -55,7 +59,7 @@ fn found_chatroom() -> Write {
 }
 
 /// A lane on a database with user 1 in chatroom 1.
-fn lane(triggers: &str) -> WritingLane {
+fn lane(triggers: &str) -> WritingLane<SqliteWriter> {
     let mut connection = Connection::open_in_memory().expect("memory");
     schema::upgrade(&mut connection).expect("the schema");
     connection
@@ -66,23 +70,24 @@ fn lane(triggers: &str) -> WritingLane {
         )
         .expect("rows");
     connection.execute_batch(triggers).expect("triggers");
-    WritingLane::new(
-        connection,
-        Arc::new(Queue::new(1, 0)),
-        Outlet::new(|_| (), |_, _| ()),
-        LogWatch::new(Arc::default(), Arc::new(readers::in_memory(|_| ()))),
-        Sweeper {
-            session_lifetime: Duration::MAX,
-            retention: None,
-        },
-        Arc::default(),
-    )
+    let readers = Arc::new(readers::in_memory(|_| ()));
+    let sweeper = Sweeper {
+        session_lifetime: Duration::MAX,
+        retention: None,
+    };
+    WritingLane {
+        writer: SqliteWriter::new(connection, LogWatch::new(Arc::default(), readers), sweeper),
+        queue: Arc::new(Queue::new(1, 0)),
+        outlet: Outlet::new(|_| (), |_, _| ()),
+        counters: Arc::default(),
+    }
 }
 
 /// What became of each write: its message's or chatroom's id (negative for a message that was there before), or why
 /// there is none.
-fn write(lane: &mut WritingLane, mut batch: Vec<Write>) -> Vec<Result<i64, Fault>> {
-    let told = lane.write(&mut batch).into_iter();
+fn write(lane: &mut WritingLane<SqliteWriter>, mut batch: Vec<Write>) -> Vec<Result<i64, Fault>> {
+    let told = lane.write(&mut batch, &mut Trouble::new("writing"));
+    let told = told.into_iter();
     let told = told.map(|completion| match completion {
         Completion::MessageSaved { saved, .. } => saved.map(|saved| match saved {
             Saved::New(message) => message.id.get(),
@@ -97,9 +102,12 @@ fn write(lane: &mut WritingLane, mut batch: Vec<Write>) -> Vec<Result<i64, Fault
     told.collect()
 }
 
-fn count(lane: &WritingLane, table: &str) -> i64 {
+fn count(lane: &WritingLane<SqliteWriter>, table: &str) -> i64 {
     let count = format!("SELECT count(*) FROM {table}");
-    let row = lane.connection.query_row(&count, (), |row| row.get(0));
+    let row = lane
+        .writer
+        .connection
+        .query_row(&count, (), |row| row.get(0));
     row.expect("a number")
 }
 
@@ -194,9 +202,12 @@ fn log_in_raising(verified: &str, raised: Option<Raised>) -> Write {
     })
 }
 
-fn password(lane: &WritingLane) -> String {
+fn password(lane: &WritingLane<SqliteWriter>) -> String {
     let password = "SELECT password FROM users";
-    let password = lane.connection.query_row(password, (), |row| row.get(0));
+    let password = lane
+        .writer
+        .connection
+        .query_row(password, (), |row| row.get(0));
     password.expect("user 1")
 }
 
@@ -254,7 +265,8 @@ fn half_a_write_is_taken_back() {
     let told = write(&mut lane, vec![say("a"), found_chatroom(), say("b")]);
     assert_eq!(told, [Ok(1), Err(Fault::StorageFailed), Ok(2)]);
     assert_eq!(count(&lane, "chatrooms"), 1);
-    lane.connection
+    lane.writer
+        .connection
         .execute_batch("DROP TRIGGER t")
         .expect("gone");
     assert_eq!(write(&mut lane, vec![found_chatroom()]), [Ok(2)]);
@@ -292,7 +304,7 @@ fn a_commit_that_fails_is_rolled_back() {
     let told = write(&mut lane, vec![say("a"), say_as_stranger(), say("bad")]);
     let failed = Err(Fault::StorageFailed);
     assert_eq!(told, [failed, Err(Fault::NotAParticipant), failed]);
-    assert!(lane.connection.is_autocommit());
+    assert!(lane.writer.connection.is_autocommit());
     assert_eq!(count(&lane, "messages"), 0);
     assert_eq!(write(&mut lane, vec![say("a")]), [Ok(1)]);
 }
@@ -337,7 +349,10 @@ fn who_is_removed_is_not_remembered() {
         by: user(2).id,
         whom: crate::job::Whom::Id(user(2).id),
     };
-    lane.write(&mut [from_bob(), Write::Job(remove)]);
+    lane.write(
+        &mut [from_bob(), Write::Job(remove)],
+        &mut Trouble::new("writing"),
+    );
     assert_eq!(
         write(&mut lane, vec![from_bob()]),
         [Err(Fault::NotAParticipant)]

@@ -17,14 +17,14 @@ use std::sync::Arc;
 use ring::rand::SystemRandom;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
 
-use super::clock::system_unix_ms;
 use super::database::{self, BUSY_TIMEOUT};
-use super::error::{JobError, OpenError};
-use super::password::PasswordHash;
 use super::writes::insert_user;
 use super::{rows, schema, sql};
 use crate::config::Config;
 use crate::model::{BadName, BadPassword, Secret, User, Username};
+use crate::store::clock::system_unix_ms;
+use crate::store::error::{JobError, OpenError};
+use crate::store::password::PasswordHash;
 
 /// The users of a database, which may be served meanwhile.
 ///

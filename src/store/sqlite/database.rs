@@ -17,10 +17,10 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 use scheduled_thread_pool::ScheduledThreadPool;
 
-use super::error::{JobError, OpenError};
 use super::readers::Pool;
 use super::{schema, sql};
 use crate::config::Durability;
+use crate::store::error::{JobError, OpenError};
 
 /// How long we wait for a lock that another program has on the database.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

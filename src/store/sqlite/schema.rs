@@ -8,8 +8,8 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::error::OpenError;
 use super::sql;
+use crate::store::error::OpenError;
 
 /// "loit" in ASCII.
 const APPLICATION_ID: i64 = 0x6c6f_6974;

@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Result};
 
-use super::clock::expiry_unix_ms;
 use super::{rows, sql};
 use crate::job::{Completion, NONCE_LIFETIME};
 use crate::model::{ChatroomId, MessageId};
+use crate::store::clock::expiry_unix_ms;
+use crate::store::writing::Swept;
 
 /// Rows of each kind that are removed in one transaction.
 pub(super) const ROWS_MAX: usize = 256;
@@ -26,16 +27,6 @@ pub(super) struct Sweeper {
     pub(super) session_lifetime: Duration,
     /// `None` keeps messages for ever.
     pub(super) retention: Option<Duration>,
-}
-
-/// What was removed in one transaction.
-#[derive(Debug, Default)]
-pub(super) struct Swept {
-    /// What the loops are told, once it is committed.
-    pub(super) told: Vec<Completion>,
-    pub(super) rows: usize,
-    /// There may be more to remove.
-    pub(super) is_partial: bool,
 }
 
 impl Sweeper {

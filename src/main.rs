@@ -65,7 +65,8 @@ fn serve(
     let mut server = Server::with_listeners(config, sockets).map_err(one_line)?;
     // Before the lines on standard output: who has read them may send a signal at once.
     let told = supervisor.clone();
-    let asked = cli::signals::watch(server.handle(), move || told.stopping(drain_timeout))
+    let drains = move || told.stopping(drain_timeout);
+    let asked = cli::signals::watch(server.handle(), drain_timeout, drains)
         .map_err(|error| format!("cannot watch for signals: {error}"))?;
     supervisor.watch_over(server.handle())?;
     announce(server.addresses(), supervisor);
@@ -75,25 +76,28 @@ fn serve(
     }
     #[cfg(debug_assertions)]
     cli::vital::break_if_asked(&server);
-    if let Err(error) = server.run() {
-        let reason = format!("cannot go on: {error}");
-        if !error
-            .get_ref()
-            .is_some_and(|source| source.is::<Panicked>())
-        {
-            return Err(one_line(reason));
-        }
-        let reason = one_line(reason);
+    server
+        .run()
+        .map_err(|error| cannot_go_on(&error, supervisor))?;
+    // The database is closed with it, which a commit that is under way may take some time for.
+    drop(server);
+    let stopped_by = asked.to_stop();
+    log::info!("ended{}", stopped_by.map_or("", |_| " at once"));
+    // So that it is not taken for a drain.
+    Ok(stopped_by.map_or(ExitCode::SUCCESS, cli::signals::status))
+}
+
+/// What ended it, in one line. Where a part of it has panicked the process ends here.
+fn cannot_go_on(error: &io::Error, supervisor: &Supervisor) -> String {
+    let reason = one_line(format!("cannot go on: {error}"));
+    let mut source = error.get_ref().into_iter();
+    if source.any(|source| source.is::<Panicked>()) {
         supervisor.failed(&reason);
         tell(&reason);
         // Without dropping anything: see `vital`.
         exit(PANICKED);
     }
-    Ok(match asked.to_stop() {
-        // So that it is not taken for a drain.
-        Some(signal) => cli::signals::status(signal),
-        None => ExitCode::SUCCESS,
-    })
+    reason
 }
 
 /// Lifts the soft limit on open files, which a connection takes one of, to the hard one.

@@ -16,7 +16,7 @@ Environment:
   Every option of serving has a variable, named with it above. The option wins. A flag's variable is true or false; the variable of an option that may be given several times is a comma-separated list.
 
 Signals:
-  SIGTERM and SIGINT end loiter in good order, within --drain-timeout. Another one, a second later or more, ends it at once; one that comes sooner is taken as one with the first.
+  SIGTERM, SIGINT (Ctrl-C) and SIGHUP (the terminal is closed) end loiter in good order, within --drain-timeout. Another one, a second later or more, ends it at once; one that comes sooner is taken as one with the first. Where SIGHUP is ignored from the start on, as by nohup, it stays so.
 
 Supervisors:
   Sockets that systemd has opened (LISTEN_FDS) are served instead of --listen, so that a restart refuses nobody. NOTIFY_SOCKET is told READY=1, STOPPING=1 and, where WATCHDOG_USEC is set, WATCHDOG=1 while all event loops turn.

@@ -171,7 +171,7 @@ pub(crate) struct Options {
     #[arg(default_value = "25s", value_parser = duration(bounds::KEEPALIVE))]
     keepalive: Duration,
 
-    /// How long the end may take at SIGTERM or SIGINT.
+    /// How long the end may take at SIGTERM, SIGINT or SIGHUP.
     ///
     /// From 1s to 1h. loiter stops accepting, ends every parked poll with its list, finishes
     /// what it has taken, and exits with status 0. What is not done by then is cut. A client that does not

@@ -1,4 +1,6 @@
-//! SIGTERM and SIGINT: the first drains, a later one stops at once, one later still no longer asks.
+//! SIGTERM, SIGINT and SIGHUP: the first drains, a later one stops at once, one later still no longer asks.
+//!
+//! SIGHUP is what a process gets whose terminal is closed. Whoever starts us by `nohup` has it ignored, and means that: see [`ending`].
 //!
 //! One wish can arrive as several signals: `timeout` signals its child and then the whole group, a supervisor
 //! may signal a group and its main process. So what comes within [`ONE_WISH`] of a signal that counted adds nothing to it.
@@ -9,14 +11,15 @@
 //!
 //! A command is not a server: it ends at the first, as soon as it has put away what it was making ([`Interrupted`]).
 
-use std::io;
+use std::ffi::c_int;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use loiter::Handle;
-use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::{emulate_default_handler, signal_name};
@@ -32,7 +35,7 @@ pub(crate) struct Asked(Arc<AtomicI32>);
 
 impl Asked {
     /// The signal at which the server stopped without having drained.
-    pub(crate) fn to_stop(&self) -> Option<i32> {
+    pub(crate) fn to_stop(&self) -> Option<c_int> {
         Some(self.0.load(Ordering::Acquire)).filter(|&signal| signal != 0)
     }
 }
@@ -48,12 +51,31 @@ pub(crate) fn outlive_the_file_size_limit() -> io::Result<()> {
     flag::register(SIGXFSZ, Arc::default()).map(drop)
 }
 
-/// Begins to pass signals on to the server behind `handle`; `drains` is called before the first of them.
+/// The signals that end us. SIGHUP only where it is known not to have been ignored from the start on: else it is left as it is.
+fn ending() -> impl Iterator<Item = c_int> + Clone {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let hangup = (is_ignored(&status, SIGHUP) == Some(false)).then_some(SIGHUP);
+    [SIGTERM, SIGINT].into_iter().chain(hangup)
+}
+
+/// Whether a process of this `/proc/PID/status` ignores a signal. To ask the system itself would take unsafe code.
+fn is_ignored(status: &str, signal: c_int) -> Option<bool> {
+    let mut lines = status.lines();
+    let ignored = lines.find_map(|line| line.strip_prefix("SigIgn:"))?;
+    let ignored = u64::from_str_radix(ignored.trim(), 16).ok()?;
+    Some(ignored >> (signal - 1) & 1 == 1)
+}
+
+/// Begins to pass signals on to the server behind `handle`, whose drain takes so long at most; `drains` is called before the first of them.
 ///
 /// # Errors
 /// No thread, or no handler, could be had.
-pub(crate) fn watch(handle: Handle, drains: impl Fn() + Send + 'static) -> io::Result<Asked> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+pub(crate) fn watch(
+    handle: Handle,
+    drain_timeout: Duration,
+    drains: impl Fn() + Send + 'static,
+) -> io::Result<Asked> {
+    let mut signals = Signals::new(ending())?;
     let asked = Asked(Arc::default());
     let to_stop = Arc::clone(&asked.0);
     vital("loiter-signals", move || {
@@ -63,6 +85,7 @@ pub(crate) fn watch(handle: Handle, drains: impl Fn() + Send + 'static) -> io::R
             if wish == Wish::Drain {
                 drains();
             }
+            log_wish(wish, name(signal), drain_timeout);
             obey(wish, signal, &handle, &to_stop);
         }
     })?;
@@ -72,22 +95,23 @@ pub(crate) fn watch(handle: Handle, drains: impl Fn() + Send + 'static) -> io::R
 /// Whether a command is to end before it is done.
 pub(crate) struct Interrupted {
     flag: Arc<AtomicBool>,
-    by_sigint: Arc<AtomicBool>,
+    signal: Arc<AtomicUsize>,
 }
 
 impl Interrupted {
-    /// From now on SIGTERM and SIGINT are noted, and end nothing by themselves.
+    /// From now on signals that would end it are noted, and end nothing by themselves.
     ///
     /// # Errors
     /// No handler could be had.
     pub(crate) fn watch() -> io::Result<Self> {
         let interrupted = Self {
             flag: Arc::default(),
-            by_sigint: Arc::default(),
+            signal: Arc::default(),
         };
-        // Handlers run in this order.
-        flag::register(SIGINT, Arc::clone(&interrupted.by_sigint))?;
-        for signal in [SIGTERM, SIGINT] {
+        for signal in ending() {
+            // Handlers run in this order.
+            let number = usize::try_from(signal).unwrap_or_default();
+            flag::register_usize(signal, Arc::clone(&interrupted.signal), number)?;
             flag::register(signal, Arc::clone(&interrupted.flag))?;
         }
         Ok(interrupted)
@@ -99,21 +123,18 @@ impl Interrupted {
     }
 
     /// The signal by which it is, once the flag is true.
-    pub(crate) fn signal(&self) -> i32 {
-        match self.by_sigint.load(Ordering::Acquire) {
-            true => SIGINT,
-            false => SIGTERM,
-        }
+    pub(crate) fn signal(&self) -> c_int {
+        c_int::try_from(self.signal.load(Ordering::Acquire)).unwrap_or_default()
     }
 }
 
 /// The status of who ends because of a signal: as a shell reports the death by it, so that nobody takes it for the end of something done.
-pub(crate) fn status(signal: i32) -> ExitCode {
+pub(crate) fn status(signal: c_int) -> ExitCode {
     ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX))
 }
 
 /// What people call it.
-pub(crate) fn name(signal: i32) -> &'static str {
+pub(crate) fn name(signal: c_int) -> &'static str {
     signal_name(signal).unwrap_or("signal")
 }
 
@@ -148,24 +169,33 @@ impl Wishes {
     }
 }
 
-fn obey(wish: Wish, signal: i32, handle: &Handle, to_stop: &AtomicI32) {
-    let name = name(signal);
+/// Before it is obeyed, so that the end is not told first.
+fn log_wish(wish: Wish, name: &str, drain_timeout: Duration) {
     match wish {
-        Wish::Drain => {
-            log::info!("{name}: draining; another in a second or later stops at once");
-            handle.drain();
-        }
+        Wish::Drain => log::info!(
+            "{name}: draining, for {} s at most: who waits is answered, and requests under way are finished; \
+             another signal, in a second or later, stops at once",
+            drain_timeout.as_secs()
+        ),
+        Wish::Stop => log::warn!("{name} while draining: stopping at once"),
+        Wish::Die => log::warn!("{name} while stopping: ending without any order"),
+        Wish::Same => log::info!("{name}: taken as one with the signal just before"),
+    }
+}
+
+fn obey(wish: Wish, signal: c_int, handle: &Handle, to_stop: &AtomicI32) {
+    match wish {
+        Wish::Drain => handle.drain(),
         Wish::Stop => {
-            log::warn!("{name} while draining: stopping at once");
             to_stop.store(signal, Ordering::Release);
             handle.stop();
         }
         Wish::Die => {
             if let Err(error) = emulate_default_handler(signal) {
-                log::error!("{name}: {error}");
+                log::error!("{}: {error}", name(signal));
             }
         }
-        Wish::Same => log::info!("{name}: taken as one with the signal just before"),
+        Wish::Same => {}
     }
 }
 
@@ -189,5 +219,25 @@ mod tests {
             let now = start + Duration::from_millis(at_ms);
             assert_eq!(wishes.count(now), wish, "{at_ms} ms");
         }
+    }
+
+    #[test]
+    fn what_is_ignored_is_a_bit_of_what_the_system_says() {
+        let status = |ignored| {
+            format!(
+                "Name:\tloiter\nSigBlk:\t{0}1\nSigIgn:\t{ignored}\nSigCgt:\t{0}1\n",
+                "0".repeat(15)
+            )
+        };
+        for (ignored, signal, expected) in [
+            ("0000000000000001", SIGHUP, Some(true)),
+            ("0000000000001000", SIGHUP, Some(false)),
+            ("0000000000004000", SIGTERM, Some(true)),
+            ("ffffffffffffffff", SIGHUP, Some(true)),
+            ("many", SIGHUP, None),
+        ] {
+            assert_eq!(is_ignored(&status(ignored), signal), expected, "{ignored}");
+        }
+        assert_eq!(is_ignored("", SIGHUP), None, "where there is no /proc");
     }
 }

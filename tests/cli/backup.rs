@@ -12,6 +12,7 @@ use loiter_client::Client;
 use rusqlite::Connection;
 
 use super::serving::{Serving, assert_fails_in_one_line, folder, lines, until_closed};
+use super::signals::ending;
 use super::stored::texts;
 use super::{PATIENCE, assert_holds, loiter, run, signal, text};
 
@@ -226,7 +227,7 @@ fn a_signal_ends_it_with_its_own_status_and_leaves_nothing() {
     let (database, copy) = (folder.path().join("chat.db"), folder.path().join("copy.db"));
     let other = Connection::open(&database).expect("a database");
     let lock = "PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE";
-    for (name, status) in [("INT", 130), ("TERM", 143)] {
+    for (name, status) in ending() {
         other.execute_batch(lock).expect("a lock");
         let mut command = loiter();
         command.args(["--log", "debug", "backup", "--database"]);

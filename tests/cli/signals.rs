@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use loiter_client::strict::{Client, Session, get, logging_in, polling, post, registering, saying};
 
-use super::assert_holds;
-use super::serving::{Serving, folder};
+use super::serving::{Serving, folder, lines, until_closed};
+use super::{PATIENCE, assert_holds, loiter, signal};
 
 /// A client with half a request sent, of which the server knows: it came in one piece with one that was answered.
 fn halfway(serving: &Serving) -> Client {
@@ -36,18 +36,72 @@ fn park(serving: &Serving, session: &Session, chatroom: i64) -> Client {
     poll
 }
 
+/// The signals that end it, and what a shell makes of them. SIGHUP is one unless these tests run where it is ignored, as under nohup.
+pub(crate) fn ending() -> Vec<(&'static str, i32)> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut lines = status.lines();
+    let ignored = lines.find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let mut ending = vec![("TERM", 143), ("INT", 130)];
+    if ignored.is_some_and(|mask| mask & 1 == 0) {
+        ending.push(("HUP", 129));
+    }
+    ending
+}
+
 #[test]
-fn sigterm_and_sigint_drain_with_status_0() {
-    for signal in ["TERM", "INT"] {
+fn who_asks_for_the_end_gets_a_drain_with_status_0_and_is_told_of_both() {
+    for (signal, _) in ending() {
         let folder = folder();
-        let serving = Serving::start(folder.path(), &["127.0.0.1:0"], &[]);
+        let arguments = ["--drain-timeout", "2m"];
+        let serving = Serving::start(folder.path(), &["127.0.0.1:0"], &arguments);
         // A connection without a request must not hold the end up for the idle timeout.
         let _idle = Client::connect(serving.addresses[0]);
         serving.signal(signal);
         let (status, _, log) = serving.end();
         assert_eq!(status.code(), Some(0), "{log:#?}");
-        assert_holds(&log.join("\n"), &[&format!("SIG{signal}: draining")]);
+        let drains = format!("SIG{signal}: draining, for 120 s at most");
+        assert_holds(&log[log.len() - 2], &[&drains, "another signal"]);
+        assert!(log[log.len() - 1].ends_with("] ended"), "{log:#?}");
     }
+}
+
+/// Whoever starts it by nohup wants it to outlive the terminal.
+#[test]
+fn a_hangup_that_is_ignored_from_the_start_on_stays_ignored() {
+    let folder = folder();
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]);
+    command.arg(loiter().get_program());
+    command.args(["--listen", "127.0.0.1:0", "--database"]);
+    command.arg(folder.path().join("chat.db"));
+    let serving = Serving::spawn(command, 1);
+    // Had it been heard, it would have come before the other and have been told of first.
+    serving.signals(&["HUP", "TERM"]);
+    serving.log_line("SIGTERM: draining");
+    let (status, _, log) = serving.end();
+    assert_eq!(status.code(), Some(0), "{log:#?}");
+    assert!(!log.join("\n").contains("SIGHUP"), "{log:#?}");
+}
+
+/// What is said to a terminal that is gone must not end a drain in the middle.
+#[test]
+fn a_log_that_nobody_reads_holds_no_drain_up() {
+    let folder = folder();
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let mut child = loiter()
+        .args(["--listen", "127.0.0.1:0", "--log", "trace", "--database"])
+        .arg(folder.path().join("chat.db"))
+        .stdout(std::process::Stdio::piped())
+        .stderr(writer)
+        .spawn()
+        .expect("the binary starts");
+    let listening = lines(child.stdout.take().expect("a pipe"));
+    listening.recv_timeout(PATIENCE).expect("it serves");
+    drop(reader);
+    signal(child.id(), &["TERM"]);
+    until_closed(&listening);
+    assert_eq!(child.wait().expect("our child").code(), Some(0));
 }
 
 #[test]
@@ -107,6 +161,7 @@ fn stop_in_a_drain(loops: &str) {
     assert_holds(&line, &["SIGINT while draining"]);
     let (status, _, log) = serving.end();
     assert_eq!(status.code(), Some(128 + 2), "{log:#?}");
+    assert_holds(&log.join("\n"), &["] ended at once"]);
 }
 
 /// Says one thing after the other until its connection ends; returns what was acknowledged, and whether the last answer said that it closes.

@@ -173,8 +173,7 @@ impl Wishes {
 fn log_wish(wish: Wish, name: &str, drain_timeout: Duration) {
     match wish {
         Wish::Drain => log::info!(
-            "{name}: draining, for {} s at most: who waits is answered, and requests under way are finished; \
-             another signal, in a second or later, stops at once",
+            "{name}: draining; requests under way have {} s at most, and another signal, a second later or more, stops at once",
             drain_timeout.as_secs()
         ),
         Wish::Stop => log::warn!("{name} while draining: stopping at once"),

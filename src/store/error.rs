@@ -52,6 +52,13 @@ pub enum OpenError {
     NoPath,
     /// The path is that of a folder.
     IsFolder(PathBuf),
+    /// The path is that of something else that is no regular file, such as a device.
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is: "a device", "a pipe", "a socket".
+        kind: &'static str,
+    },
     /// The folder that the database of this path should be in does not exist.
     NoFolder(PathBuf),
     /// There is no room on the disk for what is written beside the database as it is opened.
@@ -292,8 +299,18 @@ impl fmt::Display for OpenError {
             ),
             Self::NoPath => f.write_str("the path of the database is empty"),
             Self::IsFolder(path) => {
-                write!(f, "the database {} is a folder", path.display())
+                write!(
+                    f,
+                    "the database {} is a folder: it must be a file, such as {}",
+                    path.display(),
+                    path.join("loiter.db").display()
+                )
             }
+            Self::NotAFile { path, kind } => write!(
+                f,
+                "the database {} is {kind}: it must be a regular file, or a path where nothing is yet",
+                path.display()
+            ),
             Self::NoFolder(path) => write!(
                 f,
                 "the folder of the database {} does not exist",

@@ -174,6 +174,35 @@ fn a_start_without_a_readable_database_says_so_in_one_line_with_status_1() {
             .arg(database));
         assert_fails_in_one_line(&output, &database.display().to_string());
     }
+    let left = folder.path().read_dir().expect("a folder");
+    let left = Vec::from_iter(left.map(|file| file.expect("a file").file_name()));
+    assert_eq!(left, ["novel.txt"]);
+}
+
+/// Whoever has mistaken the path, or the folder, sees it.
+#[test]
+fn the_log_tells_which_database_is_served_and_whether_it_is_new() {
+    let folder = folder();
+    let database = folder.path().join("chat.db");
+    let made = format!("made a new database at {}", database.display());
+    let serving = Serving::start(folder.path(), &["127.0.0.1:0"], &[]);
+    serving.log_line(&made);
+    let mut client = loiter_client::Client::new(serving.addresses[0]);
+    client.register("ann", "correct horse").expect("registered");
+    // Killed, so that some of it is in the log beside it.
+    drop(serving);
+    let serving = Serving::start(folder.path(), &["127.0.0.1:0"], &[]);
+    let line = serving.log_line("opened ");
+    serving.signal("TERM");
+    assert_eq!(serving.end().0.code(), Some(0));
+    let bytes = database.metadata().expect("a file").len();
+    assert_holds(
+        &line,
+        &[&format!("opened {} ({bytes} bytes)", database.display())],
+    );
+    std::fs::write(&database, "").expect("emptied");
+    let serving = Serving::start(folder.path(), &["127.0.0.1:0"], &[]);
+    serving.log_line(&made);
 }
 
 #[test]

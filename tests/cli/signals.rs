@@ -60,7 +60,7 @@ fn who_asks_for_the_end_gets_a_drain_with_status_0_and_is_told_of_both() {
         serving.signal(signal);
         let (status, _, log) = serving.end();
         assert_eq!(status.code(), Some(0), "{log:#?}");
-        let drains = format!("SIG{signal}: draining, for 120 s at most");
+        let drains = format!("SIG{signal}: draining; requests under way have 120 s at most");
         assert_holds(&log[log.len() - 2], &[&drains, "another signal"]);
         assert!(log[log.len() - 1].ends_with("] ended"), "{log:#?}");
     }

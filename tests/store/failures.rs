@@ -171,6 +171,12 @@ fn start_with_few_descriptors(folder: std::path::PathBuf) {
     while let Err(error) = Store::open(&config, |_| ()) {
         let line = error.to_string();
         assert!(line.contains("Too many open files"), "{line}");
+        // What is made before it is refused goes with it.
+        let bytes = |name: &str| std::fs::metadata(folder.join(name)).map(|of| of.len()).ok();
+        assert_ne!(bytes("loiter.db"), Some(0), "{line}");
+        if bytes("loiter.db").is_none() {
+            assert_eq!(bytes("loiter.db.lock"), None, "{line}");
+        }
         refused += 1;
         taken.pop().expect("there must be enough once");
     }

@@ -8,12 +8,21 @@ use loiter::store::OpenError;
 
 use super::*;
 
-/// Opens what cannot be opened. The message has one line, and names the path.
+/// Opens what cannot be opened. The message has one line, and names the path; nothing is left that was not there.
 fn refused(config: &Config) -> OpenError {
+    let beside = || {
+        let folder = config.database.parent().expect("a folder").read_dir();
+        let files = folder.into_iter().flatten().flatten();
+        let mut names: Vec<_> = files.map(|file| file.file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = beside();
     let error = match Store::open(config, |_| ()) {
         Ok(_) => panic!("{} was opened", config.database.display()),
         Err(error) => error,
     };
+    assert_eq!(beside(), before, "{error}");
     let line = error.to_string();
     assert_eq!(line.lines().count(), 1, "{line}");
     let name = config
@@ -104,6 +113,32 @@ fn a_folder_and_a_missing_folder_are_refused() {
     fs::write(folder.path().join("file"), "").expect("a file");
     let error = refused(&at(&folder.path().join("file/x.db")));
     assert!(matches!(error, OpenError::Io { .. }), "{error}");
+}
+
+#[test]
+fn what_is_no_file_is_refused_by_what_it_is() {
+    let was_there = Path::new("/dev/null.lock").exists();
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("socket");
+    let _listening = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink("/dev/null", &link).expect("a link");
+    for (path, is) in [
+        (socket, "is a socket: it must be a regular file"),
+        (link, "/dev/null is a device: it must be a regular file"),
+        ("/dev/null".into(), "is a device: it must be a regular file"),
+        (folder.path().to_owned(), "is a folder: it must be a file"),
+    ] {
+        let error = Store::open(&at(&path), |_| ()).err().expect("refused");
+        assert!(error.to_string().contains(is), "{error}");
+        let error = loiter::Users::open(&at(&path)).err().expect("refused");
+        assert!(error.to_string().contains(is), "{error}");
+    }
+    // One that is not there yet, and is meant to be.
+    let meant = Store::open(&at(&folder.path().join("data/")), |_| ()).err();
+    assert!(matches!(meant, Some(OpenError::IsFolder(_))), "{meant:?}");
+    assert_eq!(Path::new("/dev/null.lock").exists(), was_there);
+    assert_eq!(folder.path().read_dir().expect("a folder").count(), 2);
 }
 
 #[test]

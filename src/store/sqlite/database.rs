@@ -1,4 +1,4 @@
-//! The database's file: its lock, its writing connection, its pool of reading ones.
+//! The database's file: its writing connection, its pool of reading ones. Its lock is in `lock`.
 //!
 //! The order of a start is: the path, the lock, then SQLite. Whoever closes a file loses all the locks that its
 //! process has on it, also those that SQLite took (POSIX, fcntl); so nothing here opens the database other
@@ -7,8 +7,9 @@
 //! Every name is that of a file: `:memory:` and `file:…`, which SQLite would take for something else, are made
 //! absolute first. A database in memory would be lost in silence at the server's end.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, FileType, OpenOptions};
 use std::io;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 use scheduled_thread_pool::ScheduledThreadPool;
 
+use super::lock::Lock;
 use super::readers::Pool;
 use super::{schema, sql};
 use crate::config::Durability;
@@ -47,18 +49,19 @@ const OTHER_FILES: usize = 2;
 /// A database that nobody else serves.
 pub(super) struct Database {
     path: PathBuf,
-    /// Released when it is closed, by the system also where we die. The file itself stays: who removed it could
-    /// take it from under a loiter that has just locked it.
-    lock: File,
+    /// Whether its file is to go with us, if nothing is in it: it was made, and is not open yet.
+    goes: bool,
+    lock: Lock,
 }
 
 impl Database {
     /// Finds and locks the database, and creates it, readable only to its owner, where it is missing.
     pub(super) fn claim(given: &Path) -> Result<Self, OpenError> {
         let path = locate(given)?;
+        refuse_no_file(&path)?;
         let lock = lock(&path)?;
-        create(&path)?;
-        Ok(Self { path, lock })
+        let goes = create(&path)?;
+        Ok(Self { path, goes, lock })
     }
 
     /// Makes sure that files can still be opened for a writer, for checkpoints and for so many readers.
@@ -77,8 +80,8 @@ impl Database {
         }
     }
 
-    /// The only connection that writes, to a database of the newest schema.
-    pub(super) fn writer(&self, durability: Durability) -> Result<Connection, OpenError> {
+    /// The only connection that writes, to a database of the newest schema. From here on it stays, as what stands beside it does.
+    pub(super) fn writer(&mut self, durability: Durability) -> Result<Connection, OpenError> {
         let of_sqlite = |error| OpenError::of_sqlite(&self.path, error);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut writer = Connection::open_with_flags(&self.path, flags).map_err(of_sqlite)?;
@@ -87,11 +90,15 @@ impl Database {
             .execute_batch(sql::SET_UP_WRITER)
             .map_err(of_sqlite)?;
         schema::check(&writer, &self.path)?;
+        let is_new = schema::is_empty(&writer).map_err(of_sqlite)?;
         self.look_for_damage(&writer)?;
         log_ahead(&writer, durability).map_err(of_sqlite)?;
         schema::upgrade(&mut writer).map_err(of_sqlite)?;
+        log_opened(&writer, &self.path, is_new).map_err(of_sqlite)?;
         writer.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
         writer.busy_timeout(BUSY_STEP).map_err(of_sqlite)?;
+        self.goes = false;
+        self.lock.keep();
         Ok(writer)
     }
 
@@ -162,6 +169,15 @@ impl Database {
     }
 }
 
+/// A file that we have made, and that is no database yet, is nobody's.
+impl Drop for Database {
+    fn drop(&mut self) {
+        if self.goes && fs::metadata(&self.path).is_ok_and(|metadata| metadata.len() == 0) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
 /// Tries again while another program has the lock, for as long as the `patience` lasts, or until `is_over`.
 ///
 /// SQLite's own wait cannot be cut short, and at the store's end nobody should have to sit it out.
@@ -193,7 +209,8 @@ fn locate(given: &Path) -> Result<PathBuf, OpenError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         located => return located.map_err(of_io),
     }
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+    let means_folder = given.as_os_str().as_encoded_bytes().ends_with(b"/");
+    let (Some(folder), Some(name), false) = (path.parent(), path.file_name(), means_folder) else {
         return Err(OpenError::IsFolder(path));
     };
     match folder.canonicalize() {
@@ -222,68 +239,65 @@ pub(super) fn locate_existing(given: &Path) -> Result<Result<PathBuf, PathBuf>, 
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Err(path)),
         located => located.map_err(of_io)?,
     };
+    refuse_no_file(&path)?;
     let metadata = fs::metadata(&path).map_err(of_io)?;
-    if metadata.is_dir() {
-        return Err(OpenError::IsFolder(path));
-    }
     if metadata.len() < DATABASE_BYTES_MIN {
         return Err(OpenError::NotADatabase(path));
     }
     Ok(Ok(path))
 }
 
-/// Takes the lock beside a database, which its server holds for as long as it serves.
-pub(super) fn lock(database: &Path) -> Result<File, OpenError> {
-    if database.is_dir() {
-        return Err(OpenError::IsFolder(database.to_owned()));
+/// A folder, a device and the like can be no database, and nothing is to be written beside them.
+fn refuse_no_file(path: &Path) -> Result<(), OpenError> {
+    let kind = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        metadata => metadata.map_err(|error| OpenError::of_io(path, error))?,
+    };
+    let kind = match kind.file_type() {
+        kind if kind.is_file() => return Ok(()),
+        kind if kind.is_dir() => return Err(OpenError::IsFolder(path.to_owned())),
+        kind => name_of(kind),
+    };
+    Err(OpenError::NotAFile {
+        path: path.to_owned(),
+        kind,
+    })
+}
+
+/// What people call what is no file and no folder.
+fn name_of(kind: FileType) -> &'static str {
+    match kind {
+        kind if kind.is_char_device() || kind.is_block_device() => "a device",
+        kind if kind.is_fifo() => "a pipe",
+        kind if kind.is_socket() => "a socket",
+        _ => "no file",
     }
+}
+
+/// Takes the lock of a database that is a file or nothing yet.
+pub(super) fn lock(database: &Path) -> Result<Lock, OpenError> {
     // SQLite writes other files beside the database.
     if let Some(folder) = database.parent() {
         refuse_read_only(folder)?;
     }
-    let mut path = database.as_os_str().to_owned();
-    path.push(".lock");
-    let path = PathBuf::from(path);
-    let lock = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(|error| OpenError::of_io(&path, error))?;
-    match lock.try_lock() {
-        Ok(()) => {
-            give_to_owner(&lock, database);
-            Ok(lock)
-        }
-        Err(TryLockError::WouldBlock) => Err(OpenError::Served(database.to_owned())),
-        Err(TryLockError::Error(error)) => Err(OpenError::of_io(&path, error)),
-    }
+    Lock::take(database)
 }
 
-/// What root has locked once must not be locked to a server that is not root. SQLite does likewise with what it keeps beside a database.
-fn give_to_owner(lock: &File, database: &Path) {
-    #[cfg(unix)]
-    if let (Ok(lock_is), Ok(database_is)) = (lock.metadata(), database.metadata()) {
-        use std::os::unix::fs::{MetadataExt as _, fchown};
-        if lock_is.uid() != database_is.uid() {
-            // Who may not do so is not root, and has the lock all the same.
-            let _ = fchown(lock, Some(database_is.uid()), Some(database_is.gid()));
-        }
-    }
-}
-
-/// SQLite would create the file readable to everyone whom the umask lets; it holds what people say to one another.
-fn create(database: &Path) -> Result<(), OpenError> {
+/// Makes the file where it is missing, and says whether it has.
+///
+/// SQLite would create it readable to everyone whom the umask lets; it holds what people say to one another.
+fn create(database: &Path) -> Result<bool, OpenError> {
     refuse_lost(database)?;
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(database) {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             refuse_read_only(database)?;
-            refuse_scrap(database)
+            refuse_scrap(database)?;
+            Ok(false)
         }
         Err(error) => Err(OpenError::of_io(database, error)),
     }
@@ -320,6 +334,20 @@ fn refuse_read_only(path: &Path) -> Result<(), OpenError> {
     if metadata.permissions().readonly() {
         return Err(OpenError::NotWritable(path.to_owned()));
     }
+    Ok(())
+}
+
+/// Whoever has mistaken the path is to see it: a server makes what is missing, and says nothing else of it.
+fn log_opened(writer: &Connection, path: &Path, is_new: bool) -> rusqlite::Result<()> {
+    let path = path.display();
+    if is_new {
+        log::info!("made a new database at {path}");
+        return Ok(());
+    }
+    // What is in the write-ahead log still counts, unlike by the file's length.
+    let pages: i64 = writer.query_row(sql::COUNT_PAGES, (), |row| row.get(0))?;
+    let page_bytes: i64 = writer.query_row(sql::PAGE_BYTES, (), |row| row.get(0))?;
+    log::info!("opened {path} ({} bytes)", pages * page_bytes);
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 mod backup;
 mod checkpoint;
 mod database;
+mod lock;
 mod memory;
 mod readers;
 mod reading;
@@ -38,7 +39,7 @@ pub(super) fn open(
     config: &Config,
     threads: Threads,
 ) -> Result<Backend<impl Writer + Send + use<>>, OpenError> {
-    let database = Database::claim(&config.database)?;
+    let mut database = Database::claim(&config.database)?;
     let connections = threads.reading.saturating_add(threads.hashing);
     database.check_descriptors(connections)?;
     let connection = database.writer(config.durability)?;

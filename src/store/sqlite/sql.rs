@@ -168,6 +168,7 @@ pub(super) const LOOK_FOR_DAMAGE: &str = "PRAGMA integrity_check(1)";
 pub(super) const LOOK_QUICKLY_FOR_DAMAGE: &str = "PRAGMA quick_check(1)";
 
 pub(super) const COUNT_PAGES: &str = "PRAGMA page_count";
+pub(super) const PAGE_BYTES: &str = "PRAGMA page_size";
 pub(super) const COUNT_TABLES: &str = "SELECT count(*) FROM sqlite_schema";
 
 /// Another number whenever somebody else has written, with another connection.

@@ -3,19 +3,17 @@
 use std::ffi::OsString;
 
 use clap::ArgMatches;
-use clap::builder::{OsStr, Resettable};
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 
-use super::options::command;
+use super::shown::{command, without_variables};
 
 /// Says of a bad value whether the option or its variable held it.
 ///
 /// clap names the option in both cases. What is wrong without the environment too is the
 /// command line's own fault, and told first.
 pub(super) fn blame(error: clap::Error, arguments: &[OsString]) -> clap::Error {
-    let without = command().mut_args(|arg| arg.env(Resettable::<OsStr>::Reset));
-    match without.try_get_matches_from(arguments) {
+    match without_variables(command()).try_get_matches_from(arguments) {
         Err(own) if own.use_stderr() => own,
         _ => named_by_variable(error),
     }

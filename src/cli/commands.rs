@@ -19,7 +19,7 @@ use super::check::Check;
 use super::health;
 use super::signals::{Interrupted, name, status};
 use super::users::UserCommand;
-use super::{man, options};
+use super::{man, shown};
 
 /// What to do instead of serving.
 #[derive(Debug, Subcommand)]
@@ -89,10 +89,10 @@ impl Command {
             Self::User(command) => command.run(&config),
             Self::Completions { shell } => {
                 let mut script = Vec::new();
-                clap_complete::generate(shell, &mut options::command(), "loiter", &mut script);
+                clap_complete::generate(shell, &mut shown::to_complete(), "loiter", &mut script);
                 print(&script)
             }
-            Self::Man => print(&man::page(options::command()).map_err(of_output)?),
+            Self::Man => print(&man::page(shown::command()).map_err(of_output)?),
             Self::Health { ready, at } => {
                 let path = if ready { "/readyz" } else { "/healthz" };
                 let listen = at.map_or(config.listen, |at| vec![at]);

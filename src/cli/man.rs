@@ -47,9 +47,10 @@ fn without_repetition(page: Vec<u8>) -> Vec<u8> {
     format!("{beginning}{parts}").into_bytes()
 }
 
-/// Those that do something, not those that only have others.
+/// Those that do something, not those that only have others, or that tell what stands here.
 fn commands(parent: &Command) -> Vec<Command> {
-    let own = parent.get_subcommands().filter(|own| !own.is_hide_set());
+    let is_told = |own: &&Command| !own.is_hide_set() && own.get_name() != "help";
+    let own = parent.get_subcommands().filter(is_told);
     own.flat_map(|own| match own.has_subcommands() {
         true => commands(own),
         false => vec![own.clone()],

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
-use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use clap::{ArgMatches, FromArgMatches, Parser, ValueEnum};
 use log::LevelFilter;
 use loiter::Config;
 use loiter::config::settings::{bounds, iterations};
@@ -21,6 +21,8 @@ use loiter::config::{Durability, Network, ORIGINS_MAX, Origin, body_for};
 use super::blame::{blame, spelling};
 use super::commands;
 use super::help::{AFTER_HELP, CONNECTIONS, LOGGING, MESSAGES, SERVING, STORAGE, USERS};
+use super::shown::command;
+use super::tips::with_tip;
 
 /// A long-poll chat server.
 ///
@@ -29,10 +31,7 @@ use super::help::{AFTER_HELP, CONNECTIONS, LOGGING, MESSAGES, SERVING, STORAGE, 
 /// nothing beside it.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, after_long_help = AFTER_HELP)]
-#[command(
-    disable_help_subcommand = true,
-    subcommand_help_heading = "Commands (without one, loiter serves)"
-)]
+#[command(subcommand_help_heading = "Commands (without one, loiter serves)")]
 pub(crate) struct Options {
     #[command(subcommand)]
     pub(crate) command: Option<commands::Command>,
@@ -119,6 +118,8 @@ pub(crate) struct Options {
     /// An address for `GET /metrics`, for Prometheus and what speaks its format.
     ///
     /// Such as 127.0.0.1:9464. Whoever reaches it can read it: it is not for clients.
+    ///
+    /// [default: off]
     #[arg(long, value_name = "ADDR", help_heading = SERVING, env = "LOITER_METRICS_ADDR")]
     #[arg(value_parser = address)]
     metrics_addr: Option<SocketAddr>,
@@ -340,7 +341,7 @@ impl Options {
         let arguments: Vec<OsString> = std::env::args_os().collect();
         let matches = command()
             .try_get_matches_from(&arguments)
-            .map_err(|error| blame(error, &arguments))?;
+            .map_err(|error| with_tip(blame(error, &arguments), &arguments))?;
         let options = Self::from_arg_matches(&matches)?;
         if let Some(given) = &options.command {
             commands::refuse_what_only_serves(given, command(), &matches)?;
@@ -439,25 +440,6 @@ impl Options {
     }
 }
 
-/// All options and commands. The current values of the variables stay out of `--help`: it says what may be set, not what is.
-pub(super) fn command() -> Command {
-    settled(Options::command())
-}
-
-fn settled(command: Command) -> Command {
-    let command = command.mut_args(|arg| {
-        let takes_value = arg.get_action().takes_values() && !arg.is_positional();
-        let arg = arg.hide_env_values(true);
-        // A negative number is then a bad value of its option, not an unknown option.
-        if takes_value {
-            arg.allow_negative_numbers(true)
-        } else {
-            arg
-        }
-    });
-    command.mut_subcommands(settled)
-}
-
 fn level() -> impl TypedValueParser<Value = LevelFilter> {
     PossibleValuesParser::new(["off", "error", "warn", "info", "debug", "trace"])
         .map(|name| name.parse().expect("a level's name"))
@@ -465,21 +447,13 @@ fn level() -> impl TypedValueParser<Value = LevelFilter> {
 
 #[cfg(test)]
 mod tests {
-    use clap::builder::{OsStr, Resettable};
-
+    use super::super::shown::without_variables;
     use super::*;
 
     fn config(arguments: &[&str]) -> Result<Config, clap::Error> {
         let arguments = ["loiter"].iter().chain(arguments);
-        let matches = command()
-            .mut_args(|arg| arg.env(Resettable::<OsStr>::Reset))
-            .try_get_matches_from(arguments)?;
+        let matches = without_variables(command()).try_get_matches_from(arguments)?;
         Options::from_arg_matches(&matches)?.config(&matches)
-    }
-
-    #[test]
-    fn clap_finds_no_contradiction() {
-        command().debug_assert();
     }
 
     #[test]
@@ -595,8 +569,7 @@ mod tests {
     #[test]
     fn there_is_one_way_to_listen() {
         let listens = |arguments: &[&str], handed| {
-            let matches = command()
-                .mut_args(|arg| arg.env(Resettable::<OsStr>::Reset))
+            let matches = without_variables(command())
                 .try_get_matches_from(["loiter"].iter().chain(arguments))?;
             Options::from_arg_matches(&matches)?.one_way_to_listen(&matches, handed)
         };

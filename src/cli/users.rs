@@ -31,9 +31,9 @@ pub(crate) enum UserCommand {
         #[command(flatten)]
         source: PasswordSource,
     },
-    /// Give a user another password, and end all of their sessions.
+    /// Give a user another password while no server runs, and end all of their sessions.
     ///
-    /// Nobody may serve the database meanwhile: a server remembers who is logged in, and would go on taking the sessions that this ends.
+    /// Stop the server first: it remembers who is logged in, and would go on taking the sessions that this ends. While it serves the database this is refused.
     /// Somebody who knows their password can change it by the API at any time.
     Password {
         /// The user's name, in any case.

@@ -137,6 +137,30 @@ const BAD_VALUES: [(&str, &str, &str); 51] = [
 /// What a later version may bring must not be taken for something today.
 const NO_COMMANDS: [&str; 2] = ["serve", "users"];
 
+/// What newcomers try: the arguments, and the tip that they get.
+const GUESSES: [(&[&str], &str); 16] = [
+    (&["--port", "9000"], "'--listen 127.0.0.1:9000'"),
+    (&["-p9000"], "'--listen 127.0.0.1:9000'"),
+    (&["--host=0.0.0.0"], "'--listen 0.0.0.0:8000'"),
+    (&["--port"], "'--listen 127.0.0.1:8000'"),
+    (&["--listen", "9000"], "perhaps '127.0.0.1:9000'"),
+    (&["--listen", "localhost:9000"], "perhaps '127.0.0.1:9000'"),
+    (&["health", "9000"], "perhaps '127.0.0.1:9000'"),
+    (
+        &["serve"],
+        "loiter serves without a subcommand: just 'loiter'",
+    ),
+    (&["start", "--recent", "5"], "just 'loiter'"),
+    (&["--secure-cookies", "true"], "takes none"),
+    (&["-v"], "'--log debug'"),
+    (&["--quiet"], "'--log warn'"),
+    (&["--config", "x.toml"], "each option has a variable"),
+    // clap's own.
+    (&["--databse", "x.db"], "'--database'"),
+    (&["bakcup", "x.db"], "'backup'"),
+    (&["check", "--port", "9"], "'--for'"),
+];
+
 /// The variable of an option such as `--max-head`.
 fn variable(option: &str) -> String {
     format!("LOITER_{}", option[2..].replace('-', "_").to_uppercase())
@@ -191,12 +215,50 @@ fn help_tells_every_option_in_its_group_with_its_default_and_variable() {
 fn short_help_and_version_go_to_standard_output() {
     let output = run(loiter().arg("-h"));
     assert!(output.status.success());
-    assert_holds(text(&output.stdout), &["Usage:", "--listen", "Logging:"]);
+    let help = text(&output.stdout);
+    assert_holds(help, &["Usage:", "--listen", "Logging:"]);
+    let mut entries = help_by_option(help);
+    for (_, option, default) in OPTIONS {
+        let (_, text) = entries.remove(option).expect(option);
+        assert_holds(&text, &[default]);
+    }
     let output = run(loiter().arg("--version"));
     assert!(output.status.success());
     assert_eq!(
         text(&output.stdout),
         concat!("loiter ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+}
+
+#[test]
+fn help_is_a_command_too() {
+    let said = |arguments: &[&str]| {
+        let output = run(loiter().args(arguments));
+        assert!(output.status.success(), "{output:?}");
+        text(&output.stdout).to_owned()
+    };
+    assert_eq!(said(&["help"]), said(&["--help"]));
+    assert_eq!(said(&["help", "check"]), said(&["check", "--help"]));
+    let of_user = said(&["user", "password", "--help"]);
+    assert_eq!(said(&["help", "user", "password"]), of_user);
+    assert_holds(&of_user, &["while no server runs", "Stop the server first"]);
+}
+
+#[test]
+fn who_guesses_an_option_or_a_command_is_told_what_there_is() {
+    for (arguments, tip) in GUESSES {
+        let output = run(loiter().args(arguments));
+        let reason = refusal(&output);
+        assert_holds(reason, &["  tip: ", tip]);
+        assert_eq!(reason.matches("tip:").count(), 1, "{reason}");
+    }
+    // No other tip is told where ours is.
+    let output = run(loiter().args(["--port", "9000"]));
+    assert!(!refusal(&output).contains("password"), "{output:?}");
+    let output = run(loiter().env("LOITER_LISTEN", "9000"));
+    assert_holds(
+        refusal(&output),
+        &["LOITER_LISTEN", "perhaps '127.0.0.1:9000'"],
     );
 }
 

@@ -69,14 +69,14 @@ pub(super) fn text(report: &Report) -> String {
         for limit in report.limits.iter().filter(|limit| !limit.set.is_empty()) {
             push_settings(&mut text, limit.label, &limit.set);
         }
-        text.push_str(
-            "What is set by sysctl is gone when the machine is off, unless it stands in a file of /etc/sysctl.d as well.\n",
-        );
     }
     let (warnings, others): (Vec<_>, Vec<_>) =
         report.remarks.iter().partition(|remark| remark.is_warning);
     push_remarks(&mut text, "Not as it should be", &warnings);
     push_remarks(&mut text, "Good to know", &others);
+    if text.contains("sysctl -w ") {
+        text.push_str("\nWhat sysctl sets is gone when the machine is off, unless a file in /etc/sysctl.d has it too.\n");
+    }
     text
 }
 
@@ -251,6 +251,17 @@ mod tests {
             sentences.map(str::len).all(|length| length <= WIDTH),
             "{told}"
         );
+    }
+
+    #[test]
+    fn that_sysctl_forgets_is_told_where_something_is_to_be_set_by_it() {
+        let forgets = |text: String| text.contains("What sysctl sets is gone");
+        // `ulimit` is all that there is to do.
+        assert!(!forgets(text(&report(Some(1_000), Some(1_000_000)))));
+        assert!(!forgets(text(&report(Some(1_000), None))));
+        let set = |asked| judge(&small_server(), &Config::default(), Some(asked));
+        assert!(forgets(text(&set(1_000_000))));
+        assert!(forgets(text(&set(100_000))), "of what fits, too");
     }
 
     /// An ellipsis stands for what the page leaves out.

@@ -36,7 +36,11 @@
 //! poll.registry().register(&mut SourceFd(&fd), Token(0), Interest::READABLE)?;
 //! let mut events = Events::with_capacity(16);
 //! while !server.is_done() {
-//!     poll.poll(&mut events, server.poll_timeout())?;
+//!     match poll.poll(&mut events, server.poll_timeout()) {
+//!         Err(error) if error.kind() != std::io::ErrorKind::Interrupted => return Err(error.into()),
+//!         // A signal ends the wait and nothing else.
+//!         _ => {}
+//!     }
 //!     // … the host's own events …
 //!     server.turn(Some(Duration::ZERO))?;
 //! }

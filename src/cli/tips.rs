@@ -94,6 +94,7 @@ fn for_command(name: &str) -> Option<String> {
         "serve" | "server" | "start" | "run" | "up" | "listen" => {
             "loiter serves without a subcommand: just 'loiter', with the options behind it"
         }
+        "s" | "m" | "h" | "d" => "a duration is one word, such as 10s",
         "true" | "false" => "an option without a value in '--help' takes none",
         _ => return None,
     };

@@ -28,7 +28,14 @@ pub fn number<T: TryFrom<u64>>(
         decimal(given)
             .filter(|number| allowed.contains(number))
             .and_then(|number| T::try_from(number).ok())
-            .ok_or_else(|| format!("must be from {} to {}", allowed.start(), allowed.end()))
+            .ok_or_else(|| {
+                let (least, most) = (allowed.start(), allowed.end());
+                match given.bytes().all(|byte| byte.is_ascii_digit()) && !given.is_empty() {
+                    true => format!("must be from {least} to {most}"),
+                    // Such as 16K.
+                    false => format!("must be a number from {least} to {most}, in digits alone"),
+                }
+            })
     }
 }
 
@@ -195,18 +202,12 @@ mod tests {
         let read = number::<u32>(1..=200);
         assert_eq!(read("1"), Ok(1));
         assert_eq!(read("200"), Ok(200));
-        for given in [
-            "0",
-            "201",
-            "-1",
-            "+1",
-            "1e2",
-            "",
-            " 1",
-            "18446744073709551617",
-        ] {
+        for given in ["0", "201", "18446744073709551617"] {
+            assert_eq!(read(given).expect_err(given), "must be from 1 to 200");
+        }
+        for given in ["-1", "+1", "1e2", "16K", "", " 1"] {
             let refusal = read(given).expect_err(given);
-            assert_eq!(refusal, "must be from 1 to 200");
+            assert_eq!(refusal, "must be a number from 1 to 200, in digits alone");
         }
     }
 

@@ -64,15 +64,16 @@ const OPTIONS: [(&str, &str, &str); 34] = [
 ];
 
 /// A bad value of each kind: option, value, and a part of what is allowed.
-const BAD_VALUES: [(&str, &str, &str); 51] = [
+const BAD_VALUES: [(&str, &str, &str); 52] = [
     ("--listen", "localhost:8000", "127.0.0.1:8000"),
     ("--listen", "8000", "[::]:80"),
     ("--metrics-addr", "9464", "127.0.0.1:8000"),
     ("--recent", "0", "from 1 to 200"),
     ("--recent", "201", "from 1 to 200"),
-    ("--recent", "-5", "from 1 to 200"),
-    ("--recent", "many", "from 1 to 200"),
-    ("--recent", "", "from 1 to 200"),
+    ("--recent", "-5", "a number from 1 to 200"),
+    ("--recent", "many", "a number from 1 to 200"),
+    ("--recent", "", "a number from 1 to 200"),
+    ("--max-head", "16K", "1048576, in digits alone"),
     ("--max-message", "0", "from 1 to 1048576"),
     ("--max-message", "1048577", "from 1 to 1048576"),
     (
@@ -138,7 +139,7 @@ const BAD_VALUES: [(&str, &str, &str); 51] = [
 const NO_COMMANDS: [&str; 2] = ["serve", "users"];
 
 /// What newcomers try: the arguments, and the tip that they get.
-const GUESSES: [(&[&str], &str); 16] = [
+const GUESSES: [(&[&str], &str); 17] = [
     (&["--port", "9000"], "'--listen 127.0.0.1:9000'"),
     (&["-p9000"], "'--listen 127.0.0.1:9000'"),
     (&["--host=0.0.0.0"], "'--listen 0.0.0.0:8000'"),
@@ -152,6 +153,7 @@ const GUESSES: [(&[&str], &str); 16] = [
     ),
     (&["start", "--recent", "5"], "just 'loiter'"),
     (&["--secure-cookies", "true"], "takes none"),
+    (&["--idle-timeout", "10", "s"], "such as 10s"),
     (&["-v"], "'--log debug'"),
     (&["--quiet"], "'--log warn'"),
     (&["--config", "x.toml"], "each option has a variable"),

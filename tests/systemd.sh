@@ -12,6 +12,9 @@ cp docs/operations/systemd/loiter.socket "$folder"
 sed "s#^ExecStart=loiter\$#ExecStart=$binary#" docs/operations/systemd/loiter.service >"$folder/loiter.service"
 grep -q "^ExecStart=$binary\$" "$folder/loiter.service"
 
+# Without it a machine whose IPv6 is turned off has no socket at all, since it has no [::1].
+grep -qx 'FreeBind=yes' "$folder/loiter.socket" || { printf 'loiter.socket asks for addresses that a machine may not have\n' >&2; exit 1; }
+
 # It says what it does not know, and says nothing where it knows all.
 said=$(systemd-analyze verify "$folder/loiter.service" "$folder/loiter.socket" 2>&1) || { printf '%s\n' "$said" >&2; exit 1; }
 if grep -F "$folder" <<<"$said" || grep -F 'loiter.' <<<"$said"; then

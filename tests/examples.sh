@@ -123,6 +123,36 @@ has_ended() {
   ! kill -0 "${process[$1]}" 2>/dev/null && ! wait "${process[$1]}"
 }
 
+# ends_in_one_line STATUS PART COMMAND…
+ends_in_one_line() {
+  local expected=$1 part=$2 status=0
+  shift 2
+  "$@" </dev/null >one.out 2>one.err || status=$?
+  [ "$status" = "$expected" ] && [ ! -s one.out ] && [ "$(wc -l <one.err)" = 1 ] && grep -qF -- "$part" one.err || {
+    cat one.err >&2
+    fail "$* ends with $status, not in one line with $expected: $part"
+  }
+}
+
+is_alone_present() {
+  call "$1" "/message/presence/?chatroomid=$2" | grep -q username
+}
+
+# ends_at_ctrl_c USER COMMAND…: while it waits, in that user's only chatroom. In presence a user stays for a while, so each has one of their own.
+ends_at_ctrl_c() {
+  local user=$1 id status=0
+  shift
+  call "$user" /register/ -d "username=$user" -d 'password=correct horse' >>log
+  enter "$user"
+  id=$(call "$user" /message/newChatroom/ -X POST | tr -dc 0-9)
+  start "$user" "${@//CHATROOM/$id}"
+  until_true "$* waits" is_alone_present "$user" "$id"
+  kill -INT "${process[$user]}"
+  wait "${process[$user]}" || status=$?
+  unset "process[$user]"
+  [ "$status" = 130 ] && ! grep -qE '^Traceback|^ +at ' "$user.err" || { cat "$user.err" >&2; fail "Ctrl-C ends $* with $status"; }
+}
+
 serve "$binary" --password-iterations 1000 --log error
 session docs/clients.md session.sh
 end_server || fail "the server did not end in good order"
@@ -184,5 +214,15 @@ for name in "${!process[@]}"; do
   until_true "$name ends with its session" has_ended "$name"
   [ "$name" = page ] || grep -q no_session "$name.err" || fail "$name does not say why it has ended"
 done
+# What goes wrong, and Ctrl-C, ends each without a stack trace.
+for usage in '1 python3 chat.py' '1 python3 stream.py 1' '2 node chat.mjs' '2 node follow.mjs 1'; do
+  read -r status program name chatroom <<<"$usage"
+  ends_in_one_line "$status" "$program $name URL NAME PASSWORD" "$program" "$name"
+  ends_in_one_line 1 bad_credentials "$program" "$name" "$url" ann wrong $chatroom
+done
+ends_at_ctrl_c first python3 chat.py "$url" first 'correct horse'
+ends_at_ctrl_c second python3 stream.py "$url" second 'correct horse' CHATROOM
+ends_at_ctrl_c third node chat.mjs "$url" third 'correct horse'
+ends_at_ctrl_c fourth node follow.mjs "$url" fourth 'correct horse' CHATROOM
 every_block_was_run
 echo "the examples for those who write clients: ok"

@@ -82,12 +82,21 @@ watch_in_python() {
   say 'four'
   eventually has_watched 4 || fail 'watch.py does not go on'
   diff - "$folder/watched" <<<$'ann: hello Bob\nann: are you there?\nann: three\nann: four' || fail 'watch.py shows something else'
-  kill "$follower"
+  # Ctrl-C, without a stack trace.
+  kill -INT "$follower"
   wait "$follower" || true
   follower=
-  if python3 "$folder/watch.py" bob wrong 1 >"$folder/refused" 2>&1; then fail 'watch.py logs in with another password'; fi
-  grep -q '^{"error":"bad_credentials"' "$folder/refused" || fail 'watch.py does not say why it cannot log in'
+  watch_is_refused "$folder/watch.py" 'python3 watch.py NAME PASSWORD CHATROOM'
+  sed "s|$url|http://127.0.0.1:1|" "$folder/watch.py" >"$folder/watch.elsewhere.py"
+  watch_is_refused "$folder/watch.elsewhere.py" 'no server at' bob 'battery staple' 1
+  watch_is_refused "$folder/watch.py" '{"error":"bad_credentials"' bob wrong 1
   [ ! -s "$folder/watch.errors" ] || { cat "$folder/watch.errors" >&2; fail 'watch.py complains'; }
+}
+
+# watch_is_refused FILE REASON [ARGUMENT…]: in one line.
+watch_is_refused() {
+  if python3 "$1" "${@:3}" >"$folder/refused" 2>&1; then fail "$1 ${*:3} ends well"; fi
+  [ "$(grep -c '' "$folder/refused")" = 1 ] && grep -qF "$2" "$folder/refused" || { cat "$folder/refused" >&2; fail "watch.py does not say in one line: $2"; }
 }
 
 say() {

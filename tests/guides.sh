@@ -10,7 +10,10 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/pages.sh"
 binaries=$(realpath "${1:-$(built)}")
 binary=$binaries/loiter
-[ -x "$binary" ] || { echo "$binary is not there: cargo build --workspace" >&2; exit 1; }
+# All that is needed, before minutes are spent on what needs only the one.
+for program in loiter loiter-loadtest; do
+  [ -x "$binaries/$program" ] || { echo "$binaries/$program is not there; both are built by: cargo build --workspace" >&2; exit 1; }
+done
 export LOITER_LISTEN=127.0.0.1:0 LOITER_PASSWORD_ITERATIONS=1000
 follower=
 trap '[ -z "$follower" ] || kill "$follower" 2>/dev/null || true; end_server || true; rm -rf "$folder"' EXIT

@@ -61,7 +61,7 @@ impl From<StartError> for Fault {
     fn from(error: StartError) -> Self {
         let status = match error {
             StartError::Config(_) => Status::BadSetting,
-            StartError::Bind(_) | StartError::Metrics(_) => Status::CannotListen,
+            StartError::Bind(_) | StartError::Metrics { .. } => Status::CannotListen,
             StartError::Open(_) => Status::CannotOpen,
             // From Rust alone, so far.
             StartError::Routes(_) => Status::BadArgument,

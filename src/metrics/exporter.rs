@@ -36,20 +36,19 @@ struct End {
 }
 
 impl Exporter {
-    /// Listens, and answers until it is dropped.
+    /// Answers who comes to this socket until it is dropped.
     ///
     /// # Errors
-    /// When the address cannot be listened on, or there is no thread.
-    pub fn start(address: SocketAddr, metrics: Metrics) -> io::Result<Self> {
-        Self::serve(address, PATIENCE, move || metrics.encode())
+    /// When there is no thread.
+    pub fn start(listener: TcpListener, metrics: Metrics) -> io::Result<Self> {
+        Self::serve(listener, PATIENCE, move || metrics.encode())
     }
 
     fn serve(
-        address: SocketAddr,
+        listener: TcpListener,
         patience: Duration,
         text: impl Fn() -> String + Send + 'static,
     ) -> io::Result<Self> {
-        let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let end = Arc::<End>::default();
         let told = Arc::clone(&end);
@@ -247,7 +246,8 @@ mod tests {
     #[test]
     fn the_end_waits_for_nobody() {
         let forever = Duration::from_secs(3600);
-        let exporter = Exporter::serve(([127, 0, 0, 1], 0).into(), forever, || "x 1\n".into());
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let exporter = Exporter::serve(listener, forever, || "x 1\n".into());
         let exporter = exporter.expect("loopback");
         let mut client = TcpStream::connect(exporter.address()).expect("it listens");
         // Who has an answer and does not go is heard out.

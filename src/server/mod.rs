@@ -102,7 +102,12 @@ pub enum StartError {
     /// The database cannot be opened.
     Open(OpenError),
     /// The address for metrics cannot be listened on.
-    Metrics(io::Error),
+    Metrics {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
 }
 
 impl Server {
@@ -260,6 +265,9 @@ impl Server {
         let office = Arc::new(PostOffice::new(reactors.iter().map(Reactor::waker)));
         let waker = Waker::new(&office, &control, config.max_wakes);
         furnish(&mut engines, &waker);
+        // Before the database, of which nothing is to be made by a start that fails.
+        #[cfg(feature = "metrics")]
+        let exporting = exporting(&config)?;
         let store = letters::open_store(&config, &office, &control).map_err(StartError::Open)?;
         let store = Arc::new(store);
         let metrics = metrics_of(&config, &engines, &store);
@@ -276,10 +284,7 @@ impl Server {
             control,
             waker,
             #[cfg(feature = "metrics")]
-            exporter: (config.metrics_addr)
-                .map(|address| Exporter::start(address, metrics.clone()))
-                .transpose()
-                .map_err(StartError::Metrics)?,
+            exporter: exporting.map(|start| start(metrics.clone())).transpose()?,
             metrics,
         })
     }
@@ -415,7 +420,9 @@ impl fmt::Display for StartError {
             Self::Routes(error) => error.fmt(f),
             Self::Bind(error) => error.fmt(f),
             Self::Open(error) => error.fmt(f),
-            Self::Metrics(error) => write!(f, "cannot listen for metrics: {error}"),
+            Self::Metrics { address, source } => {
+                write!(f, "cannot listen for metrics on {address}: {source}")
+            }
         }
     }
 }
@@ -427,7 +434,7 @@ impl std::error::Error for StartError {
             Self::Routes(error) => Some(error),
             Self::Bind(error) => Some(error),
             Self::Open(error) => Some(error),
-            Self::Metrics(error) => Some(error),
+            Self::Metrics { source, .. } => Some(source),
         }
     }
 }
@@ -435,6 +442,21 @@ impl std::error::Error for StartError {
 /// How many requests may be parked at each loop.
 fn parked_max(config: &Config) -> usize {
     (config.max_parked).map_or(usize::MAX, |all| all.div_ceil(config.loops.max(1)))
+}
+
+/// What starts to answer `GET /metrics`, on a socket that listens already.
+#[cfg(feature = "metrics")]
+fn exporting(
+    config: &Config,
+) -> Result<Option<impl FnOnce(Metrics) -> Result<Exporter, StartError>>, StartError> {
+    let Some(address) = config.metrics_addr else {
+        return Ok(None);
+    };
+    let of_metrics = move |source| StartError::Metrics { address, source };
+    let listener = TcpListener::bind(address).map_err(of_metrics)?;
+    Ok(Some(move |metrics| {
+        Exporter::start(listener, metrics).map_err(of_metrics)
+    }))
 }
 
 fn metrics_of(config: &Config, engines: &[Engine], store: &Store) -> Metrics {

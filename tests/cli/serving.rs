@@ -161,6 +161,15 @@ fn a_start_on_a_taken_address_says_so_in_one_line_with_status_1() {
         .arg("--database")
         .arg(folder.path().join("chat.db")));
     assert_fails_in_one_line(&output, &address);
+    // So is one for metrics.
+    let output = run(loiter()
+        .args(["--listen", "127.0.0.1:0", "--metrics-addr", &address])
+        .args(["--log", "off", "--database"])
+        .arg(folder.path().join("chat.db")));
+    let why = format!("cannot listen for metrics on {address}: ");
+    assert_fails_in_one_line(&output, &why);
+    let left = folder.path().read_dir().expect("a folder").count();
+    assert_eq!(left, 0, "a start that fails makes no database");
 }
 
 #[test]

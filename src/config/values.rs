@@ -49,9 +49,10 @@ pub fn duration(
             .map(Duration::from_secs)
             .ok_or_else(|| {
                 format!(
-                    "must be a duration from {} to {}, such as 10s, 5m, 2h or 30d",
+                    "must be a duration from {} to {}, such as {}",
                     written(*allowed.start()),
-                    written(*allowed.end())
+                    written(*allowed.end()),
+                    examples(&allowed)
                 )
             })
     }
@@ -129,6 +130,17 @@ fn decimal(given: &str) -> Option<u64> {
     given.parse().ok().filter(|_| digits)
 }
 
+/// Durations that are allowed, one in each unit.
+fn examples(allowed: &RangeInclusive<u64>) -> String {
+    let examples = [10 * SECOND, 5 * MINUTE, 2 * HOUR, 30 * DAY].into_iter();
+    let examples = examples.filter(|seconds| allowed.contains(seconds));
+    let examples = Vec::from_iter(examples.map(written));
+    match examples.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => examples.concat(),
+    }
+}
+
 /// A duration in the largest unit that divides it, as a person would write it.
 fn written(seconds: u64) -> String {
     let (letter, unit) = UNITS
@@ -184,8 +196,15 @@ mod tests {
         assert_eq!(read("24h"), Ok(Duration::from_secs(DAY)));
         for given in ["0", "0d", "86401", "2d", "soon"] {
             let refusal = read(given).expect_err(given);
-            assert!(refusal.contains("from 1s to 1d"), "{refusal}");
+            assert_eq!(
+                refusal,
+                "must be a duration from 1s to 1d, such as 10s, 5m or 2h"
+            );
         }
+        let all = duration(SECOND..=3650 * DAY)("soon").expect_err("none");
+        assert!(all.ends_with("such as 10s, 5m, 2h or 30d"), "{all}");
+        let few = duration(SECOND..=HOUR)("soon").expect_err("none");
+        assert!(few.ends_with("such as 10s or 5m"), "{few}");
     }
 
     #[test]

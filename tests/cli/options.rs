@@ -97,7 +97,7 @@ const BAD_VALUES: [(&str, &str, &str); 52] = [
     (
         "--poll-timeout",
         "2d",
-        "from 1s to 1d, such as 10s, 5m, 2h or 30d, or 0 for ever",
+        "from 1s to 1d, such as 10s, 5m or 2h, or 0 for ever",
     ),
     ("--keepalive", "4s", "from 5s to 2h"),
     ("--keepalive", "3h", "from 5s to 2h"),

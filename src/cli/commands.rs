@@ -3,6 +3,7 @@
 //! A command does one thing and ends: with status 0 when it is done, with 1 and one line when it is not, and with that of a
 //! signal's when one came before.
 
+use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -139,8 +140,14 @@ fn copy(backup: &Backup) -> Result<ExitCode, String> {
             log::warn!("{}: {stopped}", name(signal));
             Ok(status(signal))
         }
+        Err(error @ BackupError::NoDatabase(_)) => Err(elsewhere(error)),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// The reason of who has found no database, for whoever has started a command in another folder than the server.
+pub(super) fn elsewhere(error: impl Display) -> String {
+    format!("{error} (--database says where it is)")
 }
 
 /// An option that a command has no use for is a slip, and is said to be. In a variable it is there for the server.

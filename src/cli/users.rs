@@ -9,8 +9,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
-use loiter::{Config, Users};
+use loiter::{Config, Users, UsersError};
 
+use super::commands::elsewhere;
 use super::signals::{Interrupted, status};
 
 /// Bytes of standard input that are read for a password: more than one may have, and a line's end.
@@ -59,7 +60,10 @@ pub(crate) struct PasswordSource {
 
 impl UserCommand {
     pub(super) fn run(self, config: &Config) -> Result<ExitCode, String> {
-        let mut users = Users::open(config).map_err(|error| error.to_string())?;
+        let mut users = Users::open(config).map_err(|error| match error {
+            UsersError::NoDatabase(_) => elsewhere(error),
+            _ => error.to_string(),
+        })?;
         match self {
             Self::Add { name, source } => {
                 users.check_new(&name).map_err(|error| error.to_string())?;

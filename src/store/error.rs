@@ -117,6 +117,8 @@ pub enum BackupError {
     NoPath,
     /// There is something where the copy should be.
     Exists(PathBuf),
+    /// There is a folder where the copy should be.
+    IsFolder(PathBuf),
     /// The copy is named as SQLite names what it keeps beside another file.
     APart {
         /// Where the copy should be.
@@ -187,6 +189,12 @@ impl fmt::Display for BackupError {
                 f,
                 "{} is there already, and is not written over",
                 path.display()
+            ),
+            Self::IsFolder(path) => write!(
+                f,
+                "{} is a folder: give the copy a name in it, such as {}",
+                path.display(),
+                path.join("loiter.db").display()
             ),
             Self::APart { to, of } => write!(
                 f,

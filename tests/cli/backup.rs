@@ -117,9 +117,13 @@ fn nothing_is_written_over_and_nothing_is_left_of_a_copy_that_fails() {
     let database = in_folder("chat.db");
     fs::write(in_folder("novel.txt"), "It was a dark and stormy night.").expect("written");
     std::os::unix::fs::symlink("nowhere", in_folder("link")).expect("a link");
-    for taken in ["novel.txt", "link", "chat.db", "."] {
+    for taken in ["novel.txt", "link", "chat.db"] {
         let output = backup(&database, &in_folder(taken));
         assert_fails_in_one_line(&output, "is there already");
+    }
+    for folder in [folder.path(), Path::new("/")] {
+        let output = backup(&database, folder);
+        assert_fails_in_one_line(&output, "is a folder: give the copy a name in it");
     }
     // What a database of this name has left would be taken for the copy's own.
     for stale in ["old.db-wal", "old.db-shm", "old.db-journal"] {
@@ -153,7 +157,7 @@ fn nothing_is_written_over_and_nothing_is_left_of_a_copy_that_fails() {
         .expect("a table");
     drop(foreign);
     for (not_ours, why) in [
-        ("nowhere.db", "there is no database"),
+        ("nowhere.db", "nowhere.db (--database says where it is)"),
         ("empty.db", "not a database"),
         ("novel.txt", "not a database"),
         ("long.txt", "not a database"),

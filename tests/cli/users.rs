@@ -114,7 +114,8 @@ fn a_name_or_a_password_that_breaks_a_rule_is_refused() {
         &user(&missing, &["add", "bob"], Some("x")),
         "there is no database",
     );
-    assert_fails_in_one_line(&user(&missing, &["list"], None), "there is no database");
+    let refused = user(&missing, &["list"], None);
+    assert_fails_in_one_line(&refused, "missing.db (--database says where it is)");
     assert!(!missing.exists());
 }
 

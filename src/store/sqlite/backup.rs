@@ -116,7 +116,7 @@ impl Place {
             false => path::absolute(given).map_err(of_io)?,
         };
         let (Some(folder), Some(_)) = (file.parent(), file.file_name()) else {
-            return Err(BackupError::Exists(file));
+            return Err(BackupError::IsFolder(file));
         };
         let place = Self {
             folder: folder.to_owned(),
@@ -151,6 +151,9 @@ impl Place {
     fn refuse_taken(&self) -> Result<(), BackupError> {
         for suffix in [""].into_iter().chain(BESIDE) {
             let path = named(&self.file, suffix);
+            if suffix.is_empty() && path.is_dir() {
+                return Err(BackupError::IsFolder(path));
+            }
             if path.symlink_metadata().is_ok() {
                 return Err(BackupError::Exists(path));
             }

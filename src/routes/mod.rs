@@ -13,6 +13,9 @@
 //! returned and the request is parked. The order is of one thread and one box: no lock of the host's has to be held longer than
 //! for the look. (What can happen is the opposite: a change that was seen has its wake still to come. Who parks behind such a
 //! look is woken for what they have seen, and must be able to tell.)
+//!
+//! That needs each wake to be taken some time after it was posted, and no handler to run while it is. So a wake may be late, and one that is posted
+//! while an earlier one of its key has yet to be taken may as well not be: whoever it would find, that one finds.
 
 // A peer's numbers come through here: none of them is cut to fit, and no calculation with one can overflow.
 #![deny(

@@ -1,6 +1,6 @@
 //! What those who wait under a key are told, on its way to the loops and at each until all have been told.
 //!
-//! How many are under way is bounded: posts that wait in a loop's box, and wakes that a loop serves slice by slice. A host that
+//! How many are under way is bounded: those that wait in a loop's box, and those that a loop serves slice by slice. A host that
 //! wakes faster than the loops can serve is told so, instead of filling memory.
 
 use std::sync::Arc;
@@ -78,7 +78,7 @@ impl Wake {
     }
 
     /// What they are told.
-    pub(super) fn response(&self) -> &Response {
+    pub fn response(&self) -> &Response {
         &self.response
     }
 }

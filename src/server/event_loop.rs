@@ -4,7 +4,7 @@
 //!
 //! 1. wait for events, until the host's timeout or the next deadline;
 //! 2. read the clock, once;
-//! 3. take what has come by post: completions are oldest, and answers wait for them;
+//! 3. take what has come by post: completions are oldest, and answers wait for them; then whom the host wakes, so many a turn;
 //! 4. offer input to the engine, and before each piece of it what has come by post since; then a few of the long lists that the store has read: they
 //!    are for those who asked for them, and nobody else waits for them;
 //! 5. accept newcomers, after those who are here already;
@@ -17,6 +17,9 @@
 //! this loop's box by then. The box is looked at after the request's bytes were read and before the engine has them: so
 //! the request finds it told, whichever loops the client talks to. With one loop the same order holds, and costs an atomic
 //! load for each piece of input.
+//!
+//! The host's wakes keep that order as long as a turn has room for them, and no longer (`wakes`): a host that wakes without pause would
+//! else be all that a loop hears.
 
 use std::io;
 use std::net::SocketAddr;
@@ -116,7 +119,8 @@ impl EventLoop {
         if self.is_done() {
             return None;
         }
-        let has_post = self.mailbox.has_untold() || self.mailbox.has_long();
+        let mailbox = &self.mailbox;
+        let has_post = mailbox.has_untold() || mailbox.has_long() || mailbox.wakes.has_untold();
         if self.reactor.has_work() || self.engine.has_work() || has_post {
             return Some(Duration::ZERO);
         }
@@ -151,8 +155,10 @@ impl EventLoop {
         let now = self.clock.now();
         self.obey(now);
         let enough = self.enough();
-        self.mailbox
-            .tell(now, &mut self.engine, LETTERS_PER_TURN, enough);
+        let (mailbox, engine) = (&mut self.mailbox, &mut self.engine);
+        mailbox.tell(now, engine, LETTERS_PER_TURN, enough);
+        mailbox.wakes.begin_turn();
+        mailbox.wakes.tell(engine);
         self.take_input(now);
         let engine = &mut self.engine;
         self.mailbox.tell_long(now, engine, LONG_BYTES_PER_TURN);
@@ -258,6 +264,7 @@ impl EventLoop {
                     // All of it: no more than was committed since a moment ago.
                     mailbox.tell(now, engine, usize::MAX, u64::MAX);
                 }
+                mailbox.wakes.tell(engine);
                 let taken = engine.receive(now, key, input, &|| origin.address());
                 Taken {
                     consumed: taken.consumed,

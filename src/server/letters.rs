@@ -1,16 +1,16 @@
-//! What comes to a loop by post: what the store says, what other loops tell, and whom the host wakes.
+//! What comes to a loop by post: what the store says, and what other loops tell. Whom the host wakes has a box beside it (`wakes`).
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::handle::Handle;
 use super::panicked::Panicked;
+use super::wakes::WakeBox;
 use crate::buffer::Bytes;
 use crate::config::Config;
 use crate::engine::{Engine, Notice};
 use crate::job::{Audience, Completion, Fault};
 use crate::model::Now;
-use crate::routes::Wake;
 use crate::runtime::{Counter, PostOffice};
 use crate::store::{OpenError, Store};
 
@@ -19,14 +19,14 @@ use crate::store::{OpenError, Store};
 pub(super) enum Letter {
     Completion(Completion),
     Notice(Notice),
-    /// The host wakes those who wait under a key.
-    Wake(Arc<Wake>),
 }
 
 /// One loop's box, and what was taken from it.
 pub(super) struct Mailbox {
     office: Arc<PostOffice<Letter>>,
     number: usize,
+    /// Whom the host wakes.
+    pub(super) wakes: WakeBox,
     /// Taken and not yet told to the engine.
     inbox: VecDeque<Letter>,
     /// The same, but long lists, each for one who asked for it.
@@ -44,10 +44,11 @@ const LONG_BYTES: usize = 16 * 1024;
 const LONG_WAITING_MAX: usize = 32 * 1024 * 1024;
 
 impl Mailbox {
-    pub(super) fn new(office: &Arc<PostOffice<Letter>>, number: usize) -> Self {
+    pub(super) fn new(office: &Arc<PostOffice<Letter>>, wakes: WakeBox, number: usize) -> Self {
         Self {
             office: Arc::clone(office),
             number,
+            wakes,
             inbox: VecDeque::new(),
             long: VecDeque::new(),
             long_bytes: 0,
@@ -94,7 +95,6 @@ impl Mailbox {
                 None => return,
                 Some(Letter::Completion(completion)) => engine.complete(now, completion),
                 Some(Letter::Notice(notice)) => engine.hear(now, notice),
-                Some(Letter::Wake(wake)) => engine.wake(wake),
             }
         }
     }
@@ -104,7 +104,7 @@ impl Mailbox {
         self.office.take(self.number, &mut self.inbox);
         let is_long = |letter: &Letter| match letter {
             Letter::Completion(completion) => read_bytes(completion) > LONG_BYTES,
-            Letter::Notice(_) | Letter::Wake(_) => false,
+            Letter::Notice(_) => false,
         };
         if !self.inbox.iter().skip(from).any(is_long) {
             return;
@@ -222,7 +222,9 @@ mod tests {
     use super::*;
     use crate::job::{MessageBounds, MessageRange, MessageRows};
     use crate::model::{ChatroomId, ConnectionKey, Message, MessageId, Ticket, User, UserId};
+    use crate::routes::Places;
     use crate::runtime::Reactor;
+    use crate::server::wakes::Wakes;
 
     /// Of a connection that is gone; with two megabytes of text.
     fn long() -> Letter {
@@ -264,7 +266,8 @@ mod tests {
         };
         let reactors = Reactor::bind(&config, Vec::new(), b"").expect("loopback");
         let office = Arc::new(PostOffice::new([reactors[0].waker()]));
-        let mut mailbox = Mailbox::new(&office, 0);
+        let wakes = Wakes::new(Places::new(1), [reactors[0].waker()]);
+        let mut mailbox = Mailbox::new(&office, wakes.of_loop(0), 0);
         let mut engine = Engine::new(&config, 0);
         let many = |count| Vec::from_iter((0..count).map(|_| long()));
         office.post(|counter| counter.put(0, many(20)));

@@ -12,6 +12,7 @@ mod letters;
 mod panicked;
 mod threads;
 mod waker;
+mod wakes;
 
 use std::fmt;
 use std::io;
@@ -29,7 +30,7 @@ use crate::engine::{BadPrefix, Engine, Prefixes};
 #[cfg(feature = "metrics")]
 use crate::metrics::Exporter;
 use crate::metrics::{Metrics, Sources};
-use crate::routes::Routes;
+use crate::routes::{Places, Routes};
 use crate::runtime::{BindError, PostOffice, Reactor};
 use crate::store::{OpenError, Store};
 use clock::Clock;
@@ -37,6 +38,7 @@ use event_loop::EventLoop;
 use letters::Mailbox;
 use panicked::guard;
 use threads::Threads;
+use wakes::Wakes;
 
 /// A server: its sockets, its database, and the loops between them.
 ///
@@ -263,7 +265,9 @@ impl Server {
         let reactors = Reactor::bind(&config, listeners, &refusal).map_err(StartError::Bind)?;
         let control = Handle::new(reactors.iter().map(Reactor::waker));
         let office = Arc::new(PostOffice::new(reactors.iter().map(Reactor::waker)));
-        let waker = Waker::new(&office, &control, config.max_wakes);
+        let places = Places::new(config.max_wakes);
+        let wakes = Wakes::new(places, reactors.iter().map(Reactor::waker));
+        let waker = Waker::new(&wakes, &control);
         furnish(&mut engines, &waker);
         // Before the database, of which nothing is to be made by a start that fails.
         #[cfg(feature = "metrics")]
@@ -273,7 +277,7 @@ impl Server {
         let metrics = metrics_of(&config, &engines, &store);
         let mut loops = (reactors.into_iter().zip(engines.drain(..)).enumerate()).map(
             |(number, (reactor, engine))| {
-                let mailbox = Mailbox::new(&office, number);
+                let mailbox = Mailbox::new(&office, wakes.of_loop(number), number);
                 let store = Arc::<Store>::clone(&store);
                 EventLoop::new(&config, reactor, engine, mailbox, store, &control, clock)
             },

@@ -5,9 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::handle::{Handle, Wish};
-use super::letters::Letter;
-use crate::routes::{Places, Response};
-use crate::runtime::PostOffice;
+use super::wakes::Wakes;
+use crate::routes::Response;
 
 /// Answers those who are parked under a key, from any thread. Copies are of the same server.
 ///
@@ -28,9 +27,8 @@ use crate::runtime::PostOffice;
 /// ```
 #[derive(Clone)]
 pub struct Waker {
-    office: Arc<PostOffice<Letter>>,
+    wakes: Arc<Wakes>,
     control: Handle,
-    places: Arc<Places>,
 }
 
 /// Why nobody was woken.
@@ -48,25 +46,22 @@ pub enum NotWoken {
 }
 
 impl Waker {
-    pub(super) fn new(
-        office: &Arc<PostOffice<Letter>>,
-        control: &Handle,
-        wakes_max: usize,
-    ) -> Self {
+    pub(super) fn new(wakes: &Arc<Wakes>, control: &Handle) -> Self {
         Self {
-            office: Arc::clone(office),
+            wakes: Arc::clone(wakes),
             control: control.clone(),
-            places: Places::new(wakes_max),
         }
     }
 
     /// Answers all who are parked under `key` now, at all loops; whoever parks later waits for the next wake. It is no matter whether anybody is.
     ///
     /// Returns at once: each loop answers them in its own turns, in slices between which it serves everybody else. Wakes are
-    /// told in the order in which they were posted; those of different keys by turns.
+    /// told in the order in which they were posted; those of different keys by turns. While one of this key has not been told yet at a loop, it stands
+    /// there for this one too, whose response nobody gets: all whom this would find are answered by that.
     ///
     /// Change what a handler looks at, and wake then: so nobody who has looked before the change and parked is passed
-    /// over. Who has looked after the change may be woken by it too.
+    /// over. Who has looked after the change may be woken by it too, all the more where a host wakes more keys than the loops can be told of:
+    /// a loop takes 1,024 in a turn, and lets nobody else wait for the rest.
     ///
     /// # Errors
     /// [`NotWoken`]: nobody is woken, at no loop.
@@ -74,17 +69,12 @@ impl Waker {
         if self.control.wish() == Wish::Stop {
             return Err(NotWoken::Ended);
         }
-        let wake = self.places.wake(key, response).ok_or(NotWoken::TooMany)?;
-        self.office.post(|counter| {
-            let boxes = 0..counter.boxes();
-            boxes.for_each(|at| counter.put(at, [Letter::Wake(Arc::clone(&wake))]));
-        });
-        Ok(())
+        self.wakes.post(key, response)
     }
 
     /// How many wakes are under way, of [`Config::max_wakes`](crate::Config::max_wakes).
     pub fn under_way(&self) -> usize {
-        self.places.taken()
+        self.wakes.places().taken()
     }
 }
 

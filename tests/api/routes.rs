@@ -329,12 +329,15 @@ fn every_loop_has_its_handler() {
 fn wakes_are_bounded() {
     let mut driven = crate::serving::Driven::with(|config| config.max_wakes = 3);
     let waker = driven.server.waker();
-    for _ in 0..3 {
-        assert_eq!(waker.wake(1, number(1)), Ok(()));
+    for key in 0..3 {
+        assert_eq!(waker.wake(key, number(1)), Ok(()));
     }
-    assert_eq!(waker.wake(1, number(1)), Err(NotWoken::TooMany));
+    assert_eq!(waker.wake(3, number(1)), Err(NotWoken::TooMany));
+    // Those of a key are one wake, as long as nobody has been told.
+    assert_eq!(waker.wake(2, number(2)), Ok(()));
+    assert_eq!(waker.under_way(), 3);
     driven.turn_until(|_| waker.under_way() == 0);
-    assert_eq!(waker.wake(1, number(1)), Ok(()));
+    assert_eq!(waker.wake(3, number(1)), Ok(()));
 }
 
 #[test]

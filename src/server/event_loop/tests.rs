@@ -8,9 +8,11 @@ use super::*;
 use crate::job::Completion;
 use crate::job::{MessageBounds, MessageRange, MessageRows};
 use crate::model::{ChatroomId, ConnectionKey, Message, MessageId, Ticket, User, UserId};
+use crate::routes::Response;
 use crate::server::Server;
 use crate::server::letters::Letter;
 use crate::server::panicked::Panicked;
+use crate::server::wakes::WAKES_PER_TURN;
 
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -196,6 +198,40 @@ fn input_waits_for_post_that_one_turn_could_not_take() {
     }
     scene.server.turn(Some(PATIENCE)).expect("a turn");
     assert!(scene.answer().ends_with("\r\n\r\n[77]"));
+}
+
+/// A host that wakes faster than any loop takes keeps nobody from being answered.
+#[test]
+fn no_input_waits_for_more_wakes_than_a_turn_takes() {
+    let mut scene = Scene::new();
+    let waker = scene.server.waker();
+    for key in 0..3 * WAKES_PER_TURN as u64 {
+        (waker.wake(key, Response::empty(204))).expect("there is room");
+    }
+    for left in [2, 1, 0] {
+        scene.send(CHATROOMS);
+        scene.server.turn(Some(PATIENCE)).expect("a turn");
+        assert!(scene.answer().ends_with("\r\n\r\n[]"), "{left}");
+        // Nobody waits, and so each is over when it has been told.
+        assert_eq!(waker.under_way(), left * WAKES_PER_TURN);
+        let timeout = scene.server.first.poll_timeout();
+        assert_eq!(timeout == Some(Duration::ZERO), left > 0);
+    }
+}
+
+#[test]
+fn who_is_woken_after_the_post_was_taken_is_woken_before_the_input_all_the_same() {
+    let mut scene = Scene::new();
+    let waker = scene.server.waker();
+    scene.send(CHATROOMS);
+    let first = &mut scene.server.first;
+    first.reactor.wait(Some(PATIENCE)).expect("an event");
+    let now = first.clock.now();
+    first.mailbox.wakes.begin_turn();
+    first.mailbox.wakes.tell(&mut first.engine);
+    waker.wake(7, Response::empty(204)).expect("there is room");
+    scene.server.first.take_input(now);
+    assert_eq!(waker.under_way(), 0);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Several loops, a host that changes its state and wakes from elsewhere, and clients that come, wait, go and ask again, in an order
 //! that a seed makes up: nobody is passed over, and nothing is left behind.
 //!
-//! What is made up is every order that the server keeps to: a wake is in all boxes at once; a loop takes its box before it offers input, and
-//! when else it likes; the host changes its state and posts the wake at two moments, between which anything may happen.
+//! What is made up is every order that the server keeps to: a wake is put at once into all boxes in which none of its key is; a loop takes its box
+//! between two requests, now or later, or a part of it; the host changes its state and posts the wake at two moments, between which anything may
+//! happen.
 
 use std::collections::VecDeque;
 
@@ -55,7 +56,7 @@ impl Chance {
             3..8 => self.ask(at),
             8..10 => self.change(),
             10..13 => self.post(),
-            13..15 => self.take(at),
+            13..15 => self.take(at, usize::MAX),
             15..18 => self.serve(at),
             18 => self.go(at),
             _ => self.pass(at),
@@ -78,7 +79,9 @@ impl Chance {
         }
         let which = self.rng.usize(..self.idle[at].len());
         let (key, seen) = self.idle[at].swap_remove(which);
-        self.take(at);
+        // Where wakes are very many, input is not held up for them.
+        let max = self.rng.choice([0, 1, usize::MAX]).expect("one of them");
+        self.take(at, max);
         self.loops[at].get(key, &format!("/counter?seen={seen}"));
         self.waiting[at].insert(key, seen);
     }
@@ -89,15 +92,25 @@ impl Chance {
     }
 
     fn post(&mut self) {
-        if let Some(number) = self.unposted.pop_front() {
+        let Some(number) = self.unposted.pop_front() else {
+            return;
+        };
+        // Under other keys nobody waits: they are in the way.
+        let others = self.rng.u64(8..10)..self.rng.u64(8..12);
+        for key in others.chain([7]) {
             let response = Response::text(number.to_string());
-            let wake = self.places.wake(7, response).expect("there is room");
-            (self.boxes.iter_mut()).for_each(|letters| letters.push_back(Arc::clone(&wake)));
+            let wake = self.places.wake(key, response).expect("there is room");
+            for letters in &mut self.boxes {
+                if !letters.iter().any(|letter| letter.key() == key) {
+                    letters.push_back(Arc::clone(&wake));
+                }
+            }
         }
     }
 
-    fn take(&mut self, at: usize) {
-        while let Some(wake) = self.boxes[at].pop_front() {
+    fn take(&mut self, at: usize, max: usize) {
+        let count = self.boxes[at].len().min(max);
+        for wake in self.boxes[at].drain(..count) {
             self.loops[at].engine.wake(wake);
         }
     }
@@ -138,7 +151,7 @@ impl Chance {
             self.post();
         }
         for at in 0..LOOPS {
-            self.take(at);
+            self.take(at, usize::MAX);
             while self.loops[at].engine.has_work() || self.loops[at].serve() > 0 {
                 self.serve(at);
             }

@@ -117,8 +117,11 @@ pub struct Config {
     /// connections: each of them is one.
     pub max_parked: Option<usize>,
     /// Wakes of the host's own routes that may be under way, from [`Waker::wake`](crate::Waker::wake) until the last of those who waited has been
-    /// answered. Each keeps its response until then, however long that is. Beyond it the host is told so, and nobody is woken. 64 Ki is what a loop answers in half a second.
+    /// answered. Beyond it the host is told so, and nobody is woken. 64 Ki is what a loop answers in half a second.
     pub max_wakes: usize,
+    /// Bytes of what those tell, bodies and fields, which are kept until then; a response that several wakes share counts for each. Beyond it as beyond `max_wakes`, but for one wake
+    /// alone, which may tell as much as it likes.
+    pub max_wake_bytes: usize,
     /// Bytes of answers that clients have not taken yet, all together; each event loop has an equal part of them. What many are sent counts
     /// once. Beyond it those connections are closed that keep most of it, but for the last: a list is a megabyte easily, and who asks
     /// for it need not read it.
@@ -206,6 +209,7 @@ impl Default for Config {
             max_places: 4_000_000,
             max_parked: None,
             max_wakes: 64 * 1024,
+            max_wake_bytes: 64 * 1024 * 1024,
             max_unsent: 128 * 1024 * 1024,
             metrics_addr: None,
             max_unread: 64 * 1024 * 1024,
@@ -310,6 +314,11 @@ impl Config {
                 (1..=WAKES_MAX).contains(&self.max_wakes),
                 "max_wakes",
                 "must be from 1 to 16777216",
+            ),
+            (
+                self.max_wake_bytes >= 1024,
+                "max_wake_bytes",
+                "must be at least 1 KiB",
             ),
             (
                 self.max_unsent >= 1 << 20,
@@ -445,6 +454,10 @@ mod tests {
         assert_eq!(
             bad(|config| config.max_wakes = usize::MAX),
             Err("max_wakes")
+        );
+        assert_eq!(
+            bad(|config| config.max_wake_bytes = 1023),
+            Err("max_wake_bytes")
         );
         assert_eq!(bad(|config| config.max_parked = Some(0)), Err("max_parked"));
         assert_eq!(bad(|config| config.queue = usize::MAX), Err("queue"));

@@ -478,11 +478,12 @@ mod tests {
     /// What is set by name is set by the option of this name too, and comes to the same.
     #[test]
     fn options_are_the_librarys_settings() {
-        const LIBRARY_ONLY: [&str; 4] = [
+        const LIBRARY_ONLY: [&str; 5] = [
             "cache-sessions",
             "cache-messages",
             "max-parked",
             "max-wakes",
+            "max-wake-bytes",
         ];
         const BINARY_ONLY: [&str; 4] = ["help", "version", "log", "log-format"];
         // None is right for all, and each setting takes one of them.

@@ -77,13 +77,15 @@ pub mod bounds {
     pub const MAX_PARKED: Bounds = 1..=16_777_216;
     /// `max-wakes`: of those.
     pub const MAX_WAKES: Bounds = 1..=WAKES_MAX as u64;
+    /// `max-wake-bytes`: of what those tell.
+    pub const MAX_WAKE_BYTES: Bounds = 1024..=1 << 40;
 }
 
 /// Reads one value into its field; its error is the end of a sentence, "must be …".
 type Set = fn(&mut Config, &str) -> Result<(), String>;
 
 /// Each setting's name, and how it is set.
-const SETTINGS: [(&str, Set); 36] = [
+const SETTINGS: [(&str, Set); 37] = [
     ("listen", |to, given| add(&mut to.listen, given, address)),
     ("database", |to, given| put(&mut to.database, path(given))),
     ("metrics-addr", |to, given| {
@@ -202,6 +204,10 @@ const SETTINGS: [(&str, Set); 36] = [
     ("max-wakes", |to, given| {
         put(&mut to.max_wakes, number(bounds::MAX_WAKES)(given))
     }),
+    ("max-wake-bytes", |to, given| {
+        let given = number(bounds::MAX_WAKE_BYTES)(given);
+        put(&mut to.max_wake_bytes, given)
+    }),
 ];
 
 /// A setting that cannot be set so. Its `Display` is one line that says what is allowed.
@@ -234,7 +240,7 @@ impl Config {
     /// Sets what the command line's option of this name sets, `max-head` say, to what that would take: a number of `4096`, a duration of `10s`,
     /// `5m`, `2h`, `30d` or bare seconds. `secure-cookies` takes `true` or `false`. To `listen`, `allow-origin` and `trusted-proxy` a
     /// value adds; it may be several, with commas between. `max-message` raises `max-body` where that leaves it no room.
-    /// What is for hosts alone can be set though it is no option: `cache-sessions`, `cache-messages`, `max-parked` and `max-wakes`.
+    /// What is for hosts alone can be set though it is no option: `cache-sessions`, `cache-messages`, `max-parked`, `max-wakes` and `max-wake-bytes`.
     ///
     /// ```
     /// let mut config = loiter::Config::default();
@@ -333,7 +339,7 @@ mod tests {
     use super::*;
 
     /// A value for each setting that is not the default.
-    const OTHERS: [(&str, &str); 36] = [
+    const OTHERS: [(&str, &str); 37] = [
         ("listen", "127.0.0.1:1,[::1]:2"),
         ("database", "other.db"),
         ("metrics-addr", "127.0.0.1:3"),
@@ -370,6 +376,7 @@ mod tests {
         ("cache-messages", "1024"),
         ("max-parked", "1000"),
         ("max-wakes", "1000"),
+        ("max-wake-bytes", "1024"),
     ];
 
     /// The fields of a configuration, each as it is shown.

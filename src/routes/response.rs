@@ -156,6 +156,15 @@ impl Response {
         &self.0.body
     }
 
+    /// Bytes of its body and its fields.
+    pub(super) fn bytes(&self) -> usize {
+        let media_type = self.content_type().map_or(0, str::len);
+        let fields = self.fields();
+        let fields = fields.map(|(name, value)| name.len().saturating_add(value.len()));
+        let beside = fields.fold(media_type, usize::saturating_add);
+        beside.saturating_add(self.body().len())
+    }
+
     /// Whether the host has said for how long it may be kept.
     pub(crate) fn says_caching(&self) -> bool {
         let mut fields = self.fields();

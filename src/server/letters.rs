@@ -266,7 +266,7 @@ mod tests {
         };
         let reactors = Reactor::bind(&config, Vec::new(), b"").expect("loopback");
         let office = Arc::new(PostOffice::new([reactors[0].waker()]));
-        let wakes = Wakes::new(Places::new(1), [reactors[0].waker()]);
+        let wakes = Wakes::new(Places::new(1, usize::MAX), [reactors[0].waker()]);
         let mut mailbox = Mailbox::new(&office, wakes.of_loop(0), 0);
         let mut engine = Engine::new(&config, 0);
         let many = |count| Vec::from_iter((0..count).map(|_| long()));

@@ -265,7 +265,7 @@ impl Server {
         let reactors = Reactor::bind(&config, listeners, &refusal).map_err(StartError::Bind)?;
         let control = Handle::new(reactors.iter().map(Reactor::waker));
         let office = Arc::new(PostOffice::new(reactors.iter().map(Reactor::waker)));
-        let places = Places::new(config.max_wakes);
+        let places = Places::new(config.max_wakes, config.max_wake_bytes);
         let wakes = Wakes::new(places, reactors.iter().map(Reactor::waker));
         let waker = Waker::new(&wakes, &control);
         furnish(&mut engines, &waker);

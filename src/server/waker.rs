@@ -35,11 +35,12 @@ pub struct Waker {
 ///
 /// ```
 /// let reason = loiter::NotWoken::TooMany.to_string();
-/// assert_eq!(reason, "as many wakes are under way as max_wakes allows");
+/// assert_eq!(reason, "as many wakes are under way as max_wakes and max_wake_bytes allow");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotWoken {
-    /// As many wakes are under way as [`Config::max_wakes`](crate::Config::max_wakes) allows. Those who wait go on waiting.
+    /// As many wakes are under way as [`Config::max_wakes`](crate::Config::max_wakes) allows, or they keep as many bytes as
+    /// [`Config::max_wake_bytes`](crate::Config::max_wake_bytes) allows. Those who wait go on waiting.
     TooMany,
     /// The server has ended, or is being stopped.
     Ended,
@@ -89,7 +90,7 @@ impl fmt::Debug for Waker {
 impl fmt::Display for NotWoken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::TooMany => "as many wakes are under way as max_wakes allows",
+            Self::TooMany => "as many wakes are under way as max_wakes and max_wake_bytes allow",
             Self::Ended => "the server has ended",
         })
     }

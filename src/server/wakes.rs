@@ -197,7 +197,7 @@ mod tests {
         };
         let reactors = Reactor::bind(&config, Vec::new(), b"").expect("loopback");
         let loops = Vec::from_iter(reactors.iter().map(Reactor::waker));
-        (reactors, Wakes::new(Places::new(max), loops))
+        (reactors, Wakes::new(Places::new(max, usize::MAX), loops))
     }
 
     fn text(wakes: &Wakes, key: u64, text: &str) -> Result<(), NotWoken> {

@@ -340,6 +340,20 @@ fn wakes_are_bounded() {
     assert_eq!(waker.wake(3, number(1)), Ok(()));
 }
 
+/// Nor here. One alone may tell as much as it likes.
+#[test]
+fn what_wakes_tell_is_bounded() {
+    let mut driven = crate::serving::Driven::with(|config| config.max_wake_bytes = 4096);
+    let waker = driven.server.waker();
+    let long = || Response::new(200, "text/plain", vec![b'x'; 10_000]);
+    assert_eq!(waker.wake(1, long()), Ok(()));
+    assert_eq!(waker.wake(2, number(1)), Err(NotWoken::TooMany));
+    driven.turn_until(|_| waker.under_way() == 0);
+    assert_eq!(waker.wake(2, number(1)), Ok(()));
+    assert_eq!(waker.wake(3, long()), Err(NotWoken::TooMany));
+    assert_eq!(waker.wake(3, number(1)), Ok(()));
+}
+
 #[test]
 fn no_more_wait_than_may() {
     let hosted = Hosted::with(|config| {

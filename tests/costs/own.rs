@@ -48,7 +48,7 @@ impl Hosted {
         Self {
             engine,
             keys,
-            places: Places::new(1),
+            places: Places::new(1, usize::MAX),
             response: Response::text("It is done."),
         }
     }

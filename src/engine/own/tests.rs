@@ -139,7 +139,7 @@ impl Host {
         Self {
             one: Loop::new(0, &counter),
             counter,
-            places: Places::new(10),
+            places: Places::new(10, usize::MAX),
         }
     }
 

@@ -16,7 +16,7 @@ impl Lot {
         Self {
             keys: Arena::default(),
             parked: Parked::new(1000),
-            places: Places::new(1000),
+            places: Places::new(1000, usize::MAX),
         }
     }
 

@@ -72,7 +72,7 @@ impl World {
         engine.set_routes(prefixes, Box::new(own), OWN_PARKED_MAX);
         Self {
             engine,
-            wakes: Places::new(1),
+            wakes: Places::new(1, usize::MAX),
             keys: Arena::default(),
             connections: (0..places).map(|_| None).collect(),
             store: Store::new(now),

@@ -38,7 +38,7 @@ impl Chance {
         let loops = loops.map(|number| Loop::new(number, &counter));
         Self {
             rng: Rng::with_seed(seed),
-            places: Places::new(100_000),
+            places: Places::new(100_000, usize::MAX),
             loops: loops.collect(),
             boxes: vec![VecDeque::new(); LOOPS],
             unposted: VecDeque::new(),

@@ -172,6 +172,7 @@ impl EventLoop {
         self.end_drain(now);
         self.count(begun);
         if self.is_done() {
+            self.mailbox.wakes.close();
             self.control.end_pulse(number);
             // They may have waited for this one's last connection.
             self.control.wake_all();
@@ -198,6 +199,7 @@ impl EventLoop {
     /// Ends at once, in whatever state it is.
     pub(super) fn give_up(&mut self) {
         self.state = State::Stopped;
+        self.mailbox.wakes.close();
         self.control.end_pulse(self.mailbox.number());
         // What cannot even be closed is closed as it is dropped.
         let _ = guard(self.mailbox.number(), || self.reactor.end());

@@ -41,6 +41,8 @@ struct Untold {
     wakes: VecDeque<Arc<Wake>>,
     /// Theirs.
     keys: HashSet<u64>,
+    /// The loop has ended.
+    is_closed: bool,
 }
 
 /// What of a box can be reached without the lock.
@@ -49,7 +51,7 @@ struct Door {
     wake: runtime::Wake,
 }
 
-/// One loop's box.
+/// One loop's box. Closed when it is dropped.
 pub(super) struct WakeBox {
     all: Arc<Wakes>,
     number: usize,
@@ -101,7 +103,10 @@ impl Wakes {
     pub(super) fn post(&self, key: u64, response: Response) -> Result<(), NotWoken> {
         let mut woken = Vec::new();
         let mut boxes = self.lock_behind_loops();
-        let wants = |of: &Untold| !of.keys.contains(&key);
+        if boxes.iter().all(|of| of.is_closed) {
+            return Err(NotWoken::Ended);
+        }
+        let wants = |of: &Untold| !of.is_closed && !of.keys.contains(&key);
         if !boxes.iter().any(wants) {
             return Ok(());
         }
@@ -180,6 +185,27 @@ impl WakeBox {
             .has_wakes
             .store(has_wakes, Ordering::Relaxed);
     }
+
+    /// Its loop has ended: lets go of what was not told, and takes no more, however long somebody keeps a way to wake.
+    pub(super) fn close(&self) {
+        let closed = Untold {
+            is_closed: true,
+            ..Untold::default()
+        };
+        let mut boxes = self.all.lock_as_loop();
+        let untold = std::mem::replace(&mut boxes[self.number], closed);
+        self.all.doors[self.number]
+            .has_wakes
+            .store(false, Ordering::Relaxed);
+        drop(boxes);
+        drop(untold);
+    }
+}
+
+impl Drop for WakeBox {
+    fn drop(&mut self) {
+        self.close();
+    }
 }
 
 #[cfg(test)]
@@ -236,6 +262,22 @@ mod tests {
         assert_eq!(text(&wakes, 2, ""), Ok(()));
         assert_eq!(text(&wakes, 3, ""), Err(NotWoken::TooMany));
         assert_eq!(text(&wakes, 1, ""), Ok(()));
+    }
+
+    #[test]
+    fn a_loop_that_has_ended_keeps_nothing() {
+        let (_reactors, wakes) = wakes(2);
+        let mut boxes = [wakes.of_loop(0), wakes.of_loop(1)];
+        assert_eq!(text(&wakes, 1, ""), Ok(()));
+        boxes[0].close();
+        assert_eq!(taken(&mut boxes[1]).len(), 1);
+        assert_eq!(wakes.places().taken(), 0);
+        // Others may turn still.
+        assert_eq!(text(&wakes, 1, ""), Ok(()));
+        assert!(!boxes[0].has_untold() && boxes[1].has_untold());
+        drop(boxes);
+        assert_eq!(wakes.places().taken(), 0);
+        assert_eq!(text(&wakes, 1, ""), Err(NotWoken::Ended));
     }
 
     #[test]

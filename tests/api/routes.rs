@@ -287,6 +287,22 @@ fn who_wakes_hears_that_the_server_has_been_dropped() {
     assert_eq!(waker.wake(0, number(1)), Ok(()));
     drop(server);
     assert_eq!(waker.wake(0, number(1)), Err(NotWoken::Ended));
+    assert_eq!(waker.under_way(), 0);
+}
+
+/// Nobody takes them any more, and whoever keeps a waker does not keep what it was to tell.
+#[test]
+fn what_is_posted_around_the_end_is_let_go_of() {
+    let mut driven = crate::serving::Driven::start();
+    let waker = driven.server.waker();
+    driven.server.handle().drain();
+    for key in 0..60_000 {
+        assert_eq!(waker.wake(key, number(1)), Ok(()));
+    }
+    driven.turn();
+    assert!(driven.server.is_done());
+    assert_eq!(waker.under_way(), 0);
+    assert_eq!(waker.wake(0, number(1)), Err(NotWoken::Ended));
 }
 
 #[test]

@@ -42,7 +42,7 @@ pub use wake::{Places, Wake};
 ///
 /// Whatever it does, nobody else of its loop is served meanwhile: what takes longer than a lookup in memory belongs to a
 /// thread of the host's, and its request is parked until that has its result. **A panic ends the whole server**, as one of the
-/// server's own parts does.
+/// server's own parts does. One of its drop, which comes with the server's end, is told to the log and nobody else.
 ///
 /// A closure is one, where nothing is to be said at a drain:
 ///

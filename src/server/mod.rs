@@ -36,7 +36,7 @@ use crate::store::{OpenError, Store};
 use clock::Clock;
 use event_loop::EventLoop;
 use letters::Mailbox;
-use panicked::guard;
+use panicked::{Contained, guard};
 use threads::Threads;
 use wakes::Wakes;
 
@@ -237,7 +237,7 @@ impl Server {
         let parked_max = parked_max(&config);
         Self::start(config, listeners, |engines, waker| {
             for (number, engine) in engines.iter_mut().enumerate() {
-                let handler = Box::new(routes(number, waker));
+                let handler = Box::new(Contained::new(routes(number, waker)));
                 engine.set_routes(prefixes.clone(), handler, parked_max);
             }
         })

@@ -8,6 +8,8 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::{error, fmt, io};
 
+use crate::routes::{Answer, Request, Response, Routes};
+
 /// What ended a server, as the source of the error of [`Server::run`](super::Server::run) and
 /// [`Server::turn`](super::Server::turn): a part of it panicked.
 ///
@@ -72,6 +74,40 @@ impl fmt::Display for Panicked {
 }
 
 impl error::Error for Panicked {}
+
+/// A host's handler, whose drop may panic as anything else of it: then the server has ended, or never begun, and its owner is somewhere in the host that has
+/// nothing to do with it. So it is told to the log, and that is all.
+pub(super) struct Contained<R>(Option<R>);
+
+impl<R: Routes> Contained<R> {
+    pub(super) fn new(routes: R) -> Self {
+        Self(Some(routes))
+    }
+
+    fn routes(&mut self) -> &mut R {
+        self.0.as_mut().expect("it is there until it is dropped")
+    }
+}
+
+impl<R: Routes> Routes for Contained<R> {
+    fn answer(&mut self, request: &Request<'_>) -> Answer {
+        self.routes().answer(request)
+    }
+
+    fn at_drain(&mut self, key: u64) -> Response {
+        self.routes().at_drain(key)
+    }
+}
+
+impl<R> Drop for Contained<R> {
+    fn drop(&mut self) {
+        let routes = self.0.take();
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(routes))) {
+            let panicked = Panicked::new("the drop of a host's handler".to_owned(), &*payload);
+            log::error!("{panicked}");
+        }
+    }
+}
 
 /// Does a part of a loop's work. What a panic leaves behind is for nobody but [`super::Server`], which lets go of it.
 pub(super) fn guard<T>(number: usize, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {

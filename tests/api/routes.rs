@@ -481,6 +481,48 @@ fn a_handlers_panic_is_the_servers() {
     client.assert_ends();
 }
 
+/// A host whose handlers panic as they are dropped.
+struct Bad(Arc<AtomicUsize>);
+
+impl Routes for Bad {
+    fn answer(&mut self, _: &Request<'_>) -> Answer {
+        Response::empty(204).into()
+    }
+}
+
+impl Drop for Bad {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, SeqCst);
+        panic!("a host's defect");
+    }
+}
+
+#[test]
+fn a_handler_that_panics_as_it_is_dropped_is_nobody_elses() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = |database: &str| Config {
+        listen: vec![([127, 0, 0, 1], 0).into()],
+        database: folder.path().join(database),
+        loops: crate::LOOPS,
+        ..Config::default()
+    };
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let start = |database: &str| {
+        let routes = |_, _: &Waker| Bad(Arc::clone(&dropped));
+        Server::with_routes(config(database), Vec::new(), &["/bad"], routes)
+    };
+    let mut server = start("chat.db").expect("it starts");
+    server.handle().stop();
+    server.run().expect("a good end");
+    drop(server);
+    assert_eq!(dropped.load(SeqCst), crate::LOOPS);
+    // Of one that has never turned, and of one that could not start.
+    drop(start("chat.db"));
+    let error = start("no/such/chat.db").expect_err("no folder");
+    assert!(matches!(error, StartError::Open(_)), "{error}");
+    assert_eq!(dropped.load(SeqCst), 3 * crate::LOOPS);
+}
+
 #[test]
 fn a_prefix_of_the_servers_is_refused_at_start() {
     for prefix in ["/message/mine", "/login", "count", "/a/../b"] {

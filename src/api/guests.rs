@@ -16,6 +16,9 @@ const _: () = assert!(ORIGINS_MAX < u8::MAX as usize);
 /// refused its answers at once all the same.
 const PREFLIGHT_AGE_S: &str = "600";
 
+const ALLOW_ORIGIN: &str = "Access-Control-Allow-Origin";
+const VARY: &str = "Vary";
+
 /// Which of the allowed origins a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Guest(NonZeroU8);
@@ -57,14 +60,27 @@ impl Guests {
         (self.0.len() == 1).then_some(Guest(NonZeroU8::MIN))
     }
 
+    /// What every answer says that has not said it by itself: `says` tells which fields it has. Where a host's answer says whom it allows, what else is
+    /// allowed is the host's to say too.
+    pub(super) fn fields_beside(
+        &self,
+        guest: Option<Guest>,
+        says: impl Fn(&str) -> bool,
+    ) -> impl Iterator<Item = Field<'_>> {
+        let guest = guest.filter(|_| !says(ALLOW_ORIGIN));
+        let fields = self.fields(guest);
+        // A list, of which each field is a part, and the answer varies in any case.
+        fields.filter(move |(name, _)| *name == VARY || !says(name))
+    }
+
     /// What every answer says.
     pub(super) fn fields(&self, guest: Option<Guest>) -> impl Iterator<Item = Field<'_>> {
-        let varies = (!self.0.is_empty()).then_some(("Vary", Cow::Borrowed("Origin")));
+        let varies = (!self.0.is_empty()).then_some((VARY, Cow::Borrowed("Origin")));
         let origin =
             guest.map(|Guest(at)| self.0[usize::from(at.get()).saturating_sub(1)].as_str());
         let allowed = origin.map(|origin| {
             [
-                ("Access-Control-Allow-Origin", Cow::Borrowed(origin)),
+                (ALLOW_ORIGIN, Cow::Borrowed(origin)),
                 ("Access-Control-Allow-Credentials", Cow::Borrowed("true")),
                 (
                     "Access-Control-Expose-Headers",

@@ -179,7 +179,9 @@ impl Renderer {
         let length = draft.body.len();
         let is_long = length >= LONG_BYTES && !framing.head_only;
         let own = draft.fields.iter().map(|(name, value)| (*name, &**value));
-        let origins: SmallVec<[_; FIELDS]> = self.guests.fields(guest).collect();
+        let fields = &draft.fields;
+        let says = |name: &str| fields.iter().any(|(of, _)| of.eq_ignore_ascii_case(name));
+        let origins: SmallVec<[_; FIELDS]> = self.guests.fields_beside(guest, says).collect();
         let origins = origins.iter().map(|(name, value)| (*name, &**value));
         let fields: SmallVec<[(&str, &str); FIELDS]> = own.chain(origins).collect();
         let response = Response {

@@ -442,6 +442,48 @@ fn pages_of_allowed_origins_are_told_so_when_they_are_woken_too() {
     assert_eq!(fields, [Some("https://tea.example".to_owned()), None]);
 }
 
+/// What the host says of other origins is said once, and by the host.
+#[test]
+fn the_hosts_word_on_other_origins_stands_alone() {
+    const ORIGIN: &str = "access-control-allow-origin";
+    const CREDENTIALS: &str = "access-control-allow-credentials";
+    const EXPOSED: &str = "access-control-expose-headers";
+    let own = |request: &Request<'_>| -> Answer {
+        let (name, value) = request.query().split_once('=').expect("a field");
+        let response = Response::json("1").with_field(name, value);
+        response.expect("a field").into()
+    };
+    let set = |config: &mut Config| {
+        config.secure_cookies = true;
+        config.allowed_origins = vec!["https://tea.example".parse().expect("an origin")];
+    };
+    let start = |config| Server::with_routes(config, Vec::new(), &["/own"], |_, _| own);
+    let serving = Serving::started_by(set, |config| start(config).expect("it starts"));
+    let tea = "https://tea.example";
+    let ours = "Loiter-Message-Id, Retry-After";
+    for (field, wanted) in [
+        (
+            "Access-Control-Allow-Methods=PUT",
+            [&[tea][..], &["true"], &[ours]],
+        ),
+        (
+            "access-control-expose-headers=X-A",
+            [&[tea], &["true"], &["X-A"]],
+        ),
+        // Who is allowed, and to do what, is said by one.
+        ("Access-Control-Allow-Origin=*", [&["*"], &[], &[]]),
+    ] {
+        let asked = get(&format!("/own?{field}")).field("Origin", tea);
+        let answer = serving.ask(&asked);
+        let told = [ORIGIN, CREDENTIALS, EXPOSED].map(|name| {
+            let fields = answer.fields.iter().filter(|(of, _)| of == name);
+            Vec::from_iter(fields.map(|(_, value)| &**value))
+        });
+        assert_eq!(told, wanted, "{field}");
+        assert_eq!(answer.field("vary"), Some("Origin"), "{field}");
+    }
+}
+
 /// 2,000 wait: whoever asks something meanwhile is answered between two slices, and the chat goes on.
 #[test]
 fn others_are_served_while_very_many_are_told() {

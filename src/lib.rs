@@ -108,7 +108,7 @@ pub use api::BadPrefix;
 pub use config::Config;
 pub use metrics::{MetricKind, Metrics, Sample};
 pub use model::{BadName, BadPassword, User, UserId};
-pub use routes::{Answer, BadField, Request, Response, Routes};
+pub use routes::{Answer, BadField, Gone, Request, Response, Routes};
 pub use runtime::BindError;
 pub use server::{Handle, NotWoken, Panicked, Server, StartError, Waker};
 pub use store::{Account, Backup, BackupError, OpenError, Users, UsersError};

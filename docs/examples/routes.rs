@@ -18,14 +18,14 @@
 //! #> {"error":"no_such_build","message":"Nobody has told of such a build."}
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use loiter::{Answer, Config, Request, Response, Routes, Server, Waker};
+use loiter::{Answer, Config, Gone, Request, Response, Routes, Server, Waker};
 
 /// How long a client waits at most, before it is told what it knows. Shorter than what proxies have patience for.
 const WAIT_MAX: Duration = Duration::from_secs(50);
@@ -49,6 +49,8 @@ struct Host {
     /// For a thread of the host's own, which may take its time.
     work: mpsc::Sender<(u64, String)>,
     alone: Arc<AtomicU64>,
+    /// Keys of that work for which somebody waits.
+    wanted: Arc<Mutex<HashSet<u64>>>,
 }
 
 impl Routes for Host {
@@ -65,6 +67,12 @@ impl Routes for Host {
 
     fn at_drain(&mut self, _key: u64) -> Response {
         Response::error(503, "restarting", "The server restarts: ask again.")
+    }
+
+    /// What nobody waits for need not be done.
+    fn gone(&mut self, key: u64, _how: Gone) {
+        let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        wanted.remove(&key);
     }
 }
 
@@ -108,6 +116,8 @@ impl Host {
     fn reverse(&self, request: &Request<'_>) -> Answer {
         let key = ALONE + self.alone.fetch_add(1, Ordering::Relaxed);
         let text = String::from_utf8_lossy(request.body()).into_owned();
+        let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        wanted.insert(key);
         match self.work.send((key, text)) {
             Ok(()) => Answer::park(key, WAIT_MAX, Response::empty(504)),
             Err(_) => Response::empty(503).into(),
@@ -132,19 +142,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let builds = Arc::default();
     let alone = Arc::default();
+    let wanted = Arc::default();
     let (work, queue) = mpsc::channel();
     let prefixes = ["/builds", "/reversed"];
     let mut server = Server::with_routes(config, Vec::new(), &prefixes, |_loop, waker| Host {
         builds: Arc::clone(&builds),
         alone: Arc::clone(&alone),
+        wanted: Arc::clone(&wanted),
         waker: waker.clone(),
         work: work.clone(),
     })?;
     let waker = server.waker();
     thread::spawn(move || {
         for (key, text) in queue {
+            let mut wanted = wanted.lock().unwrap_or_else(PoisonError::into_inner);
+            if !wanted.remove(&key) {
+                continue;
+            }
+            drop(wanted);
             let reversed: String = text.chars().rev().collect();
-            // Where nobody waits any more, nobody is told.
+            // Where nobody waits any more by now, nobody is told.
             if let Err(error) = waker.wake(key, Response::text(reversed + "\n")) {
                 eprintln!("not told: {error}");
             }

@@ -13,7 +13,7 @@ use crate::counters::OWN_CALL;
 use crate::http::{self, Phase};
 use crate::job::Fault;
 use crate::model::{ConnectionKey, Now};
-use crate::routes::{Answer, Counts, Own, ParkedKey, Request, Response, Routes, Wake};
+use crate::routes::{Answer, Counts, Gone, Own, ParkedKey, Request, Response, Routes, Wake};
 
 /// Answers to the host's own paths are counted behind those to all calls.
 const _: () = assert!(OPERATIONS.len() <= OWN_CALL);
@@ -54,7 +54,10 @@ impl Engine {
         let answer = own.answer(&Request::new(request, &client, &is_cross_site));
         match answer {
             Answer::Now(response) => self.answer(now, key, &Outcome::Own(response)),
-            Answer::Park { .. } if peer.flags.has(Flags::HUNG_UP) => self.leave(now, key),
+            Answer::Park { key: topic, .. } if peer.flags.has(Flags::HUNG_UP) => {
+                own.turn_away(topic, Gone::Left);
+                self.leave(now, key);
+            }
             Answer::Park {
                 key: topic,
                 at_most,
@@ -62,6 +65,7 @@ impl Engine {
             } => {
                 let exchange = (key, peer.number);
                 let Some(parked) = own.parked().park(exchange, topic, then) else {
+                    own.turn_away(topic, Gone::Refused);
                     let failure = Failure::Fault(Fault::Overloaded);
                     return self.answer(now, key, &Outcome::Failed(failure));
                 };
@@ -73,13 +77,21 @@ impl Engine {
     }
 
     /// Nobody waits any more for the host's word: what there was to be told when the time is over.
-    pub(super) fn unpark(&mut self, parked: ParkedKey) -> Option<Response> {
-        self.own.as_mut()?.parked().remove(parked)
+    pub(super) fn unpark(&mut self, parked: ParkedKey, how: Gone) -> Option<Response> {
+        self.own.as_mut()?.forget(parked, how)
+    }
+
+    /// Nobody will be answered any more: the host is told of all who wait, and its handler let go of.
+    pub fn end_own(&mut self) {
+        if let Some(own) = self.own.take() {
+            own.end();
+        }
     }
 
     /// A request has waited long enough.
     pub(super) fn end_parked(&mut self, now: Now, key: ConnectionKey, parked: ParkedKey) {
-        let then = self.unpark(parked).expect("it waits until it is answered");
+        let then = self.unpark(parked, Gone::TimedOut);
+        let then = then.expect("it waits until it is answered");
         self.answer(now, key, &Outcome::Own(then));
     }
 

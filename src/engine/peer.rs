@@ -13,7 +13,7 @@ use crate::chat::HeldKey;
 use crate::counters::OWN_CALL;
 use crate::http::{Exchange, Phase, Rejection};
 use crate::model::{ConnectionKey, Now};
-use crate::routes::ParkedKey;
+use crate::routes::{Gone, ParkedKey};
 use crate::timers::Due;
 
 /// How long a closed connection's input is thrown away, at most, while the peer has not ended: a reset
@@ -240,7 +240,7 @@ impl Engine {
         match holder {
             None => {}
             Some(Holder::Chat(held)) => self.chat.forget(now, held),
-            Some(Holder::Own(parked)) => drop(self.unpark(parked)),
+            Some(Holder::Own(parked)) => drop(self.unpark(parked, Gone::Left)),
         }
     }
 

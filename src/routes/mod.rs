@@ -71,6 +71,60 @@ pub trait Routes: Send + 'static {
         let body = r#"{"error":"not_ready","message":"The server is about to end."}"#;
         Response::new(503, "application/json; charset=utf-8", body)
     }
+
+    /// A request for which [`Routes::answer`] gave [`Answer::Park`] has ended, and neither a wake nor [`Routes::at_drain`] has answered it: told once of each
+    /// such request, on the thread of its loop, so that a host can let go of what it keeps for it. It is never told of one that was answered, whether its
+    /// client has taken that or not, and of none that a failure or a panic of the server has ended.
+    ///
+    /// Where several wait under a key, which of them it was is not told. It may come behind a call of [`Waker::wake`](crate::Waker::wake) that was
+    /// meant for the request: then that did not find it any more. So a host that must not lose what it tells gives each request a key of its own.
+    fn gone(&mut self, key: u64, how: Gone) {
+        let _ = (key, how);
+    }
+}
+
+/// How a request has ended that a host had parked and nobody has answered.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use std::time::Duration;
+///
+/// use loiter::{Answer, Gone, Request, Response, Routes};
+///
+/// /// Work for those who wait, each under a key of its own.
+/// #[derive(Default)]
+/// struct Desk {
+///     next: u64,
+///     wanted: HashMap<u64, Vec<u8>>,
+/// }
+///
+/// impl Routes for Desk {
+///     fn answer(&mut self, request: &Request<'_>) -> Answer {
+///         self.next += 1;
+///         self.wanted.insert(self.next, request.body().to_vec());
+///         Answer::park(self.next, Duration::from_secs(30), Response::empty(204))
+///     }
+///
+///     fn gone(&mut self, key: u64, how: Gone) {
+///         // Nobody needs to begin with it any more.
+///         self.wanted.remove(&key);
+///         if how == Gone::Refused {
+///             eprintln!("more wait than may");
+///         }
+///     }
+/// }
+/// # Desk::default().gone(1, Gone::Left);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// Its client has hung up, or cannot be reached any more, or has sent so much behind it that the server has ended it (400 or 503).
+    Left,
+    /// It has waited long enough, and got what it was to get then.
+    TimedOut,
+    /// It got 503 and never waited: as many did as [`Config::max_parked`](crate::Config::max_parked) allows.
+    Refused,
+    /// The server has ended before it could be answered: it was stopped or dropped, or its drain took longer than it may.
+    Ended,
 }
 
 impl<F> Routes for F
@@ -151,6 +205,25 @@ impl Own {
     /// Who waits.
     pub fn parked(&mut self) -> &mut Parked {
         &mut self.parked
+    }
+
+    /// Somebody waits no more, and the host has not answered: what there was to be told when the time is over. `None` for a stale key.
+    pub fn forget(&mut self, parked: ParkedKey, how: Gone) -> Option<Response> {
+        let (key, then) = self.parked.remove(parked)?;
+        self.handler.gone(key, how);
+        Some(then)
+    }
+
+    /// Somebody was to wait under this key and does not.
+    pub fn turn_away(&mut self, key: u64, how: Gone) {
+        self.handler.gone(key, how);
+    }
+
+    /// Nobody will be answered any more: tells the host of all who wait.
+    pub fn end(mut self) {
+        for key in self.parked.keys() {
+            self.handler.gone(key, Gone::Ended);
+        }
     }
 
     /// How many wait, and for what.

@@ -130,14 +130,23 @@ impl Parked {
         topic
     }
 
-    /// Who waits is gone, or has waited long enough: what it was to get then. `None` for a stale key.
-    pub fn remove(&mut self, parked: ParkedKey) -> Option<Response> {
+    /// Who waits is gone, or has waited long enough: under which key, and what it was to get then. `None` for a stale key.
+    pub fn remove(&mut self, parked: ParkedKey) -> Option<(u64, Response)> {
         let topic = self.topics.key_of(self.waiting.get(parked)?.topic);
         let list = self.topics.get_mut(topic).expect("it stays as long");
+        let key = list.key;
         (list.waiting).remove(&mut self.waiting, parked, |waiting| &mut waiting.link);
         let waiting = self.waiting.remove(parked).expect("it was found");
         self.end_if_empty(topic);
-        Some(waiting.then)
+        Some((key, waiting.then))
+    }
+
+    /// The key of each request that waits, in no order.
+    pub fn keys(&self) -> impl Iterator<Item = u64> {
+        self.waiting.iter().map(|(_, waiting)| {
+            let topic = self.topics.get(self.topics.key_of(waiting.topic));
+            topic.expect("it stays as long").key
+        })
     }
 
     fn end_if_empty(&mut self, key: Key<Topic>) {

@@ -25,6 +25,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::clock::{Clock, ms};
@@ -173,6 +174,7 @@ impl EventLoop {
         self.count(begun);
         if self.is_done() {
             self.mailbox.wakes.close();
+            self.engine.end_own();
             self.control.end_pulse(number);
             // They may have waited for this one's last connection.
             self.control.wake_all();
@@ -334,6 +336,23 @@ impl EventLoop {
         }
         // What that came to is closing and reading on: nothing that would have to be flushed.
         self.carry_out(now);
+    }
+}
+
+/// One that the host drops, or whose server could not start another, has not ended.
+impl Drop for EventLoop {
+    fn drop(&mut self) {
+        if self.is_done() || thread::panicking() {
+            return;
+        }
+        let engine = &mut self.engine;
+        let ended = guard(self.mailbox.number(), || {
+            engine.end_own();
+            Ok(())
+        });
+        if let Err(error) = ended {
+            log::error!("{error}");
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::{error, fmt, io};
 
-use crate::routes::{Answer, Request, Response, Routes};
+use crate::routes::{Answer, Gone, Request, Response, Routes};
 
 /// What ended a server, as the source of the error of [`Server::run`](super::Server::run) and
 /// [`Server::turn`](super::Server::turn): a part of it panicked.
@@ -96,6 +96,10 @@ impl<R: Routes> Routes for Contained<R> {
 
     fn at_drain(&mut self, key: u64) -> Response {
         self.routes().at_drain(key)
+    }
+
+    fn gone(&mut self, key: u64, how: Gone) {
+        self.routes().gone(key, how);
     }
 }
 

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use loiter::{Answer, Config, NotWoken, Request, Response, Routes, Server, StartError, Waker};
+use loiter::{
+    Answer, Config, Gone, NotWoken, Request, Response, Routes, Server, StartError, Waker,
+};
 use loiter_client::Method;
 use loiter_client::strict::Request as Asking;
 
@@ -23,6 +25,8 @@ struct Host {
     handlers: Arc<AtomicUsize>,
     /// Told at each look.
     looked: Arc<Mutex<Sender<()>>>,
+    /// Told of each who is gone.
+    gone: Arc<Mutex<Sender<(u64, Gone)>>>,
     /// Which loop, and how many of them there are.
     number: usize,
     waker: Waker,
@@ -60,6 +64,10 @@ impl Routes for Host {
     fn at_drain(&mut self, key: u64) -> Response {
         Response::error(503, "closing", &format!("This was key {key}."))
     }
+
+    fn gone(&mut self, key: u64, how: Gone) {
+        let _ = self.gone.lock().expect("never poisoned").send((key, how));
+    }
 }
 
 impl Drop for Host {
@@ -74,6 +82,7 @@ struct Hosted {
     count: Arc<AtomicU64>,
     handlers: Arc<AtomicUsize>,
     looked: Receiver<()>,
+    gone: Receiver<(u64, Gone)>,
 }
 
 impl Hosted {
@@ -84,6 +93,8 @@ impl Hosted {
     fn with(set: impl FnOnce(&mut Config)) -> Self {
         let (sender, looked) = mpsc::channel();
         let sender = Arc::new(Mutex::new(sender));
+        let (tell, gone) = mpsc::channel();
+        let tell = Arc::new(Mutex::new(tell));
         let count = Arc::new(AtomicU64::new(0));
         let handlers = Arc::new(AtomicUsize::new(0));
         let routes = |number, waker: &Waker| {
@@ -92,6 +103,7 @@ impl Hosted {
                 count: Arc::clone(&count),
                 handlers: Arc::clone(&handlers),
                 looked: Arc::clone(&sender),
+                gone: Arc::clone(&tell),
                 number,
                 waker: waker.clone(),
             }
@@ -104,6 +116,7 @@ impl Hosted {
             count,
             handlers,
             looked,
+            gone,
         }
     }
 
@@ -228,6 +241,92 @@ fn who_has_waited_long_enough_is_told_so() {
     for _ in 0..3 {
         assert_eq!(client.ask(&get("/count/soon")).ok(), 7);
     }
+}
+
+/// Once of each who was not answered, and of nobody else.
+#[test]
+fn the_host_is_told_of_all_who_are_gone() {
+    let hosted = Hosted::start();
+    let told = |key, how| {
+        let told = hosted.gone.recv_timeout(PATIENCE);
+        assert_eq!(told, Ok((key, how)));
+    };
+    let mut waiting: Vec<Client> = (0..20).map(|_| hosted.park(0)).collect();
+    waiting.drain(..5).for_each(Client::reset);
+    (0..5).for_each(|_| told(0, Gone::Left));
+    waiting.drain(..5).for_each(|client| client.hang_up());
+    (0..5).for_each(|_| told(0, Gone::Left));
+    let now = hosted.change();
+    waiting
+        .iter_mut()
+        .for_each(|client| assert_told(client, now));
+    assert_eq!(hosted.serving.ask(&get("/count/soon")).ok(), 7);
+    told(1, Gone::TimedOut);
+    waiting.extend((0..10).map(|_| hosted.park(now)));
+    hosted.serving.handle().stop();
+    hosted.serving.wait_for_end();
+    assert_eq!(
+        hosted.gone.iter().collect::<Vec<_>>(),
+        [(0, Gone::Ended); 10]
+    );
+}
+
+/// Parks whoever asks, under the number that they ask with.
+struct Waiting(Sender<(u64, Gone)>);
+
+impl Routes for Waiting {
+    fn answer(&mut self, request: &Request<'_>) -> Answer {
+        let key = request.query().parse().expect("a number");
+        Answer::park(key, LONG, Response::empty(204))
+    }
+
+    fn gone(&mut self, key: u64, how: Gone) {
+        let _ = self.0.send((key, how));
+        assert_ne!(key, 13, "a host's defect");
+    }
+}
+
+/// Without a last turn.
+#[test]
+fn a_server_that_is_dropped_tells_of_who_waits() {
+    // Where the host panics as it is told, that stays where it is.
+    for keys in [1..4, 13..14] {
+        let (tell, gone) = mpsc::channel();
+        let start = |config| {
+            let routes = |_, _: &Waker| Waiting(tell.clone());
+            Server::with_routes(config, Vec::new(), &["/own"], routes).expect("it starts")
+        };
+        let mut driven = crate::serving::Driven::started_by(|_| {}, start);
+        drop(tell);
+        let asking = keys.clone().map(|key| {
+            let mut client = driven.connect();
+            client.send(get(&format!("/own?{key}")).bytes());
+            client
+        });
+        let _clients = Vec::from_iter(asking);
+        driven.ask(&get("/healthz")).ok();
+        assert_eq!(gone.try_recv(), Err(mpsc::TryRecvError::Empty));
+        drop(driven);
+        let mut told = Vec::from_iter(gone);
+        told.sort_by_key(|&(key, _)| key);
+        assert_eq!(told, Vec::from_iter(keys.map(|key| (key, Gone::Ended))));
+    }
+}
+
+#[test]
+fn a_panic_where_the_host_is_told_is_the_servers() {
+    let (tell, _gone) = mpsc::channel();
+    let start = |config| {
+        let routes = |_, _: &Waker| Waiting(tell.clone());
+        Server::with_routes(config, Vec::new(), &["/own"], routes).expect("it starts")
+    };
+    let mut driven = crate::serving::Driven::started_by(|_| {}, start);
+    let mut client = driven.connect();
+    client.send(get("/own?13").bytes());
+    driven.turn_until(|server| server.connections() == 1);
+    client.hang_up();
+    let error = driven.server.run().expect_err("it panics");
+    assert!(error.to_string().contains("a host's defect"), "{error}");
 }
 
 #[cfg(feature = "metrics")]

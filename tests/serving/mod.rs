@@ -244,6 +244,14 @@ impl Driven {
     }
 
     pub(crate) fn with(set: impl FnOnce(&mut Config)) -> Self {
+        Self::started_by(set, |config| Server::bind(config).expect("it starts"))
+    }
+
+    /// Starts with settings of the test's own, and as the test wants it.
+    pub(crate) fn started_by(
+        set: impl FnOnce(&mut Config),
+        start: impl FnOnce(Config) -> Server,
+    ) -> Self {
         let folder = new_folder();
         let mut config = Config {
             loops: 1,
@@ -251,7 +259,7 @@ impl Driven {
         };
         set(&mut config);
         Self {
-            server: Server::bind(config).expect("it starts"),
+            server: start(config),
             folder,
         }
     }

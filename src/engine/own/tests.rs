@@ -4,6 +4,7 @@ mod chance;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -16,15 +17,26 @@ use crate::model::Connection;
 use crate::routes::Places;
 
 /// A host with a number that only grows: who has seen it waits for the next.
-struct Counter(Arc<AtomicU64>);
+struct Counter {
+    number: Arc<AtomicU64>,
+    gone: Told,
+}
+
+/// Of whom the host was told that they are gone.
+type Told = Arc<Mutex<Vec<Gone>>>;
 
 impl Routes for Counter {
     fn answer(&mut self, request: &Request<'_>) -> Answer {
-        let now = self.0.load(Ordering::Relaxed).to_string();
+        let now = self.number.load(Ordering::Relaxed).to_string();
         match request.parameter("seen") == Some(now.clone()) {
             true => Answer::park(7, Duration::from_secs(60), Response::empty(204)),
             false => Response::text(now).into(),
         }
+    }
+
+    fn gone(&mut self, key: u64, how: Gone) {
+        assert_eq!(key, 7);
+        self.gone.lock().expect("no panic").push(how);
     }
 
     fn at_drain(&mut self, key: u64) -> Response {
@@ -44,11 +56,20 @@ struct Loop {
     now: Now,
     sent: BTreeMap<ConnectionKey, Vec<Bytes>>,
     ended: Vec<ConnectionKey>,
+    gone: Told,
 }
 
 impl Loop {
     fn new(number: u16, counter: &Arc<AtomicU64>) -> Self {
-        Self::with(number, Box::new(Counter(Arc::clone(counter))))
+        let gone = Told::default();
+        let routes = Counter {
+            number: Arc::clone(counter),
+            gone: Arc::clone(&gone),
+        };
+        Self {
+            gone,
+            ..Self::with(number, Box::new(routes))
+        }
     }
 
     fn with(number: u16, routes: Box<dyn Routes>) -> Self {
@@ -61,6 +82,7 @@ impl Loop {
             now: Now::default(),
             sent: BTreeMap::new(),
             ended: Vec::new(),
+            gone: Told::default(),
         }
     }
 
@@ -123,6 +145,11 @@ impl Loop {
     #[track_caller]
     fn assert_nobody_waits(&self) {
         assert_eq!(self.engine.own_counts(), Counts::default());
+    }
+
+    /// Of whom the host was told since this was last asked.
+    fn gone(&self) -> Vec<Gone> {
+        std::mem::take(&mut *self.gone.lock().expect("no panic"))
     }
 }
 
@@ -207,6 +234,7 @@ fn all_who_wait_are_told_the_same_bytes_and_may_ask_again() {
         assert!(host.one.text(key).ends_with("\r\n\r\n2"));
     }
     host.one.assert_nobody_waits();
+    assert_eq!(host.one.gone(), [], "all were answered");
 }
 
 #[test]
@@ -224,9 +252,11 @@ fn who_has_waited_long_enough_gets_what_was_meant_for_then() {
             .starts_with("HTTP/1.1 204 No Content\r\n")
     );
     host.one.assert_nobody_waits();
+    assert_eq!(host.one.gone(), [Gone::TimedOut]);
     host.change();
     host.one.settle();
     assert_eq!(host.one.text(key), "");
+    assert_eq!(host.one.gone(), []);
 }
 
 #[test]
@@ -254,7 +284,12 @@ fn who_goes_while_parked_is_forgotten_at_once() {
     assert_eq!(engine.own_counts().requests, 1);
     engine.flooded(now, parked[3]);
     host.one.assert_nobody_waits();
+    assert_eq!(host.one.gone(), [Gone::Left; 4]);
     host.one.settle();
+    parked
+        .iter()
+        .for_each(|&key| host.one.engine.gone(host.one.now, key));
+    assert_eq!(host.one.gone(), [], "once");
     assert!(host.one.text(parked[3]).starts_with("HTTP/1.1 400 "));
     assert_eq!(host.one.text(parked[0]), "");
 }
@@ -269,6 +304,7 @@ fn who_has_hung_up_is_answered_but_not_parked() {
     one.get(keys[0], "/counter");
     one.get(keys[1], "/counter?seen=0");
     one.assert_nobody_waits();
+    assert_eq!(one.gone(), [Gone::Left]);
     one.settle();
     assert!(one.text(keys[0]).ends_with("\r\n\r\n0"));
     assert_eq!(one.ended, [keys[1]]);
@@ -311,6 +347,46 @@ fn a_drain_ends_those_who_wait_and_those_who_would() {
     }
     host.one.assert_nobody_waits();
     assert!(!host.one.engine.has_work());
+    assert_eq!(host.one.gone(), [], "they have had the host's word");
+}
+
+/// A wake has found them, but its answer has not.
+#[test]
+fn who_goes_before_a_wake_has_answered_is_gone() {
+    let mut host = Host::new();
+    let parked: Vec<_> = (0..200).map(|_| host.one.park(0)).collect();
+    host.change();
+    assert_eq!(host.one.serve(), SERVED_PER_TURN);
+    let (engine, now) = (&mut host.one.engine, host.one.now);
+    engine.gone(now, parked[0]);
+    assert_eq!(host.one.gone(), [], "it was answered");
+    host.one.engine.gone(now, parked[199]);
+    assert_eq!(host.one.gone(), [Gone::Left]);
+    host.one.settle();
+    assert_eq!(host.one.gone(), []);
+    host.one.assert_nobody_waits();
+}
+
+#[test]
+fn the_end_is_told_of_all_who_wait() {
+    let mut host = Host::new();
+    let parked: Vec<_> = (0..200).map(|_| host.one.park(0)).collect();
+    host.change();
+    assert_eq!(host.one.serve(), SERVED_PER_TURN);
+    // Under the same key, behind the wake.
+    let late = host.one.connect();
+    host.one.get(late, "/counter?seen=1");
+    host.one.engine.end_own();
+    assert_eq!(host.one.gone(), [Gone::Ended; 200 - SERVED_PER_TURN + 1]);
+    assert_eq!(
+        Arc::strong_count(&host.one.gone),
+        1,
+        "its handler is let go of"
+    );
+    let (engine, now) = (&mut host.one.engine, host.one.now);
+    parked.iter().for_each(|&key| engine.gone(now, key));
+    assert_eq!(host.one.gone(), []);
+    assert_eq!(host.places.taken(), 0);
 }
 
 #[test]
@@ -324,6 +400,7 @@ fn no_more_are_parked_than_may_be() {
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     assert!(answer.contains("\r\nRetry-After: 1\r\n"), "{answer}");
     assert_eq!(host.one.engine.own_counts().requests, 1000);
+    assert_eq!(host.one.gone(), [Gone::Refused]);
 }
 
 #[test]

@@ -29,6 +29,8 @@ struct Chance {
     /// … and who has had theirs, and may ask again.
     idle: Vec<Vec<(ConnectionKey, u64)>>,
     told: usize,
+    /// By loop: of whom its host must have been told.
+    gone: Vec<Vec<Gone>>,
 }
 
 impl Chance {
@@ -46,6 +48,7 @@ impl Chance {
             idle: vec![Vec::new(); LOOPS],
             counter,
             told: 0,
+            gone: vec![Vec::new(); LOOPS],
         }
     }
 
@@ -125,7 +128,10 @@ impl Chance {
                 .expect("asked, and was not answered");
             let (_, body) = answer.split_once("\r\n\r\n").expect("a head");
             let told = match answer.starts_with("HTTP/1.1 204 ") {
-                true => seen,
+                true => {
+                    self.gone[at].push(Gone::TimedOut);
+                    seen
+                }
                 false => body.parse().expect("a number"),
             };
             assert!(told <= self.counter.load(Ordering::Relaxed));
@@ -142,7 +148,9 @@ impl Chance {
             let one = &mut self.loops[at];
             one.engine.gone(one.now, key);
             self.waiting[at].remove(&key);
+            self.gone[at].push(Gone::Left);
         }
+        assert_eq!(self.loops[at].gone(), std::mem::take(&mut self.gone[at]));
     }
 
     /// No more changes: everybody who has not seen the last must be told.
@@ -166,7 +174,9 @@ impl Chance {
             for (key, _) in std::mem::take(&mut self.waiting[at]) {
                 let one = &mut self.loops[at];
                 one.engine.gone(one.now, key);
+                self.gone[at].push(Gone::Left);
             }
+            assert_eq!(self.loops[at].gone(), self.gone[at]);
             self.loops[at].assert_nobody_waits();
         }
         assert_eq!(self.places.taken(), 0);

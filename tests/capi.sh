@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The C interface: builds, installs and links the libraries as docs/embedding-c.md says, in a dev build, and holds them against loiter.h; then has check.c
-# ask for what is wrong, and talks to docs/examples/host.c, both under valgrind: no access that is not allowed, and no memory lost.
+# ask for what is wrong, and talks to docs/examples/host.c and routes.c, all under valgrind: no access that is not allowed, and no memory lost.
 #
 # Usage: tests/capi.sh
 # Needs a C and a C++ compiler, curl, nm and valgrind.
@@ -49,7 +49,7 @@ strict=(-Wall -Wextra -Werror -pedantic -Wstrict-prototypes -Wmissing-prototypes
 cc -std=c99 "${strict[@]}" -fsyntax-only -x c src/capi/loiter.h
 c++ -std=c++11 -Wall -Wextra -Werror -pedantic -fsyntax-only -x c++ src/capi/loiter.h
 example 'a server on a thread' | cc -std=c99 "${strict[@]}" -I"$PREFIX/include" -fsyntax-only -x c -
-for program in docs/examples/host.c tests/capi/check.c; do
+for program in docs/examples/host.c docs/examples/routes.c tests/capi/check.c; do
   cc -std=c99 "${strict[@]}" -I"$PREFIX/include" -fsyntax-only "$program"
 done
 link=$(example 'link')
@@ -58,8 +58,9 @@ link=$(example 'link')
   ln -s "$top/docs" "$folder/linked/docs"
   cd "$folder/linked"
   quietly bash -eu -c "$link"
-  # The same, of the other program.
+  # The same, of the other programs.
   quietly bash -eu -c "$(sed -e "s|docs/examples/host.c|-g $top/tests/capi/check.c|" -e 's/-o host/-o check/' <<<"$link")"
+  quietly bash -eu -c "$(sed -e 's|docs/examples/host.c|docs/examples/routes.c|' -e 's/-o host/-o routes/' <<<"$link")"
 )
 
 mkdir "$folder/wrong" "$folder/shared"
@@ -126,10 +127,28 @@ talk() {
   exec 3>&-
 }
 
+# What the page says of its own routes; and that it hears of a client that leaves while it waits.
+talk_of_its_own() {
+  session docs/embedding-c.md 'own routes'
+  ask '/bell?heard=1' --max-time 1 >/dev/null 2>&1 && fail "somebody was answered who was to wait"
+  for _ in $(seq 300); do
+    ! grep -qx 'somebody has left' "$folder/listening" || break
+    sleep 0.1
+  done
+  [ "$(grep -cx 'somebody has left' "$folder/listening")" -eq 1 ] || fail "the host has not heard that somebody left"
+  # The chat is beside it.
+  ask /healthz | grep -q '"ok"' || fail "the chat is not there"
+  end_server || { cat "$folder/log" >&2; fail "the host did not end well ($WRONG: see above)"; }
+  exec 3>&-
+}
+
 host "${watched[@]}" "$folder/linked/host-static"
 talk
 rm -f "$folder"/chat.db* "$folder/jar"
 LD_LIBRARY_PATH=$PREFIX/lib host timeout "$PATIENCE" "$folder/linked/host-shared"
 talk
+rm -f "$folder"/chat.db* "$folder/jar"
+host "${watched[@]}" "$folder/linked/routes-static"
+talk_of_its_own
 every_block_was_run
-echo "the C interface and its example: ok"
+echo "the C interface and its examples: ok"

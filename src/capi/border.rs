@@ -21,6 +21,8 @@ pub(super) enum Status {
     Panicked = 6,
     Busy = 7,
     Taken = 8,
+    TooMany = 9,
+    Ended = 10,
 }
 
 /// Why something could not be done.
@@ -63,7 +65,6 @@ impl From<StartError> for Fault {
             StartError::Config(_) => Status::BadSetting,
             StartError::Bind(_) | StartError::Metrics { .. } => Status::CannotListen,
             StartError::Open(_) => Status::CannotOpen,
-            // From Rust alone, so far.
             StartError::Routes(_) => Status::BadArgument,
         };
         Self::new(status, error.to_string())

@@ -5,15 +5,20 @@ use std::ptr;
 use std::sync::OnceLock;
 
 use super::border::{attempt, exclusive, or_else, text};
+use super::routes::OwnRoutes;
 use crate::Config;
 
 /// `loiter_config`.
-pub(super) struct LoiterConfig(pub(super) Config);
+#[derive(Default)]
+pub(super) struct LoiterConfig {
+    pub(super) config: Config,
+    pub(super) routes: Option<OwnRoutes>,
+}
 
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn loiter_config_new() -> *mut LoiterConfig {
     or_else(ptr::null_mut(), || {
-        Box::into_raw(Box::new(LoiterConfig(Config::default())))
+        Box::into_raw(Box::new(LoiterConfig::default()))
     })
 }
 
@@ -29,7 +34,8 @@ pub(super) unsafe extern "C" fn loiter_config_set(
     unsafe {
         attempt(error, error_size, || {
             let config = exclusive(config, "config")?;
-            config.0.set(text(name, "name")?, text(value, "value")?)?;
+            let (name, value) = (text(name, "name")?, text(value, "value")?);
+            config.config.set(name, value)?;
             Ok(())
         })
     }

@@ -4,7 +4,8 @@
  * A program fills a configuration, makes a server of it, and then either gives the server a
  * thread (loiter_server_run) or calls it from a loop of its own: loiter_server_fd is one
  * descriptor for poll, select or epoll, loiter_server_timeout_ms is how long to wait for it at
- * most, and loiter_server_turn does what there is to do. docs/examples/host.c is such a program.
+ * most, and loiter_server_turn does what there is to do. docs/examples/host.c is such a program;
+ * docs/examples/routes.c has routes of its own beside the chat.
  *
  *     char error[256];
  *     loiter_server *server = NULL;
@@ -33,7 +34,8 @@
  * LOITER_BAD_ARGUMENT; functions without a status say what they do with NULL. Any other pointer
  * has to be what it is said to be.
  *
- * Threads. A configuration is for one thread at a time. With a server, all functions but
+ * Threads. A configuration is for one thread at a time, and so is a response while it is made;
+ * from then on any may read it. With a server, all functions but
  * loiter_server_free may be called from any thread at any time; loiter_server_turn and
  * loiter_server_run while another of them is under way give LOITER_BUSY, and do nothing. Whoever
  * frees it sees to it that no call with it is under way, or comes later: a thread that is in
@@ -80,15 +82,20 @@ const char *loiter_version(void);
 /* What a function yields that can fail. */
 enum loiter_status {
     LOITER_OK = 0,
-    /* An argument is NULL that must not be, is no UTF-8, or is beyond what is allowed. */
+    /*
+     * An argument is NULL that must not be, is no UTF-8, or is beyond what is allowed.
+     */
     LOITER_BAD_ARGUMENT = 1,
     /* There is no such setting, it takes no such value, or settings do not go together. */
     LOITER_BAD_SETTING = 2,
     /* An address, or a socket that was handed over, cannot be listened on. */
     LOITER_CANNOT_LISTEN = 3,
-    /* The database cannot be opened. */
+    /* The database cannot be opened, read or written. */
     LOITER_CANNOT_OPEN = 4,
-    /* The system failed us: there is no thread to be had, say. The server has ended. */
+    /*
+     * The system failed us: there is no thread to be had, say. If that was within a turn, the
+     * server has ended.
+     */
     LOITER_FAILED = 5,
     /* loiter has a defect, and the server has ended. */
     LOITER_PANICKED = 6,
@@ -98,7 +105,11 @@ enum loiter_status {
      */
     LOITER_BUSY = 7,
     /* The process has a log already. */
-    LOITER_TAKEN = 8
+    LOITER_TAKEN = 8,
+    /* As many wakes are under way as "max-wakes" and "max-wake-bytes" allow. */
+    LOITER_TOO_MANY = 9,
+    /* The server has ended, or is being stopped. */
+    LOITER_ENDED = 10
 };
 
 /*
@@ -227,6 +238,136 @@ void loiter_server_wake(const loiter_server *server);
  * call, and at all, else 0. It waits for nobody. 0 for NULL.
  */
 int loiter_server_check_pulse(const loiter_server *server);
+
+/*
+ * Own routes
+ *
+ * A program answers paths of its own beside the chat, on the same sockets and loops: at once, or
+ * later, when it wakes the key under which it has parked the request. docs/embedding.md says what
+ * of the server's rules holds for them, and how nobody is passed over: change first, wake then.
+ */
+
+/* A response: it can be given to any number of requests. */
+typedef struct loiter_response loiter_response;
+
+/*
+ * A response with this status (200 to 599) and body, stored in `*response`, or NULL where that
+ * fails. `media_type` says what the body is ("application/json"); NULL for a response without a
+ * body, as with the statuses 204, 205 and 304. The server adds Content-Length, Date and whatever
+ * else HTTP asks.
+ *
+ * LOITER_BAD_ARGUMENT.
+ */
+int loiter_response_new(int status, const char *media_type, const void *body, size_t body_size,
+                        loiter_response **response, char *error, size_t error_size);
+
+/*
+ * Adds a field: "Location", "/elsewhere". Names may be given more than once; those that depend on
+ * the framing or the connection are the server's, and refused.
+ *
+ * LOITER_BAD_ARGUMENT; then nothing has changed.
+ */
+int loiter_response_add_field(loiter_response *response, const char *name, const char *value,
+                              char *error, size_t error_size);
+
+/* Takes a response back. Whoever was given it, or is to be, gets it all the same. */
+void loiter_response_free(loiter_response *response);
+
+/* A request to a path of the program's own: there until the callback returns, on its thread. */
+typedef struct loiter_request loiter_request;
+
+/*
+ * Answers a request, by one call of loiter_request_answer or loiter_request_park; of several the
+ * last counts, and without any the client gets 500. It runs on a loop, and everybody else there
+ * waits meanwhile: what takes longer than a look into memory is for another thread, and the
+ * request is parked until that wakes it. With several "loops" it is called on their threads,
+ * several at a time.
+ */
+typedef void (*loiter_answer_fn)(void *user, const loiter_request *request);
+
+/* How a request has ended that was parked and that nothing has answered. */
+enum loiter_gone {
+    /* Its client has hung up, or the server has ended it for what was sent behind it. */
+    LOITER_GONE_LEFT = 0,
+    /* It has waited long enough, and got what it was to get then. */
+    LOITER_GONE_TIMED_OUT = 1,
+    /* It got 503 and never waited: as many did as "max-parked" allows. */
+    LOITER_GONE_REFUSED = 2,
+    /* The server has ended before it was answered. */
+    LOITER_GONE_ENDED = 3
+};
+
+/*
+ * Is told that a request has ended that was parked under `key`, and that neither a wake nor a
+ * drain (by 503) has answered: once of each such request, on the thread of its loop, with a value
+ * of enum loiter_gone. Those who wait when the server ends are told of within its last turn, or
+ * within loiter_server_free; none where it has failed or panicked.
+ */
+typedef void (*loiter_gone_fn)(void *user, uint64_t key, int how);
+
+/*
+ * Has servers that are made of this configuration ask `answer` for what they have not themselves
+ * at one of `prefix_count` prefixes, or below it: for "/builds" also "/builds/7". Paths are
+ * compared as they are sent; "/" stands for all. A prefix in whose first part there is something
+ * of the server's ("/message") is refused by loiter_server_new, as LOITER_BAD_ARGUMENT. Instead
+ * of what was set before; without prefixes nobody is asked. `gone` may be NULL. The callbacks and `user` have to stay good until all such
+ * servers are freed.
+ *
+ * LOITER_BAD_ARGUMENT; then nothing has changed.
+ */
+int loiter_config_set_routes(loiter_config *config, const char *const *prefixes,
+                             size_t prefix_count, loiter_answer_fn answer, loiter_gone_fn gone,
+                             void *user, char *error, size_t error_size);
+
+/* The method, as sent: "GET". Until the callback returns, as all that a request says. */
+const char *loiter_request_method(const loiter_request *request);
+
+/* The path, as sent, percent-encoding and all. NULL for NULL, here and below. */
+const char *loiter_request_path(const loiter_request *request);
+
+/* The query, as sent, without its question mark; "" where there is none. */
+const char *loiter_request_query(const loiter_request *request);
+
+/* Where it comes from, such as "127.0.0.1": see "trusted-proxy". A call of the system. */
+const char *loiter_request_client(const loiter_request *request);
+
+/*
+ * A parameter of the query, decoded. NULL where it is not given or has a NUL in it; and for all,
+ * where the query cannot be read in one way only.
+ */
+const char *loiter_request_parameter(const loiter_request *request, const char *name);
+
+/* The field of this name; NULL where there is none, or several, or it is no UTF-8. */
+const char *loiter_request_field(const loiter_request *request, const char *name);
+
+/*
+ * The body, which is not terminated, and in `*size` how many bytes it has: "max-body" at most.
+ * `size` may be NULL.
+ */
+const void *loiter_request_body(const loiter_request *request, size_t *size);
+
+/* Answers the request of this callback. The response stays the caller's. LOITER_BAD_ARGUMENT. */
+int loiter_request_answer(const loiter_request *request, const loiter_response *response,
+                          char *error, size_t error_size);
+
+/*
+ * Has it wait until `key` is woken, for `at_most_ms` milliseconds (to an eighth of a second) and
+ * then for `then`; below 0 for as long as it takes. Keys are the program's own; as many as want
+ * to may wait under one. LOITER_BAD_ARGUMENT.
+ */
+int loiter_request_park(const loiter_request *request, uint64_t key, int at_most_ms,
+                        const loiter_response *then, char *error, size_t error_size);
+
+/*
+ * Answers all who are parked under `key` by now, each once, and returns at once: the loops answer
+ * in turns of theirs. Change what the callback looks at, and wake then; so nobody who has looked
+ * before is passed over, and who has looked behind may be woken too. From any thread, also within
+ * a callback; not within a signal handler.
+ *
+ * LOITER_BAD_ARGUMENT; LOITER_TOO_MANY or LOITER_ENDED: nobody is woken.
+ */
+int loiter_server_wake_parked(const loiter_server *server, uint64_t key,
+                              const loiter_response *response, char *error, size_t error_size);
 
 /*
  * What is counted

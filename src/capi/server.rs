@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use super::border::{Fault, Status, attempt, items, or_else, shared};
 use super::config::LoiterConfig;
-use crate::{Handle, MetricKind, Metrics, Sample, Server};
+use super::routes::OwnRoutes;
+use crate::{Handle, MetricKind, Metrics, Sample, Server, Waker};
 
 /// `loiter_server`.
 pub(super) struct LoiterServer {
@@ -24,6 +25,7 @@ pub(super) struct LoiterServer {
     /// A turn is under way, or about to be: it has the server, or waits for a question's end.
     is_turning: AtomicBool,
     handle: Handle,
+    waker: Waker,
     metrics: Metrics,
     descriptor: RawFd,
     addresses: Vec<Address>,
@@ -51,10 +53,18 @@ pub(super) const GAUGE: c_int = 1;
 impl LoiterServer {
     fn new(config: &LoiterConfig, sockets: &[c_int]) -> Result<Self, Fault> {
         let sockets: Result<_, _> = sockets.iter().copied().map(copy_of).collect();
-        let server = Server::with_listeners(config.0.clone(), sockets?)?;
+        let (settings, sockets) = (config.config.clone(), sockets?);
+        let server = match &config.routes {
+            None => Server::with_listeners(settings, sockets)?,
+            Some(OwnRoutes { prefixes, handler }) => {
+                let prefixes = Vec::from_iter(prefixes.iter().map(String::as_str));
+                Server::with_routes(settings, sockets, &prefixes, |_, _| *handler)?
+            }
+        };
         let addresses = server.addresses().iter();
         Ok(Self {
             handle: server.handle(),
+            waker: server.waker(),
             metrics: server.metrics(),
             descriptor: server.as_raw_fd(),
             addresses: addresses
@@ -67,6 +77,10 @@ impl LoiterServer {
             server: Mutex::new(server),
             is_turning: AtomicBool::new(false),
         })
+    }
+
+    pub(super) fn waker(&self) -> &Waker {
+        &self.waker
     }
 
     /// Has its loop panic in the next turn.

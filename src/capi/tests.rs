@@ -9,7 +9,9 @@ use std::thread;
 use super::border::{Fault, Status, attempt};
 use super::config::*;
 use super::logging::*;
+use super::routes::*;
 use super::server::*;
+use crate::Gone;
 
 /// A buffer of the host's for errors.
 struct Told([c_char; 300]);
@@ -49,7 +51,7 @@ fn settings_are_set_and_faults_are_told() {
     assert_told(&told, status, Status::Ok, "");
     assert_eq!(told.text(), "");
     // SAFETY: nobody else has it.
-    let limit = unsafe { &*config }.0.max_connections;
+    let limit = unsafe { &*config }.config.max_connections;
     assert_eq!(limit, Some(1000));
     for (name, value, wanted, text) in [
         (
@@ -136,6 +138,49 @@ fn nulls_are_errors_or_nothing() {
 }
 
 #[test]
+fn nulls_are_errors_or_nothing_for_own_routes_too() {
+    let mut told = Told::new();
+    let mut response = null_mut();
+    let mut size = 7;
+    let answer = c"answer".as_ptr();
+    // SAFETY: NULL may stand for each of them, and what is freed is freed once.
+    unsafe {
+        let status = loiter_response_new(
+            204,
+            null(),
+            null(),
+            0,
+            &raw mut response,
+            told.buffer(),
+            300,
+        );
+        assert_told(&told, status, Status::Ok, "");
+        let status = loiter_response_add_field(response, null(), answer, told.buffer(), 300);
+        assert_told(&told, status, Status::BadArgument, "name is NULL");
+        let status = loiter_request_answer(null(), response, told.buffer(), 300);
+        assert_told(&told, status, Status::BadArgument, "request is NULL");
+        let status = loiter_request_park(null(), 1, 0, response, told.buffer(), 300);
+        assert_told(&told, status, Status::BadArgument, "request is NULL");
+        let status = loiter_server_wake_parked(null(), 1, response, told.buffer(), 300);
+        assert_told(&told, status, Status::BadArgument, "server is NULL");
+        loiter_response_free(response);
+        for text in [
+            loiter_request_method(null()),
+            loiter_request_path(null()),
+            loiter_request_query(null()),
+            loiter_request_client(null()),
+            loiter_request_parameter(null(), answer),
+            loiter_request_field(null(), answer),
+        ] {
+            assert!(text.is_null());
+        }
+        assert!(loiter_request_body(null(), null_mut()).is_null());
+        assert!(loiter_request_body(null(), &raw mut size).is_null());
+        assert_eq!(size, 0);
+    }
+}
+
+#[test]
 fn a_message_is_cut_between_characters_and_always_ends() {
     for (room, wanted) in [(1, ""), (2, "a"), (3, "a"), (4, "aö"), (9, "aöb")] {
         let mut told = Told::new();
@@ -178,13 +223,20 @@ fn the_version_is_the_packages() {
 }
 
 #[test]
-fn the_headers_levels_and_kinds_are_ours() {
+fn the_headers_levels_kinds_and_ends_are_ours() {
     let header = include_str!("loiter.h");
     for level in log::LevelFilter::iter() {
         let declared = format!("    LOITER_LOG_{level} = {}", level as c_int);
         assert!(header.contains(&declared), "{declared}");
     }
-    for (name, kind) in [("COUNTER", COUNTER), ("GAUGE", GAUGE)] {
+    for (name, kind) in [
+        ("COUNTER", COUNTER),
+        ("GAUGE", GAUGE),
+        ("GONE_LEFT", how_of(Gone::Left)),
+        ("GONE_TIMED_OUT", how_of(Gone::TimedOut)),
+        ("GONE_REFUSED", how_of(Gone::Refused)),
+        ("GONE_ENDED", how_of(Gone::Ended)),
+    ] {
         let declared = format!("    LOITER_{name} = {kind}");
         assert!(header.contains(&declared), "{declared}");
     }

@@ -65,18 +65,28 @@ impl Response {
     /// # Panics
     /// If the status is no final one (200 to 599) or has no body (204, 205, 304), or the media type could end its line.
     pub fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
-        assert!(
-            has_body(status),
-            "{status} is no status of a response with a body"
-        );
-        let is_media_type = is_value(content_type) && !content_type.trim().is_empty();
-        assert!(is_media_type, "{content_type:?} is no media type");
-        Self(Arc::new(Content {
+        let made = Self::checked(status, content_type, body);
+        made.unwrap_or_else(|rule| panic!("{rule}"))
+    }
+
+    /// As [`Response::new`], for those whose callers may get it wrong: what is wrong is told in words.
+    pub(crate) fn checked(
+        status: u16,
+        content_type: &str,
+        body: impl Into<Vec<u8>>,
+    ) -> Result<Self, String> {
+        if !has_body(status) {
+            return Err(format!("{status} is no status of a response with a body"));
+        }
+        if !is_value(content_type) || content_type.trim().is_empty() {
+            return Err(format!("{content_type:?} is no media type"));
+        }
+        Ok(Self(Arc::new(Content {
             status,
             content_type: Some(content_type.into()),
             fields: Vec::new(),
             body: Bytes::from(body.into()),
-        }))
+        })))
     }
 
     /// A response without a body.
@@ -84,13 +94,20 @@ impl Response {
     /// # Panics
     /// If the status is no final one (200 to 599).
     pub fn empty(status: u16) -> Self {
-        assert!(is_final(status), "{status} is no status of a response");
-        Self(Arc::new(Content {
+        Self::checked_empty(status).unwrap_or_else(|rule| panic!("{rule}"))
+    }
+
+    /// As [`Response::empty`], likewise.
+    pub(crate) fn checked_empty(status: u16) -> Result<Self, String> {
+        if !is_final(status) {
+            return Err(format!("{status} is no status of a response"));
+        }
+        Ok(Self(Arc::new(Content {
             status,
             content_type: None,
             fields: Vec::new(),
             body: Bytes::new(),
-        }))
+        })))
     }
 
     /// 200 with text in UTF-8.

@@ -306,6 +306,210 @@ static void a_socket_outlives_its_servers(const char *folder)
     CHECK(close(kept) == 0);
 }
 
+/* What the callbacks of own routes have seen. */
+static struct {
+    loiter_server *server;
+    int asked;
+    int gone[4];
+    uint64_t last_gone;
+} own;
+
+static int is(const char *text, const char *wanted)
+{
+    return text != NULL && strcmp(text, wanted) == 0;
+}
+
+static loiter_response *response(int status, const char *media_type, const char *body)
+{
+    loiter_response *made = NULL;
+    size_t size = body == NULL ? 0 : strlen(body);
+    CHECK(loiter_response_new(status, media_type, body, size, &made, ERROR) == LOITER_OK);
+    return made;
+}
+
+/* What a request says is as it was sent, and what cannot be said is NULL. */
+static void a_request_is_doubted(const loiter_request *request)
+{
+    size_t size = 0;
+    const char *body = loiter_request_body(request, &size);
+    CHECK(is(loiter_request_method(request), "PUT") && is(loiter_request_path(request), "/own/all"));
+    CHECK(is(loiter_request_query(request), "a=%C3%A4+b&n=%00"));
+    CHECK(is(loiter_request_client(request), "127.0.0.1"));
+    CHECK(is(loiter_request_parameter(request, "a"), "\xc3\xa4 b"));
+    CHECK(loiter_request_parameter(request, "n") == NULL);
+    CHECK(loiter_request_parameter(request, "b") == NULL);
+    CHECK(loiter_request_parameter(request, NULL) == NULL);
+    CHECK(is(loiter_request_field(request, "x-one"), "1"));
+    CHECK(loiter_request_field(request, "x-two") == NULL);
+    CHECK(loiter_request_field(request, "\xff") == NULL);
+    CHECK(size == 3 && memcmp(body, "abc", 3) == 0 && loiter_request_body(request, NULL) == body);
+    CHECK(told(loiter_request_answer(request, NULL, ERROR), LOITER_BAD_ARGUMENT, "response is NULL"));
+    CHECK(told(loiter_request_park(request, 1, 0, NULL, ERROR), LOITER_BAD_ARGUMENT, "then is NULL"));
+    /* Whoever asks for a turn here is told that there is one. */
+    CHECK(told(loiter_server_turn(own.server, 0, ERROR), LOITER_BUSY, "in a turn already"));
+}
+
+/* The path says what to do. */
+static void on_request(void *user, const loiter_request *request)
+{
+    const char *path = loiter_request_path(request);
+    loiter_response *first = response(204, NULL, NULL);
+    loiter_response *last = response(200, "text/plain", "last");
+    CHECK(user == &own);
+    own.asked++;
+    CHECK(loiter_response_add_field(last, "X-Own", "yes", ERROR) == LOITER_OK);
+    if (is(path, "/own/all")) {
+        a_request_is_doubted(request);
+        /* Of several answers the last counts. */
+        CHECK(loiter_request_park(request, 9, -1, first, ERROR) == LOITER_OK);
+        CHECK(loiter_request_answer(request, last, ERROR) == LOITER_OK);
+    } else if (is(path, "/own/parked")) {
+        CHECK(loiter_request_park(request, 7, -1, first, ERROR) == LOITER_OK);
+    } else if (is(path, "/own/soon")) {
+        CHECK(loiter_request_park(request, 8, 1, last, ERROR) == LOITER_OK);
+    } else if (is(path, "/own/wake")) {
+        CHECK(loiter_server_wake_parked(own.server, 7, last, ERROR) == LOITER_OK);
+        CHECK(loiter_request_answer(request, first, ERROR) == LOITER_OK);
+    }
+    loiter_response_free(first);
+    loiter_response_free(last);
+}
+
+static void on_gone(void *user, uint64_t key, int how)
+{
+    CHECK(user == &own);
+    CHECK(how >= 0 && how < 4);
+    own.gone[how]++;
+    own.last_gone = key;
+}
+
+static int asked(const char *request)
+{
+    int fd = socket_on(loiter_server_port(own.server, 0), connect);
+    CHECK(write(fd, request, strlen(request)) == (ssize_t)strlen(request));
+    return fd;
+}
+
+/* Turns until an answer has come, which is short, and holds it against what is wanted. */
+static void answered(int fd, const char *status, const char *end)
+{
+    char answer[1024];
+    ssize_t size = 0;
+    while (size <= 0) {
+        CHECK(loiter_server_turn(own.server, 10, ERROR) == LOITER_OK);
+        size = recv(fd, answer, sizeof answer - 1, MSG_DONTWAIT);
+    }
+    answer[size] = '\0';
+    CHECK(strncmp(answer, status, strlen(status)) == 0);
+    CHECK(strstr(answer, end) != NULL);
+    close(fd);
+}
+
+static void turn_until(const int *count, int wanted)
+{
+    while (*count < wanted)
+        CHECK(loiter_server_turn(own.server, 10, ERROR) == LOITER_OK);
+    CHECK(*count == wanted);
+}
+
+static void responses_are_doubted(void)
+{
+    loiter_response *made = (loiter_response *)&made;
+    CHECK(told(loiter_response_new(99, NULL, NULL, 0, &made, ERROR), LOITER_BAD_ARGUMENT, "status"));
+    CHECK(made == NULL);
+    CHECK(told(loiter_response_new(-1, NULL, NULL, 0, &made, ERROR), LOITER_BAD_ARGUMENT, "status"));
+    CHECK(told(loiter_response_new(204, "a/b", "x", 1, &made, ERROR), LOITER_BAD_ARGUMENT, "body"));
+    CHECK(told(loiter_response_new(200, "a\r\nb", "x", 1, &made, ERROR), LOITER_BAD_ARGUMENT,
+               "no media type"));
+    CHECK(told(loiter_response_new(200, NULL, "x", 1, &made, ERROR), LOITER_BAD_ARGUMENT,
+               "a body needs a media type"));
+    CHECK(told(loiter_response_new(200, "a/b", NULL, 1, &made, ERROR), LOITER_BAD_ARGUMENT, "body is NULL"));
+    CHECK(told(loiter_response_new(200, "a/b", "x", 1, NULL, ERROR), LOITER_BAD_ARGUMENT,
+               "response is NULL"));
+    made = response(200, "text/plain", "x");
+    CHECK(told(loiter_response_add_field(made, "Content-Length", "1", ERROR), LOITER_BAD_ARGUMENT,
+               "the server's to set"));
+    CHECK(told(loiter_response_add_field(made, "A", "\n", ERROR), LOITER_BAD_ARGUMENT, "control"));
+    CHECK(told(loiter_response_add_field(NULL, "A", "b", ERROR), LOITER_BAD_ARGUMENT, "response"));
+    loiter_response_free(made);
+    loiter_response_free(NULL);
+}
+
+static void routes_are_doubted(loiter_config *config)
+{
+    static const char *const bad[] = {"/good", "/message/mine"};
+    static const char *const null[] = {NULL};
+    loiter_server *server = NULL;
+    CHECK(told(loiter_config_set_routes(NULL, bad, 1, on_request, NULL, NULL, ERROR),
+               LOITER_BAD_ARGUMENT, "config is NULL"));
+    CHECK(loiter_config_set_routes(config, bad, 2, on_request, NULL, NULL, ERROR) == LOITER_OK);
+    CHECK(told(loiter_server_new(config, NULL, 0, &server, ERROR), LOITER_BAD_ARGUMENT,
+               "\"/message/mine\""));
+    CHECK(told(loiter_config_set_routes(config, null, 1, on_request, NULL, NULL, ERROR),
+               LOITER_BAD_ARGUMENT, "a prefix is NULL"));
+    CHECK(told(loiter_config_set_routes(config, bad, 1, NULL, NULL, NULL, ERROR),
+               LOITER_BAD_ARGUMENT, "answer is NULL"));
+    /* None, and so nobody is asked. */
+    CHECK(loiter_config_set_routes(config, NULL, 0, NULL, NULL, NULL, ERROR) == LOITER_OK);
+}
+
+static void a_program_has_routes_of_its_own(const char *folder)
+{
+    static const char *const prefixes[] = {"/own"};
+    int parked, left;
+    loiter_response *told_to = response(200, "text/plain", "elsewhere");
+    loiter_config *config = settings(folder, "f.db");
+
+    responses_are_doubted();
+    routes_are_doubted(config);
+    CHECK(loiter_config_set(config, "listen", "127.0.0.1:0", ERROR) == LOITER_OK);
+    CHECK(loiter_config_set(config, "max-wakes", "1", ERROR) == LOITER_OK);
+    CHECK(loiter_config_set(config, "max-parked", "2", ERROR) == LOITER_OK);
+    CHECK(loiter_config_set_routes(config, prefixes, 1, on_request, on_gone, &own, ERROR) == LOITER_OK);
+    CHECK(loiter_server_new(config, NULL, 0, &own.server, ERROR) == LOITER_OK);
+    loiter_config_free(config);
+
+    answered(asked("PUT /own/all?a=%C3%A4+b&n=%00 HTTP/1.1\r\nHost: h\r\nX-One: 1\r\nX-Two: 1\r\n"
+                   "X-Two: 2\r\nContent-Length: 3\r\n\r\nabc"),
+             "HTTP/1.1 200 ", "X-Own: yes\r\n");
+    answered(asked("GET /own HTTP/1.0\r\n\r\n"), "HTTP/1.1 500 ", "\"not_answered\"");
+    answered(asked("GET /own/soon HTTP/1.0\r\n\r\n"), "HTTP/1.1 200 ", "last");
+    CHECK(own.gone[LOITER_GONE_TIMED_OUT] == 1 && own.last_gone == 8);
+
+    /* Woken by another request, and from without. */
+    parked = asked("GET /own/parked HTTP/1.0\r\n\r\n");
+    turn_until(&own.asked, 4);
+    answered(asked("GET /own/wake HTTP/1.0\r\n\r\n"), "HTTP/1.1 204 ", "\r\n\r\n");
+    answered(parked, "HTTP/1.1 200 ", "last");
+    parked = asked("GET /own/parked HTTP/1.0\r\n\r\n");
+    turn_until(&own.asked, 6);
+    CHECK(loiter_server_wake_parked(own.server, 7, told_to, ERROR) == LOITER_OK);
+    CHECK(told(loiter_server_wake_parked(own.server, 8, told_to, ERROR), LOITER_TOO_MANY, "max_wakes"));
+    answered(parked, "HTTP/1.1 200 ", "elsewhere");
+    CHECK(told(loiter_server_wake_parked(NULL, 7, told_to, ERROR), LOITER_BAD_ARGUMENT, "server is NULL"));
+    CHECK(told(loiter_server_wake_parked(own.server, 7, NULL, ERROR), LOITER_BAD_ARGUMENT,
+               "response is NULL"));
+
+    /* Who leaves, who is one too many, and who waits until the end. */
+    left = asked("GET /own/parked HTTP/1.0\r\n\r\n");
+    turn_until(&own.asked, 7);
+    close(left);
+    turn_until(&own.gone[LOITER_GONE_LEFT], 1);
+    parked = asked("GET /own/parked HTTP/1.0\r\n\r\n");
+    left = asked("GET /own/parked HTTP/1.0\r\n\r\n");
+    turn_until(&own.asked, 9);
+    answered(asked("GET /own/parked HTTP/1.0\r\n\r\n"), "HTTP/1.1 503 ", "\"overloaded\"");
+    CHECK(own.gone[LOITER_GONE_REFUSED] == 1 && own.last_gone == 7);
+    loiter_server_stop(own.server);
+    CHECK(loiter_server_run(own.server, ERROR) == LOITER_OK);
+    CHECK(own.gone[LOITER_GONE_ENDED] == 2 && own.gone[LOITER_GONE_LEFT] == 1);
+    CHECK(told(loiter_server_wake_parked(own.server, 7, told_to, ERROR), LOITER_ENDED, "has ended"));
+    loiter_server_free(own.server);
+    loiter_response_free(told_to);
+    close(parked);
+    close(left);
+}
+
 /*
  * Those of the store's pool end a moment after their server is freed; any other that stayed would
  * have this wait for ever.
@@ -337,6 +541,7 @@ int main(int argc, char **argv)
     nobody_turns_twice(argv[1]);
     a_callback_cannot_turn(argv[1]);
     a_socket_outlives_its_servers(argv[1]);
+    a_program_has_routes_of_its_own(argv[1]);
     CHECK(lines > 0);
     all_threads_are_gone();
     puts("the C interface: ok");

@@ -8,19 +8,28 @@ use std::path::Path;
 
 use super::source::{Source, Token};
 
-/// Rust's types, and how the header writes them.
-const TYPES: [(&str, &str); 8] = [
+/// Rust's types, and how the header writes them. Of a lifetime the tokens have no quote.
+const TYPES: [(&str, &str); 12] = [
     ("c_char", "char"),
     ("c_int", "int"),
     ("c_void", "void"),
     ("f64", "double"),
+    ("i64", "int64_t"),
     ("u16", "uint16_t"),
+    ("u64", "uint64_t"),
     ("usize", "size_t"),
     ("LoiterConfig", "loiter_config"),
+    ("LoiterRequest<_>", "loiter_request"),
+    ("LoiterResponse", "loiter_response"),
     ("LoiterServer", "loiter_server"),
 ];
 /// Where there may be none, a callback is NULL.
-const CALLBACKS: [(&str, &str); 2] = [("LogFn", "loiter_log_fn"), ("MetricFn", "loiter_metric_fn")];
+const CALLBACKS: [(&str, &str); 4] = [
+    ("AnswerFn", "loiter_answer_fn"),
+    ("GoneFn", "loiter_gone_fn"),
+    ("LogFn", "loiter_log_fn"),
+    ("MetricFn", "loiter_metric_fn"),
+];
 
 /// A function, or a callback's type: its name, and all else as C writes it.
 type Signatures = BTreeMap<String, String>;
@@ -34,7 +43,8 @@ fn in_c(rust: &[&str]) -> String {
     let joined = rust.concat();
     match rust {
         ["*", "mut", of @ ..] => format!("{} *", in_c(of)).replace("* *", "**"),
-        ["*", "const", of] => format!("const {} *", in_c(&[of])),
+        ["*", "const", "*", ..] => format!("{} const *", in_c(&rust[2..])),
+        ["*", "const", of @ ..] => format!("const {} *", in_c(of)),
         ["Option", "<", callback, ">"] => named(&CALLBACKS, callback),
         _ => named(&TYPES, &joined),
     }
@@ -232,8 +242,8 @@ fn the_headers_numbers_are_those_that_functions_yield() {
             }
         }
     }
-    // The others are the levels of the log and the kinds of metrics, which src/capi/tests.rs looks at.
-    assert_eq!(statuses + 6 + 2, numbers.len(), "{numbers:?}");
+    // The others are the levels of the log, the kinds of metrics and how requests end, which src/capi/tests.rs looks at.
+    assert_eq!(statuses + 6 + 2 + 4, numbers.len(), "{numbers:?}");
     let version = format!("#define LOITER_VERSION \"{}\"\n", env!("CARGO_PKG_VERSION"));
     assert!(HEADER.contains(&version), "{version}");
 }
@@ -241,16 +251,17 @@ fn the_headers_numbers_are_those_that_functions_yield() {
 #[test]
 fn what_differs_is_seen() {
     let mut functions = Signatures::new();
-    let rust = "extern \"C\" fn loiter_a(b: *const c_char, c: *mut *mut LoiterServer) -> c_int {}
+    let rust = "extern \"C\" fn loiter_a(b: *const c_char, c: *mut *mut LoiterServer, e: *const *const c_char) -> c_int {}
         type LogFn = unsafe extern \"C\" fn(user: *mut c_void, level: c_int);
         extern \"C\" fn loiter_b() {}";
     of_rust(&Source::new("src/capi/a.rs", rust), &mut functions);
-    let same = "/* A text. */ int loiter_a(const char *b, loiter_server **c);
+    let same = "/* A text. */ int loiter_a(const char *b, loiter_server **c, const char *const *e);
         typedef void (*loiter_log_fn)(void *user, int level); void loiter_b(void);";
     assert_eq!(of_c(same).0, functions);
     for (from, to) in [
         ("const char", "char"),
         ("**c", "*c"),
+        ("*const *e", "**e"),
         ("int loiter_a", "void loiter_a"),
         ("*b", "*d"),
         ("*user, int level", "*user, size_t level"),

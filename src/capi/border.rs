@@ -23,6 +23,7 @@ pub(super) enum Status {
     Taken = 8,
     TooMany = 9,
     Ended = 10,
+    CannotBackUp = 11,
 }
 
 /// Why something could not be done.

@@ -83,7 +83,8 @@ const char *loiter_version(void);
 enum loiter_status {
     LOITER_OK = 0,
     /*
-     * An argument is NULL that must not be, is no UTF-8, or is beyond what is allowed.
+     * An argument is NULL that must not be, is no UTF-8, is beyond what is allowed, or names
+     * nobody.
      */
     LOITER_BAD_ARGUMENT = 1,
     /* There is no such setting, it takes no such value, or settings do not go together. */
@@ -101,15 +102,17 @@ enum loiter_status {
     LOITER_PANICKED = 6,
     /*
      * The server is in a turn already: that of another thread, or the one that this callback is
-     * part of.
+     * part of. Of a password: a server has the database open.
      */
     LOITER_BUSY = 7,
-    /* The process has a log already. */
+    /* The process has a log already; or somebody has this name. */
     LOITER_TAKEN = 8,
     /* As many wakes are under way as "max-wakes" and "max-wake-bytes" allow. */
     LOITER_TOO_MANY = 9,
     /* The server has ended, or is being stopped. */
-    LOITER_ENDED = 10
+    LOITER_ENDED = 10,
+    /* The database cannot be copied, or not to there. */
+    LOITER_CANNOT_BACK_UP = 11
 };
 
 /*
@@ -240,6 +243,16 @@ void loiter_server_wake(const loiter_server *server);
 int loiter_server_check_pulse(const loiter_server *server);
 
 /*
+ * Makes a copy of the server's database in the new file `path`, whole and of one moment, with all
+ * that was acknowledged before the call. It returns when the copy is on the disk, and takes as
+ * long as that does; who is served does not wait, so it is for a thread that makes no turns. A
+ * copy that fails leaves nothing. It works as long as the server is not freed.
+ *
+ * LOITER_BAD_ARGUMENT, or LOITER_CANNOT_BACK_UP.
+ */
+int loiter_backup(const loiter_server *server, const char *path, char *error, size_t error_size);
+
+/*
  * Own routes
  *
  * A program answers paths of its own beside the chat, on the same sockets and loops: at once, or
@@ -368,6 +381,31 @@ int loiter_request_park(const loiter_request *request, uint64_t key, int at_most
  */
 int loiter_server_wake_parked(const loiter_server *server, uint64_t key,
                               const loiter_response *response, char *error, size_t error_size);
+
+/*
+ * Users, for whoever runs the server. The configuration names the database, which a server of this
+ * version must have made, and what passwords have to be ("min-password-length",
+ * "password-iterations"). To hash one takes as long as a login does.
+ */
+
+/*
+ * Adds a user, also while the database is served, and stores the id in `*id`, unless that is
+ * NULL.
+ *
+ * LOITER_BAD_ARGUMENT for a name or password that breaks a rule, LOITER_TAKEN,
+ * LOITER_CANNOT_OPEN, or LOITER_FAILED.
+ */
+int loiter_user_add(const loiter_config *config, const char *name, const char *password,
+                    int64_t *id, char *error, size_t error_size);
+
+/*
+ * Gives a user another password, and ends all sessions of theirs. Only while no server has the
+ * database open, since that would go on taking the sessions.
+ *
+ * As loiter_user_add, LOITER_BAD_ARGUMENT also where there is no such user, and LOITER_BUSY.
+ */
+int loiter_user_set_password(const loiter_config *config, const char *name, const char *password,
+                             char *error, size_t error_size);
 
 /*
  * What is counted

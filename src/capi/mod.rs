@@ -3,7 +3,7 @@
 //!
 //! - `border`: pointers, texts and errors on their way between C and Rust. **Everything that comes from C is doubted there**: a NULL and
 //!   what is not UTF-8 are errors that name the argument.
-//! - `config`, `server`, `routes`, `logging`: the functions, by what they are about.
+//! - `config`, `server`, `routes`, `database`, `logging`: the functions, by what they are about.
 //!
 //! **No panic crosses**: each function runs within `attempt` or `or_else`, and a panic is an error like any other. (Were one to get past
 //! them, `extern "C"` ends the process.)
@@ -21,6 +21,7 @@
 
 mod border;
 mod config;
+mod database;
 mod logging;
 mod routes;
 mod server;

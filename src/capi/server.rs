@@ -8,6 +8,7 @@ use std::ffi::{CString, c_char, c_int, c_void};
 use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
+use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, TryLockError};
@@ -27,6 +28,7 @@ pub(super) struct LoiterServer {
     handle: Handle,
     waker: Waker,
     metrics: Metrics,
+    database: PathBuf,
     descriptor: RawFd,
     addresses: Vec<Address>,
     metrics_address: Option<CString>,
@@ -54,6 +56,7 @@ impl LoiterServer {
     fn new(config: &LoiterConfig, sockets: &[c_int]) -> Result<Self, Fault> {
         let sockets: Result<_, _> = sockets.iter().copied().map(copy_of).collect();
         let (settings, sockets) = (config.config.clone(), sockets?);
+        let database = settings.database.clone();
         let server = match &config.routes {
             None => Server::with_listeners(settings, sockets)?,
             Some(OwnRoutes { prefixes, handler }) => {
@@ -65,6 +68,7 @@ impl LoiterServer {
         Ok(Self {
             handle: server.handle(),
             waker: server.waker(),
+            database,
             metrics: server.metrics(),
             descriptor: server.as_raw_fd(),
             addresses: addresses
@@ -81,6 +85,10 @@ impl LoiterServer {
 
     pub(super) fn waker(&self) -> &Waker {
         &self.waker
+    }
+
+    pub(super) fn database(&self) -> &Path {
+        &self.database
     }
 
     /// Has its loop panic in the next turn.

@@ -8,6 +8,7 @@ use std::thread;
 
 use super::border::{Fault, Status, attempt};
 use super::config::*;
+use super::database::*;
 use super::logging::*;
 use super::routes::*;
 use super::server::*;
@@ -177,6 +178,12 @@ fn nulls_are_errors_or_nothing_for_own_routes_too() {
         assert!(loiter_request_body(null(), null_mut()).is_null());
         assert!(loiter_request_body(null(), &raw mut size).is_null());
         assert_eq!(size, 0);
+        let status = loiter_backup(null(), answer, told.buffer(), 300);
+        assert_told(&told, status, Status::BadArgument, "server is NULL");
+        let status = loiter_user_add(null(), answer, answer, null_mut(), told.buffer(), 300);
+        assert_told(&told, status, Status::BadArgument, "config is NULL");
+        let status = loiter_user_set_password(null(), answer, answer, told.buffer(), 300);
+        assert_told(&told, status, Status::BadArgument, "config is NULL");
     }
 }
 

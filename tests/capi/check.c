@@ -510,6 +510,36 @@ static void a_program_has_routes_of_its_own(const char *folder)
     close(left);
 }
 
+/* A copy, and users, while the server is there and when it is not. */
+static void a_database_is_looked_after(const char *folder)
+{
+    char copy[512];
+    int64_t id = 0;
+    loiter_server *server = NULL;
+    loiter_config *config = settings(folder, "g.db");
+    CHECK(loiter_config_set(config, "listen", "127.0.0.1:0", ERROR) == LOITER_OK);
+    CHECK(told(loiter_user_add(config, "Ann", "rosebud", &id, ERROR), LOITER_CANNOT_OPEN, "g.db"));
+    CHECK(loiter_server_new(config, NULL, 0, &server, ERROR) == LOITER_OK);
+
+    CHECK(loiter_user_add(config, "Ann", "rosebud", &id, ERROR) == LOITER_OK && id == 1);
+    CHECK(told(loiter_user_add(config, "ann", "rosebud", NULL, ERROR), LOITER_TAKEN, "a user ann already"));
+    CHECK(told(loiter_user_add(config, "", "rosebud", &id, ERROR), LOITER_BAD_ARGUMENT, "the name"));
+    CHECK(told(loiter_user_add(config, "bob", "", &id, ERROR), LOITER_BAD_ARGUMENT, "the password"));
+    CHECK(told(loiter_user_add(NULL, "bob", "x", &id, ERROR), LOITER_BAD_ARGUMENT, "config is NULL"));
+    CHECK(told(loiter_user_set_password(config, "ann", "x", ERROR), LOITER_BUSY, "serves the database"));
+
+    snprintf(copy, sizeof copy, "%s/copy.db", folder);
+    CHECK(loiter_backup(server, copy, ERROR) == LOITER_OK && access(copy, R_OK) == 0);
+    CHECK(told(loiter_backup(server, copy, ERROR), LOITER_CANNOT_BACK_UP, "copy.db"));
+    CHECK(told(loiter_backup(server, NULL, ERROR), LOITER_BAD_ARGUMENT, "path is NULL"));
+    CHECK(told(loiter_backup(NULL, copy, ERROR), LOITER_BAD_ARGUMENT, "server is NULL"));
+    loiter_server_free(server);
+
+    CHECK(loiter_user_set_password(config, "ann", "another", ERROR) == LOITER_OK);
+    CHECK(told(loiter_user_set_password(config, "bob", "x", ERROR), LOITER_BAD_ARGUMENT, "no user bob"));
+    loiter_config_free(config);
+}
+
 /*
  * Those of the store's pool end a moment after their server is freed; any other that stayed would
  * have this wait for ever.
@@ -542,6 +572,7 @@ int main(int argc, char **argv)
     a_callback_cannot_turn(argv[1]);
     a_socket_outlives_its_servers(argv[1]);
     a_program_has_routes_of_its_own(argv[1]);
+    a_database_is_looked_after(argv[1]);
     CHECK(lines > 0);
     all_threads_are_gone();
     puts("the C interface: ok");

@@ -37,6 +37,8 @@ fn known_to(layer: &str) -> Option<Vec<&'static str>> {
         "capi" => vec![
             "config",
             "Answer",
+            "Backup",
+            "BackupError",
             "BadField",
             "Config",
             "Gone",
@@ -51,6 +53,8 @@ fn known_to(layer: &str) -> Option<Vec<&'static str>> {
             "Sample",
             "Server",
             "StartError",
+            "Users",
+            "UsersError",
             "Waker",
         ],
         "server" => with_leaves(&["engine", "metrics", "routes", "runtime", "store"]),

@@ -258,6 +258,21 @@ pub enum MessageRange {
     Before(Option<MessageId>),
 }
 
+impl MessageRange {
+    /// The ids of at most `limit` of the messages of a chatroom whose newest is `last`: beyond the first of the two, up to the
+    /// second. Ids have no gaps.
+    pub fn ids(self, last: Option<MessageId>, limit: u32) -> (i64, i64) {
+        match self {
+            Self::After(id) => (id.map_or(0, MessageId::get), i64::MAX),
+            Self::Before(id) => {
+                let last = last.map_or(0, MessageId::get);
+                let until = id.map_or(last, |id| last.min(id.get() - 1));
+                (until.saturating_sub(limit.into()), until)
+            }
+        }
+    }
+}
+
 /// Why a job was not done. Nothing of it was written, then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {

@@ -83,6 +83,24 @@ pub enum OpenError {
         /// What SQLite said.
         source: rusqlite::Error,
     },
+    /// The database's address is none.
+    #[cfg(feature = "postgres")]
+    BadAddress {
+        /// The address, without its password.
+        database: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The database could not be reached, or did not do what was asked.
+    #[cfg(feature = "postgres")]
+    Postgres {
+        /// The database's address, without its password.
+        database: String,
+        /// What it said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The database is given by an address, and this loiter is built without what it would take.
+    NotBuilt(PathBuf),
     /// The pool of reading connections could not be filled.
     Pool {
         /// The database's file.
@@ -353,6 +371,15 @@ impl fmt::Display for OpenError {
                     database.display()
                 )
             }
+            #[cfg(feature = "postgres")]
+            Self::BadAddress { database, why } => {
+                write!(f, "the address of the database {database} is not right: {why}")
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres { database, source } => {
+                write!(f, "cannot use the database {database}: {}", whole(&**source))
+            }
+            Self::NotBuilt(_) => f.write_str("this loiter is built without PostgreSQL (feature postgres), and its database must be a file"),
             Self::Thread(source) => write!(f, "cannot start a thread for the store: {source}"),
         }
     }
@@ -364,6 +391,8 @@ impl std::error::Error for OpenError {
             Self::Io { source, .. } | Self::Thread(source) => Some(source),
             Self::Sqlite { source, .. } => Some(source),
             Self::Pool { source, .. } => Some(source),
+            #[cfg(feature = "postgres")]
+            Self::Postgres { source, .. } => Some(&**source),
             _ => None,
         }
     }
@@ -376,6 +405,15 @@ pub(super) enum JobError {
     Refused(Fault),
     /// SQLite failed.
     Sqlite(rusqlite::Error),
+    /// PostgreSQL failed, or the connection to it.
+    #[cfg(feature = "postgres")]
+    Postgres(postgres::Error),
+    /// There is no connection to PostgreSQL, and it is too early to try again.
+    #[cfg(feature = "postgres")]
+    Unreachable,
+    /// A number in the database cannot be what it should be.
+    #[cfg(feature = "postgres")]
+    BadNumber,
     /// No reading connection was free.
     Pool(r2d2::Error),
     /// What is stored as a password's hash is none.
@@ -408,12 +446,44 @@ impl From<rusqlite::Error> for JobError {
     }
 }
 
+#[cfg(feature = "postgres")]
+impl From<postgres::Error> for JobError {
+    fn from(error: postgres::Error) -> Self {
+        Self::Postgres(error)
+    }
+}
+
+/// An error with what it comes from, which it does not say by itself.
+#[cfg(feature = "postgres")]
+fn whole(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut told = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let source_told = source.to_string();
+        if !told.contains(&source_told) {
+            told = format!("{told}: {source_told}");
+        }
+        next = source.source();
+    }
+    told
+}
+
 /// For the log: SQLite's messages name tables and columns, never what is in them.
 impl fmt::Display for JobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(fault) => write!(f, "refused: {fault:?}"),
             Self::Sqlite(error) => error.fmt(f),
+            // Its details may quote a row, which nobody's log should have.
+            #[cfg(feature = "postgres")]
+            Self::Postgres(error) => match error.as_db_error() {
+                Some(told) => write!(f, "{} ({})", told.message(), told.code().code()),
+                None => f.write_str(&whole(error)),
+            },
+            #[cfg(feature = "postgres")]
+            Self::Unreachable => f.write_str("there is no connection to the database"),
+            #[cfg(feature = "postgres")]
+            Self::BadNumber => f.write_str("a number in the database is out of range"),
             Self::Pool(error) => error.fmt(f),
             Self::BadHash => f.write_str("a stored password hash is damaged"),
             Self::NoRandomness => f.write_str("the system gave no random numbers"),

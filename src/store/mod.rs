@@ -18,6 +18,9 @@ mod hashing;
 mod lane;
 mod last_read;
 mod password;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod prefix;
 mod reading;
 mod reads;
 mod sqlite;
@@ -27,6 +30,7 @@ mod write;
 mod writing;
 
 use std::any::Any;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -72,12 +76,18 @@ impl Threads {
 struct Backend<W> {
     writer: W,
     reader: Arc<dyn Reader>,
-    /// Ends the thread of the next.
-    attendant: Arc<dyn Attendant>,
-    /// The name of a thread that looks after the database beside the lanes, and what it runs.
-    attendance: (&'static str, Box<dyn FnOnce() + Send>),
+    /// A thread that looks after the database beside the lanes, if there is one.
+    attendance: Option<Attendance>,
     /// Let go of when the last connection is closed.
     held: Box<dyn Any + Send + Sync>,
+}
+
+/// A thread that looks after the database beside the lanes.
+struct Attendance {
+    name: &'static str,
+    run: Box<dyn FnOnce() + Send>,
+    /// Ends it.
+    attendant: Arc<dyn Attendant>,
 }
 
 /// Whom a thread that looks after a database listens to.
@@ -98,7 +108,7 @@ pub struct Store {
     writing: Arc<Queue<Write>>,
     reading: Arc<Queue<Job, Reads>>,
     passwords: Arc<Passwords>,
-    attendant: Arc<dyn Attendant>,
+    attendant: Option<Arc<dyn Attendant>>,
     outlet: Outlet,
     counters: Arc<StoreCounters>,
     /// Those that give to the writing lane, or whose connections it wants closed before its own.
@@ -140,6 +150,12 @@ impl Store {
     ) -> Result<Self, OpenError> {
         let outlet = Outlet::new(post, fell);
         let threads = Threads::of(config);
+        if is_address(&config.database) {
+            #[cfg(feature = "postgres")]
+            return Self::start(config, threads, postgres::open(config, threads)?, &outlet);
+            #[cfg(not(feature = "postgres"))]
+            return Err(OpenError::NotBuilt(config.database.clone()));
+        }
         Self::start(config, threads, sqlite::open(config, threads)?, &outlet)
     }
 
@@ -173,7 +189,7 @@ impl Store {
             writing: Arc::new(Queue::new(config.queue, threads.hashing)),
             reading: Arc::new(Queue::of_reads(config.queue, config.queue)),
             passwords: Arc::new(Queue::by_turns(passwords_max)),
-            attendant: backend.attendant,
+            attendant: None,
             outlet: outlet.clone(),
             counters: Arc::default(),
             givers: Vec::new(),
@@ -181,8 +197,11 @@ impl Store {
             _database: backend.held,
         };
         // Whatever fails from here on drops the store, which ends the threads that run.
-        let (name, attend) = backend.attendance;
-        store.givers.push(spawn(name.to_owned(), outlet, attend)?);
+        if let Some(attendance) = backend.attendance {
+            store.attendant = Some(attendance.attendant);
+            let name = attendance.name.to_owned();
+            store.givers.push(spawn(name, outlet, attendance.run)?);
+        }
         let lane = WritingLane {
             writer: backend.writer,
             queue: Arc::clone(&store.writing),
@@ -296,7 +315,9 @@ impl Store {
     /// Has the thread that looks after the database panic: for tests of what comes then. Not in a release build.
     #[cfg(debug_assertions)]
     pub(crate) fn break_checkpoints(&self) {
-        self.attendant.break_thread();
+        if let Some(attendant) = &self.attendant {
+            attendant.break_thread();
+        }
     }
 
     /// Takes no more jobs, and lets the lanes begin what they have taken until `end`. Waits for nothing: that is
@@ -322,7 +343,9 @@ impl Drop for Store {
         self.finish_by(Instant::now());
         self.passwords.close();
         self.reading.close();
-        self.attendant.end();
+        if let Some(attendant) = &self.attendant {
+            attendant.end();
+        }
         for giver in self.givers.drain(..) {
             join(giver);
         }
@@ -336,6 +359,13 @@ impl Drop for Store {
             log::warn!("{left} jobs were not begun before the store's end");
         }
     }
+}
+
+/// Whether a database is given by an address, and not by a file's path.
+fn is_address(database: &Path) -> bool {
+    let schemes = ["postgres://", "postgresql://"];
+    let is_one = |given: &str| schemes.iter().any(|scheme| given.starts_with(scheme));
+    database.to_str().is_some_and(is_one)
 }
 
 /// Whether a job is for the writing lane as it is.

@@ -59,8 +59,21 @@ fn config(folder: &Path) -> Config {
     }
 }
 
-fn database_in(folder: &Path) -> PathBuf {
-    folder.join("chat.db")
+/// A file in the folder; or, where the environment has an address of PostgreSQL (tests/cluster.sh), a schema with the folder's name.
+pub(crate) fn database_in(folder: &Path) -> PathBuf {
+    match std::env::var("LOITER_TEST_POSTGRES") {
+        Ok(address) => schema_in(&address, folder).into(),
+        Err(_) => folder.join("chat.db"),
+    }
+}
+
+fn schema_in(address: &str, folder: &Path) -> String {
+    let name = folder.file_name().expect("a name").to_string_lossy();
+    let name = format!("t{}", name.trim_start_matches('.'));
+    let mut client = postgres::Client::connect(address, postgres::NoTls).expect("PostgreSQL");
+    let create = format!("CREATE SCHEMA IF NOT EXISTS \"{name}\"");
+    client.batch_execute(&create).expect("a schema");
+    format!("{address}?options=-csearch_path%3D%22{name}%22")
 }
 
 fn new_folder() -> TempDir {

@@ -26,7 +26,7 @@ use super::error::OpenError;
 #[cfg(test)]
 use super::reading::Reader;
 use super::writing::Writer;
-use super::{Attendant, Backend, Threads};
+use super::{Attendance, Attendant, Backend, Threads};
 use crate::config::Config;
 use checkpoint::{Checkpointer, Checkpoints, LogWatch};
 use database::Database;
@@ -58,8 +58,11 @@ pub(super) fn open(
     Ok(Backend {
         writer: SqliteWriter::new(connection, log, sweeper),
         reader: readers,
-        attendant: checkpoints,
-        attendance: ("loiter-checkpoint", Box::new(|| checkpointer.run())),
+        attendance: Some(Attendance {
+            name: "loiter-checkpoint",
+            run: Box::new(|| checkpointer.run()),
+            attendant: checkpoints,
+        }),
         held: Box::new(database),
     })
 }

@@ -20,6 +20,7 @@ use crate::model::{ChatroomId, ListWriter, MessageId, SessionHash, User, UserId}
 use crate::store::clock::{expiry_unix_ms, system_unix_ms};
 use crate::store::error::JobError;
 use crate::store::last_read::{Extent, LastRead};
+use crate::store::prefix::beyond;
 use crate::store::reading::Reader;
 
 impl Reader for Readers {
@@ -309,15 +310,7 @@ fn write_messages(
     bounds: MessageBounds,
     list: &mut ListWriter,
 ) -> Result<()> {
-    // Ids have no gaps.
-    let (after, until) = match range {
-        MessageRange::After(id) => (id.map_or(0, MessageId::get), i64::MAX),
-        MessageRange::Before(id) => {
-            let last = bounds.last.map_or(0, MessageId::get);
-            let until = id.map_or(last, |id| last.min(id.get() - 1));
-            (until.saturating_sub(limit.into()), until)
-        }
-    };
+    let (after, until) = range.ids(bounds.last, limit);
     let mut statement = snapshot.prepare_cached(sql::MESSAGES_BETWEEN)?;
     let mut found = statement.query((chatroom.get(), after, until, limit))?;
     while let Some(row) = found.next()? {
@@ -334,20 +327,6 @@ fn find_users(connection: &Connection, prefix: &str, limit: u32) -> Result<Vec<U
         .prepare_cached(sql::USERS_IN_RANGE)?
         .query_map((prefix, beyond, limit), |row| rows::user(row, 0))?
         .collect()
-}
-
-/// The least text that is greater than all that begin with `prefix`; `None` if there is none.
-///
-/// UTF-8 sorts as its characters do. So it is the prefix with its last character raised by one;
-/// the last of all characters cannot be raised, and makes way for the one before.
-fn beyond(prefix: &str) -> Option<String> {
-    let kept = prefix.trim_end_matches(char::MAX);
-    let last = kept.chars().next_back()?;
-    // Stepping over the surrogates, which are no characters.
-    let raised = (last..=char::MAX).nth(1)?;
-    let mut beyond = kept[..kept.len() - last.len_utf8()].to_owned();
-    beyond.push(raised);
-    Some(beyond)
 }
 
 fn participants_for(
@@ -387,17 +366,6 @@ mod tests {
     use super::super::readers;
     use super::*;
     use crate::store::lane::outlive;
-
-    #[test]
-    fn the_end_of_a_range_is_right_for_every_last_character() {
-        assert_eq!(beyond("an").as_deref(), Some("ao"));
-        assert_eq!(beyond("a\u{7f}").as_deref(), Some("a\u{80}"));
-        assert_eq!(beyond("a\u{d7ff}").as_deref(), Some("a\u{e000}"));
-        assert_eq!(beyond("a\u{ffff}").as_deref(), Some("a\u{10000}"));
-        assert_eq!(beyond("a\u{10ffff}\u{10ffff}").as_deref(), Some("b"));
-        assert_eq!(beyond("\u{10ffff}"), None);
-        assert_eq!(beyond(""), None);
-    }
 
     #[test]
     fn a_panic_is_the_jobs_alone() {

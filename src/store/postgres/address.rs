@@ -1,0 +1,175 @@
+//! Where a database is: `postgres://user:password@host:port/name?sslmode=verify-full&…`, as libpq's users know it.
+//!
+//! What the `postgres` crate knows is left to it. How TLS is used is taken out before: of `sslmode` it knows less than libpq, and of
+//! certificates nothing.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use percent_encoding::percent_decode_str;
+use postgres::config::SslMode;
+use postgres::{Client, Config};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::tls::{self, Verification};
+use crate::store::error::OpenError;
+
+/// How long we wait for a connection: less than those who wait for an answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long what was sent may stay unconfirmed before a connection counts as lost.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+
+/// An address as it may be shown: what stands between the user's name and the host is left out, and so are the parameters.
+pub(super) fn without_password(address: &str) -> String {
+    let address = address.split('?').next().unwrap_or_default();
+    let Some((before, host)) = address.rsplit_once('@') else {
+        return address.to_owned();
+    };
+    let scheme = before.find("://").map_or(0, |at| at + 3);
+    let user = before[scheme..].split(':').next().unwrap_or_default();
+    format!("{}{user}@{host}", &before[..scheme])
+}
+
+/// Where to connect to, and how.
+#[derive(Clone)]
+pub(super) struct Address {
+    pub(super) config: Config,
+    pub(super) tls: MakeRustlsConnect,
+    /// Without the password.
+    pub(super) shown: String,
+}
+
+impl Address {
+    /// # Errors
+    /// What is wrong with it, as the end of a sentence that names it.
+    pub(super) fn parse(given: &str) -> Result<Self, String> {
+        let (before, query) = given.split_once('?').unwrap_or((given, ""));
+        let mut kept = Vec::new();
+        let (mut mode, mut verification) = (SslMode::Prefer, Verification::None);
+        let mut root = None;
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let value = percent_decode_str(value).decode_utf8_lossy();
+            match name {
+                "sslmode" => (mode, verification) = ssl_mode(&value)?,
+                "sslrootcert" => root = Some(value.into_owned()),
+                _ => kept.push(pair),
+            }
+        }
+        // As libpq does: who names a certificate wants it to be looked at.
+        if root.is_some() && verification == Verification::None && mode == SslMode::Require {
+            verification = Verification::Chain;
+        }
+        let root = root.filter(|root| root != "system").map(PathBuf::from);
+        let address = match kept.is_empty() {
+            true => before.to_owned(),
+            false => format!("{before}?{}", kept.join("&")),
+        };
+        let mut config: Config = address.parse().map_err(|error: postgres::Error| {
+            let source = std::error::Error::source(&error);
+            source.map_or_else(|| error.to_string(), ToString::to_string)
+        })?;
+        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+            return Err("it names no host".to_owned());
+        }
+        config.ssl_mode(mode);
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT_TIMEOUT);
+        }
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(SILENCE_MAX);
+        }
+        if config.get_application_name().is_none() {
+            config.application_name("loiter");
+        }
+        Ok(Self {
+            config,
+            tls: tls::connector(verification, root.as_deref())?,
+            shown: without_password(given),
+        })
+    }
+
+    pub(super) fn connect(&self) -> Result<Client, postgres::Error> {
+        self.config.connect(self.tls.clone())
+    }
+
+    pub(super) fn unreachable(&self, source: postgres::Error) -> OpenError {
+        OpenError::Postgres {
+            database: self.shown.clone(),
+            source: Box::new(source),
+        }
+    }
+}
+
+/// What libpq's modes are here. `allow` would begin without TLS where the server does not insist, which is as good as `prefer`.
+fn ssl_mode(mode: &str) -> Result<(SslMode, Verification), String> {
+    Ok(match mode {
+        "disable" => (SslMode::Disable, Verification::None),
+        "allow" | "prefer" => (SslMode::Prefer, Verification::None),
+        "require" => (SslMode::Require, Verification::None),
+        "verify-ca" => (SslMode::Require, Verification::Chain),
+        "verify-full" => (SslMode::Require, Verification::Full),
+        other => {
+            return Err(format!(
+                "its sslmode is '{other}', and must be disable, allow, prefer, require, verify-ca or verify-full"
+            ));
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::is_address;
+
+    fn refused(address: &str) -> String {
+        match Address::parse(address) {
+            Ok(_) => panic!("{address} is taken"),
+            Err(why) => why,
+        }
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for (given, shown) in [
+            (
+                "postgres://ann:s3@cret@db:5432/chat",
+                "postgres://ann@db:5432/chat",
+            ),
+            (
+                "postgresql://ann@db/chat?password=secret",
+                "postgresql://ann@db/chat",
+            ),
+            ("postgres://db/chat", "postgres://db/chat"),
+        ] {
+            assert_eq!(without_password(given), shown);
+            assert!(is_address(given.as_ref()));
+        }
+        assert!(!is_address("loiter.db".as_ref()) && !is_address("./postgres:/x".as_ref()));
+    }
+
+    #[test]
+    fn tls_is_what_sslmode_asks_for() {
+        let parsed = |parameters: &str| {
+            let address = format!("postgres://ann@db/chat{parameters}");
+            let address = Address::parse(&address).expect("an address");
+            address.config.get_ssl_mode()
+        };
+        assert_eq!(parsed(""), SslMode::Prefer);
+        assert_eq!(parsed("?sslmode=disable"), SslMode::Disable);
+        assert_eq!(
+            parsed("?sslmode=verify-full&connect_timeout=1"),
+            SslMode::Require
+        );
+        assert!(refused("postgres://db/chat?sslmode=on").contains("must be disable, allow"));
+        let missing = refused("postgres://db/chat?sslmode=verify-ca&sslrootcert=/nowhere.pem");
+        assert!(missing.contains("/nowhere.pem"), "{missing}");
+    }
+
+    #[test]
+    fn what_is_not_known_is_named() {
+        assert!(refused("postgres://db/chat?colour=red").contains("colour"));
+        assert!(refused("postgres:///chat").contains("no host"));
+    }
+}

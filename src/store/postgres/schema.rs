@@ -1,0 +1,60 @@
+//! The schema, step by step; all steps in one transaction, one server at a time.
+
+use postgres::Client;
+use postgres::types::Type;
+
+use super::address::Address;
+use super::sql;
+use crate::store::error::OpenError;
+
+/// Brings the database up to the newest version. Where several servers start at once, one does and the others wait for it.
+pub(super) fn upgrade(client: &mut Client, address: &Address) -> Result<(), OpenError> {
+    let of_postgres = |error| address.unreachable(error);
+    let schema: Option<String> = client
+        .query_typed_one(sql::CURRENT_SCHEMA, &[])
+        .map_err(of_postgres)?
+        .get(0);
+    if schema.is_none() {
+        return Err(OpenError::BadAddress {
+            database: address.shown.clone(),
+            why: "there is no schema in its search path".to_owned(),
+        });
+    }
+    let mut upgrade = client.transaction().map_err(of_postgres)?;
+    upgrade
+        .query_typed(sql::LOCK_SCHEMA, &[])
+        .map_err(of_postgres)?;
+    let whose = upgrade
+        .query_typed_one(sql::WHOSE, &[])
+        .map_err(of_postgres)?;
+    let (is_ours, is_used): (bool, bool) = (whose.get(0), whose.get(1));
+    if is_used && !is_ours {
+        return Err(OpenError::Foreign(address.shown.clone().into()));
+    }
+    if !is_ours {
+        (upgrade.batch_execute(sql::ADD_VERSION_TABLE)).map_err(of_postgres)?;
+    }
+    let version: Option<i64> = upgrade
+        .query_typed_one(sql::VERSION, &[])
+        .map_err(of_postgres)?
+        .get(0);
+    let found = version.unwrap_or(0);
+    let known = sql::MIGRATIONS.len() as i64;
+    if found > known || found < 0 {
+        return Err(OpenError::NewerSchema {
+            database: address.shown.clone().into(),
+            found,
+            known,
+        });
+    }
+    if found == known {
+        return Ok(());
+    }
+    for step in &sql::MIGRATIONS[found as usize..] {
+        upgrade.batch_execute(step).map_err(of_postgres)?;
+    }
+    upgrade
+        .execute_typed(sql::NOTE_VERSION, &[(&known, Type::INT8)])
+        .map_err(of_postgres)?;
+    upgrade.commit().map_err(of_postgres)
+}

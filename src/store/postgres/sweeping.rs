@@ -1,0 +1,110 @@
+//! What is removed because it is old: sessions, nonces, and messages where they are not kept for ever; a few rows at a time.
+//!
+//! As in SQLite a chatroom's messages go from its beginning, so that what is kept has no gap. Several servers may be at it: what one has locked
+//! the others leave alone.
+
+use std::time::Duration;
+
+use postgres::Client;
+use postgres::types::{ToSql, Type};
+
+use super::{rows, sql};
+use crate::job::{Completion, NONCE_LIFETIME};
+use crate::model::{ChatroomId, MessageId};
+use crate::store::clock::expiry_unix_ms;
+use crate::store::error::JobError;
+use crate::store::writing::Swept;
+
+/// Rows of each kind that are removed in one transaction.
+const ROWS_MAX: usize = 256;
+
+/// How long what is stored lasts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sweeper {
+    pub(super) session_lifetime: Duration,
+    /// `None` keeps messages for ever.
+    pub(super) retention: Option<Duration>,
+}
+
+impl Sweeper {
+    /// Removes some of what is old, within the transaction that is open.
+    pub(super) fn sweep(&self, client: &mut Client, now_unix_ms: i64) -> Result<Swept, JobError> {
+        let mut swept = Swept::default();
+        let kinds = [
+            (sql::REMOVE_EXPIRED_SESSIONS, self.session_lifetime),
+            (sql::REMOVE_OLD_NONCES, NONCE_LIFETIME),
+        ];
+        for (statement, lifetime) in kinds {
+            let which: &[(&(dyn ToSql + Sync), Type)] = &[
+                (&expiry_unix_ms(now_unix_ms, lifetime), Type::INT8),
+                (&(ROWS_MAX as i64), Type::INT8),
+            ];
+            let removed = client.execute_typed(statement, which)? as usize;
+            swept.rows += removed;
+            swept.is_partial |= removed == ROWS_MAX;
+        }
+        if let Some(retention) = self.retention {
+            remove_messages(client, expiry_unix_ms(now_unix_ms, retention), &mut swept)?;
+        }
+        Ok(swept)
+    }
+}
+
+/// Takes the chatrooms one by one, the one with the oldest message first.
+fn remove_messages(
+    client: &mut Client,
+    expiry_unix_ms: i64,
+    swept: &mut Swept,
+) -> Result<(), JobError> {
+    let mut left = ROWS_MAX;
+    while left > 0 {
+        let old = &[(&expiry_unix_ms as &(dyn ToSql + Sync), Type::INT8)];
+        let Some(row) = client.query_typed_opt(sql::CHATROOM_WITH_OLD_MESSAGES, old)? else {
+            return Ok(());
+        };
+        let chatroom = rows::chatroom_id(&row, 0)?;
+        let removed = shorten(client, chatroom, expiry_unix_ms, left)?;
+        if let Some(last) = removed.last() {
+            let first = last.next();
+            let told = Completion::MessagesExpired { chatroom, first };
+            swept.told.push(told);
+        }
+        swept.rows += removed.len();
+        // A chatroom costs something also where nothing of it is old.
+        left = left.saturating_sub(removed.len().max(1));
+    }
+    swept.is_partial = true;
+    Ok(())
+}
+
+/// Removes at most `max` of a chatroom's oldest messages, up to the first that is not old, and notes the time of that one. Returns
+/// those that were removed.
+fn shorten(
+    client: &mut Client,
+    chatroom: ChatroomId,
+    expiry_unix_ms: i64,
+    max: usize,
+) -> Result<Vec<MessageId>, JobError> {
+    let which: &[(&(dyn ToSql + Sync), Type)] = &[
+        (&chatroom.get(), Type::INT8),
+        (&(max as i64 + 1), Type::INT8),
+    ];
+    let found = client.query_typed(sql::OLDEST_MESSAGES, which)?;
+    let oldest = found
+        .iter()
+        .map(|row| Ok((rows::message_id(row, 0)?, row.try_get(1)?)));
+    let oldest: Vec<(MessageId, i64)> = oldest.collect::<Result<_, JobError>>()?;
+    let is_old = |(_, time): &&(MessageId, i64)| *time < expiry_unix_ms;
+    let removed = oldest.iter().take(max).take_while(is_old).count();
+    let kept = oldest.get(removed).map(|&(_, time)| time);
+    let noted: &[(&(dyn ToSql + Sync), Type)] =
+        &[(&chatroom.get(), Type::INT8), (&kept, Type::INT8)];
+    client.execute_typed(sql::NOTE_OLDEST, noted)?;
+    let removed: Vec<MessageId> = oldest[..removed].iter().map(|&(id, _)| id).collect();
+    if let Some(last) = removed.last() {
+        let until: &[(&(dyn ToSql + Sync), Type)] =
+            &[(&chatroom.get(), Type::INT8), (&last.get(), Type::INT8)];
+        client.execute_typed(sql::REMOVE_MESSAGES_UNTIL, until)?;
+    }
+    Ok(removed)
+}

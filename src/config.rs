@@ -3,6 +3,7 @@
 //! The binary fills a [`Config`] from its options; a host that embeds loiter fills it itself, or sets each by its name ([`Config::set`]).
 //! Nothing else in the crate has a setting.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -161,6 +162,11 @@ pub struct Config {
     pub allowed_origins: Vec<Origin>,
     /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed; nobody else's are.
     pub trusted_proxies: Vec<Network>,
+    /// How servers that share a database hear of what the others have written. Of no meaning to a database that is a file.
+    pub hints: Hints,
+    /// How often a server asks a database that it shares for what the others have written, whatever hints there are: a hint that is lost
+    /// costs so much time, and no message. One query each for all chatrooms. From 100 ms to 60 s.
+    pub ask_every: Duration,
     /// Sessions that each loop remembers beyond those with parked polls; about 250 bytes each.
     pub cache_sessions: usize,
     /// Bytes of recent messages that each loop remembers beyond those of chatrooms with parked polls.
@@ -185,6 +191,40 @@ pub enum Durability {
     Full,
     /// The death of the process, not that of the machine.
     Normal,
+}
+
+/// How servers that share a database hear of what the others have written.
+///
+/// ```
+/// use loiter::config::{Config, Hints};
+///
+/// // The database is behind a pooler that takes LISTEN from nobody: hints come from it directly.
+/// let config = Config {
+///     database: "postgres://loiter@pooler/chat".into(),
+///     hints: Hints::From("postgres://loiter@db-1/chat".into()),
+///     ..Config::default()
+/// };
+/// # let _ = config;
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub enum Hints {
+    /// By PostgreSQL's NOTIFY, over a connection of its own.
+    Notify,
+    /// The same, over a connection to this address: where what is between the servers and the database passes on no notifications.
+    From(String),
+    /// Not at all: they only ask. For databases that have no NOTIFY, and where [`Config::ask_every`] is soon enough.
+    None,
+}
+
+/// Without an address, which may have a password in it.
+impl fmt::Debug for Hints {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Notify => "Notify",
+            Self::From(_) => "From(…)",
+            Self::None => "None",
+        })
+    }
 }
 
 impl Default for Config {
@@ -225,10 +265,17 @@ impl Default for Config {
             secure_cookies: false,
             allowed_origins: Vec::new(),
             trusted_proxies: Vec::new(),
+            hints: Hints::Notify,
+            ask_every: Duration::from_secs(1),
             cache_sessions: 65_536,
             cache_messages: 32 * 1024 * 1024,
         }
     }
+}
+
+/// Whether this is an address of PostgreSQL.
+pub(crate) fn is_address(given: &str) -> bool {
+    given.starts_with("postgres://") || given.starts_with("postgresql://")
 }
 
 /// A setting that no server can serve with.
@@ -250,6 +297,11 @@ pub struct BadConfig {
 }
 
 impl Config {
+    /// Whether the database is given by an address, and not by a file's path: others may write to it too.
+    pub fn is_shared(&self) -> bool {
+        self.database.to_str().is_some_and(is_address)
+    }
+
     /// Open files that a server with these settings keeps back from connections, for all else that it opens.
     pub fn files_kept_back(&self) -> usize {
         let loops = self.loops.saturating_sub(1).saturating_mul(FILES_OF_LOOP);
@@ -329,6 +381,11 @@ impl Config {
                 self.metrics_addr.is_none() || cfg!(feature = "metrics"),
                 "metrics_addr",
                 "needs the feature metrics",
+            ),
+            (
+                (100..=60_000).contains(&self.ask_every.as_millis()),
+                "ask_every",
+                "must be from 100 ms to 60 s",
             ),
             (positive(self.header_timeout), "header_timeout", MS_RULE),
             (positive(self.idle_timeout), "idle_timeout", MS_RULE),

@@ -109,6 +109,8 @@ pub(super) struct Chatrooms {
     /// Bytes of all recent messages, and their bound.
     bytes: usize,
     bytes_max: usize,
+    /// Which have come (true) and gone since the store was told last, in order; only where it is to be told.
+    held: Option<Vec<(ChatroomId, bool)>>,
 }
 
 /// Chatrooms cost memory without any message too: each counts as this many bytes more.
@@ -156,8 +158,9 @@ impl Chatroom {
 }
 
 impl Chatrooms {
-    pub(super) fn new(bytes_max: usize) -> Self {
+    pub(super) fn new(bytes_max: usize, are_told: bool) -> Self {
         Self {
+            held: are_told.then(Vec::new),
             by_id: HashMap::new(),
             chatrooms: Arena::default(),
             by_use: List::default(),
@@ -201,6 +204,9 @@ impl Chatrooms {
             by_use: Link::default(),
         });
         self.by_id.insert(id, key);
+        if let Some(held) = &mut self.held {
+            held.push((id, true));
+        }
         self.by_use
             .push_back(&mut self.chatrooms, key, |chatroom| &mut chatroom.by_use);
         key
@@ -303,7 +309,20 @@ impl Chatrooms {
             .remove(&mut self.chatrooms, key, |chatroom| &mut chatroom.by_use);
         let chatroom = self.chatrooms.remove(key).expect("listed");
         self.by_id.remove(&chatroom.id);
+        if let Some(held) = &mut self.held {
+            held.push((chatroom.id, false));
+        }
         self.bytes -= BYTES_EACH + chatroom.recent.bytes();
+    }
+
+    /// Which have been held from then on, or no more, since this was asked last; where the store wants to know.
+    pub(super) fn take_held(&mut self) -> Vec<(ChatroomId, bool)> {
+        self.held.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Whether the store has not been told yet.
+    pub(super) fn has_held(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| !held.is_empty())
     }
 
     /// How many chatrooms are remembered.
@@ -322,7 +341,7 @@ mod tests {
 
     #[test]
     fn the_least_recently_used_leaves_unless_it_is_needed() {
-        let mut chatrooms = Chatrooms::new(3 * BYTES_EACH);
+        let mut chatrooms = Chatrooms::new(3 * BYTES_EACH, true);
         let pinned = chatrooms.enter(id(1));
         chatrooms.chatroom(pinned).expect("entered").watchers = 1;
         chatrooms.enter(id(2));

@@ -177,6 +177,8 @@ struct Settings {
     /// 0 is unlimited.
     polls_per_session_max: usize,
     places_max: usize,
+    /// Others write to the database too.
+    is_shared: bool,
 }
 
 /// What the chat core holds right now.
@@ -211,10 +213,11 @@ impl Chat {
                 session_lifetime_ms: u64::try_from(lifetime_ms).unwrap_or(u64::MAX),
                 polls_per_session_max: config.max_polls_per_session,
                 places_max: config.max_places,
+                is_shared: config.is_shared(),
             },
             counters: Arc::default(),
             sessions: Sessions::new(config.cache_sessions),
-            chatrooms: Chatrooms::new(config.cache_messages),
+            chatrooms: Chatrooms::new(config.cache_messages, config.is_shared()),
             held: Arena::large(),
             wanted: SideTable::default(),
             last_list: None,

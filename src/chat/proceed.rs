@@ -303,6 +303,10 @@ impl Chat {
         };
         let room = self.chatrooms.chatroom(key).expect("entered");
         let missed = match poll.wanted.since {
+            // What others write is told from what was loaded on.
+            None if self.settings.is_shared && !matches!(room.load, Load::Known) => {
+                return Step::AwaitChatroom(key);
+            }
             None => match watch {
                 Some(&Watch::Chatroom { chatroom, told }) => {
                     chatroom == key && room.told.has_more_than(told)

@@ -85,6 +85,14 @@ impl Chat {
             let used = std::mem::take(&mut self.used);
             self.submit(Job::TouchSessions { used });
         }
+        if self.chatrooms.has_held() {
+            let chatrooms = self.chatrooms.take_held();
+            let event_loop = self.settings.event_loop;
+            self.submit(Job::Follow {
+                event_loop,
+                chatrooms,
+            });
+        }
         self.sessions.roll(now);
         let mut left = budget;
         // Once: what they are told now has to go out first.
@@ -142,6 +150,7 @@ impl Chat {
             || !self.feeding.is_empty()
             || !self.fed.is_empty()
             || !self.used.is_empty()
+            || self.chatrooms.has_held()
     }
 
     /// Whether anybody waits for a turn. A use noted while these are taken is none: it goes to the store in the

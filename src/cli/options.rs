@@ -14,9 +14,9 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, FromArgMatches, Parser, ValueEnum};
 use log::LevelFilter;
 use loiter::Config;
-use loiter::config::settings::{bounds, iterations};
+use loiter::config::settings::{bounds, hints, iterations};
 use loiter::config::values::{address, duration, duration_or_none, network, number, origin};
-use loiter::config::{Durability, Network, ORIGINS_MAX, Origin, body_for};
+use loiter::config::{Durability, Hints, Network, ORIGINS_MAX, Origin, body_for};
 
 use super::blame::{blame, spelling};
 use super::commands;
@@ -278,6 +278,21 @@ pub(crate) struct Options {
     #[arg(default_value = "full", value_enum)]
     durability: DurabilityName,
 
+    /// How servers that share a database hear of what the others have written.
+    ///
+    /// 'notify' is by PostgreSQL's NOTIFY, over a connection of its own; an address of PostgreSQL is the same, over a connection to that,
+    /// where a pooler is between; 'none' is not at all: they only ask. A hint that is lost costs time and no message.
+    #[arg(long, value_name = "HOW", help_heading = STORAGE, env = "LOITER_HINTS", hide_env_values = true)]
+    #[arg(default_value = "notify", value_parser = hints)]
+    hints: Hints,
+
+    /// How often a server asks a database that it shares for what the others have written.
+    ///
+    /// From 1s to 60s.
+    #[arg(long, value_name = "DUR", help_heading = STORAGE, env = "LOITER_ASK_EVERY")]
+    #[arg(default_value = "1s", value_parser = duration(bounds::ASK_EVERY))]
+    ask_every: Duration,
+
     /// Jobs that may wait to be written.
     ///
     /// From 1 to 1048576. Beyond it the answer is 503, before anything was done.
@@ -397,6 +412,8 @@ impl Options {
                 DurabilityName::Full => Durability::Full,
                 DurabilityName::Normal => Durability::Normal,
             },
+            hints: self.hints.clone(),
+            ask_every: self.ask_every,
             queue: self.queue,
             workers: self.workers,
             loops: self.loops,

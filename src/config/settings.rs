@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::values::{address, duration, duration_or_none, flag, network, number, origin};
-use super::{Config, Durability, body_for};
+use super::{Config, Durability, Hints, body_for};
 
 /// What the values of settings may be, both ends included: counts, bytes, or seconds.
 pub mod bounds {
@@ -63,6 +63,8 @@ pub mod bounds {
     pub const MIN_PASSWORD_LENGTH: Bounds = 1..=1024;
     /// `login-attempts`, `send-rate` and `register-rate`: a minute; 0 is any number.
     pub const RATE: Bounds = 0..=1_000_000;
+    /// `ask-every`.
+    pub const ASK_EVERY: Bounds = SECOND..=60 * SECOND;
     /// `queue`: jobs.
     pub const QUEUE: Bounds = 1..=QUEUE_MAX as u64;
     /// `workers`: threads.
@@ -85,7 +87,7 @@ pub mod bounds {
 type Set = fn(&mut Config, &str) -> Result<(), String>;
 
 /// Each setting's name, and how it is set.
-const SETTINGS: [(&str, Set); 37] = [
+const SETTINGS: [(&str, Set); 39] = [
     ("listen", |to, given| add(&mut to.listen, given, address)),
     ("database", |to, given| put(&mut to.database, path(given))),
     ("metrics-addr", |to, given| {
@@ -179,6 +181,10 @@ const SETTINGS: [(&str, Set); 37] = [
     }),
     ("secure-cookies", |to, given| {
         put(&mut to.secure_cookies, flag(given))
+    }),
+    ("hints", |to, given| put(&mut to.hints, hints(given))),
+    ("ask-every", |to, given| {
+        put(&mut to.ask_every, duration(bounds::ASK_EVERY)(given))
     }),
     ("durability", |to, given| {
         put(&mut to.durability, durability(given))
@@ -324,6 +330,16 @@ pub fn iterations(given: &str) -> Result<NonZeroU32, String> {
         .map(|rounds| NonZeroU32::new(rounds).expect("1000 at least"))
 }
 
+/// How servers hear of one another.
+pub fn hints(given: &str) -> Result<Hints, String> {
+    match given {
+        "notify" => Ok(Hints::Notify),
+        "none" => Ok(Hints::None),
+        address if super::is_address(address) => Ok(Hints::From(address.to_owned())),
+        _ => Err("must be notify, none or the address of a PostgreSQL database".to_owned()),
+    }
+}
+
 fn durability(given: &str) -> Result<Durability, String> {
     match given {
         "full" => Ok(Durability::Full),
@@ -339,7 +355,7 @@ mod tests {
     use super::*;
 
     /// A value for each setting that is not the default.
-    const OTHERS: [(&str, &str); 37] = [
+    const OTHERS: [(&str, &str); 39] = [
         ("listen", "127.0.0.1:1,[::1]:2"),
         ("database", "other.db"),
         ("metrics-addr", "127.0.0.1:3"),
@@ -369,6 +385,8 @@ mod tests {
         ("send-rate", "60"),
         ("register-rate", "6"),
         ("secure-cookies", "true"),
+        ("hints", "none"),
+        ("ask-every", "5s"),
         ("durability", "normal"),
         ("queue", "1"),
         ("workers", "1"),

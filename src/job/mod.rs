@@ -231,6 +231,14 @@ pub enum Job {
         /// Whom the answer is for.
         ticket: Ticket,
     },
+    /// A loop holds chatrooms from now on (true), or no more (false), in this order. No completion: where others write to the
+    /// database too, the loop is told of what is new in those that it holds ([`Completion::MessageSaved`], with a ticket of nobody).
+    Follow {
+        /// Which loop.
+        event_loop: u16,
+        /// Which chatrooms.
+        chatrooms: Vec<(ChatroomId, bool)>,
+    },
     /// Write when sessions were last used, sometime. No completion; a failure loses only freshness.
     TouchSessions {
         /// Each with the time of its last use, in milliseconds since 1970 (UTC).
@@ -414,7 +422,7 @@ impl Job {
                 ticket,
                 done: Err(fault),
             },
-            Self::TouchSessions { .. } => return None,
+            Self::TouchSessions { .. } | Self::Follow { .. } => return None,
         })
     }
 }

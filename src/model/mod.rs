@@ -173,6 +173,17 @@ pub struct Ticket {
     pub event_loop: u16,
 }
 
+impl Ticket {
+    /// One that is of no loop: nobody asked. What has come about elsewhere is told with it.
+    pub fn of_nobody() -> Self {
+        Self {
+            connection: ConnectionKey::from_bits(1 << 32).expect("a key"),
+            exchange: 0,
+            event_loop: u16::MAX,
+        }
+    }
+}
+
 /// The time of one turn, read once at its start and passed to all logic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {

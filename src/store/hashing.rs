@@ -106,7 +106,8 @@ impl HashingLane {
             | Job::RemoveParticipant { .. }
             | Job::SaveMessage { .. }
             | Job::Probe { .. }
-            | Job::TouchSessions { .. } => unreachable!("Store::submit sends only passwords here"),
+            | Job::TouchSessions { .. }
+            | Job::Follow { .. } => unreachable!("Store::submit sends only passwords here"),
         }
     }
 

@@ -30,7 +30,6 @@ mod write;
 mod writing;
 
 use std::any::Any;
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -109,6 +108,7 @@ pub struct Store {
     reading: Arc<Queue<Job, Reads>>,
     passwords: Arc<Passwords>,
     attendant: Option<Arc<dyn Attendant>>,
+    reader: Arc<dyn Reader>,
     outlet: Outlet,
     counters: Arc<StoreCounters>,
     /// Those that give to the writing lane, or whose connections it wants closed before its own.
@@ -150,9 +150,14 @@ impl Store {
     ) -> Result<Self, OpenError> {
         let outlet = Outlet::new(post, fell);
         let threads = Threads::of(config);
-        if is_address(&config.database) {
+        if config.is_shared() {
             #[cfg(feature = "postgres")]
-            return Self::start(config, threads, postgres::open(config, threads)?, &outlet);
+            return Self::start(
+                config,
+                threads,
+                postgres::open(config, threads, &outlet)?,
+                &outlet,
+            );
             #[cfg(not(feature = "postgres"))]
             return Err(OpenError::NotBuilt(config.database.clone()));
         }
@@ -190,6 +195,7 @@ impl Store {
             reading: Arc::new(Queue::of_reads(config.queue, config.queue)),
             passwords: Arc::new(Queue::by_turns(passwords_max)),
             attendant: None,
+            reader: Arc::clone(&backend.reader),
             outlet: outlet.clone(),
             counters: Arc::default(),
             givers: Vec::new(),
@@ -252,6 +258,22 @@ impl Store {
     /// Gives the job back, with nothing begun, when the lane's queue is full or the store is to end. For a password, or a read, another
     /// one's job that waits may give way instead, which is answered with [`Fault::Overloaded`].
     pub fn submit(&self, job: Job) -> Result<(), Job> {
+        if let Job::Follow {
+            event_loop,
+            chatrooms,
+        } = &job
+        {
+            self.reader.follow(*event_loop, chatrooms);
+            return Ok(());
+        }
+        if let Job::LoadChatroom {
+            event_loop,
+            chatroom,
+            ..
+        } = job
+        {
+            self.reader.follow(event_loop, &[(chatroom, true)]);
+        }
         match job {
             Job::FindSession { .. } => self.reading.push_load(job, false),
             // Another call's own work depends on them, which may be done and only waits to be told.
@@ -359,13 +381,6 @@ impl Drop for Store {
             log::warn!("{left} jobs were not begun before the store's end");
         }
     }
-}
-
-/// Whether a database is given by an address, and not by a file's path.
-fn is_address(database: &Path) -> bool {
-    let schemes = ["postgres://", "postgresql://"];
-    let is_one = |given: &str| schemes.iter().any(|scheme| given.starts_with(scheme));
-    database.to_str().is_some_and(is_one)
 }
 
 /// Whether a job is for the writing lane as it is.

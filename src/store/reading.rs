@@ -10,7 +10,7 @@ use super::last_read::LastRead;
 use super::reads::Reads;
 use super::trouble::Trouble;
 use crate::job::{Completion, Job};
-use crate::model::{User, UserId};
+use crate::model::{ChatroomId, User, UserId};
 
 /// A database to read from, from several threads. What waits for another program's lock ends when `is_over` says so.
 pub(super) trait Reader: Send + Sync {
@@ -21,6 +21,12 @@ pub(super) trait Reader: Send + Sync {
         last_read: &mut LastRead,
         is_over: &dyn Fn() -> bool,
     ) -> Result<Completion, JobError>;
+
+    /// A loop holds these chatrooms from now on, or no more.
+    fn follow(&self, event_loop: u16, chatrooms: &[(ChatroomId, bool)]) {
+        // Nobody else writes to a file, and what is written here the loops are told of anyway.
+        let _ = (event_loop, chatrooms);
+    }
 
     /// The user of a folded name, and the password's hash as it is stored.
     fn credentials(

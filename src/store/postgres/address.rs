@@ -121,7 +121,7 @@ fn ssl_mode(mode: &str) -> Result<(SslMode, Verification), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::is_address;
+    use crate::config::is_address;
 
     fn refused(address: &str) -> String {
         match Address::parse(address) {
@@ -144,9 +144,9 @@ mod tests {
             ("postgres://db/chat", "postgres://db/chat"),
         ] {
             assert_eq!(without_password(given), shown);
-            assert!(is_address(given.as_ref()));
+            assert!(is_address(given));
         }
-        assert!(!is_address("loiter.db".as_ref()) && !is_address("./postgres:/x".as_ref()));
+        assert!(!is_address("loiter.db") && !is_address("./postgres:/x"));
     }
 
     #[test]

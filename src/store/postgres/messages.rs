@@ -17,7 +17,11 @@ use crate::store::writing::Outcome;
 
 /// The newest message of each chatroom that is locked: its id, 0 for none, and its time.
 #[derive(Debug, Default)]
-pub(super) struct Newest(HashMap<ChatroomId, (i64, i64)>);
+pub(super) struct Newest(
+    HashMap<ChatroomId, (i64, i64)>,
+    /// The first message that each has got.
+    HashMap<ChatroomId, i64>,
+);
 
 /// A nonce, and who has sent it where.
 type NonceKey = (ChatroomId, UserId, Box<[u8]>);
@@ -35,6 +39,13 @@ struct Columns {
 impl Newest {
     pub(super) fn note(&mut self, chatroom: ChatroomId, id: i64, time_unix_ms: i64) {
         self.0.insert(chatroom, (id, time_unix_ms));
+    }
+
+    /// The newest messages of those chatrooms that have got some: of each which, and which was the first.
+    pub(super) fn written(&self) -> impl Iterator<Item = (ChatroomId, i64, i64)> {
+        self.1
+            .iter()
+            .map(|(&chatroom, &first)| (chatroom, first, self.0[&chatroom].0))
     }
 
     /// Saves a run of messages, and tells of each what it has come to.
@@ -67,6 +78,7 @@ impl Newest {
             newest.1 = not_before(newest.1, now_unix_ms);
             let id = MessageId::new(newest.0).ok_or(JobError::BadNumber)?;
             firsts.entry(chatroom).or_insert(newest.1);
+            self.1.entry(chatroom).or_insert(newest.0);
             columns.push(chatroom, id, author, text, newest.1);
             if let Some(key) = key {
                 sent.insert(key.clone(), id);

@@ -7,6 +7,9 @@
 //! remember, and so nothing that a pooler between could get wrong.
 
 mod address;
+mod changes;
+mod followed;
+mod hints;
 mod messages;
 mod readers;
 mod reading;
@@ -21,11 +24,15 @@ mod writes;
 use std::sync::Arc;
 
 use super::error::OpenError;
+use super::lane::Outlet;
 use super::writing::Writer;
-use super::{Backend, Threads};
-use crate::config::Config;
+use super::{Attendance, Backend, Threads};
+use crate::config::{Config, Hints};
 use address::Address;
+use followed::Followed;
+use hints::{Listener, Stop};
 use readers::Readers;
+use ring::rand::{SecureRandom, SystemRandom};
 use sweeping::Sweeper;
 use writer::PostgresWriter;
 
@@ -33,12 +40,9 @@ use writer::PostgresWriter;
 pub(super) fn open(
     config: &Config,
     threads: Threads,
+    outlet: &Outlet,
 ) -> Result<Backend<impl Writer + Send + use<>>, OpenError> {
-    let given = config.database.to_string_lossy();
-    let address = Address::parse(&given).map_err(|why| OpenError::BadAddress {
-        database: address::without_password(&given),
-        why,
-    })?;
+    let address = parse(&config.database.to_string_lossy())?;
     let mut client = address
         .connect()
         .map_err(|error| address.unreachable(error))?;
@@ -48,11 +52,52 @@ pub(super) fn open(
         session_lifetime: config.session_lifetime,
         retention: config.retention,
     };
-    let reader = Readers::open(&address, connections, config.session_lifetime)?;
+    let followed: Arc<Followed> = Arc::default();
+    let reader = Readers::open(&address, connections, config.session_lifetime, &followed)?;
+    let stop: Arc<Stop> = Arc::default();
+    let server = random_number()?;
+    let listener = Listener {
+        address: match &config.hints {
+            Hints::From(other) => parse(other)?,
+            Hints::Notify | Hints::None => address.clone(),
+        },
+        listens: config.hints != Hints::None,
+        ask_every: config.ask_every,
+        server,
+        followed: Arc::clone(&followed),
+        outlet: outlet.clone(),
+        stop: Arc::clone(&stop),
+    };
+    let telling = (config.hints != Hints::None)
+        .then(|| hints::channel(&mut client))
+        .transpose();
+    let telling = telling.map_err(|error| address.unreachable(error))?;
     Ok(Backend {
-        writer: PostgresWriter::new(client, address, sweeper),
+        writer: PostgresWriter::new(client, address, sweeper, (server, telling), followed),
         reader: Arc::new(reader),
-        attendance: None,
+        attendance: Some(Attendance {
+            name: "loiter-hints",
+            run: Box::new(|| listener.run()),
+            attendant: stop,
+        }),
         held: Box::new(()),
     })
+}
+
+fn parse(address: &str) -> Result<Address, OpenError> {
+    Address::parse(address).map_err(|why| OpenError::BadAddress {
+        database: address::without_password(address),
+        why,
+    })
+}
+
+/// By which this server knows what it has written itself.
+fn random_number() -> Result<i64, OpenError> {
+    let mut bytes = [0; 8];
+    match SystemRandom::new().fill(&mut bytes) {
+        Ok(()) => Ok(i64::from_ne_bytes(bytes)),
+        Err(_) => Err(OpenError::Thread(std::io::Error::other(
+            "the system gave no random numbers",
+        ))),
+    }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::Address;
+use super::followed::Followed;
 use crate::store::error::{JobError, OpenError};
 
 /// How long a read waits for a connection.
@@ -24,6 +25,7 @@ const PATIENCE_AT_START: Duration = Duration::from_secs(10);
 pub(super) struct Readers {
     pool: r2d2::Pool<PostgresConnectionManager<MakeRustlsConnect>>,
     pub(super) session_lifetime: Duration,
+    pub(super) followed: Arc<Followed>,
 }
 
 impl Readers {
@@ -31,6 +33,7 @@ impl Readers {
         address: &Address,
         connections: usize,
         session_lifetime: Duration,
+        followed: &Arc<Followed>,
     ) -> Result<Self, OpenError> {
         let manager = PostgresConnectionManager::new(address.config.clone(), address.tls.clone());
         let opener = ScheduledThreadPool::builder()
@@ -53,6 +56,7 @@ impl Readers {
         Ok(Self {
             pool,
             session_lifetime,
+            followed: Arc::clone(followed),
         })
     }
 

@@ -27,7 +27,20 @@ impl Reader for Readers {
         last_read: &mut LastRead,
         _is_over: &dyn Fn() -> bool,
     ) -> Result<Completion, JobError> {
-        self.read(|client| answer(client, job, last_read, self.session_lifetime))
+        let answer = self.read(|client| answer(client, job, last_read, self.session_lifetime))?;
+        if let Completion::ChatroomLoaded {
+            chatroom,
+            loaded: Ok(rows),
+            ..
+        } = &answer
+        {
+            self.followed.loaded(*chatroom, rows.last);
+        }
+        Ok(answer)
+    }
+
+    fn follow(&self, event_loop: u16, chatrooms: &[(ChatroomId, bool)]) {
+        self.followed.follow(event_loop, chatrooms);
     }
 
     fn credentials(
@@ -158,7 +171,8 @@ fn answer(
         | Job::RemoveParticipant { .. }
         | Job::SaveMessage { .. }
         | Job::Probe { .. }
-        | Job::TouchSessions { .. } => unreachable!("Store::submit sends only reads here"),
+        | Job::TouchSessions { .. }
+        | Job::Follow { .. } => unreachable!("Store::submit sends only reads here"),
     })
 }
 

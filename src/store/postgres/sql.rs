@@ -69,6 +69,18 @@ CREATE TABLE nonces (
 );
 CREATE INDEX nonces_by_time ON nonces (time);
 
+CREATE TABLE changes (
+    id       BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    time     TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    server   BIGINT NOT NULL,
+    kind     TEXT   NOT NULL,
+    chatroom BIGINT NOT NULL,
+    user_id  BIGINT NOT NULL,
+    session  BYTEA  NOT NULL,
+    message  BIGINT NOT NULL
+);
+CREATE INDEX changes_by_time ON changes (time);
+
 CREATE TABLE probes (count BIGINT NOT NULL);
 INSERT INTO probes (count) VALUES (0);
 "#;
@@ -309,5 +321,43 @@ DELETE FROM messages WHERE chatroom = $1 AND id <= $2";
 
 /// chatroom, time
 pub(super) const NOTE_OLDEST: &str = "UPDATE chatrooms SET oldest_time = $2 WHERE id = $1";
+
+/// server, kinds, chatrooms, users, sessions, messages
+pub(super) const ADD_CHANGES: &str = "
+INSERT INTO changes (server, kind, chatroom, user_id, session, message)
+SELECT $1, * FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bigint[])";
+
+/// server, milliseconds → the changes that others have written for so long, oldest first: id, kind, chatroom, user, session, message
+pub(super) const CHANGES_OF_OTHERS: &str = "
+SELECT id, kind, chatroom, user_id, session, message FROM changes
+WHERE time > clock_timestamp() - $2 * interval '1 ms' AND server <> $1
+ORDER BY id";
+
+/// milliseconds, count; removes those that are so old
+pub(super) const REMOVE_OLD_CHANGES: &str = "
+DELETE FROM changes WHERE id IN
+    (SELECT id FROM changes WHERE time < clock_timestamp() - $1 * interval '1 ms' ORDER BY time LIMIT $2 FOR UPDATE SKIP LOCKED)";
+
+/// chatrooms, messages → those chatrooms that have something newer, and their newest messages
+pub(super) const NEWER_THAN: &str = "
+SELECT chatrooms.id, chatrooms.last_message
+FROM unnest($1::bigint[], $2::bigint[]) AS told (chatroom, message)
+JOIN chatrooms ON chatrooms.id = told.chatroom
+WHERE chatrooms.last_message > told.message";
+
+/// chatrooms, messages, count → what is newer in them, and kept, in the order of the chatrooms and then of the messages: chatroom and then as
+/// [`NEWEST_MESSAGES`]
+pub(super) const NEWS_OF: &str = "
+SELECT messages.id, users.id, users.name, messages.text, messages.time, messages.chatroom
+FROM unnest($1::bigint[], $2::bigint[]) AS told (chatroom, message)
+JOIN messages ON messages.chatroom = told.chatroom AND messages.id > told.message
+JOIN users ON users.id = messages.user_id
+ORDER BY messages.chatroom, messages.id LIMIT $3";
+
+/// → the channel on which servers that share this schema tell one another
+pub(super) const CHANNEL: &str = "SELECT 'loiter' || hashtext(current_schema())";
+
+/// channel, text
+pub(super) const NOTIFY: &str = "SELECT pg_notify($1, $2)";
 
 pub(super) const PROBE: &str = "UPDATE probes SET count = count + 1";

@@ -8,6 +8,7 @@ use std::time::Duration;
 use postgres::Client;
 use postgres::types::{ToSql, Type};
 
+use super::changes::KEPT_MS;
 use super::{rows, sql};
 use crate::job::{Completion, NONCE_LIFETIME};
 use crate::model::{ChatroomId, MessageId};
@@ -43,6 +44,11 @@ impl Sweeper {
             swept.rows += removed;
             swept.is_partial |= removed == ROWS_MAX;
         }
+        let old: &[(&(dyn ToSql + Sync), Type)] = &[
+            (&(KEPT_MS as f64), Type::FLOAT8),
+            (&(ROWS_MAX as i64), Type::INT8),
+        ];
+        client.execute_typed(sql::REMOVE_OLD_CHANGES, old)?;
         if let Some(retention) = self.retention {
             remove_messages(client, expiry_unix_ms(now_unix_ms, retention), &mut swept)?;
         }

@@ -7,13 +7,17 @@
 //! is away. Where it is lost in a commit nobody knows what became of that. The batch is told that it has failed; whether it did, those who send it
 //! again with a nonce find out.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use log::Level;
 use postgres::Client;
-use postgres::types::Type;
+use postgres::types::{ToSql, Type};
 
 use super::address::Address;
+use super::changes::Changes;
+use super::followed::Followed;
+use super::hints::hint;
 use super::messages::Newest;
 use super::sweeping::Sweeper;
 use super::{rows, sql};
@@ -39,6 +43,13 @@ pub(super) struct PostgresWriter {
     pause: Duration,
     connect_at: Instant,
     random: u32,
+    /// The number that this server has.
+    server: i64,
+    /// The channel on which others are told, if they are.
+    channel: Option<String>,
+    followed: Arc<Followed>,
+    /// What this transaction has written to: of each chatroom the first message that is new, and the last.
+    written: Vec<(ChatroomId, i64, i64)>,
 }
 
 impl Writer for PostgresWriter {
@@ -48,6 +59,8 @@ impl Writer for PostgresWriter {
         outcomes: &mut Vec<Outcome>,
         _is_over: &dyn Fn() -> bool,
     ) -> Result<(), JobError> {
+        self.written.clear();
+        let (server, channel) = (self.server, self.channel.clone());
         let client = self.connected()?;
         client.batch_execute(sql::BEGIN)?;
         let mut newest = lock_chatrooms(client, batch)?;
@@ -66,7 +79,21 @@ impl Writer for PostgresWriter {
             }
             rest = behind;
         }
-        Ok(client.batch_execute(sql::COMMIT)?)
+        let mut changes = Changes::default();
+        for completion in outcomes
+            .iter()
+            .filter_map(|outcome| outcome.as_ref().ok()?.as_ref())
+        {
+            changes.note(completion);
+        }
+        let written: Vec<_> = newest.written().collect();
+        changes.write(client, server)?;
+        let lasts = written.iter().map(|&(chatroom, _, last)| (chatroom, last));
+        let hint = hint(server, lasts, !changes.is_empty());
+        tell(client, channel.as_deref(), hint)?;
+        client.batch_execute(sql::COMMIT)?;
+        self.written = written;
+        Ok(())
     }
 
     fn roll_back(&mut self) {
@@ -81,14 +108,27 @@ impl Writer for PostgresWriter {
 
     fn sweep(&mut self, _is_over: &dyn Fn() -> bool) -> Result<Swept, JobError> {
         let sweeper = self.sweeper;
+        let (server, channel) = (self.server, self.channel.clone());
         let client = self.connected()?;
         client.batch_execute(sql::BEGIN)?;
         let swept = sweeper.sweep(client, system_unix_ms())?;
+        let mut changes = Changes::default();
+        swept.told.iter().for_each(|told| changes.note(told));
+        changes.write(client, server)?;
+        tell(
+            client,
+            channel.as_deref(),
+            hint(server, [].into_iter(), !changes.is_empty()),
+        )?;
         client.batch_execute(sql::COMMIT)?;
         Ok(swept)
     }
 
+    /// The loops have been told of the messages.
     fn settle(&mut self, _writes: usize) -> Result<(), JobError> {
+        for (chatroom, first, last) in self.written.drain(..) {
+            self.followed.told(chatroom, first, last);
+        }
         Ok(())
     }
 
@@ -104,7 +144,14 @@ impl Writer for PostgresWriter {
 }
 
 impl PostgresWriter {
-    pub(super) fn new(client: Client, address: Address, sweeper: Sweeper) -> Self {
+    /// Of the server with this number, which tells the others on this channel, if at all.
+    pub(super) fn new(
+        client: Client,
+        address: Address,
+        sweeper: Sweeper,
+        (server, channel): (i64, Option<String>),
+        followed: Arc<Followed>,
+    ) -> Self {
         Self {
             client: Some(client),
             address,
@@ -112,6 +159,10 @@ impl PostgresWriter {
             pause: PAUSE_MIN,
             connect_at: Instant::now(),
             random: std::process::id(),
+            server,
+            channel,
+            followed,
+            written: Vec::new(),
         }
     }
 
@@ -148,6 +199,15 @@ impl PostgresWriter {
         self.pause
             .mul_f32(1.0 - (self.random % 512) as f32 / 1024.0)
     }
+}
+
+/// Tells other servers, once the transaction is committed.
+fn tell(client: &mut Client, channel: Option<&str>, hint: Option<String>) -> Result<(), JobError> {
+    if let (Some(channel), Some(hint)) = (channel, hint) {
+        let told: &[(&(dyn ToSql + Sync), Type)] = &[(&channel, Type::TEXT), (&hint, Type::TEXT)];
+        client.query_typed(sql::NOTIFY, told)?;
+    }
+    Ok(())
 }
 
 /// Locks all that the batch will write to, and says of each which message is its newest.

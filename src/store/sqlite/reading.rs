@@ -156,7 +156,8 @@ fn answer(
         | Job::RemoveParticipant { .. }
         | Job::SaveMessage { .. }
         | Job::Probe { .. }
-        | Job::TouchSessions { .. } => unreachable!("Store::submit sends only reads here"),
+        | Job::TouchSessions { .. }
+        | Job::Follow { .. } => unreachable!("Store::submit sends only reads here"),
     })
 }
 

@@ -148,7 +148,8 @@ impl Open<'_> {
             | Job::ListOverview { .. }
             | Job::Register { .. }
             | Job::LogIn { .. }
-            | Job::ChangePassword { .. } => unreachable!("Store::submit sends only writes here"),
+            | Job::ChangePassword { .. }
+            | Job::Follow { .. } => unreachable!("Store::submit sends only writes here"),
         }))
     }
 

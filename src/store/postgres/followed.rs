@@ -1,0 +1,145 @@
+//! The chatrooms that the loops of this server hold, and up to which message they have been told.
+//!
+//! **Told is never too high**, or a message would be lost: it begins with what was loaded, and goes up only by what follows. Too low costs a
+//! message that is told twice, which a loop takes for what it is.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::model::{ChatroomId, MessageId};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Followed(Mutex<HashMap<ChatroomId, Place>>);
+
+#[derive(Debug, Default)]
+struct Place {
+    /// A bit for each loop that holds it.
+    loops: u64,
+    /// Up to which message they have been told, 0 for none; not known before it was loaded.
+    told: Option<i64>,
+}
+
+impl Followed {
+    /// A loop holds these from now on, or no more.
+    pub(super) fn follow(&self, event_loop: u16, chatrooms: &[(ChatroomId, bool)]) {
+        let bit = 1 << event_loop;
+        let mut places = self.lock();
+        for &(chatroom, is_held) in chatrooms {
+            if is_held {
+                places.entry(chatroom).or_default().loops |= bit;
+            } else if let Some(place) = places.get_mut(&chatroom) {
+                place.loops &= !bit;
+                if place.loops == 0 {
+                    places.remove(&chatroom);
+                }
+            }
+        }
+    }
+
+    /// A loop is about to be told what the chatroom has up to this message.
+    pub(super) fn loaded(&self, chatroom: ChatroomId, last: Option<MessageId>) {
+        let last = last.map_or(0, MessageId::get);
+        if let Some(place) = self.lock().get_mut(&chatroom) {
+            // What was read is as old as the question; another loop may have been told of more, which this one has not.
+            place.told = Some(place.told.map_or(last, |told| told.min(last)));
+        }
+    }
+
+    /// The loops are told of these messages, which have no gap between them, the first and the last.
+    pub(super) fn told(&self, chatroom: ChatroomId, first: i64, last: i64) {
+        if let Some(place) = self.lock().get_mut(&chatroom)
+            && let Some(told) = &mut place.told
+            && first <= *told + 1
+        {
+            *told = last.max(*told);
+        }
+    }
+
+    /// Messages up to this one are there no more: there is nothing to be told of them.
+    pub(super) fn expired(&self, chatroom: ChatroomId, last: i64) {
+        self.told(chatroom, 0, last);
+    }
+
+    /// All of them of which that is known, and up to where they have been told.
+    pub(super) fn all(&self) -> (Vec<i64>, Vec<i64>) {
+        let places = self.lock();
+        let known = places
+            .iter()
+            .filter_map(|(id, place)| Some((id.get(), place.told?)));
+        known.unzip()
+    }
+
+    /// Up to where a chatroom has been told, if it is held and that is less than `last`.
+    pub(super) fn behind(&self, chatroom: ChatroomId, last: i64) -> Option<i64> {
+        let told = self.lock().get(&chatroom)?.told?;
+        (told < last).then_some(told)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ChatroomId, Place>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chatroom() -> ChatroomId {
+        ChatroomId::new(7).expect("positive")
+    }
+
+    fn holding(loops: &[u16]) -> Followed {
+        let followed = Followed::default();
+        for &number in loops {
+            followed.follow(number, &[(chatroom(), true)]);
+        }
+        followed
+    }
+
+    fn load(followed: &Followed, last: i64) {
+        followed.loaded(chatroom(), MessageId::new(last));
+    }
+
+    #[test]
+    fn what_is_not_loaded_yet_has_been_told_nothing_of() {
+        let followed = holding(&[0]);
+        followed.told(chatroom(), 1, 5);
+        assert_eq!(followed.behind(chatroom(), 9), None);
+        load(&followed, 3);
+        assert_eq!(followed.behind(chatroom(), 9), Some(3));
+        assert_eq!(followed.all(), (vec![7], vec![3]));
+    }
+
+    #[test]
+    fn a_gap_is_never_passed_over() {
+        let followed = holding(&[0]);
+        load(&followed, 3);
+        followed.told(chatroom(), 5, 6);
+        assert_eq!(followed.behind(chatroom(), 6), Some(3));
+        followed.told(chatroom(), 4, 6);
+        assert_eq!(followed.behind(chatroom(), 6), None);
+    }
+
+    #[test]
+    fn who_loads_later_does_not_hide_what_others_have_not_been_told() {
+        let followed = holding(&[0, 1]);
+        load(&followed, 3);
+        load(&followed, 8);
+        assert_eq!(followed.behind(chatroom(), 8), Some(3));
+        // Nor does what was read before that was told.
+        followed.told(chatroom(), 4, 8);
+        load(&followed, 6);
+        assert_eq!(followed.behind(chatroom(), 8), Some(6));
+    }
+
+    #[test]
+    fn the_last_loop_that_lets_go_ends_it() {
+        let followed = holding(&[0, 63]);
+        load(&followed, 3);
+        followed.follow(0, &[(chatroom(), false)]);
+        assert_eq!(followed.behind(chatroom(), 9), Some(3));
+        followed.follow(63, &[(chatroom(), false), (chatroom(), true)]);
+        assert_eq!(followed.behind(chatroom(), 9), None, "it begins anew");
+    }
+}

@@ -1,0 +1,312 @@
+//! What other servers have written, told to the loops of this one.
+//!
+//! **The truth is in the database; a hint is only a hint.** A thread asks, in one query for all chatrooms that the loops hold, which have something
+//! newer than they have been told, fetches it and tells them. It does so [`Config::ask_every`](crate::Config::ask_every), and sooner for what a hint
+//! says: the text of a notification is "7:42 9:3 +", the chatrooms that a commit of another server has written to and up to which message,
+//! and whether it has changed anything else. A hint that is lost costs time, and no message.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use fallible_iterator::FallibleIterator;
+use postgres::Client;
+use postgres::types::{ToSql, Type};
+
+use super::address::Address;
+use super::changes::Seen;
+use super::followed::Followed;
+use super::{rows, sql};
+use crate::job::{Completion, Saved};
+use crate::model::{ChatroomId, Ticket};
+use crate::store::Attendant;
+use crate::store::error::JobError;
+use crate::store::lane::{Outlet, outlive};
+use crate::store::trouble::Trouble;
+
+/// Messages that are fetched at once.
+const FETCHED_MAX: usize = 1000;
+
+/// How long the thread waits for notifications before it looks whether it is to end.
+const WAIT_MAX: Duration = Duration::from_millis(250);
+
+/// How long it waits before it connects again, at first; twice as long each time.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+/// … and at most.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// Has the thread end.
+#[derive(Debug, Default)]
+pub(super) struct Stop {
+    is_over: AtomicBool,
+    lock: Mutex<()>,
+    changed: Condvar,
+    #[cfg(debug_assertions)]
+    is_broken: AtomicBool,
+}
+
+impl Stop {
+    fn is_over(&self) -> bool {
+        #[cfg(debug_assertions)]
+        assert!(!self.is_broken.load(Ordering::Relaxed), "broken by a test");
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    fn sleep(&self, time: Duration) {
+        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_over.load(Ordering::Relaxed) {
+            let _woken = self.changed.wait_timeout(lock, time);
+        }
+    }
+}
+
+impl Attendant for Stop {
+    fn end(&self) {
+        let _lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_over.store(true, Ordering::Relaxed);
+        self.changed.notify_all();
+    }
+
+    #[cfg(debug_assertions)]
+    fn break_thread(&self) {
+        self.is_broken.store(true, Ordering::Relaxed);
+        self.changed.notify_all();
+    }
+}
+
+/// The thread's all.
+pub(super) struct Listener {
+    /// Where notifications come from; where none are wanted, only who asks.
+    pub(super) address: Address,
+    pub(super) listens: bool,
+    pub(super) ask_every: Duration,
+    pub(super) server: i64,
+    pub(super) followed: Arc<Followed>,
+    pub(super) outlet: Outlet,
+    pub(super) stop: Arc<Stop>,
+}
+
+/// What hints say: up to which message chatrooms are, and whether anything else has changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Hinted {
+    chatrooms: HashMap<i64, i64>,
+    is_changed: bool,
+}
+
+impl Hinted {
+    /// Takes in the text of a notification. What is not understood, of a newer loiter, is something that has changed.
+    fn take(&mut self, text: &str) {
+        for word in text.split_ascii_whitespace().skip(1) {
+            let pair = word.split_once(':');
+            match pair.map(|(chatroom, last)| (chatroom.parse(), last.parse::<i64>())) {
+                Some((Ok(chatroom), Ok(last))) => {
+                    let newest = self.chatrooms.entry(chatroom).or_insert(last);
+                    *newest = last.max(*newest);
+                }
+                _ => self.is_changed = true,
+            }
+        }
+    }
+}
+
+/// The text of a notification: who tells it, and what. Nothing where there is nothing to tell.
+pub(super) fn hint(
+    server: i64,
+    lasts: impl Iterator<Item = (ChatroomId, i64)>,
+    is_changed: bool,
+) -> Option<String> {
+    /// Bytes of a notification; PostgreSQL takes 8,000.
+    const MAX: usize = 7900;
+    let mut text = server.to_string();
+    let head = text.len();
+    for (chatroom, last) in lasts {
+        let pair = format!(" {}:{last}", chatroom.get());
+        if text.len() + pair.len() + 2 > MAX {
+            break;
+        }
+        text.push_str(&pair);
+    }
+    if is_changed {
+        text.push_str(" +");
+    }
+    (text.len() > head).then_some(text)
+}
+
+/// The channel on which servers that share a schema tell one another.
+pub(super) fn channel(client: &mut Client) -> Result<String, postgres::Error> {
+    client.query_typed_one(sql::CHANNEL, &[])?.try_get(0)
+}
+
+impl Listener {
+    /// Tells until it is to end; connects again whenever the connection is lost.
+    pub(super) fn run(self) {
+        let mut trouble = Trouble::new("hint");
+        let mut seen = Seen::default();
+        let mut pause = PAUSE_MIN;
+        while !self.stop.is_over() {
+            match outlive(|| self.listen(&mut seen, &mut trouble, &mut pause)) {
+                Ok(()) => {}
+                Err(error) => {
+                    trouble.report(&error);
+                    self.stop.sleep(pause);
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+            }
+        }
+    }
+
+    /// Listens on a new connection, until it is to end.
+    fn listen(
+        &self,
+        seen: &mut Seen,
+        trouble: &mut Trouble,
+        pause: &mut Duration,
+    ) -> Result<(), JobError> {
+        let mut client = self.address.connect()?;
+        if self.listens {
+            let channel = channel(&mut client)?;
+            client.batch_execute(&format!("LISTEN \"{channel}\""))?;
+        }
+        let mut ask_at = Instant::now();
+        let mut hinted = Hinted::default();
+        while !self.stop.is_over() {
+            let is_time = ask_at <= Instant::now();
+            if is_time || hinted.is_changed {
+                self.outlet.post(seen.look(&mut client, self.server)?);
+            }
+            if is_time {
+                ask_at = Instant::now() + self.ask_every;
+                self.ask(&mut client)?;
+            }
+            self.follow_up(&mut client, &hinted)?;
+            trouble.over();
+            *pause = PAUSE_MIN;
+            hinted = self.wait(&mut client, ask_at)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for hints, until the next is asked for at most, and takes all that are there.
+    fn wait(&self, client: &mut Client, ask_at: Instant) -> Result<Hinted, JobError> {
+        let mut hinted = Hinted::default();
+        let left = ask_at
+            .saturating_duration_since(Instant::now())
+            .min(WAIT_MAX);
+        if !self.listens {
+            self.stop.sleep(left);
+            return Ok(hinted);
+        }
+        let mine = format!("{} ", self.server);
+        {
+            let mut notifications = client.notifications();
+            let mut next = notifications.timeout_iter(left).next()?;
+            while let Some(notification) = next {
+                if !notification.payload().starts_with(&mine) {
+                    hinted.take(notification.payload());
+                }
+                next = notifications.iter().next()?;
+            }
+        }
+        if client.is_closed() {
+            return Err(JobError::Unreachable);
+        }
+        Ok(hinted)
+    }
+
+    /// Asks for all chatrooms that are held.
+    fn ask(&self, client: &mut Client) -> Result<(), JobError> {
+        let (chatrooms, told) = self.followed.all();
+        if chatrooms.is_empty() {
+            return Ok(());
+        }
+        let asked: &[(&(dyn ToSql + Sync), Type)] =
+            &[(&chatrooms, Type::INT8_ARRAY), (&told, Type::INT8_ARRAY)];
+        let mut behind = Hinted::default();
+        for row in client.query_typed(sql::NEWER_THAN, asked)? {
+            behind.chatrooms.insert(row.try_get(0)?, row.try_get(1)?);
+        }
+        self.follow_up(client, &behind)
+    }
+
+    /// Fetches what the loops have not been told of these, and tells them.
+    fn follow_up(&self, client: &mut Client, hinted: &Hinted) -> Result<(), JobError> {
+        let (mut chatrooms, mut told) = (Vec::new(), Vec::new());
+        for (&chatroom, &last) in &hinted.chatrooms {
+            let of = ChatroomId::new(chatroom).ok_or(JobError::BadNumber)?;
+            if let Some(behind) = self.followed.behind(of, last) {
+                chatrooms.push(chatroom);
+                told.push(behind);
+            }
+        }
+        while !chatrooms.is_empty() && !self.stop.is_over() {
+            let asked: &[(&(dyn ToSql + Sync), Type)] = &[
+                (&chatrooms, Type::INT8_ARRAY),
+                (&told, Type::INT8_ARRAY),
+                (&(FETCHED_MAX as i64), Type::INT8),
+            ];
+            let found = client.query_typed(sql::NEWS_OF, asked)?;
+            let is_all = found.len() < FETCHED_MAX;
+            let mut lasts: HashMap<i64, (i64, i64)> = HashMap::new();
+            let mut completions = Vec::with_capacity(found.len());
+            for row in &found {
+                let chatroom = rows::chatroom_id(row, 5)?;
+                let message = rows::message(row, chatroom)?;
+                let id = message.id.get();
+                lasts.entry(chatroom.get()).or_insert((id, id)).1 = id;
+                completions.push(Completion::MessageSaved {
+                    ticket: Ticket::of_nobody(),
+                    chatroom,
+                    saved: Ok(Saved::New(message)),
+                });
+            }
+            self.outlet.post(completions);
+            for (&chatroom, behind) in chatrooms.iter().zip(&mut told) {
+                let of = ChatroomId::new(chatroom).ok_or(JobError::BadNumber)?;
+                if let Some(&(_, last)) = lasts.get(&chatroom) {
+                    // What is between is not kept any more.
+                    self.followed.told(of, *behind + 1, last);
+                    *behind = last;
+                } else if is_all {
+                    self.followed.expired(of, hinted.chatrooms[&chatroom]);
+                }
+            }
+            if is_all {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hinted(text: &str) -> Hinted {
+        let mut hinted = Hinted::default();
+        hinted.take(text);
+        hinted
+    }
+
+    #[test]
+    fn what_is_told_is_heard() {
+        let chatroom = |n| ChatroomId::new(n).expect("positive");
+        let lasts = [(chatroom(7), 42), (chatroom(9), 3)];
+        let text = hint(-5, lasts.into_iter(), true).expect("something");
+        assert_eq!(text, "-5 7:42 9:3 +");
+        let heard = hinted(&text);
+        assert_eq!(heard.chatrooms, HashMap::from([(7, 42), (9, 3)]));
+        assert!(heard.is_changed);
+        assert_eq!(hint(1, [].into_iter(), false), None);
+        assert!(!hinted("1 7:42").is_changed);
+        assert!(hinted("1 something new").is_changed);
+    }
+
+    #[test]
+    fn a_hint_of_very_many_chatrooms_is_one_that_postgresql_takes() {
+        let lasts = (1..10_000).map(|n| (ChatroomId::new(n).expect("positive"), n));
+        let text = hint(i64::MIN, lasts, true).expect("something");
+        assert!(text.len() < 8000 && text.ends_with(" +"));
+    }
+}

@@ -21,7 +21,7 @@ use super::lists::Unparked;
 use super::sessions::{SessionKey, Standing};
 use super::walk::Walk;
 use crate::buffer::Bytes;
-use crate::job::{Fault, Job};
+use crate::job::Fault;
 use crate::model::{MessageId, Now, Ticket};
 
 /// Polls of one chatroom or session that are served before the next one's turn.
@@ -81,18 +81,7 @@ impl Chat {
 
     /// Serves what is marked, about `budget` polls and calls, or fewer where lists are long.
     pub fn serve(&mut self, now: Now, budget: usize) {
-        if !self.used.is_empty() {
-            let used = std::mem::take(&mut self.used);
-            self.submit(Job::TouchSessions { used });
-        }
-        if self.chatrooms.has_held() {
-            let chatrooms = self.chatrooms.take_held();
-            let event_loop = self.settings.event_loop;
-            self.submit(Job::Follow {
-                event_loop,
-                chatrooms,
-            });
-        }
+        self.submit_notes();
         self.sessions.roll(now);
         let mut left = budget;
         // Once: what they are told now has to go out first.

@@ -187,6 +187,22 @@ impl Chat {
         }
     }
 
+    /// What the store is told without an answer: uses of sessions, and which chatrooms are held here.
+    pub(super) fn submit_notes(&mut self) {
+        if !self.used.is_empty() {
+            let used = std::mem::take(&mut self.used);
+            self.submit(Job::TouchSessions { used });
+        }
+        if self.chatrooms.has_held() {
+            let event_loop = self.settings.event_loop;
+            let chatrooms = self.chatrooms.take_held();
+            self.submit(Job::Follow {
+                event_loop,
+                chatrooms,
+            });
+        }
+    }
+
     /// Asks for a chatroom's recent messages, unless they are here or on their way.
     pub(super) fn load_chatroom(&mut self, key: ChatroomKey) {
         let recent = self.settings.recent.saturating_add(AHEAD_MAX);

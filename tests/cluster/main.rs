@@ -113,8 +113,12 @@ fn who_joins_and_leaves_does_so_everywhere() {
     };
     poll.assert_silent();
     let leave = post("/message/removeFromChatroom").of(&ann);
-    one.ask(&leave.with("chatroomid", id).with("userid", bob.userid))
-        .ok();
+    one.ask(
+        &leave
+            .with("chatroomid", id)
+            .with("usertoremove", bob.userid),
+    )
+    .ok();
     poll.answer().assert_failed(500, "not_a_participant");
 }
 

@@ -10,7 +10,14 @@ use crate::model::{ChatroomId, MessageId};
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Followed(Mutex<HashMap<ChatroomId, Place>>);
+pub(super) struct Followed(Mutex<Places>);
+
+#[derive(Debug, Default)]
+struct Places {
+    by_chatroom: HashMap<ChatroomId, Place>,
+    /// What hints have said of chatrooms that were being loaded then, and are loaded now.
+    due: Vec<(ChatroomId, i64)>,
+}
 
 #[derive(Debug, Default)]
 struct Place {
@@ -18,6 +25,8 @@ struct Place {
     loops: u64,
     /// Up to which message they have been told, 0 for none; not known before it was loaded.
     told: Option<i64>,
+    /// Up to which message it is, as hints have said while it was being loaded.
+    hinted: i64,
 }
 
 impl Followed {
@@ -27,11 +36,12 @@ impl Followed {
         let mut places = self.lock();
         for &(chatroom, is_held) in chatrooms {
             if is_held {
-                places.entry(chatroom).or_default().loops |= bit;
-            } else if let Some(place) = places.get_mut(&chatroom) {
+                let place = places.by_chatroom.entry(chatroom).or_default();
+                place.loops |= bit;
+            } else if let Some(place) = places.by_chatroom.get_mut(&chatroom) {
                 place.loops &= !bit;
                 if place.loops == 0 {
-                    places.remove(&chatroom);
+                    places.by_chatroom.remove(&chatroom);
                 }
             }
         }
@@ -40,15 +50,21 @@ impl Followed {
     /// A loop is about to be told what the chatroom has up to this message.
     pub(super) fn loaded(&self, chatroom: ChatroomId, last: Option<MessageId>) {
         let last = last.map_or(0, MessageId::get);
-        if let Some(place) = self.lock().get_mut(&chatroom) {
-            // What was read is as old as the question; another loop may have been told of more, which this one has not.
-            place.told = Some(place.told.map_or(last, |told| told.min(last)));
+        let mut places = self.lock();
+        let Some(place) = places.by_chatroom.get_mut(&chatroom) else {
+            return;
+        };
+        // What was read is as old as the question; another loop may have been told of more, which this one has not.
+        place.told = Some(place.told.map_or(last, |told| told.min(last)));
+        let hinted = std::mem::take(&mut place.hinted);
+        if hinted > 0 {
+            places.due.push((chatroom, hinted));
         }
     }
 
     /// The loops are told of these messages, which have no gap between them, the first and the last.
     pub(super) fn told(&self, chatroom: ChatroomId, first: i64, last: i64) {
-        if let Some(place) = self.lock().get_mut(&chatroom)
+        if let Some(place) = self.lock().by_chatroom.get_mut(&chatroom)
             && let Some(told) = &mut place.told
             && first <= *told + 1
         {
@@ -64,19 +80,32 @@ impl Followed {
     /// All of them of which that is known, and up to where they have been told.
     pub(super) fn all(&self) -> (Vec<i64>, Vec<i64>) {
         let places = self.lock();
-        let known = places
-            .iter()
-            .filter_map(|(id, place)| Some((id.get(), place.told?)));
-        known.unzip()
+        let known = places.by_chatroom.iter();
+        known
+            .filter_map(|(id, place)| Some((id.get(), place.told?)))
+            .unzip()
     }
 
-    /// Up to where a chatroom has been told, if it is held and that is less than `last`.
+    /// Up to where a chatroom has been told, if it is held and that is less than `last`. Where it is being loaded it is due when it is.
     pub(super) fn behind(&self, chatroom: ChatroomId, last: i64) -> Option<i64> {
-        let told = self.lock().get(&chatroom)?.told?;
-        (told < last).then_some(told)
+        let mut places = self.lock();
+        let place = places.by_chatroom.get_mut(&chatroom)?;
+        match place.told {
+            Some(told) => (told < last).then_some(told),
+            None => {
+                place.hinted = place.hinted.max(last);
+                None
+            }
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ChatroomId, Place>> {
+    /// What hints had said of chatrooms that have been loaded since: what was read may have been read before. Whoever waited for the
+    /// load hears of it.
+    pub(super) fn take_due(&self) -> Vec<(ChatroomId, i64)> {
+        std::mem::take(&mut self.lock().due)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Places> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -109,6 +138,16 @@ mod tests {
         load(&followed, 3);
         assert_eq!(followed.behind(chatroom(), 9), Some(3));
         assert_eq!(followed.all(), (vec![7], vec![3]));
+    }
+
+    #[test]
+    fn a_hint_while_it_is_loaded_is_not_lost() {
+        let followed = holding(&[0]);
+        assert_eq!(followed.behind(chatroom(), 9), None);
+        assert_eq!(followed.take_due(), []);
+        load(&followed, 8);
+        assert_eq!(followed.take_due(), [(chatroom(), 9)]);
+        assert_eq!(followed.behind(chatroom(), 9), Some(8));
     }
 
     #[test]

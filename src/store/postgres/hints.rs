@@ -190,9 +190,13 @@ impl Listener {
     /// Waits for hints, until the next is asked for at most, and takes all that are there.
     fn wait(&self, client: &mut Client, ask_at: Instant) -> Result<Hinted, JobError> {
         let mut hinted = Hinted::default();
-        let left = ask_at
+        let mut left = ask_at
             .saturating_duration_since(Instant::now())
             .min(WAIT_MAX);
+        for (chatroom, last) in self.followed.take_due() {
+            hinted.chatrooms.insert(chatroom.get(), last);
+            left = Duration::ZERO;
+        }
         if !self.listens {
             self.stop.sleep(left);
             return Ok(hinted);

@@ -5,7 +5,6 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use loiter::Handle;
-use rusqlite::Connection;
 use serde_json::json;
 
 use crate::serving::{Client, Driven, Serving, ending, get, logging_in, polling, saying};
@@ -139,8 +138,8 @@ fn the_end_waits_for_no_lock_of_another_program() {
         });
         let ann = serving.user("ann");
         let id = serving.chatroom(&ann);
-        let database = Connection::open(serving.database()).expect("the database");
-        database.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+        let mut database = serving.other_program();
+        database.lock();
         // The lane has begun with the first once there is a place for the second and none for the third.
         let mut senders: Vec<Client> = Vec::new();
         let refused = |senders: &mut Vec<Client>| {

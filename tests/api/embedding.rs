@@ -9,6 +9,7 @@ use loiter::{Config, Handle, Server};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
+use crate::serving::database::is_file;
 use crate::serving::{
     Client, Driven, PATIENCE, Serving, Session, get, logging_in, polling, post, registering, saying,
 };
@@ -149,7 +150,7 @@ fn a_server_that_cannot_start_says_why_in_one_line() {
     let with_loops = |loops, config| Config { loops, ..config };
     let free = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     let missing = folder.path().join("missing/chat.db");
-    for (config, about) in [
+    let mut refused = vec![
         (
             config(serving.address(), folder.path().join("chat.db")),
             serving.address().to_string(),
@@ -159,14 +160,16 @@ fn a_server_that_cannot_start_says_why_in_one_line() {
             serving.address().to_string(),
         ),
         (
-            config(free, serving.database()),
-            serving.database().display().to_string(),
-        ),
-        (
             config(free, missing),
             folder.path().join("missing").display().to_string(),
         ),
-    ] {
+    ];
+    // Several servers may share a database that is no file.
+    if is_file() {
+        let about = serving.database().display().to_string();
+        refused.push((config(free, serving.database()), about));
+    }
+    for (config, about) in refused {
         let error = Server::bind(config).expect_err("refused").to_string();
         assert!(
             error.contains(&about) && error.lines().count() == 1,

@@ -1,9 +1,8 @@
 //! Whether the server is there, and whether it is of use: what a supervisor or a balancer asks.
 
-use rusqlite::Connection;
 use serde_json::json;
 
-use crate::serving::{Answer, Driven, PATIENCE, Request, Serving, get};
+use crate::serving::{Answer, Driven, Request, Serving, get};
 
 #[track_caller]
 fn assert_not_ready(answer: &Answer) {
@@ -36,15 +35,14 @@ fn a_server_that_can_write_is_ready() {
 fn a_server_whose_database_is_locked_is_not_ready_until_it_can_write() {
     let serving = Serving::start();
     serving.ask(&get("/readyz")).ok();
-    let other = Connection::open(serving.database()).expect("the database");
-    other.busy_timeout(PATIENCE).expect("a timeout");
-    other.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+    let mut other = serving.other_program();
+    other.lock();
     let mut client = serving.connect();
     client.send(get("/readyz").bytes());
     // It is there all the same.
     serving.ask(&get("/healthz")).ok();
     assert_not_ready(&client.answer());
-    other.execute_batch("ROLLBACK").expect("unlocked");
+    other.unlock();
     client.ask(&get("/readyz")).ok();
 }
 

@@ -10,6 +10,8 @@
     reason = "each target that includes this uses its part"
 )]
 
+pub(crate) mod database;
+
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -27,6 +29,8 @@ pub(crate) use loiter_client::strict::{
 };
 use serde_json::Value;
 use tempfile::TempDir;
+
+pub(crate) use database::OtherProgram;
 
 /// A server on a thread of its own. Stopped when it is dropped.
 pub(crate) struct Serving {
@@ -59,21 +63,9 @@ fn config(folder: &Path) -> Config {
     }
 }
 
-/// A file in the folder; or, where the environment has an address of PostgreSQL (tests/cluster.sh), a schema with the folder's name.
+/// What the server of this folder keeps everything in.
 pub(crate) fn database_in(folder: &Path) -> PathBuf {
-    match std::env::var("LOITER_TEST_POSTGRES") {
-        Ok(address) => schema_in(&address, folder).into(),
-        Err(_) => folder.join("chat.db"),
-    }
-}
-
-fn schema_in(address: &str, folder: &Path) -> String {
-    let name = folder.file_name().expect("a name").to_string_lossy();
-    let name = format!("t{}", name.trim_start_matches('.'));
-    let mut client = postgres::Client::connect(address, postgres::NoTls).expect("PostgreSQL");
-    let create = format!("CREATE SCHEMA IF NOT EXISTS \"{name}\"");
-    client.batch_execute(&create).expect("a schema");
-    format!("{address}?options=-csearch_path%3D%22{name}%22")
+    database::in_folder(folder, "chat.db")
 }
 
 fn new_folder() -> TempDir {
@@ -174,6 +166,11 @@ impl Serving {
 
     pub(crate) fn database(&self) -> PathBuf {
         database_in(self.folder.path())
+    }
+
+    /// Another program on its database.
+    pub(crate) fn other_program(&self) -> OtherProgram {
+        OtherProgram::on(&self.database())
     }
 
     pub(crate) fn connect(&self) -> Client {

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The tests of the API against a server on PostgreSQL: a private instance on a free port, in a temporary folder, which is gone afterwards.
+# The tests of the API and of the store on PostgreSQL: a private instance on a free port, in a temporary folder, which is gone afterwards.
 #
-# Usage: tests/cluster.sh [what cargo test is to be told…]
-# Needs PostgreSQL's programs (Debian: postgresql), and for root, whom PostgreSQL does not serve, its user `postgres`.
+# Usage: tests/cluster.sh [what cargo test is to be told…]      without: all that is not about SQLite's file
+# Needs PostgreSQL's programs (Debian: postgresql), and for root, whom PostgreSQL does not serve, its user `postgres`; Python 3, which knows a free port.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -46,5 +46,35 @@ full_page_writes = off
 CONF
 (cd / && as_postgres "$programs/pg_ctl" -D "$folder/data" -l "$folder/data/log" -w start >/dev/null) || { cat "$folder/data/log" >&2; exit 1; }
 postgres=$port
-LOITER_TEST_POSTGRES="postgres://loiter@127.0.0.1:$port/postgres" cargo test "$@"
-echo "the API on PostgreSQL: ok"
+export LOITER_TEST_POSTGRES="postgres://loiter@127.0.0.1:$port/postgres"
+
+if [ $# -gt 0 ]; then
+  cargo test "$@"
+  exit
+fi
+
+# What is of SQLite's file alone, and why.
+of_the_file=(
+  # … its log is kept short by checkpoints of our own; PostgreSQL's is its own affair.
+  bounded::
+  what_is_saved_goes_from_the_log_into_the_database
+  # … what is wrong with its bytes, its header, its version, its folder.
+  damage:: opening:: upgrade::
+  # … it fills a disk; its process is killed, which of PostgreSQL's clients none feels; what a child does, it does in a folder.
+  writing_goes_on_when_the_disk_has_room_again
+  a_start_that_runs_out_of_descriptors_says_so
+  a_logger_that_panics_leaves_nobody_without_an_answer
+  who_is_killed_in_mid_batch_has_lost_nothing_that_was_told
+  # … what stands in its bytes, or in those beside it.
+  what_a_password_was_is_nowhere_in_the_file
+  no_file_has_a_secret
+  # … `loiter user` works on a file alone.
+  users::
+)
+skips=()
+for test in "${of_the_file[@]}"; do
+  skips+=(--skip "$test")
+done
+cargo test --test api --test api_loops
+cargo test --test store -- "${skips[@]}"
+echo "the API and the store on PostgreSQL: ok"

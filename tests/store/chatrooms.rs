@@ -68,9 +68,15 @@ impl Fixture {
 
     /// When a chatroom was last spoken in, as if it were so.
     fn date(&self, chatroom: ChatroomId, unix_ms: i64) {
-        let date = "UPDATE messages SET time = ?2 + id WHERE chatroom = ?1";
-        let dated = self.sqlite().execute(date, (chatroom.get(), unix_ms));
-        dated.expect("messages");
+        let mut other = self.other_program();
+        other.execute(&format!(
+            "UPDATE messages SET time = {unix_ms} + id WHERE chatroom = {chatroom}"
+        ));
+        other.execute(&format!(
+            "UPDATE chatrooms SET last_time =
+                 (SELECT max(time) FROM messages WHERE chatroom = {chatroom})
+             WHERE id = {chatroom}"
+        ));
     }
 }
 

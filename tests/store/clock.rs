@@ -16,10 +16,15 @@ impl Fixture {
     /// As if the clock had been ahead by an hour when all of this was said.
     fn was_ahead(&mut self, chatroom: ChatroomId) -> i64 {
         let then = system_unix_ms() + HOUR_MS;
-        let late = "UPDATE messages SET time = ?2 WHERE chatroom = ?1";
-        self.sqlite()
-            .execute(late, (chatroom.get(), then))
-            .expect("later");
+        let mut other = self.other_program();
+        other.execute(&format!(
+            "UPDATE messages SET time = {then} WHERE chatroom = {chatroom}"
+        ));
+        if !is_file() {
+            other.execute(&format!(
+                "UPDATE chatrooms SET last_time = {then} WHERE id = {chatroom}"
+            ));
+        }
         then
     }
 
@@ -34,10 +39,9 @@ impl Fixture {
         let message = new_message(self.ask(job)).expect("saved");
         let time = i64::try_from(message.time_unix_ms).expect("this age");
         // What is told is what is stored.
-        let stored = "SELECT time FROM messages WHERE chatroom = ?1 AND id = ?2";
-        let stored =
-            (self.sqlite()).query_row(stored, (chatroom.get(), message.id.get()), |row| row.get(0));
-        assert_eq!(stored, Ok(time));
+        let id = message.id;
+        let stored = format!("SELECT time FROM messages WHERE chatroom = {chatroom} AND id = {id}");
+        assert_eq!(self.other_program().number(&stored), time);
         (message.id.get(), time)
     }
 }
@@ -66,13 +70,13 @@ fn an_emptied_chatroom_begins_no_earlier_than_it_ended() {
     let ann = fixture.user("ann");
     let chatroom = fixture.chatroom(&ann);
     let then = system_unix_ms() + HOUR_MS;
-    let emptied = "UPDATE chatrooms SET last_message = 7, last_time = ?1";
-    fixture.sqlite().execute(emptied, (then,)).expect("emptied");
+    let mut other = fixture.other_program();
+    other.execute(&format!(
+        "UPDATE chatrooms SET last_message = 7, last_time = {then}"
+    ));
     assert_eq!(fixture.time(chatroom, &ann, None), (8, then));
     // Which the removal of old messages relies on.
-    let oldest = "SELECT oldest_time FROM chatrooms";
-    let oldest = fixture.sqlite().query_row(oldest, (), |row| row.get(0));
-    assert_eq!(oldest, Ok(then));
+    assert_eq!(other.number("SELECT oldest_time FROM chatrooms"), then);
 }
 
 #[test]
@@ -80,8 +84,8 @@ fn a_session_that_was_used_in_the_future_is_good() {
     let mut fixture = Fixture::new();
     fixture.user("ann");
     let (_, token) = fixture.log_in("ann", "password").expect("logged in");
-    let later = "UPDATE sessions SET created = created + ?1, last_used = last_used + ?1";
-    fixture.sqlite().execute(later, (HOUR_MS,)).expect("later");
+    let later = "UPDATE sessions SET created = created + 3600000, last_used = last_used + 3600000";
+    fixture.other_program().execute(later);
     fixture.reopen();
     assert!(fixture.session(hash_of(&token)).is_some());
 }

@@ -6,12 +6,12 @@ use super::*;
 const END_MAX: Duration = Duration::from_secs(4);
 
 /// A store of which one write waits for the lock of another program, and one for that write.
-fn waiting_for_a_lock() -> (Fixture, Connection) {
+fn waiting_for_a_lock() -> (Fixture, OtherProgram) {
     let mut fixture = Fixture::with(|config| config.queue = 1);
     let ann = fixture.user("ann");
     let chatroom = fixture.chatroom(&ann);
-    let other = fixture.sqlite();
-    other.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+    let mut other = fixture.other_program();
+    other.lock();
     fixture.submit(say(chatroom, &ann, "begun"));
     let deadline = Instant::now() + PATIENCE;
     // There is a place once the first is taken.
@@ -56,20 +56,19 @@ fn another_programs_lock_is_not_waited_for_after_the_end() {
     assert_eq!(*saved, Err(Fault::StorageFailed));
     drop(other);
     let count = "SELECT count(*) FROM messages";
-    let count = fixture.sqlite().query_row(count, (), |row| row.get(0));
-    assert_eq!(count, Ok(0));
+    assert_eq!(fixture.other_program().number(count), 0);
 }
 
 #[test]
 fn what_can_be_done_before_the_end_is_done() {
-    let (mut fixture, other) = waiting_for_a_lock();
+    let (mut fixture, mut other) = waiting_for_a_lock();
     fixture.store().finish_by(Instant::now() + PATIENCE);
     let late = Job::LoadUser {
         event_loop: 0,
         user: nobody().id,
     };
     assert!(fixture.store().submit(late).is_err());
-    other.execute_batch("ROLLBACK").expect("unlocked");
+    other.unlock();
     for id in [1, 2] {
         let message = new_message(fixture.next()).expect("saved");
         assert_eq!(message.id.get(), id);

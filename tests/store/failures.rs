@@ -38,15 +38,15 @@ fn a_lock_that_is_not_given_up_fails_the_write_and_no_later_one() {
     let chatroom = fixture.chatroom(&ann);
     fixture.say(chatroom, &ann, "before").expect("saved");
     assert_eq!(fixture.probe(), Ok(()));
-    let other = fixture.sqlite();
-    other.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+    let mut other = fixture.other_program();
+    other.lock();
     fixture.submit(say(chatroom, &ann, "meanwhile"));
     // Reads go on while the writing lane waits.
     assert_eq!(fixture.recent(chatroom, 50).messages.len(), 1);
     let message = new_message(fixture.next());
     assert_eq!(message, Err(Fault::StorageFailed));
     assert_eq!(fixture.probe(), Err(Fault::StorageFailed));
-    other.execute_batch("ROLLBACK").expect("unlocked");
+    other.unlock();
     assert_eq!(fixture.probe(), Ok(()));
     let message = fixture.say(chatroom, &ann, "after").expect("saved");
     assert_eq!(message.id.get(), 2);
@@ -59,8 +59,8 @@ fn a_lock_that_is_kept_fails_a_full_queue_at_once_when_it_has_failed_one() {
     let mut fixture = Fixture::new();
     let ann = fixture.user("ann");
     let chatroom = fixture.chatroom(&ann);
-    let other = fixture.sqlite();
-    other.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+    let mut other = fixture.other_program();
+    other.lock();
     let start = Instant::now();
     let mut count = 0;
     while fixture.store().submit(say(chatroom, &ann, "x")).is_ok() {
@@ -73,14 +73,14 @@ fn a_lock_that_is_kept_fails_a_full_queue_at_once_when_it_has_failed_one() {
     // Each batch alone would take five seconds.
     assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
     // A short lock is waited for again, once there was none.
-    other.execute_batch("ROLLBACK").expect("unlocked");
+    other.unlock();
     assert_eq!(fixture.probe(), Ok(()));
-    other.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+    other.lock();
     fixture.submit(say(chatroom, &ann, "after"));
     for _ in 0..100 {
         assert_eq!(fixture.recent(chatroom, 50).messages.len(), 0);
     }
-    other.execute_batch("ROLLBACK").expect("unlocked");
+    other.unlock();
     assert_eq!(new_message(fixture.next()).expect("saved").id.get(), 1);
 }
 

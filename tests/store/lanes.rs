@@ -282,11 +282,13 @@ fn what_was_taken_is_finished_before_the_end() {
         .map(|file| file.expect("a file").file_name())
         .collect();
     left.sort();
-    assert_eq!(
-        left,
-        ["loiter.db", "loiter.db.lock"],
-        "the log is in the database"
-    );
+    if is_file() {
+        assert_eq!(
+            left,
+            ["loiter.db", "loiter.db.lock"],
+            "the log is in the database"
+        );
+    }
 }
 
 #[test]
@@ -336,13 +338,14 @@ fn what_another_program_has_written_counts_at_once() {
     let id = |message: Result<Message, Fault>| message.map(|message| message.id.get());
     assert_eq!(id(fixture.say(chatroom, &ann, "x")), Ok(1));
     assert_eq!(id(fixture.say(chatroom, &ann, "x")), Ok(2));
-    let other = fixture.sqlite();
-    let insert = "INSERT INTO messages (chatroom, id, user, text, time) VALUES (1, 3, 1, 'x', 0)";
-    other.execute_batch(insert).expect("inserted");
+    let mut other = fixture.other_program();
+    other.execute("INSERT INTO messages VALUES (1, 3, 1, 'x', 0)");
+    if !is_file() {
+        // Which whoever writes there has to note.
+        other.execute("UPDATE chatrooms SET last_message = 3");
+    }
     assert_eq!(id(fixture.say(chatroom, &ann, "x")), Ok(4));
-    other
-        .execute_batch("DELETE FROM participants")
-        .expect("removed");
+    other.execute("DELETE FROM participants");
     assert_eq!(
         id(fixture.say(chatroom, &ann, "x")),
         Err(Fault::NotAParticipant)

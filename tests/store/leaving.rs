@@ -42,11 +42,9 @@ impl Three {
 
     /// How many are in it, as it is kept and as it is counted.
     fn counts(&self) -> (i64, i64) {
-        let counts = "SELECT participants,
-            (SELECT count(*) FROM participants WHERE chatroom = chatrooms.id) FROM chatrooms";
-        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        let counts = self.fixture.sqlite().query_row(counts, (), row);
-        counts.expect("a chatroom")
+        let mut other = self.fixture.other_program();
+        let kept = other.number("SELECT participants FROM chatrooms");
+        (kept, other.number("SELECT count(*) FROM participants"))
     }
 }
 

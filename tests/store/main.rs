@@ -1,4 +1,6 @@
-//! The SQLite store from outside: real files, real threads, each completion awaited.
+//! The store from outside: real databases, real threads, each completion awaited.
+//!
+//! It is on SQLite; with tests/cluster.sh, but for what is about the file itself, on PostgreSQL.
 
 /// Takes a field of the one completion that is expected.
 macro_rules! field {
@@ -13,6 +15,8 @@ mod bounded;
 mod chatrooms;
 mod clock;
 mod damage;
+#[path = "../serving/database.rs"]
+mod database;
 mod ending;
 mod failures;
 mod jobs;
@@ -47,6 +51,8 @@ use loiter::model::{
 use loiter::store::Store;
 use rusqlite::Connection;
 use tempfile::TempDir;
+
+use database::{OtherProgram, is_file};
 
 /// Longer than anything takes that is not broken.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -96,7 +102,12 @@ impl Fixture {
         (self.store, self.posts) = (Some(store), posts);
     }
 
-    /// A connection beside the store's, to look and to meddle.
+    /// Beside the store, to look and to meddle.
+    fn other_program(&self) -> OtherProgram {
+        OtherProgram::on(&self.config.database)
+    }
+
+    /// The file itself.
     fn sqlite(&self) -> Connection {
         Connection::open(&self.config.database).expect("the database")
     }
@@ -225,7 +236,7 @@ impl Fixture {
 
 fn config(folder: &TempDir) -> Config {
     Config {
-        database: folder.path().join("loiter.db"),
+        database: database::in_folder(folder.path(), "loiter.db"),
         // What only a power failure could tell apart is not worth a sync here.
         durability: Durability::Normal,
         password_iterations: NonZeroU32::new(1000).expect("not zero"),

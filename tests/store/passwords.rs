@@ -43,14 +43,8 @@ fn an_unknown_and_an_impossible_name_are_refused_alike() {
 
 /// Each user's hash, up to its salt: the scheme and the iterations.
 fn iterations(fixture: &Fixture) -> Vec<String> {
-    let sqlite = fixture.sqlite();
-    let mut stored = sqlite
-        .prepare("SELECT substr(password, 1, 19) FROM users ORDER BY id")
-        .expect("users");
-    let stored: Result<Vec<String>, _> = stored
-        .query_map((), |row| row.get(0))
-        .and_then(Iterator::collect);
-    stored.expect("text")
+    let stored = "SELECT substr(password, 1, 19) FROM users ORDER BY id";
+    fixture.other_program().texts(stored)
 }
 
 const FEW: &str = "pbkdf2-sha256$1000$";
@@ -107,14 +101,11 @@ fn a_login_that_is_not_written_leaves_the_hash_as_it_was() {
     let mut fixture = Fixture::new();
     fixture.user("ann");
     reopen_with(&mut fixture, 2000);
-    let trigger =
-        "CREATE TRIGGER fails BEFORE UPDATE ON users BEGIN SELECT raise(ABORT, 'no'); END";
-    fixture.sqlite().execute_batch(trigger).expect("a trigger");
+    let mut other = fixture.other_program();
+    other.refuse_writes(&["UPDATE"]);
     let refused = fixture.log_in("ann", "password");
     assert_eq!(refused, Err(Fault::StorageFailed));
-    let sessions = "SELECT count(*) FROM sessions";
-    let sessions = fixture.sqlite().query_row(sessions, (), |row| row.get(0));
-    assert_eq!(sessions, Ok(0));
+    assert_eq!(other.number("SELECT count(*) FROM sessions"), 0);
     assert_eq!(iterations(&fixture), [FEW]);
 }
 
@@ -125,8 +116,7 @@ fn what_a_password_was_is_nowhere_in_the_file() {
     let [_, ann, _] = ["a", "ann", "z"].map(|name| fixture.user(name));
     let stored = |fixture: &Fixture| -> String {
         let stored = "SELECT password FROM users WHERE id = 2";
-        let stored = fixture.sqlite().query_row(stored, (), |row| row.get(0));
-        stored.expect("ann's hash")
+        fixture.other_program().texts(stored).remove(0)
     };
     let mut before = vec![stored(&fixture)];
     let session = hash_of(&fixture.log_in("ann", "password").expect("in").1);
@@ -138,8 +128,8 @@ fn what_a_password_was_is_nowhere_in_the_file() {
     before.push(stored(&fixture));
     assert_eq!(fixture.change(&ann, session, "new", "newer"), Ok(()));
     let now = stored(&fixture);
-    fixture
-        .sqlite()
+    let moved = fixture.sqlite();
+    moved
         .execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
         .expect("moved");
     let holds = |text: &str| {
@@ -162,10 +152,8 @@ fn what_a_password_was_is_nowhere_in_the_file() {
 fn a_damaged_hash_lets_nobody_in() {
     let mut fixture = Fixture::new();
     fixture.user("ann");
-    fixture
-        .sqlite()
-        .execute("UPDATE users SET password = 'plain'", ())
-        .expect("damage");
+    let damage = "UPDATE users SET password = 'plain'";
+    fixture.other_program().execute(damage);
     for password in ["plain", "password", ""] {
         assert_eq!(fixture.log_in("ann", password), Err(Fault::StorageFailed));
     }

@@ -26,14 +26,15 @@ impl Fixture {
     /// and tell nobody who is left to hear of it.
     fn age(&mut self, chatroom: ChatroomId, until: i64) {
         drop(self.store.take());
-        let age = "UPDATE messages SET time = time - ?3 WHERE chatroom = ?1 AND id <= ?2";
-        let sqlite = self.sqlite();
-        let aged = sqlite.execute(age, (chatroom.get(), until, HOUR_MS + 1));
-        assert_ne!(aged.expect("messages"), 0);
-        let note = "UPDATE chatrooms SET oldest_time = oldest_time - ?2 WHERE id = ?1";
-        sqlite
-            .execute(note, (chatroom.get(), HOUR_MS + 1))
-            .expect("noted");
+        let mut other = self.other_program();
+        let ms = HOUR_MS + 1;
+        let aged = other.execute(&format!(
+            "UPDATE messages SET time = time - {ms} WHERE chatroom = {chatroom} AND id <= {until}"
+        ));
+        assert_ne!(aged, 0);
+        other.execute(&format!(
+            "UPDATE chatrooms SET oldest_time = oldest_time - {ms} WHERE id = {chatroom}"
+        ));
     }
 
     /// What the next completion says has expired.
@@ -175,8 +176,8 @@ fn a_message_behind_one_that_is_kept_is_kept() {
     fixture.say_many(chatroom, &ann, 4);
     fixture.age(chatroom, 1);
     // The system's clock was set back between two starts.
-    let back = "UPDATE messages SET time = time - ?1 WHERE id = 3";
-    fixture.sqlite().execute(back, (HOUR_MS + 1,)).expect("set");
+    let back = "UPDATE messages SET time = time - 3600001 WHERE id = 3";
+    fixture.other_program().execute(back);
     fixture.reopen();
     assert_eq!(fixture.expired(), (chatroom, 2));
     assert_eq!(ids(&fixture.recent(chatroom, 50).messages), [2, 3, 4]);

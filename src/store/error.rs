@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "postgres")]
+use postgres::error::{DbError, Severity, SqlState};
 use rusqlite::{ErrorCode, ffi};
 
 use crate::job::Fault;
@@ -435,8 +437,26 @@ impl JobError {
 
     /// Whether another program has a lock that it may give up, so that to try again could help.
     pub(super) fn is_busy(&self) -> bool {
-        matches!(self, Self::Sqlite(error)
-            if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy))
+        match self {
+            Self::Sqlite(error) => error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(error) => error.code().is_some_and(|code| {
+                *code == SqlState::LOCK_NOT_AVAILABLE || *code == SqlState::T_R_DEADLOCK_DETECTED
+            }),
+            _ => false,
+        }
+    }
+
+    /// Whether the connection is of no use any more. The client does not say so by itself.
+    #[cfg(feature = "postgres")]
+    pub(super) fn is_of_a_lost_connection(&self) -> bool {
+        let is_last_word = |told: &DbError| {
+            matches!(
+                told.parsed_severity(),
+                Some(Severity::Fatal | Severity::Panic)
+            )
+        };
+        matches!(self, Self::Postgres(error) if error.as_db_error().is_none_or(is_last_word))
     }
 }
 

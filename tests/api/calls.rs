@@ -9,6 +9,7 @@
 //! - `leaving`, `presence`: who goes, and what becomes of their polls; who is there just now.
 //! - `messages`, `polls`, `polls_per_session`, `since`, `several`, `streams`, `crowd`: what is said, and who hears of it.
 //! - `storage`: what happens when the database cannot be written, or not fast enough.
+//! - `outage`: what happens while PostgreSQL is away.
 //! - `turns`: who registers or logs in while very many do.
 //! - `order`: what one connection was told holds for every other.
 //! - `files`: what the server gives to browsers.
@@ -36,6 +37,7 @@ mod metrics;
 mod names;
 mod order;
 mod origins;
+mod outage;
 mod overview;
 mod parameters;
 mod passwords;

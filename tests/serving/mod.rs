@@ -11,6 +11,7 @@
 )]
 
 pub(crate) mod database;
+pub(crate) mod proxy;
 
 use std::io;
 use std::net::SocketAddr;

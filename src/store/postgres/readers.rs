@@ -1,15 +1,14 @@
 //! The connections that read: one for each thread that does.
 //!
 //! They are made again by the pool where they are lost, with pauses that grow. Until one is there again what is read fails after
-//! [`PATIENCE`]: everybody else's reads wait behind.
+//! [`PATIENCE`], and from then on at once: everybody else's reads wait behind.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use postgres::Client;
-use r2d2_postgres::PostgresConnectionManager;
 use scheduled_thread_pool::ScheduledThreadPool;
-use std::sync::Arc;
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::Address;
 use super::followed::Followed;
@@ -21,11 +20,45 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// How long a start waits for all of them.
 const PATIENCE_AT_START: Duration = Duration::from_secs(10);
 
+/// The longest pause before the pool tries again to connect.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
 /// What all lanes that read share.
 pub(super) struct Readers {
-    pool: r2d2::Pool<PostgresConnectionManager<MakeRustlsConnect>>,
+    pool: r2d2::Pool<Connecting>,
+    /// The last wait for a connection was in vain.
+    is_cut_off: AtomicBool,
     pub(super) session_lifetime: Duration,
     pub(super) followed: Arc<Followed>,
+}
+
+/// How the pool makes connections.
+struct Connecting(Address);
+
+/// A connection, and whether it is lost: of the client the pool does not learn it.
+struct Connection {
+    client: Client,
+    is_lost: bool,
+}
+
+impl r2d2::ManageConnection for Connecting {
+    type Connection = Connection;
+    type Error = postgres::Error;
+
+    fn connect(&self) -> Result<Connection, postgres::Error> {
+        Ok(Connection {
+            client: self.0.connect()?,
+            is_lost: false,
+        })
+    }
+
+    fn is_valid(&self, connection: &mut Connection) -> Result<(), postgres::Error> {
+        connection.client.is_valid(PATIENCE)
+    }
+
+    fn has_broken(&self, connection: &mut Connection) -> bool {
+        connection.is_lost
+    }
 }
 
 impl Readers {
@@ -35,7 +68,6 @@ impl Readers {
         session_lifetime: Duration,
         followed: &Arc<Followed>,
     ) -> Result<Self, OpenError> {
-        let manager = PostgresConnectionManager::new(address.config.clone(), address.tls.clone());
         let opener = ScheduledThreadPool::builder()
             .num_threads(1)
             .thread_name_pattern("loiter-pool")
@@ -46,26 +78,56 @@ impl Readers {
             .test_on_check_out(false)
             .idle_timeout(None)
             .max_lifetime(None)
-            .connection_timeout(PATIENCE_AT_START)
+            // Its pauses grow up to half of that.
+            .connection_timeout(2 * PAUSE_MAX)
             .error_handler(Box::new(r2d2::NopErrorHandler))
-            .build(manager)
-            .map_err(|source| OpenError::Pool {
-                database: address.shown.clone().into(),
-                source,
-            })?;
+            .build_unchecked(Connecting(address.clone()));
+        let until = Instant::now() + PATIENCE_AT_START;
+        let all = (0..connections)
+            .map(|_| pool.get_timeout(until.saturating_duration_since(Instant::now())));
+        let all: Result<Vec<_>, _> = all.collect();
+        drop(all.map_err(|source| OpenError::Pool {
+            database: address.shown.clone().into(),
+            source,
+        })?);
         Ok(Self {
             pool,
+            is_cut_off: AtomicBool::new(false),
             session_lifetime,
             followed: Arc::clone(followed),
         })
     }
 
-    /// Reads on a connection of the pool's.
+    /// Reads on a connection of the pool's. One that was lost while nobody used it tells so only then, and all may have been lost together: so
+    /// what is read is read again on another.
     pub(super) fn read<T>(
         &self,
         mut query: impl FnMut(&mut Client) -> Result<T, JobError>,
     ) -> Result<T, JobError> {
-        let mut connection = self.pool.get_timeout(PATIENCE).map_err(JobError::Pool)?;
-        query(&mut connection)
+        let mut lost_at_most = self.pool.max_size();
+        loop {
+            let mut connection = self.connection()?;
+            match query(&mut connection.client) {
+                Err(error) if error.is_of_a_lost_connection() => {
+                    connection.is_lost = true;
+                    if lost_at_most == 0 {
+                        return Err(error);
+                    }
+                    lost_at_most -= 1;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    fn connection(&self) -> Result<r2d2::PooledConnection<Connecting>, JobError> {
+        let patience = match self.is_cut_off.load(Ordering::Relaxed) {
+            true => Duration::ZERO,
+            false => PATIENCE,
+        };
+        let connection = self.pool.get_timeout(patience);
+        self.is_cut_off
+            .store(connection.is_err(), Ordering::Relaxed);
+        connection.map_err(JobError::Pool)
     }
 }

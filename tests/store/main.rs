@@ -11,6 +11,7 @@ macro_rules! field {
         }
     };
 }
+mod batches;
 mod bounded;
 mod chatrooms;
 mod clock;
@@ -28,6 +29,7 @@ mod nonces;
 mod opening;
 mod passwords;
 mod retention;
+mod together;
 mod turns;
 mod upgrade;
 mod users;

@@ -1,6 +1,6 @@
 //! The store beside the simulator's made-up one: what a job comes to is the same in both, fault for fault.
 //!
-//! So what the simulator finds with the one holds for the other. Jobs come one by one, drawn from a seed, by few users about
+//! So what the simulator finds with the one holds for the other. Jobs come one by one, or some as one commit, drawn from a seed, by few users about
 //! few chatrooms, so that most of what can be refused is.
 
 #[path = "../sim/data.rs"]
@@ -15,6 +15,8 @@ use loiter::model::{MessageId, Now};
 use super::*;
 
 const JOBS: usize = 1500;
+const BATCHES: usize = 250;
+const BATCH: usize = 12;
 const NAMES: [&str; 4] = ["ann", "bob", "cleo", "dora"];
 
 struct Beside {
@@ -207,8 +209,38 @@ impl Beside {
         let twin = self.job();
         let question = format!("{job:?}");
         let told = self.fixture.ask(job);
+        self.compare(&told, twin, &question);
+    }
+
+    /// Some writes that are one commit, in which each finds what those before it have done.
+    fn batch(&mut self) {
+        let (mut jobs, mut twins) = (Vec::new(), Vec::new());
+        while jobs.len() < BATCH {
+            let before = self.rng.clone();
+            let job = self.write();
+            let after = std::mem::replace(&mut self.rng, before);
+            let twin = self.write();
+            self.rng = after;
+            // Those have a password to be hashed first, and do not wait together.
+            if !matches!(
+                job,
+                Job::Register { .. } | Job::LogIn { .. } | Job::ChangePassword { .. }
+            ) {
+                jobs.push(job);
+                twins.push(twin);
+            }
+        }
+        let question = format!("{jobs:?}");
+        assert!(self.fixture.store().submit_all(jobs).is_empty());
+        for twin in twins {
+            let told = self.fixture.next();
+            self.compare(&told, twin, &question);
+        }
+    }
+
+    fn compare(&mut self, told: &Completion, twin: Job, question: &str) {
         let mut token = String::new();
-        match &told {
+        match told {
             Completion::MessageSaved {
                 saved: Ok(Saved::New(message)),
                 ..
@@ -223,7 +255,7 @@ impl Beside {
             _ => {}
         }
         let expected = self.model(twin, &token);
-        assert_eq!(without_use(&told), without_use(&expected), "{question}");
+        assert_eq!(without_use(told), without_use(&expected), "{question}");
     }
 
     fn model(&mut self, job: Job, token: &str) -> Completion {
@@ -249,14 +281,33 @@ fn without_use(completion: &Completion) -> String {
     }
 }
 
-#[test]
-fn every_job_comes_to_what_the_simulator_takes_it_for() {
-    for seed in 0..4 {
-        let mut beside = Beside::new(seed);
+impl Beside {
+    /// Three users, who are known to both.
+    fn of_three(seed: u64) -> Self {
+        let mut beside = Self::new(seed);
         for name in &NAMES[..3] {
             let user = beside.fixture.user(name);
             assert_eq!(beside.data.add_user(name, "password"), user);
         }
+        beside
+    }
+}
+
+#[test]
+fn every_job_comes_to_what_the_simulator_takes_it_for() {
+    for seed in 0..4 {
+        let mut beside = Beside::of_three(seed);
         (0..JOBS).for_each(|_| beside.step());
+    }
+}
+
+#[test]
+fn jobs_of_one_commit_come_to_what_they_would_one_by_one() {
+    for seed in 0..4 {
+        let mut beside = Beside::of_three(seed);
+        for _ in 0..BATCHES {
+            beside.batch();
+            beside.step();
+        }
     }
 }

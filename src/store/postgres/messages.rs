@@ -48,11 +48,22 @@ impl Newest {
             .map(|(&chatroom, &first)| (chatroom, first, self.0[&chatroom].0))
     }
 
+    /// A chatroom that is made has no messages, and is locked: nobody else sees it yet.
+    pub(super) fn note_new(&mut self, outcome: &Outcome) {
+        if let Ok(Some(Completion::ChatroomCreated {
+            chatroom: Ok(chatroom),
+            ..
+        })) = outcome
+        {
+            self.note(*chatroom, 0, 0);
+        }
+    }
+
     /// Saves a run of messages, and tells of each what it has come to.
     pub(super) fn save(
         &mut self,
         client: &mut Client,
-        run: &mut [Write],
+        run: &[Write],
         now_unix_ms: i64,
         outcomes: &mut Vec<Outcome>,
     ) -> Result<(), JobError> {
@@ -91,7 +102,7 @@ impl Newest {
             self.write_last(client, &firsts)?;
             write_nonces(client, &nonces, now_unix_ms)?;
         }
-        let told = run.iter_mut().zip(saved);
+        let told = run.iter().zip(saved);
         outcomes.extend(told.map(|(write, saved)| Ok(Some(completion(write, saved?)))));
         Ok(())
     }
@@ -165,8 +176,8 @@ fn message(write: &Write) -> (ChatroomId, UserId, &str, Option<&str>) {
     }
 }
 
-/// The completion of a message that was saved now, with this id and time, or before.
-fn completion(write: &mut Write, saved: Result<(MessageId, i64), SavedBefore>) -> Completion {
+/// The completion of a message that was saved now, with this id and time, or before. The text stays: all may be to do once more.
+fn completion(write: &Write, saved: Result<(MessageId, i64), SavedBefore>) -> Completion {
     let Write::Job(Job::SaveMessage {
         ticket,
         chatroom,
@@ -183,7 +194,7 @@ fn completion(write: &mut Write, saved: Result<(MessageId, i64), SavedBefore>) -
             id,
             chatroom: *chatroom,
             user: author.clone(),
-            text: std::mem::take(text),
+            text: text.clone(),
             // The clock has no time before 1970.
             time_unix_ms: time_unix_ms.unsigned_abs(),
         }),

@@ -107,11 +107,13 @@ pub(super) const VERSION: &str = "SELECT max(version) FROM loiter_schema";
 /// version
 pub(super) const NOTE_VERSION: &str = "UPDATE loiter_schema SET version = $1";
 
-/// Begins what writes. Nobody waits for a lock, or for a statement, for longer than somebody waits for an answer.
+/// Begins what writes. Nobody waits for a statement for longer than somebody waits for an answer, nor for the locks of a server that stands still.
+/// How long a lock is waited for, in milliseconds, is to be put behind it.
 pub(super) const BEGIN: &str = "
 BEGIN ISOLATION LEVEL READ COMMITTED;
-SET LOCAL lock_timeout = '5s';
-SET LOCAL statement_timeout = '10s'";
+SET LOCAL statement_timeout = '10s';
+SET LOCAL idle_in_transaction_session_timeout = '5s';
+SET LOCAL lock_timeout = ";
 pub(super) const COMMIT: &str = "COMMIT";
 pub(super) const ROLLBACK: &str = "ROLLBACK";
 pub(super) const SAVEPOINT: &str = "SAVEPOINT job";
@@ -191,9 +193,10 @@ pub(super) const USER_BY_ID: &str = "SELECT id FROM users WHERE id = $1";
 /// folded name → user, name, password
 pub(super) const CREDENTIALS: &str = "SELECT id, name, password FROM users WHERE folded = $1";
 
-/// name, folded name, password, now → user; no row where the name is taken
+/// name, folded name, password, now → user; no row where the name is taken, which costs no id but where two servers are at it at once
 pub(super) const ADD_USER: &str = "
-INSERT INTO users (name, folded, password, created) VALUES ($1, $2, $3, $4)
+INSERT INTO users (name, folded, password, created)
+SELECT $1, $2, $3, $4 WHERE NOT EXISTS (SELECT 1 FROM users WHERE folded = $2)
 ON CONFLICT (folded) DO NOTHING RETURNING id";
 
 /// user → password
@@ -222,7 +225,7 @@ pub(super) const REMOVE_SESSION: &str = "DELETE FROM sessions WHERE token = $1";
 
 /// tokens, times; in the order of the tokens, and past those that somebody else has locked
 pub(super) const TOUCH_SESSIONS: &str = "
-WITH used AS (SELECT * FROM unnest($1::bytea[], $2::bigint[]) AS used (token, time)),
+WITH used AS (SELECT token, max(time) AS time FROM unnest($1::bytea[], $2::bigint[]) AS used (token, time) GROUP BY token),
      free AS (SELECT sessions.token FROM sessions JOIN used USING (token) ORDER BY sessions.token FOR UPDATE OF sessions SKIP LOCKED)
 UPDATE sessions SET last_used = used.time FROM used JOIN free USING (token)
 WHERE sessions.token = used.token AND sessions.last_used < used.time";

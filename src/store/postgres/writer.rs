@@ -7,6 +7,7 @@
 //! is away. Where it is lost in a commit nobody knows what became of that. The batch is told that it has failed; whether it did, those who send it
 //! again with a nonce find out.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,15 @@ use crate::store::writing::{Outcome, Swept, Writer};
 /// How long after a failure it is tried again to connect, at first; twice as long each time.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 /// … and at most.
-const PAUSE_MAX: Duration = Duration::from_secs(2);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// How long a lock is waited for at most before all is given up and begun again. In between it is seen whether there is still time; and two servers that
+/// wait for each other have let go, the one before the other.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(400);
+
+/// How long a batch waits for locks. Who keeps one for longer is waited for once, as with SQLite: from then on each batch tries once, until one
+/// comes through.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The connection that writes, when there is one.
 pub(super) struct PostgresWriter {
@@ -42,7 +51,10 @@ pub(super) struct PostgresWriter {
     sweeper: Sweeper,
     pause: Duration,
     connect_at: Instant,
-    random: u32,
+    /// Never zero.
+    random: u64,
+    /// The last wait for another program's lock was in vain.
+    is_locked_out: bool,
     /// The number that this server has.
     server: i64,
     /// The channel on which others are told, if they are.
@@ -57,42 +69,35 @@ impl Writer for PostgresWriter {
         &mut self,
         batch: &mut [Write],
         outcomes: &mut Vec<Outcome>,
-        _is_over: &dyn Fn() -> bool,
+        is_over: &dyn Fn() -> bool,
     ) -> Result<(), JobError> {
         self.written.clear();
-        let (server, channel) = (self.server, self.channel.clone());
-        let client = self.connected()?;
-        client.batch_execute(sql::BEGIN)?;
-        let mut newest = lock_chatrooms(client, batch)?;
-        let now_unix_ms = system_unix_ms();
-        let mut rest = batch;
-        while let Some(first) = rest.first() {
-            let is_message = |write: &Write| matches!(write, Write::Job(Job::SaveMessage { .. }));
-            let count = match is_message(first) {
-                true => rest.iter().take_while(|write| is_message(write)).count(),
-                false => 1,
-            };
-            let (now, behind) = rest.split_at_mut(count);
-            match now {
-                [write] if !is_message(write) => outcomes.push(apply(client, write, now_unix_ms)?),
-                messages => newest.save(client, messages, now_unix_ms, outcomes)?,
+        let told = (self.server, self.channel.clone());
+        let patience = match self.is_locked_out {
+            true => Duration::ZERO,
+            false => LOCK_PATIENCE,
+        };
+        let until = Instant::now() + patience;
+        let written = loop {
+            outcomes.clear();
+            let written = self.in_transaction(|client| {
+                let newest = write_all(client, batch, outcomes)?;
+                let mut changes = Changes::default();
+                let done = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok());
+                done.flatten().for_each(|done| changes.note(done));
+                let written: Vec<_> = newest.written().collect();
+                tell(client, &told, &changes, &written)?;
+                Ok(written)
+            });
+            match written {
+                Err(error) if error.is_busy() && Instant::now() < until && !is_over() => {
+                    self.roll_back();
+                }
+                written => break written,
             }
-            rest = behind;
-        }
-        let mut changes = Changes::default();
-        for completion in outcomes
-            .iter()
-            .filter_map(|outcome| outcome.as_ref().ok()?.as_ref())
-        {
-            changes.note(completion);
-        }
-        let written: Vec<_> = newest.written().collect();
-        changes.write(client, server)?;
-        let lasts = written.iter().map(|&(chatroom, _, last)| (chatroom, last));
-        let hint = hint(server, lasts, !changes.is_empty());
-        tell(client, channel.as_deref(), hint)?;
-        client.batch_execute(sql::COMMIT)?;
-        self.written = written;
+        };
+        self.is_locked_out = written.as_ref().is_err_and(JobError::is_busy);
+        self.written = written?;
         Ok(())
     }
 
@@ -101,27 +106,21 @@ impl Writer for PostgresWriter {
             return;
         };
         // One that cannot even do that is of no use any more.
-        if client.is_closed() || client.batch_execute(sql::ROLLBACK).is_err() {
+        if client.batch_execute(sql::ROLLBACK).is_err() {
             self.client = None;
         }
     }
 
     fn sweep(&mut self, _is_over: &dyn Fn() -> bool) -> Result<Swept, JobError> {
         let sweeper = self.sweeper;
-        let (server, channel) = (self.server, self.channel.clone());
-        let client = self.connected()?;
-        client.batch_execute(sql::BEGIN)?;
-        let swept = sweeper.sweep(client, system_unix_ms())?;
-        let mut changes = Changes::default();
-        swept.told.iter().for_each(|told| changes.note(told));
-        changes.write(client, server)?;
-        tell(
-            client,
-            channel.as_deref(),
-            hint(server, [].into_iter(), !changes.is_empty()),
-        )?;
-        client.batch_execute(sql::COMMIT)?;
-        Ok(swept)
+        let told = (self.server, self.channel.clone());
+        self.in_transaction(|client| {
+            let swept = sweeper.sweep(client, system_unix_ms())?;
+            let mut changes = Changes::default();
+            swept.told.iter().for_each(|told| changes.note(told));
+            tell(client, &told, &changes, &[])?;
+            Ok(swept)
+        })
     }
 
     /// The loops have been told of the messages.
@@ -158,7 +157,9 @@ impl PostgresWriter {
             sweeper,
             pause: PAUSE_MIN,
             connect_at: Instant::now(),
-            random: std::process::id(),
+            // A process's id would be the same for all that run in containers.
+            random: RandomState::new().build_hasher().finish() | 1,
+            is_locked_out: false,
             server,
             channel,
             followed,
@@ -166,11 +167,42 @@ impl PostgresWriter {
         }
     }
 
-    /// The connection; another one where it is lost and it is time to try.
-    fn connected(&mut self) -> Result<&mut Client, JobError> {
-        if self.client.as_ref().is_some_and(Client::is_closed) {
+    /// Does something and commits it. Where it fails a transaction may be left open, unless the connection is lost.
+    fn in_transaction<T>(
+        &mut self,
+        work: impl FnOnce(&mut Client) -> Result<T, JobError>,
+    ) -> Result<T, JobError> {
+        self.begin()?;
+        let client = self.client.as_mut().expect("it has begun");
+        let done = work(client).and_then(|done| {
+            client.batch_execute(sql::COMMIT)?;
+            Ok(done)
+        });
+        self.drop_if_lost(done)
+    }
+
+    /// A connection that was lost while it had nothing to do tells so only now, when nothing is done yet: so another one is as good.
+    fn begin(&mut self) -> Result<(), JobError> {
+        let lock_timeout = self.jittered(LOCK_TIMEOUT);
+        let begin = format!("{}{}", sql::BEGIN, lock_timeout.as_millis());
+        let begun = self.connected()?.batch_execute(&begin);
+        let begun = self.drop_if_lost(begun.map_err(JobError::from));
+        if begun.is_ok() || self.client.is_some() {
+            return begun;
+        }
+        let begun = self.connected()?.batch_execute(&begin);
+        self.drop_if_lost(begun.map_err(JobError::from))
+    }
+
+    fn drop_if_lost<T>(&mut self, done: Result<T, JobError>) -> Result<T, JobError> {
+        if done.as_ref().is_err_and(JobError::is_of_a_lost_connection) {
             self.client = None;
         }
+        done
+    }
+
+    /// The connection; another one where it is lost and it is time to try.
+    fn connected(&mut self) -> Result<&mut Client, JobError> {
         if self.client.is_none() {
             if Instant::now() < self.connect_at {
                 return Err(JobError::Unreachable);
@@ -181,7 +213,7 @@ impl PostgresWriter {
                     self.pause = PAUSE_MIN;
                 }
                 Err(error) => {
-                    self.connect_at = Instant::now() + self.jittered();
+                    self.connect_at = Instant::now() + self.jittered(self.pause);
                     self.pause = (self.pause * 2).min(PAUSE_MAX);
                     return Err(error.into());
                 }
@@ -190,24 +222,60 @@ impl PostgresWriter {
         Ok(self.client.as_mut().expect("just made"))
     }
 
-    /// The pause, less up to a half: servers that have lost the database together do not all come back together.
-    fn jittered(&mut self) -> Duration {
+    /// A time, less up to three quarters: servers that have lost the database together do not all come back together, and of two that wait for each
+    /// other one gives up first.
+    fn jittered(&mut self, time: Duration) -> Duration {
         // Xorshift: what is wanted is only that it differs.
         self.random ^= self.random << 13;
-        self.random ^= self.random >> 17;
-        self.random ^= self.random << 5;
-        self.pause
-            .mul_f32(1.0 - (self.random % 512) as f32 / 1024.0)
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        time.mul_f32(1.0 - (self.random % 768) as f32 / 1024.0)
     }
 }
 
-/// Tells other servers, once the transaction is committed.
-fn tell(client: &mut Client, channel: Option<&str>, hint: Option<String>) -> Result<(), JobError> {
-    if let (Some(channel), Some(hint)) = (channel, hint) {
-        let told: &[(&(dyn ToSql + Sync), Type)] = &[(&channel, Type::TEXT), (&hint, Type::TEXT)];
+/// Writes for other servers what has changed, and tells them, once the transaction is committed.
+fn tell(
+    client: &mut Client,
+    (server, channel): &(i64, Option<String>),
+    changes: &Changes,
+    written: &[(ChatroomId, i64, i64)],
+) -> Result<(), JobError> {
+    changes.write(client, *server)?;
+    let lasts = written.iter().map(|&(chatroom, _, last)| (chatroom, last));
+    if let (Some(channel), Some(hint)) = (channel, hint(*server, lasts, !changes.is_empty())) {
+        let told: &[(&(dyn ToSql + Sync), Type)] = &[(channel, Type::TEXT), (&hint, Type::TEXT)];
         client.query_typed(sql::NOTIFY, told)?;
     }
     Ok(())
+}
+
+/// Does all of a batch, within the transaction that is open, and tells of each what it has come to.
+fn write_all(
+    client: &mut Client,
+    batch: &mut [Write],
+    outcomes: &mut Vec<Outcome>,
+) -> Result<Newest, JobError> {
+    let mut newest = lock_chatrooms(client, batch)?;
+    let now_unix_ms = system_unix_ms();
+    let is_message = |write: &Write| matches!(write, Write::Job(Job::SaveMessage { .. }));
+    let mut rest = batch;
+    while let Some(first) = rest.first() {
+        let count = match is_message(first) {
+            true => rest.iter().take_while(|write| is_message(write)).count(),
+            false => 1,
+        };
+        let (now, behind) = rest.split_at_mut(count);
+        match now {
+            [write] if !is_message(write) => {
+                let outcome = apply(client, write, now_unix_ms)?;
+                newest.note_new(&outcome);
+                outcomes.push(outcome);
+            }
+            messages => newest.save(client, messages, now_unix_ms, outcomes)?,
+        }
+        rest = behind;
+    }
+    Ok(newest)
 }
 
 /// Locks all that the batch will write to, and says of each which message is its newest.
@@ -248,6 +316,11 @@ fn chatroom_of(write: &Write) -> Option<ChatroomId> {
 fn apply(client: &mut Client, write: &mut Write, now_unix_ms: i64) -> Result<Outcome, JobError> {
     client.batch_execute(sql::SAVEPOINT)?;
     let outcome = outlive(|| write.apply_to(client, now_unix_ms));
+    if let Err(error) = &outcome
+        && (error.is_busy() || error.is_of_a_lost_connection())
+    {
+        return outcome.map(Ok);
+    }
     let end = match outcome {
         Ok(_) => sql::RELEASE,
         Err(_) => sql::UNDO_TO_SAVEPOINT,

@@ -9,11 +9,15 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod database;
 mod network;
 mod origin;
 pub mod settings;
 pub mod values;
 
+#[cfg(feature = "postgres")]
+pub(crate) use database::without_password;
+pub(crate) use database::{is_address, shown};
 pub use network::{Network, NotANetwork};
 pub use origin::{NotAnOrigin, Origin};
 pub use settings::BadSetting;
@@ -67,13 +71,14 @@ pub const fn body_for(max_message: usize) -> usize {
 /// config.check()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     /// Where to listen; port 0 picks a free one. Empty means `127.0.0.1:8000`, and `[::1]:8000`
     /// where the machine has it, so that `localhost` works whichever way it resolves. Must be empty where the
     /// server is given sockets that listen already.
     pub listen: Vec<SocketAddr>,
-    /// The database's file, created where it is missing.
+    /// The database's file, created where it is missing; or, with the feature `postgres`, the address of a PostgreSQL database, such as
+    /// `postgres://ann:secret@db.example/chat?sslmode=verify-full`.
     pub database: PathBuf,
     /// Messages in a list of most recent messages. 50 fill a screen and fit in one packet's burst.
     pub recent: u32,
@@ -273,11 +278,6 @@ impl Default for Config {
     }
 }
 
-/// Whether this is an address of PostgreSQL.
-pub(crate) fn is_address(given: &str) -> bool {
-    given.starts_with("postgres://") || given.starts_with("postgresql://")
-}
-
 /// A setting that no server can serve with.
 ///
 /// ```
@@ -299,7 +299,7 @@ pub struct BadConfig {
 impl Config {
     /// Whether the database is given by an address, and not by a file's path: others may write to it too.
     pub fn is_shared(&self) -> bool {
-        self.database.to_str().is_some_and(is_address)
+        is_address(&self.database)
     }
 
     /// Open files that a server with these settings keeps back from connections, for all else that it opens.

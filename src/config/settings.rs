@@ -335,7 +335,7 @@ pub fn hints(given: &str) -> Result<Hints, String> {
     match given {
         "notify" => Ok(Hints::Notify),
         "none" => Ok(Hints::None),
-        address if super::is_address(address) => Ok(Hints::From(address.to_owned())),
+        address if super::is_address(address.as_ref()) => Ok(Hints::From(address.to_owned())),
         _ => Err("must be notify, none or the address of a PostgreSQL database".to_owned()),
     }
 }

@@ -159,7 +159,7 @@ impl Store {
                 &outlet,
             );
             #[cfg(not(feature = "postgres"))]
-            return Err(OpenError::NotBuilt(config.database.clone()));
+            return Err(OpenError::NotBuilt(crate::config::shown(&config.database)));
         }
         Self::start(config, threads, sqlite::open(config, threads)?, &outlet)
     }

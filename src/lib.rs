@@ -112,3 +112,5 @@ pub use routes::{Answer, BadField, Gone, Request, Response, Routes};
 pub use runtime::BindError;
 pub use server::{Handle, NotWoken, Panicked, Server, StartError, Waker};
 pub use store::{Account, Backup, BackupError, OpenError, Users, UsersError};
+#[cfg(feature = "postgres")]
+pub use store::{MigrateError, Migration};

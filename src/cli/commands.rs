@@ -18,6 +18,8 @@ use loiter::{Backup, BackupError, Config};
 
 use super::check::Check;
 use super::health;
+#[cfg(feature = "postgres")]
+use super::migrate::Migrate;
 use super::signals::{Interrupted, name, status};
 use super::users::UserCommand;
 use super::{man, shown};
@@ -32,7 +34,7 @@ pub(crate) enum Command {
     /// A file that is there already is not written over. Nobody who is served waits for it; but until it is made, the
     /// write-ahead log beside the database grows by what is written.
     ///
-    /// Only its owner may read the copy: password hashes are in it.
+    /// Only its owner may read the copy: password hashes are in it. Of a database on PostgreSQL its own pg_dump makes copies.
     Backup {
         /// Where the copy is to be.
         file: PathBuf,
@@ -44,6 +46,14 @@ pub(crate) enum Command {
     ///
     /// The exit status is 0 if the number asked for fits, and 1 if it does not. A limit that is not known counts for none.
     Check(Check),
+    /// Copy a database from its file to PostgreSQL, with everything that is in it.
+    ///
+    /// Ids, sessions, times and passwords stay as they are: clients notice nothing but a restart. The target gets its tables by this, and may
+    /// have nothing in them.
+    ///
+    /// It may be interrupted or killed at any time, and goes on where it was when it is run again. No server starts on the target before all is copied.
+    #[cfg(feature = "postgres")]
+    Migrate(Migrate),
     /// Add users, give them other passwords, list them.
     ///
     /// --password-iterations, --min-password-length and --durability are the server's: they come from its variables, or stand before the
@@ -87,6 +97,8 @@ impl Command {
                 copy(&backup)
             }
             Self::Check(check) => check.run(&config),
+            #[cfg(feature = "postgres")]
+            Self::Migrate(migrate) => migrate.run(config),
             Self::User(command) => command.run(&config),
             Self::Completions { shell } => {
                 let mut script = Vec::new();
@@ -107,6 +119,8 @@ impl Command {
         match self {
             Self::Check(_) => None,
             Self::User(_) => Some(&["durability", "min-password-length", "password-iterations"]),
+            #[cfg(feature = "postgres")]
+            Self::Migrate(_) => Some(&[]),
             Self::Backup { .. } | Self::Completions { .. } | Self::Health { .. } | Self::Man => {
                 Some(&[])
             }
@@ -129,7 +143,7 @@ fn copy(backup: &Backup) -> Result<ExitCode, String> {
     let interrupted =
         Interrupted::watch().map_err(|error| format!("cannot watch for signals: {error}"))?;
     let (from, to) = (backup.database.display(), backup.to.display());
-    log::debug!("copying {from} to {to}");
+    log::debug!("copying to {to}");
     match backup.run_until(interrupted.flag()) {
         Ok(bytes) => {
             log::info!("{to} is a copy of {from} of {bytes} bytes");

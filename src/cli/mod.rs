@@ -11,6 +11,8 @@ mod health;
 mod help;
 pub(crate) mod logger;
 mod man;
+#[cfg(feature = "postgres")]
+mod migrate;
 pub(crate) mod options;
 mod shown;
 pub(crate) mod signals;

@@ -131,6 +131,8 @@ pub enum OpenError {
 pub enum BackupError {
     /// There is no database at this path.
     NoDatabase(PathBuf),
+    /// The database is given by this address, here without its password.
+    IsAddress(PathBuf),
     /// The database cannot be opened.
     Source(OpenError),
     /// The path of the copy is empty.
@@ -202,6 +204,11 @@ impl fmt::Display for BackupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoDatabase(path) => write!(f, "there is no database {}", path.display()),
+            Self::IsAddress(address) => write!(
+                f,
+                "the database {} is no file: PostgreSQL's pg_dump makes a copy of it",
+                address.display()
+            ),
             Self::Source(error) => error.fmt(f),
             Self::NoPath => f.write_str("the path of the copy is empty"),
             Self::Stopped => f.write_str("the copy was stopped, and nothing is left of it"),

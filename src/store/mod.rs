@@ -17,6 +17,8 @@ mod error;
 mod hashing;
 mod lane;
 mod last_read;
+#[cfg(feature = "postgres")]
+mod migrate;
 mod password;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -26,6 +28,7 @@ mod reads;
 mod sqlite;
 mod trouble;
 mod turns;
+mod users;
 mod write;
 mod writing;
 
@@ -35,8 +38,11 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 pub use error::{BackupError, OpenError};
+#[cfg(feature = "postgres")]
+pub use migrate::{MigrateError, Migration};
 use ring::rand::SystemRandom;
-pub use sqlite::{Account, Backup, Users, UsersError};
+pub use sqlite::Backup;
+pub use users::{Account, Users, UsersError};
 
 use crate::config::Config;
 use crate::counters::StoreCounters;

@@ -3,7 +3,7 @@
 const MIB: u64 = 1 << 20;
 
 /// A number for people: its digits by threes.
-pub(super) fn decimal(number: u64) -> String {
+pub(in crate::cli) fn decimal(number: u64) -> String {
     let digits = number.to_string();
     let mut parted = String::new();
     for (at, digit) in digits.chars().enumerate() {

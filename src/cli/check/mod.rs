@@ -16,6 +16,8 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Args;
+#[cfg(feature = "postgres")]
+pub(super) use figures::decimal;
 use loiter::Config;
 use loiter::config::values::number;
 
@@ -38,7 +40,8 @@ pub(crate) struct Check {
 
 impl Check {
     pub(super) fn run(self, config: &Config) -> Result<ExitCode, String> {
-        let machine = reading::read(&config.database);
+        let is_file = config.database_address().is_none();
+        let machine = reading::read(is_file.then_some(&*config.database));
         let report = judge::judge(&machine, config, self.polls);
         let told = match self.json {
             true => report::json(&report),

@@ -10,11 +10,11 @@ use super::machine::{Cgroup, Conntrack, Machine};
 /// What a cgroup's limit is beyond when it has none: the first version of cgroups says so by a number.
 const NO_LIMIT: u64 = 1 << 60;
 
-/// Reads all of it, for a database of this path.
-pub(super) fn read(database: &Path) -> Machine {
+/// Reads all of it, for a database of this path; with none, nothing of where that would be.
+pub(super) fn read(database: Option<&Path>) -> Machine {
     let root = Root(PathBuf::from("/"));
     let files = rlimit::Resource::NOFILE.get().ok();
-    let place = existing(database);
+    let place = database.and_then(existing);
     Machine {
         files_soft: files.map(|(soft, _)| soft),
         files_hard: files.map(|(_, hard)| hard),

@@ -13,7 +13,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::tls::{self, Verification};
 pub(super) use crate::config::without_password;
-use crate::store::error::OpenError;
+use crate::store::error::{JobError, OpenError};
 
 /// How long we wait for a connection: less than those who wait for an answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -86,6 +86,21 @@ impl Address {
 
     pub(super) fn connect(&self) -> Result<Client, postgres::Error> {
         self.config.connect(self.tls.clone())
+    }
+
+    /// What the failure of something other than a job means for whoever asked for it.
+    pub(super) fn failed(&self, error: JobError) -> OpenError {
+        match error {
+            JobError::Postgres(error) => self.unreachable(error),
+            _ => self.unusable("a number in it cannot be what it should be"),
+        }
+    }
+
+    pub(super) fn unusable(&self, why: &str) -> OpenError {
+        OpenError::Postgres {
+            database: self.shown.clone(),
+            source: why.into(),
+        }
     }
 
     pub(super) fn unreachable(&self, source: postgres::Error) -> OpenError {

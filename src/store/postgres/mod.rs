@@ -17,11 +17,17 @@ mod rows;
 mod schema;
 mod sql;
 mod sweeping;
+mod target;
 mod tls;
+mod users;
 mod writer;
 mod writes;
 
+use std::path::Path;
 use std::sync::Arc;
+
+pub(super) use target::Target;
+pub(super) use users::PostgresUsers;
 
 use super::error::OpenError;
 use super::lane::Outlet;
@@ -42,11 +48,12 @@ pub(super) fn open(
     threads: Threads,
     outlet: &Outlet,
 ) -> Result<Backend<impl Writer + Send + use<>>, OpenError> {
-    let address = parse(&config.database.to_string_lossy())?;
+    let address = open_address(&config.database)?;
     let mut client = address
         .connect()
         .map_err(|error| address.unreachable(error))?;
     schema::upgrade(&mut client, &address)?;
+    schema::refuse_unfinished(&mut client, &address)?;
     let connections = threads.reading.saturating_add(threads.hashing);
     let sweeper = Sweeper {
         session_lifetime: config.session_lifetime,
@@ -58,7 +65,7 @@ pub(super) fn open(
     let server = random_number()?;
     let listener = Listener {
         address: match &config.hints {
-            Hints::From(other) => parse(other)?,
+            Hints::From(other) => open_address(other.as_ref())?,
             Hints::Notify | Hints::None => address.clone(),
         },
         listens: config.hints != Hints::None,
@@ -84,13 +91,6 @@ pub(super) fn open(
     })
 }
 
-fn parse(address: &str) -> Result<Address, OpenError> {
-    Address::parse(address).map_err(|why| OpenError::BadAddress {
-        database: address::without_password(address),
-        why,
-    })
-}
-
 /// By which this server knows what it has written itself.
 fn random_number() -> Result<i64, OpenError> {
     let mut bytes = [0; 8];
@@ -100,4 +100,13 @@ fn random_number() -> Result<i64, OpenError> {
             "the system gave no random numbers",
         ))),
     }
+}
+
+/// The address that a database is given by.
+fn open_address(database: &Path) -> Result<Address, OpenError> {
+    let given = database.to_string_lossy();
+    Address::parse(&given).map_err(|why| OpenError::BadAddress {
+        database: address::without_password(&given),
+        why,
+    })
 }

@@ -7,6 +7,43 @@ use super::address::Address;
 use super::sql;
 use crate::store::error::OpenError;
 
+/// Whether the database is ours and has the newest version. Changes nothing.
+pub(super) fn is_newest(client: &mut Client, address: &Address) -> Result<bool, OpenError> {
+    let of_postgres = |error| address.unreachable(error);
+    let whose = client
+        .query_typed_one(sql::WHOSE, &[])
+        .map_err(of_postgres)?;
+    let (is_ours, is_used): (Option<bool>, Option<bool>) = (whose.get(0), whose.get(1));
+    match (is_ours.unwrap_or(false), is_used.unwrap_or(false)) {
+        (true, _) => {}
+        (false, true) => return Err(OpenError::Foreign(address.shown.clone().into())),
+        (false, false) => return Err(address.unusable("no loiter has served it yet")),
+    }
+    let version = client
+        .query_typed_one(sql::VERSION, &[])
+        .map_err(of_postgres)?;
+    let found = version.get::<_, Option<i64>>(0).unwrap_or(0);
+    let known = sql::MIGRATIONS.len() as i64;
+    match found > known {
+        true => Err(OpenError::NewerSchema {
+            database: address.shown.clone().into(),
+            found,
+            known,
+        }),
+        false => Ok(found == known),
+    }
+}
+
+/// Refuses a database that is still being filled: who came before it is whole would find half of it.
+pub(super) fn refuse_unfinished(client: &mut Client, address: &Address) -> Result<(), OpenError> {
+    let found = client.query_typed_one(sql::IS_MIGRATING, &[]);
+    match found.map_err(|error| address.unreachable(error))?.get(0) {
+        true => Err(address
+            .unusable("what was to be copied into it is not all there: run loiter migrate again")),
+        false => Ok(()),
+    }
+}
+
 /// Brings the database up to the newest version. Where several servers start at once, one does and the others wait for it.
 pub(super) fn upgrade(client: &mut Client, address: &Address) -> Result<(), OpenError> {
     let of_postgres = |error| address.unreachable(error);

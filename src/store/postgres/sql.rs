@@ -199,6 +199,16 @@ INSERT INTO users (name, folded, password, created)
 SELECT $1, $2, $3, $4 WHERE NOT EXISTS (SELECT 1 FROM users WHERE folded = $2)
 ON CONFLICT (folded) DO NOTHING RETURNING id";
 
+/// user, count → the users that come after it, and when they were registered
+pub(super) const USERS_AFTER: &str = "
+SELECT id, name, created FROM users WHERE id > $1 ORDER BY id LIMIT $2";
+
+/// user, password
+pub(super) const SET_PASSWORD: &str = "UPDATE users SET password = $2 WHERE id = $1";
+
+/// user
+pub(super) const REMOVE_SESSIONS_OF_USER: &str = "DELETE FROM sessions WHERE user_id = $1";
+
 /// user → password
 pub(super) const PASSWORD_OF_USER: &str = "SELECT password FROM users WHERE id = $1";
 
@@ -364,3 +374,72 @@ pub(super) const CHANNEL: &str = "SELECT 'loiter' || hashtext(current_schema())"
 pub(super) const NOTIFY: &str = "SELECT pg_notify($1, $2)";
 
 pub(super) const PROBE: &str = "UPDATE probes SET count = count + 1";
+
+/// → whether rows are being copied into the database
+pub(super) const IS_MIGRATING: &str =
+    "SELECT to_regclass(quote_ident(current_schema()) || '.loiter_migration') IS NOT NULL";
+
+/// → whether anything has ever been in it
+pub(super) const IS_USED: &str = "
+SELECT EXISTS (SELECT 1 FROM users) OR EXISTS (SELECT 1 FROM chatrooms) OR EXISTS (SELECT 1 FROM messages)";
+
+/// One row: where the rows come from, and how far that is: the table, how many of its rows, and the last one's key. Dropped at the end.
+pub(super) const ADD_MIGRATION_TABLE: &str = "
+CREATE TABLE loiter_migration (
+    source TEXT   NOT NULL,
+    state  TEXT   NOT NULL,
+    step   BIGINT NOT NULL,
+    copied BIGINT NOT NULL,
+    first  BIGINT NOT NULL,
+    second BIGINT NOT NULL,
+    bytes  BYTEA  NOT NULL
+)";
+pub(super) const DROP_MIGRATION_TABLE: &str = "DROP TABLE loiter_migration";
+
+/// source, its state, table, rows, the last one's key
+pub(super) const BEGIN_MIGRATION: &str = "
+INSERT INTO loiter_migration (source, state, step, copied, first, second, bytes) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+
+/// → source, its state, table, rows, the last one's key
+pub(super) const MIGRATION: &str =
+    "SELECT source, state, step, copied, first, second, bytes FROM loiter_migration";
+
+/// table, rows, the last one's key; table and rows before. Changes nothing where somebody else has.
+pub(super) const NOTE_COPIED: &str = "
+UPDATE loiter_migration SET step = $1, copied = $2, first = $3, second = $4, bytes = $5 WHERE step = $6 AND copied = $7";
+
+/// Of each table that is copied, in the order of `TABLES`: columns →
+pub(super) const COPY_ROWS: [&str; 6] = [
+    "INSERT INTO users (id, name, folded, password, created)
+     SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[])",
+    "INSERT INTO sessions (token, user_id, created, last_used)
+     SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[])",
+    "INSERT INTO chatrooms (id, admin, created, name, participants, last_message, last_time, oldest_time)
+     SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])",
+    "INSERT INTO participants (chatroom, place, user_id)
+     SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])",
+    "INSERT INTO messages (chatroom, id, user_id, text, time)
+     SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[])",
+    "INSERT INTO nonces (chatroom, user_id, nonce, message, time)
+     SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bigint[])",
+];
+
+/// Of each table that is copied: → its rows
+pub(super) const COUNT_ROWS: [&str; 6] = [
+    "SELECT count(*) FROM users",
+    "SELECT count(*) FROM sessions",
+    "SELECT count(*) FROM chatrooms",
+    "SELECT count(*) FROM participants",
+    "SELECT count(*) FROM messages",
+    "SELECT count(*) FROM nonces",
+];
+
+/// the last id that was given to a user, … to a chatroom
+pub(super) const GO_ON_WITH_USERS: &str =
+    "SELECT setval(pg_get_serial_sequence('users', 'id'), $1)";
+pub(super) const GO_ON_WITH_CHATROOMS: &str =
+    "SELECT setval(pg_get_serial_sequence('chatrooms', 'id'), $1)";
+
+/// What is known of the tables decides how they are read, and nothing was, as long as they were empty.
+pub(super) const LOOK_AT_ROWS: &str =
+    "ANALYZE users, sessions, chatrooms, participants, messages, nonces";

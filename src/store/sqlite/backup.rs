@@ -27,6 +27,7 @@ use rusqlite::{Connection, Error, ErrorCode, OpenFlags, ffi};
 
 use super::database::{BUSY_TIMEOUT, locate_existing};
 use super::{schema, sql};
+use crate::config::{is_address, shown};
 use crate::store::error::{BackupError, OpenError, no_room};
 
 /// Pages that are copied until it is looked whether to go on: 4 MB.
@@ -59,7 +60,7 @@ const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 /// ```
 #[derive(Clone, Debug)]
 pub struct Backup {
-    /// The database's file.
+    /// The database's file. Of one on PostgreSQL its own `pg_dump` makes copies.
     pub database: PathBuf,
     /// Where the copy is to be. Nothing may be there yet, and its folder must be.
     pub to: PathBuf,
@@ -84,6 +85,9 @@ impl Backup {
     /// # Errors
     /// As [`Backup::run`], and [`BackupError::Stopped`].
     pub fn run_until(&self, stop: &Arc<AtomicBool>) -> Result<u64, BackupError> {
+        if is_address(&self.database) {
+            return Err(BackupError::IsAddress(shown(&self.database)));
+        }
         let place = Place::find(&self.to)?;
         let located = locate_existing(&self.database).map_err(BackupError::Source)?;
         let database = located.map_err(BackupError::NoDatabase)?;

@@ -11,6 +11,8 @@ mod readers;
 mod reading;
 mod rows;
 mod schema;
+#[cfg(feature = "postgres")]
+mod source;
 mod sql;
 mod sweeping;
 mod users;
@@ -20,7 +22,9 @@ mod writes;
 use std::sync::Arc;
 
 pub use backup::Backup;
-pub use users::{Account, Users, UsersError};
+#[cfg(feature = "postgres")]
+pub(super) use source::Source;
+pub(super) use users::SqliteUsers;
 
 use super::error::OpenError;
 #[cfg(test)]

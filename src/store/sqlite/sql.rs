@@ -396,3 +396,37 @@ pub(super) const NOTE_LAST: &str = "
 UPDATE chatrooms SET last_message = ?2, last_time = ?3 WHERE id = ?1";
 
 pub(super) const PROBE: &str = "UPDATE probes SET count = count + 1";
+
+/// Of each table that is copied elsewhere: the key's first number, its second, its bytes, count → the rows that come behind that key, in its
+/// order. A table that has less of a key has no use for the rest.
+pub(super) const ROWS_AFTER: [&str; 6] = [
+    "SELECT id, name, folded, password, created FROM users WHERE id > ?1 ORDER BY id LIMIT ?4",
+    "SELECT token, user, created, last_used FROM sessions WHERE token > ?3 ORDER BY token LIMIT ?4",
+    "SELECT chatrooms.id, admin, created, name, participants,
+            coalesce(newest.id, last_message, 0), coalesce(newest.time, last_time, 0), oldest_time
+     FROM chatrooms
+     LEFT JOIN messages AS newest ON newest.chatroom = chatrooms.id
+         AND newest.id = (SELECT max(id) FROM messages WHERE chatroom = chatrooms.id)
+     WHERE chatrooms.id > ?1 ORDER BY chatrooms.id LIMIT ?4",
+    "SELECT chatroom, place, user FROM participants
+     WHERE (chatroom, place) > (?1, ?2) ORDER BY chatroom, place LIMIT ?4",
+    "SELECT chatroom, id, user, text, time FROM messages
+     WHERE (chatroom, id) > (?1, ?2) ORDER BY chatroom, id LIMIT ?4",
+    "SELECT chatroom, user, CAST(nonce AS BLOB), message, time FROM nonces
+     WHERE (chatroom, user, nonce) > (?1, ?2, CAST(?3 AS TEXT)) ORDER BY chatroom, user, nonce LIMIT ?4",
+];
+
+/// Of each table that is copied elsewhere: → its rows
+pub(super) const COUNT_ROWS: [&str; 6] = [
+    "SELECT count(*) FROM users",
+    "SELECT count(*) FROM sessions",
+    "SELECT count(*) FROM chatrooms",
+    "SELECT count(*) FROM participants",
+    "SELECT count(*) FROM messages",
+    "SELECT count(*) FROM nonces",
+];
+
+/// → the last id that was given to a user, and to a chatroom
+pub(super) const LAST_IDS: &str = "
+SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'users'), 0),
+       coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'chatrooms'), 0)";

@@ -45,8 +45,10 @@ impl Judge<'_> {
         let mut remarks = vec![self.backlog(polls), self.buffers(polls), self.ports(polls)];
         remarks.extend(self.caches(polls));
         remarks.extend(self.keepalive(polls));
-        remarks.push(self.file_system());
-        remarks.push(self.disk());
+        match self.config.database_address() {
+            Some(address) => remarks.push(elsewhere(&address)),
+            None => remarks.extend([self.file_system(), self.disk()]),
+        }
         remarks
     }
 
@@ -188,6 +190,19 @@ impl Judge<'_> {
             is_warning: free.is_some_and(|free| free < FREE_BYTES_MIN),
             set: Vec::new(),
         }
+    }
+}
+
+/// What is said instead of a file system and a disk.
+fn elsewhere(address: &str) -> Remark {
+    Remark {
+        name: "database",
+        text: format!(
+            "The database is at {address}. Its file system and its disk are for whoever looks after it, and were not looked at."
+        ),
+        found: Vec::new(),
+        is_warning: false,
+        set: Vec::new(),
     }
 }
 

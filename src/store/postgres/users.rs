@@ -1,0 +1,114 @@
+//! The users in a PostgreSQL database.
+//!
+//! Nothing tells whether servers have it open, and a password may be changed all the same: they learn that a session has ended when they look
+//! for it anew, which they do from time to time anyway, since another server may have ended it.
+
+use std::cell::RefCell;
+
+use postgres::Client;
+use postgres::types::Type;
+
+use super::address::Address;
+use super::{open_address, rows, schema, sql};
+use crate::config::Config;
+use crate::model::{User, UserId, Username};
+use crate::store::clock::system_unix_ms;
+use crate::store::error::JobError;
+use crate::store::users::{Account, UserTable, UsersError};
+
+/// A connection of its own.
+pub(in crate::store) struct PostgresUsers {
+    client: RefCell<Client>,
+    address: Address,
+}
+
+impl PostgresUsers {
+    pub(in crate::store) fn open(config: &Config) -> Result<Self, UsersError> {
+        let address = open_address(&config.database).map_err(UsersError::Database)?;
+        let mut client = address
+            .connect()
+            .map_err(|error| UsersError::Database(address.unreachable(error)))?;
+        schema::refuse_unfinished(&mut client, &address).map_err(UsersError::Database)?;
+        match schema::is_newest(&mut client, &address).map_err(UsersError::Database)? {
+            true => Ok(Self {
+                client: client.into(),
+                address,
+            }),
+            false => Err(UsersError::OlderSchema(address.shown.into())),
+        }
+    }
+
+    /// What an error means for whoever asked.
+    fn failed(&self, error: impl Into<JobError>) -> UsersError {
+        UsersError::Database(self.address.failed(error.into()))
+    }
+}
+
+impl UserTable for PostgresUsers {
+    fn find(&self, name: &Username) -> Result<Option<User>, UsersError> {
+        let mut client = self.client.borrow_mut();
+        let found = client.query_typed_opt(sql::CREDENTIALS, &[(&&**name.folded(), Type::TEXT)]);
+        let found = found.map_err(|error| self.failed(error))?;
+        let user = found.map(|row| rows::user(&row, 0)).transpose();
+        user.map_err(|error| self.failed(error))
+    }
+
+    fn check_unserved(&self) -> Result<(), UsersError> {
+        Ok(())
+    }
+
+    fn add(&mut self, name: &Username, hash: &str) -> Result<User, UsersError> {
+        let added = self.client.borrow_mut().query_typed_opt(
+            sql::ADD_USER,
+            &[
+                (&&**name.shown(), Type::TEXT),
+                (&&**name.folded(), Type::TEXT),
+                (&hash, Type::TEXT),
+                (&system_unix_ms(), Type::INT8),
+            ],
+        );
+        let added = added.map_err(|error| self.failed(error))?;
+        let added = added.ok_or_else(|| UsersError::NameTaken(name.shown().clone()))?;
+        Ok(User {
+            id: rows::user_id(&added, 0).map_err(|error| self.failed(error))?,
+            name: name.shown().clone(),
+        })
+    }
+
+    fn set_password(&mut self, user: UserId, hash: &str) -> Result<usize, UsersError> {
+        let mut client = self.client.borrow_mut();
+        let mut change = || {
+            let mut transaction = client.transaction()?;
+            let user = user.get();
+            // First the user's row, which whoever adds a session locks.
+            transaction.execute_typed(
+                sql::SET_PASSWORD,
+                &[(&user, Type::INT8), (&hash, Type::TEXT)],
+            )?;
+            let ended =
+                transaction.execute_typed(sql::REMOVE_SESSIONS_OF_USER, &[(&user, Type::INT8)])?;
+            transaction.commit()?;
+            Ok(ended)
+        };
+        let ended: Result<u64, postgres::Error> = change();
+        let ended = ended.map_err(|error| self.failed(error))?;
+        Ok(usize::try_from(ended).unwrap_or(usize::MAX))
+    }
+
+    fn list(&self, after: i64, count: u32) -> Result<Vec<Account>, UsersError> {
+        let mut client = self.client.borrow_mut();
+        let page = client.query_typed(
+            sql::USERS_AFTER,
+            &[(&after, Type::INT8), (&i64::from(count), Type::INT8)],
+        );
+        let page = page.map_err(|error| self.failed(error))?;
+        let account = |row| {
+            Ok(Account {
+                user: rows::user(row, 0)?,
+                created_unix_ms: rows::natural(row, 2)?,
+            })
+        };
+        let accounts: Result<Vec<Account>, JobError> = page.iter().map(account).collect();
+        accounts.map_err(|error| self.failed(error))
+    }
+}

@@ -1,5 +1,6 @@
 //! The command line from outside: the built binary, its exit status, and what it says where.
 //!
+//! - `addresses`: a database that is no file.
 //! - `backup`, `check`, `users`: the commands.
 //! - `health`: the command that asks how a server is.
 //! - `kept`: the threads and the open files that it has.
@@ -14,6 +15,8 @@
 //! No test waits for a time to pass: each waits for a line or for the end of a stream, and gives up
 //! after [`PATIENCE`]. No port is fixed: the binary picks one and says which.
 
+#[cfg(feature = "postgres")]
+mod addresses;
 mod backup;
 mod check;
 mod health;

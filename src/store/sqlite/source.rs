@@ -1,12 +1,13 @@
 //! A database that is read from its first row to its last, to be copied elsewhere. Nobody serves it meanwhile, and nobody writes to it.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use rusqlite::{Connection, OpenFlags, Row};
 
 use super::database::{self, BUSY_TIMEOUT};
+use super::lock::Lock;
 use super::{schema, sql};
 use crate::store::error::OpenError;
 use crate::store::migrate::{Batch, Column, Key, MigrateError, Table};
@@ -20,7 +21,7 @@ const BYTES_MAX: usize = 8 << 20;
 pub(in crate::store) struct Source {
     connection: Connection,
     pub(in crate::store) path: PathBuf,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Source {

@@ -68,11 +68,11 @@ struct Line {
 impl Line {
     fn show(&mut self, table: &str, copied: u64, rows: u64) {
         let mut out = io::stderr().lock();
-        if !out.is_terminal() {
+        if rows == 0 || !out.is_terminal() {
             return;
         }
         self.is_shown = true;
-        let percent = u128::from(copied) * 100 / u128::from(rows.max(1));
+        let percent = u128::from(copied) * 100 / u128::from(rows);
         let (copied, rows) = (decimal(copied), decimal(rows));
         // A terminal that is gone is no reason not to go on.
         let _ = write!(out, "{ANEW}{table}: {copied} of {rows} ({percent} %)");

@@ -399,6 +399,7 @@ pub(super) const PROBE: &str = "UPDATE probes SET count = count + 1";
 
 /// Of each table that is copied elsewhere: the key's first number, its second, its bytes, count → the rows that come behind that key, in its
 /// order. A table that has less of a key has no use for the rest.
+#[cfg(feature = "postgres")]
 pub(super) const ROWS_AFTER: [&str; 6] = [
     "SELECT id, name, folded, password, created FROM users WHERE id > ?1 ORDER BY id LIMIT ?4",
     "SELECT token, user, created, last_used FROM sessions WHERE token > ?3 ORDER BY token LIMIT ?4",
@@ -417,6 +418,7 @@ pub(super) const ROWS_AFTER: [&str; 6] = [
 ];
 
 /// Of each table that is copied elsewhere: → its rows
+#[cfg(feature = "postgres")]
 pub(super) const COUNT_ROWS: [&str; 6] = [
     "SELECT count(*) FROM users",
     "SELECT count(*) FROM sessions",
@@ -427,6 +429,7 @@ pub(super) const COUNT_ROWS: [&str; 6] = [
 ];
 
 /// → the last id that was given to a user, and to a chatroom
+#[cfg(feature = "postgres")]
 pub(super) const LAST_IDS: &str = "
 SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'users'), 0),
        coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'chatrooms'), 0)";

@@ -5,8 +5,8 @@
 
 use std::collections::HashSet;
 
-use postgres::Client;
 use postgres::types::{ToSql, Type};
+use postgres::{Client, GenericClient};
 
 use super::{rows, sql};
 use crate::job::{AddedRow, ChatroomRow, Completion, RemovedRow};
@@ -95,12 +95,22 @@ impl Changes {
         self.messages.push(message);
     }
 
+    /// All sessions of a user have ended, of which no server has said so.
+    pub(super) fn note_password(&mut self, user: UserId) {
+        // No session has this hash, so none stays.
+        self.push("password_changed", 0, user.get(), vec![0; 32], 0);
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.kinds.is_empty()
     }
 
     /// Writes them, within the transaction that is open.
-    pub(super) fn write(&self, client: &mut Client, server: i64) -> Result<(), JobError> {
+    pub(super) fn write(
+        &self,
+        client: &mut impl GenericClient,
+        server: i64,
+    ) -> Result<(), JobError> {
         if self.is_empty() {
             return Ok(());
         }

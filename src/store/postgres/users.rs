@@ -1,7 +1,6 @@
 //! The users in a PostgreSQL database.
 //!
-//! Nothing tells whether servers have it open, and a password may be changed all the same: they learn that a session has ended when they look
-//! for it anew, which they do from time to time anyway, since another server may have ended it.
+//! Servers may have it open, and a password may be changed all the same: they hear of it as of what another server has done.
 
 use std::cell::RefCell;
 
@@ -9,12 +8,16 @@ use postgres::Client;
 use postgres::types::Type;
 
 use super::address::Address;
+use super::changes::Changes;
 use super::{open_address, rows, schema, sql};
 use crate::config::Config;
 use crate::model::{User, UserId, Username};
 use crate::store::clock::system_unix_ms;
 use crate::store::error::JobError;
 use crate::store::users::{Account, UserTable, UsersError};
+
+/// The number of what has changed something and is no server; a server's is random.
+const NO_SERVER: i64 = 0;
 
 /// A connection of its own.
 pub(in crate::store) struct PostgresUsers {
@@ -75,11 +78,11 @@ impl UserTable for PostgresUsers {
         })
     }
 
-    fn set_password(&mut self, user: UserId, hash: &str) -> Result<usize, UsersError> {
+    fn set_password(&mut self, of: UserId, hash: &str) -> Result<usize, UsersError> {
         let mut client = self.client.borrow_mut();
         let mut change = || {
             let mut transaction = client.transaction()?;
-            let user = user.get();
+            let user = of.get();
             // First the user's row, which whoever adds a session locks.
             transaction.execute_typed(
                 sql::SET_PASSWORD,
@@ -87,10 +90,13 @@ impl UserTable for PostgresUsers {
             )?;
             let ended =
                 transaction.execute_typed(sql::REMOVE_SESSIONS_OF_USER, &[(&user, Type::INT8)])?;
+            let mut changes = Changes::default();
+            changes.note_password(of);
+            changes.write(&mut transaction, NO_SERVER)?;
             transaction.commit()?;
             Ok(ended)
         };
-        let ended: Result<u64, postgres::Error> = change();
+        let ended: Result<u64, JobError> = change();
         let ended = ended.map_err(|error| self.failed(error))?;
         Ok(usize::try_from(ended).unwrap_or(usize::MAX))
     }

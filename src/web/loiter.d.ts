@@ -163,6 +163,13 @@ export class Client {
     onMessages: (messages: Message[]) => unknown,
     options?: FollowOptions,
   ): Following;
+
+  /**
+   * Tries at once what waits after a failure, sends and followings alike, whatever `Retry-After` has said: for a button such as "Try
+   * now", or where the platform knows that the network is back (a browser's `online`, and a tab that is seen again, are heeded anyway).
+   * A following whose attempt is not answered yet begins it anew. What works is left alone.
+   */
+  retryNow(): void;
 }
 
 export interface FollowOptions {
@@ -192,8 +199,8 @@ export interface FollowOptions {
    * was told already, as after a backup was restored; goes on behind that message, with ids that may have been told for other messages.
    */
   onGap?: (gap: { chatroomid: number; first: number } | { chatroomid: number; last: number }) => unknown;
-  /** For a mark such as "connecting again": told when it changes; `waiting` after the error, for the next attempt. */
-  onState?: (state: 'connecting' | 'live' | 'waiting', error?: LoiterError) => void;
+  /** For a mark such as "connecting again": told when it changes; `waiting` after the error, `waitMs` before the next attempt. */
+  onState?: (state: 'connecting' | 'live' | 'waiting', error?: LoiterError, waitMs?: number) => void;
   /**
    * It has ended by itself: the session has, or the user is not in one of the chatrooms (of `'all'` it goes on with
    * the rest), or a callback has thrown. Whoever gives none looks at `done`.

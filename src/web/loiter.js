@@ -51,6 +51,8 @@ export class Client {
   #fetch;
   #credentials;
   #backoffMs;
+  /** Told `retry` where what waits after a failure is not to wait any longer. */
+  #retries = new EventTarget();
 
   /** What the server calls the session's cookie: one of these, until it has said which. */
   #cookies = ['session', '__Host-session'];
@@ -157,7 +159,7 @@ export class Client {
         return { id: Number(headers.get('loiter-message-id')), messages: body };
       } catch (error) {
         if (!error?.isTransient || Date.now() > endMs) throw error;
-        await backOff(this.#backoffMs, failures, error, signal);
+        await pause(backOffMs(this.#backoffMs, failures, error), this.#retries, signal);
       }
     }
   }
@@ -167,7 +169,15 @@ export class Client {
    * chatroom in order, whatever the network and the server do meanwhile. What `onMessages` has returned from counts as told.
    */
   follow(chatrooms, onMessages, options = {}) {
-    return new Following(this, this.#backoffMs, chatrooms, { ...options, onMessages });
+    return new Following(this, this.#backoffMs, this.#retries, chatrooms, { ...options, onMessages });
+  }
+
+  /**
+   * Tries at once what waits after a failure, sends and followings alike. A following whose attempt is not answered yet begins it
+   * anew; a poll that is as it should be is left alone.
+   */
+  retryNow() {
+    this.#retries.dispatchEvent(new Event('retry'));
   }
 
   async #get(path, parameters, options) {
@@ -218,6 +228,7 @@ export class Client {
 class Following {
   #client;
   #backoffMs;
+  #retries;
   #options;
   /** Ids, or `'all'`. */
   #chatrooms;
@@ -241,9 +252,10 @@ class Following {
   /** Resolves when it has been stopped and nothing more will be told; rejects with what ended it. */
   done;
 
-  constructor(client, backoffMs, chatrooms, options) {
+  constructor(client, backoffMs, retries, chatrooms, options) {
     this.#client = client;
     this.#backoffMs = backoffMs;
+    this.#retries = retries;
     this.#chatrooms = chatrooms === 'all' ? chatrooms : [...new Set([chatrooms].flat().map(Number))];
     this.#hasBegun = Boolean(options.since);
     this.#since = new Map(Object.entries(options.since ?? {}).map(([chatroomid, id]) => [Number(chatroomid), id]));
@@ -269,13 +281,15 @@ class Following {
     const again = () => this.#attempt.abort();
     // A timer that should have ended the poll tells that the machine was asleep.
     const isDue = () => this.#state !== 'live' || Date.now() > this.#pollIsDueMs;
-    const seen = () => document.visibilityState === 'visible' && isDue() && again();
+    const retry = () => isDue() && again();
+    const seen = () => document.visibilityState === 'visible' && retry();
     await undefined; // Nothing is told before `follow` has returned.
     if (String(this.#chatrooms).length + PAIR_MAX > QUERY_MAX) {
       throw new LoiterError(414, 'uri_too_long', "So many chatrooms do not fit into one poll: follow them by several, or 'all'.");
     }
     if (signal?.aborted) stop();
     signal?.addEventListener('abort', stop);
+    this.#retries.addEventListener('retry', retry);
     globalThis.addEventListener?.('online', again);
     globalThis.document?.addEventListener('visibilitychange', seen);
     try {
@@ -283,6 +297,7 @@ class Following {
       await this.#repeat();
     } finally {
       signal?.removeEventListener('abort', stop);
+      this.#retries.removeEventListener('retry', retry);
       globalThis.removeEventListener?.('online', again);
       globalThis.document?.removeEventListener('visibilitychange', seen);
     }
@@ -297,7 +312,7 @@ class Following {
       try {
         const hasHeard = await this.#round(signal);
         const isEarly = !hasHeard && Date.now() - begunMs < EARLY_MS;
-        if (isEarly) await backOff(this.#backoffMs, failures, {}, signal);
+        if (isEarly) await pause(backOffMs(this.#backoffMs, failures, {}), this.#retries, signal);
         failures = isEarly ? failures + 1 : 0;
       } catch (error) {
         this.#stockIsDueMs = 0;
@@ -305,8 +320,9 @@ class Following {
         if (signal.aborted) continue;
         if (!error?.isTransient) throw error;
         if (Date.now() - begunMs > HELD_MS) failures = 0;
-        this.#tell('waiting', error);
-        await backOff(this.#backoffMs, failures, error, signal).catch(() => {});
+        const waitMs = backOffMs(this.#backoffMs, failures, error);
+        this.#tell('waiting', error, waitMs);
+        await pause(waitMs, this.#retries, signal).catch(() => {});
         failures += 1;
         this.#tell('connecting');
       }
@@ -410,10 +426,10 @@ class Following {
     }
   }
 
-  #tell(state, error) {
+  #tell(state, error, waitMs) {
     if (this.#isOver || state === this.#state) return;
     this.#state = state;
-    this.#options.onState?.(state, error);
+    this.#options.onState?.(state, error, waitMs);
   }
 }
 
@@ -451,23 +467,25 @@ function newNonce() {
   return globalThis.crypto?.randomUUID?.() ?? numbers.map((number) => number.toString(36)).join('-');
 }
 
-/**
- * Waits before the next attempt: as long as was asked for, and then anything below a bound that doubles (full jitter). A browser
- * that is online again ends it.
- */
-function backOff([firstMs, mostMs], failures, { retryAfter = 0 }, signal) {
-  const jitterMs = Math.random() * Math.min(firstMs * 2 ** failures, mostMs);
-  const waitMs = Math.min(retryAfter, 3600) * 1000 + jitterMs;
+/** How long to wait before the next attempt: as long as was asked for, and then anything below a bound that doubles (full jitter). */
+function backOffMs([firstMs, mostMs], failures, { retryAfter = 0 }) {
+  return Math.min(retryAfter, 3600) * 1000 + Math.random() * Math.min(firstMs * 2 ** failures, mostMs);
+}
+
+/** Waits; a browser that is online again ends it, and so does `retry`. */
+function pause(ms, retries, signal) {
   return new Promise((resolve, reject) => {
     const end = () => {
       clearTimeout(timer);
       signal?.removeEventListener('abort', end);
+      retries.removeEventListener('retry', end);
       globalThis.removeEventListener?.('online', end);
       if (signal?.aborted) reject(signal.reason);
       else resolve();
     };
-    const timer = setTimeout(end, waitMs);
+    const timer = setTimeout(end, ms);
     signal?.addEventListener('abort', end);
+    retries.addEventListener('retry', end);
     globalThis.addEventListener?.('online', end);
     if (signal?.aborted) end();
   });

@@ -134,3 +134,5 @@ export const storageFailed = () => failure(500, 'storage_failed');
 export const cutAfter = (ms) => () => new Promise((_, reject) => setTimeout(() => reject(new TypeError('the connection broke')), ms));
 export const loggedOut = () => failure(401, 'no_session');
 export const captive = () => new Response('<h1>Hotel</h1>', { status: 200 });
+/** No fault: what a send is answered. */
+export const saved = () => new Response('[]', { headers: { 'Loiter-Message-Id': '3' } });

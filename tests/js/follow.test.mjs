@@ -4,7 +4,7 @@ import { test } from 'node:test';
 
 import { pending, until, waits } from './time.mjs';
 import { first, following, heard, numbers, parked, settled } from './following.mjs';
-import { FakeLoiter, answerLost, captive, cutAfter, loggedOut, lost, overloaded, silent, storageFailed } from './fake.mjs';
+import { FakeLoiter, answerLost, captive, cutAfter, loggedOut, lost, overloaded, saved, silent, storageFailed } from './fake.mjs';
 import { Client } from './module.mjs';
 
 const LIMIT = { timeout: 60_000 };
@@ -374,13 +374,56 @@ test('a browser that is online again repeats a send at once', LIMIT, async (t) =
   Object.assign(globalThis, page);
   t.after(() => ['addEventListener', 'removeEventListener'].forEach((name) => delete globalThis[name]));
   const server = new FakeLoiter();
-  server.faults = [overloaded('1000'), () => new Response('[]', { headers: { 'Loiter-Message-Id': '3' } })];
+  server.faults = [overloaded('1000'), saved];
   const sent = new Client('', { fetch: server.fetch }).send(7, 'hi');
   await until(() => page.listeners.size === 1);
   const begunMs = Date.now();
   page.tell();
   assert.deepEqual(await settled(sent), { id: 3, messages: [] });
   assert.deepEqual([Date.now(), page.listeners.size, pending()], [begunMs, 0, 0]);
+});
+
+test('what waits after a failure is tried at once where somebody asks for it', LIMIT, async (t) => {
+  const waitsMs = [];
+  const states = [];
+  const onState = (state, _, waitMs) => states.push(state) && waitsMs.push(waitMs);
+  const { server, client, follow } = following(t, 7, { onState });
+  const atOnce = async (holds) => {
+    const begunMs = Date.now();
+    client.retryNow();
+    await until(holds);
+    assert.equal(Date.now(), begunMs);
+  };
+  const isLive = () => server.parked === 1 && states.at(-1) === 'live';
+  await until(isLive);
+  // What works is left alone.
+  client.retryNow();
+  assert.deepEqual([states, server.parked], [['connecting', 'live'], 1]);
+  server.faults = [overloaded('1000')];
+  server.endPolls();
+  await until(() => states.at(-1) === 'waiting');
+  const waitMs = waitsMs.at(-1);
+  assert.ok(waitMs >= 1_000_000 && waitMs < 1_001_000, `${waitMs} ms`);
+  assert.ok(waits.includes(waitMs));
+  await atOnce(isLive);
+  // An attempt that nobody answers.
+  server.faults = [overloaded('0'), silent];
+  server.endPolls();
+  await until(() => server.faults.length === 0 && states.at(-1) === 'connecting');
+  await atOnce(isLive);
+  assert.deepEqual(states.slice(2), ['waiting', 'connecting', 'live', 'waiting', 'connecting', 'live']);
+  assert.ok(waitsMs.every((ms, at) => (ms === undefined) === (states[at] !== 'waiting')));
+
+  server.faults = [overloaded('1000'), saved];
+  const sent = client.send(7, 'hi');
+  const before = waits.length;
+  await until(() => waits.slice(before).some((ms) => ms >= 1_000_000));
+  await atOnce(() => server.faults.length === 0);
+  assert.deepEqual(await settled(sent), { id: 3, messages: [] });
+  follow.stop();
+  client.retryNow();
+  await settled(follow.done);
+  assert.deepEqual([states.at(-1), pending()], ['live', 0]);
 });
 
 test('a send is repeated for as long as the server knows its nonce', LIMIT, async () => {

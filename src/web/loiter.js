@@ -51,7 +51,7 @@ export class Client {
   #fetch;
   #credentials;
   #backoffMs;
-  /** Told `retry` where what waits after a failure is not to wait any longer. */
+  /** Told `retry` where what waits after a failure is not to wait any longer, and `answered` where the server is there again. */
   #retries = new EventTarget();
 
   /** What the server calls the session's cookie: one of these, until it has said which. */
@@ -159,7 +159,7 @@ export class Client {
         return { id: Number(headers.get('loiter-message-id')), messages: body };
       } catch (error) {
         if (!error?.isTransient || Date.now() > endMs) throw error;
-        await pause(backOffMs(this.#backoffMs, failures, error), this.#retries, signal);
+        await pause(backOffMs(this.#backoffMs, failures, error), this.#retries, error, signal);
       }
     }
   }
@@ -312,7 +312,7 @@ class Following {
       try {
         const hasHeard = await this.#round(signal);
         const isEarly = !hasHeard && Date.now() - begunMs < EARLY_MS;
-        if (isEarly) await pause(backOffMs(this.#backoffMs, failures, {}), this.#retries, signal);
+        if (isEarly) await pause(backOffMs(this.#backoffMs, failures, {}), this.#retries, {}, signal);
         failures = isEarly ? failures + 1 : 0;
       } catch (error) {
         this.#stockIsDueMs = 0;
@@ -322,7 +322,7 @@ class Following {
         if (Date.now() - begunMs > HELD_MS) failures = 0;
         const waitMs = backOffMs(this.#backoffMs, failures, error);
         this.#tell('waiting', error, waitMs);
-        await pause(waitMs, this.#retries, signal).catch(() => {});
+        await pause(waitMs, this.#retries, error, signal).catch(() => {});
         failures += 1;
         this.#tell('connecting');
       }
@@ -430,6 +430,7 @@ class Following {
     if (this.#isOver || state === this.#state) return;
     this.#state = state;
     this.#options.onState?.(state, error, waitMs);
+    if (state === 'live') this.#retries.dispatchEvent(new Event('answered'));
   }
 }
 
@@ -472,20 +473,24 @@ function backOffMs([firstMs, mostMs], failures, { retryAfter = 0 }) {
   return Math.min(retryAfter, 3600) * 1000 + Math.random() * Math.min(firstMs * 2 ** failures, mostMs);
 }
 
-/** Waits; a browser that is online again ends it, and so does `retry`. */
-function pause(ms, retries, signal) {
+/**
+ * Waits. A browser that is online again ends it, and so does `retry`; and `answered`, where it was not asked to wait: what a following
+ * has found out, sends need not find out after as long again.
+ */
+function pause(ms, retries, { retryAfter }, signal) {
+  const ends = retryAfter > 0 ? ['retry'] : ['retry', 'answered'];
   return new Promise((resolve, reject) => {
     const end = () => {
       clearTimeout(timer);
       signal?.removeEventListener('abort', end);
-      retries.removeEventListener('retry', end);
+      for (const type of ends) retries.removeEventListener(type, end);
       globalThis.removeEventListener?.('online', end);
       if (signal?.aborted) reject(signal.reason);
       else resolve();
     };
     const timer = setTimeout(end, ms);
     signal?.addEventListener('abort', end);
-    retries.addEventListener('retry', end);
+    for (const type of ends) retries.addEventListener(type, end);
     globalThis.addEventListener?.('online', end);
     if (signal?.aborted) end();
   });

@@ -1,5 +1,5 @@
 // A server in this process that keeps the contract of overview and longpoll, of several chatrooms too, behind a `fetch` that fails
-// as the test wants. One user, and chatrooms that they join and leave.
+// as the test wants. One user, and chatrooms that they join and leave. What is sent is answered, and goes nowhere.
 
 const json = (status, body, headers) => new Response(JSON.stringify(body), { status, headers });
 const failure = (status, error, more, headers) => json(status, { error, message: 'A sentence.', ...more }, headers);
@@ -24,6 +24,7 @@ export class FakeLoiter {
     const fault = this.faults.shift() ?? ((answer) => answer());
     const answer = () => {
       if (pathname === '/message/overview/') return this.#overview();
+      if (pathname === '/message/sendMessage/') return json(200, [], { 'Loiter-Message-Id': '3' });
       const asked = url.replace(/^.*chatroomid=|since=|&timeout=.*$/g, '');
       this.longest = Math.max(this.longest, asked.length);
       if (pathname === '/message/longpoll/') return this.#poll(query, signal);
@@ -134,5 +135,3 @@ export const storageFailed = () => failure(500, 'storage_failed');
 export const cutAfter = (ms) => () => new Promise((_, reject) => setTimeout(() => reject(new TypeError('the connection broke')), ms));
 export const loggedOut = () => failure(401, 'no_session');
 export const captive = () => new Response('<h1>Hotel</h1>', { status: 200 });
-/** No fault: what a send is answered. */
-export const saved = () => new Response('[]', { headers: { 'Loiter-Message-Id': '3' } });

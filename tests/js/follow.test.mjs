@@ -4,7 +4,7 @@ import { test } from 'node:test';
 
 import { pending, until, waits } from './time.mjs';
 import { first, following, heard, numbers, parked, settled } from './following.mjs';
-import { FakeLoiter, answerLost, captive, cutAfter, loggedOut, lost, overloaded, saved, silent, storageFailed } from './fake.mjs';
+import { FakeLoiter, answerLost, captive, cutAfter, loggedOut, lost, overloaded, silent, storageFailed } from './fake.mjs';
 import { Client } from './module.mjs';
 
 const LIMIT = { timeout: 60_000 };
@@ -374,7 +374,7 @@ test('a browser that is online again repeats a send at once', LIMIT, async (t) =
   Object.assign(globalThis, page);
   t.after(() => ['addEventListener', 'removeEventListener'].forEach((name) => delete globalThis[name]));
   const server = new FakeLoiter();
-  server.faults = [overloaded('1000'), saved];
+  server.faults = [overloaded('1000')];
   const sent = new Client('', { fetch: server.fetch }).send(7, 'hi');
   await until(() => page.listeners.size === 1);
   const begunMs = Date.now();
@@ -414,16 +414,39 @@ test('what waits after a failure is tried at once where somebody asks for it', L
   assert.deepEqual(states.slice(2), ['waiting', 'connecting', 'live', 'waiting', 'connecting', 'live']);
   assert.ok(waitsMs.every((ms, at) => (ms === undefined) === (states[at] !== 'waiting')));
 
-  server.faults = [overloaded('1000'), saved];
+  server.faults = [overloaded('1000')];
   const sent = client.send(7, 'hi');
   const before = waits.length;
   await until(() => waits.slice(before).some((ms) => ms >= 1_000_000));
-  await atOnce(() => server.faults.length === 0);
+  const begunMs = Date.now();
+  client.retryNow();
   assert.deepEqual(await settled(sent), { id: 3, messages: [] });
+  assert.equal(Date.now(), begunMs);
   follow.stop();
   client.retryNow();
   await settled(follow.done);
   assert.deepEqual([states.at(-1), pending()], ['live', 0]);
+});
+
+test('a send waits no longer than a following of the same client, unless it was asked to', LIMIT, async (t) => {
+  const random = Math.random;
+  t.after(() => (Math.random = random));
+  for (const [fault, isAsked] of [[lost, false], [overloaded('30'), true]]) {
+    const { server, client, states } = following(t, 7);
+    await parked(server);
+    Math.random = () => 0.99;
+    server.faults = [fault];
+    const [sent, before] = [client.send(7, 'hi'), waits.length];
+    await until(() => waits.length > before);
+    // The following waits for nothing: no time passes until it is live again.
+    Math.random = () => 0;
+    const begunMs = Date.now();
+    server.faults = [lost];
+    server.endPolls();
+    await until(() => server.parked === 1 && states.length === 5);
+    await settled(sent);
+    assert.equal(Date.now() > begunMs, isAsked);
+  }
 });
 
 test('a send is repeated for as long as the server knows its nonce', LIMIT, async () => {

@@ -61,7 +61,7 @@ macro_rules! file {
 }
 
 #[cfg(feature = "web")]
-static FILES: [File; 14] = [
+static FILES: [File; 15] = [
     // The root, without its slash.
     file!("", HTML, "page/index.html"),
     file!("/page/page.css", CSS, "page/page.css"),
@@ -72,6 +72,7 @@ static FILES: [File; 14] = [
     file!("/page/list.js", JAVASCRIPT, "page/list.js"),
     file!("/page/conversation.js", JAVASCRIPT, "page/conversation.js"),
     file!("/page/people.js", JAVASCRIPT, "page/people.js"),
+    file!("/page/trouble.js", JAVASCRIPT, "page/trouble.js"),
     file!("/page/element.js", JAVASCRIPT, "page/element.js"),
     file!("/page/icon.svg", SVG, "page/icon.svg"),
     file!("/loiter.js", JAVASCRIPT, "loiter.js"),

@@ -70,6 +70,11 @@ export class Person {
     await this.page.press('Enter');
   }
 
+  /** Nothing is said of trouble. */
+  isConnected() {
+    return until('it is connected', async () => (await this.page.text('#trouble')) === '');
+  }
+
   /** The texts of the conversation that is open, those on their way aside. */
   conversation() {
     const read = () => [...document.querySelectorAll('#messages .text')].map((text) => text.textContent);

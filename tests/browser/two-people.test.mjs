@@ -92,7 +92,7 @@ test('nothing is lost or doubled while the server is killed', LIMIT, async (t) =
     said.push(`${round}: as it is killed`, `${round}: while it is away`);
     await ann.sees(said);
     await bob.sees(said);
-    await ann.page.lacks('#trouble');
+    await ann.isConnected();
     await ann.page.lacks('#pending .text');
   }
   // What waits to be sent outlives a reload.
@@ -104,6 +104,52 @@ test('nothing is lost or doubled while the server is killed', LIMIT, async (t) =
   said.push('before the reload', 'and one more');
   await ann.sees(said);
   await bob.sees(said);
+  behaved([NOBODY, UNANSWERED], ann, bob);
+});
+
+/** From now on a pause of many seconds does not end by itself. */
+function stopsTime() {
+  const { setTimeout } = globalThis;
+  Math.random = () => 0.9;
+  globalThis.setTimeout = (callback, ms) => setTimeout(callback, ms > 5000 && ms < 20_000 ? 1e9 : ms);
+}
+
+test('while the server is away it is tried at once by whoever wants to', LIMIT, async (t) => {
+  const made = await twoPeople(t);
+  const { ann: { page }, ann, bob, server } = made;
+  await inOneChatroom(made);
+  await page.run(stopsTime);
+  const said = ['hello'];
+  const ways = {
+    key: async () => {
+      await page.run(() => document.querySelector('#retry').focus());
+      await page.press('Enter');
+    },
+    click: () => page.click('#retry', 'Try now'),
+    online: () => page.run(() => dispatchEvent(new Event('online')) && undefined),
+    look: () => page.run(() => document.dispatchEvent(new Event('visibilitychange')) && undefined),
+  };
+  for (const [way, go] of Object.entries(ways)) {
+    await server.kill();
+    await page.shows('#trouble', 'Connecting again');
+    await ann.say(way);
+    said.push(way);
+    await page.shows('#pending', way);
+    // Where a pause is long, it is told how long.
+    await until('a long pause', async () => {
+      if (/in 1\d s/.test(await page.text('#trouble'))) return true;
+      await page.click('#retry');
+      return false;
+    });
+    assert.ok((await page.accessible()).some(({ role, name }) => role === 'button' && name === 'Try now'));
+    await server.restart();
+    await go();
+    await ann.isConnected();
+    await page.lacks('#retry');
+    if (way === 'key') assert.equal(await page.focus(), 'text');
+    await page.shows('#announcer', 'Connected again.');
+    for (const person of [ann, bob]) await person.sees(said);
+  }
   behaved([NOBODY, UNANSWERED], ann, bob);
 });
 
@@ -217,7 +263,7 @@ test('it is used by keys alone, and by those who listen', LIMIT, async (t) => {
 
 test('nothing is cut off on a narrow screen', LIMIT, async (t) => {
   const made = await twoPeople(t);
-  const { bob: { page }, bob } = made;
+  const { bob: { page }, bob, server } = made;
   await inOneChatroom(made);
   await bob.say(`a_word_that_has_no_end_${'x'.repeat(200)}`);
   await bob.say(...Array(12).fill('a long story'));
@@ -244,10 +290,15 @@ test('nothing is cut off on a narrow screen', LIMIT, async (t) => {
   await page.press('Escape');
   await page.click('#list a', 'tea');
   await fits('a_word');
+  await server.kill();
+  await fits('Try now');
+  await server.restart();
+  await page.click('#retry');
+  await bob.isConnected();
   await page.click('#back');
   await page.click('#logout');
   await fits('Log in to loiter');
-  behaved([NOBODY], bob);
+  behaved([NOBODY, UNANSWERED], bob);
 });
 
 test('who logs out is gone, and what is wrong is said', LIMIT, async (t) => {

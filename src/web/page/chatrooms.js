@@ -121,7 +121,7 @@ export class Chatrooms extends EventTarget {
       onOverview: (rows) => this.#takeStock(rows),
       onJoin: ({ chatroomid, last }) => this.#begin(this.#byId.get(chatroomid), last),
       onGap: ({ chatroomid, last }) => this.#gap(this.#byId.get(chatroomid), last),
-      onState: (state) => this.#dispatch('state', state),
+      onState: (state, _, waitMs) => this.#dispatch('state', { state, waitMs }),
       onError: (error) => this.#dispatch('end', error),
     });
   }

@@ -12,6 +12,7 @@ import { List } from '/page/list.js';
 import { logIn, sessionUser } from '/page/login.js';
 import { Outbox } from '/page/outbox.js';
 import { People } from '/page/people.js';
+import { showState, showTrouble } from '/page/trouble.js';
 
 /** How often it is asked who is here. */
 const PRESENCE_MS = 15_000;
@@ -58,7 +59,7 @@ class Chat {
     on(this.#chatrooms, 'change', () => this.#changed());
     on(this.#chatrooms, 'stock', () => this.#conversation.refresh());
     on(this.#chatrooms, 'messages', ({ detail }) => this.#tell(detail));
-    on(this.#chatrooms, 'state', ({ detail }) => showState(detail));
+    on(this.#chatrooms, 'state', ({ detail }) => this.#stateIs(detail));
     on(this.#chatrooms, 'end', ({ detail: error }) => {
       if (error.code === 'no_session') resolve('Your session is over. Log in again.');
       else reject(error);
@@ -76,6 +77,7 @@ class Chat {
     on(find('show-people'), 'click', () => this.#togglePeople(!this.#arePeopleShown));
     on(find('hide-people'), 'click', () => this.#togglePeople(false));
     on(find('people'), 'keydown', ({ key }) => key === 'Escape' && this.#togglePeople(false));
+    on(find('retry'), 'click', () => this.#client.retryNow());
     const timer = setInterval(() => document.visibilityState === 'visible' && this.#people.refresh(), PRESENCE_MS);
     signal.addEventListener('abort', () => clearInterval(timer));
   }
@@ -90,7 +92,19 @@ class Chat {
     for (const dialog of document.querySelectorAll('dialog[open]')) dialog.close();
     find('chat').hidden = true;
     document.title = 'loiter';
-    showState('live');
+    showTrouble('');
+  }
+
+  #stateIs({ state, waitMs }) {
+    const hadFocus = document.activeElement === find('retry');
+    showState(state, waitMs);
+    if (hadFocus && find('retry').hidden) this.#goOn();
+  }
+
+  /** The focus goes to what is looked at. */
+  #goOn() {
+    if (!isWide.matches && find('chat').dataset.view === 'people') find('people-title').focus();
+    else this.#route();
   }
 
   /** Many changes at a time are shown once. */
@@ -221,12 +235,6 @@ function focusConversation() {
   find(isTouched.matches || isNarrow.matches ? 'title' : 'text').focus();
 }
 
-/** The mark for trouble: from the first failure until the server has answered. */
-function showState(state) {
-  if (state === 'connecting') return;
-  find('trouble').textContent = state === 'live' ? '' : 'Connecting again …';
-}
-
 async function main() {
   const client = new Client();
   let user = await sessionUser(client, () => showState('waiting'));
@@ -238,6 +246,6 @@ async function main() {
 }
 
 main().catch((error) => {
-  find('trouble').textContent = 'Something went wrong with this page. Reload it.';
+  showTrouble('Something went wrong with this page. Reload it.');
   throw error;
 });

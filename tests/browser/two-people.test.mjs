@@ -107,19 +107,22 @@ test('nothing is lost or doubled while the server is killed', LIMIT, async (t) =
   behaved([NOBODY, UNANSWERED], ann, bob);
 });
 
-/** From now on a pause of many seconds does not end by itself. */
+/** From now on a pause of many seconds does not end by itself, and nothing happens every few seconds. */
 function stopsTime() {
   const { setTimeout } = globalThis;
+  for (let timer = setInterval(() => {}); timer > 0; timer -= 1) clearInterval(timer);
   Math.random = () => 0.9;
   globalThis.setTimeout = (callback, ms) => setTimeout(callback, ms > 5000 && ms < 20_000 ? 1e9 : ms);
 }
 
-test('while the server is away it is tried at once by whoever wants to', LIMIT, async (t) => {
+test('while the server is away nothing is claimed of it, and it is tried at once by whoever wants to', LIMIT, async (t) => {
   const made = await twoPeople(t);
   const { ann: { page }, ann, bob, server } = made;
   await inOneChatroom(made);
+  await page.shows('#subtitle', '2 people, 2 here now');
   await page.run(stopsTime);
   const said = ['hello'];
+  const marks = (kind) => page.run((sought) => document.querySelectorAll(`.presence.${sought}`).length, kind);
   const ways = {
     key: async () => {
       await page.run(() => document.querySelector('#retry').focus());
@@ -130,8 +133,12 @@ test('while the server is away it is tried at once by whoever wants to', LIMIT, 
     look: () => page.run(() => document.dispatchEvent(new Event('visibilitychange')) && undefined),
   };
   for (const [way, go] of Object.entries(ways)) {
+    await page.shows('#subtitle', '2 people, 2 here now');
+    await until('two marks say so', async () => (await marks('here')) === 2);
     await server.kill();
     await page.shows('#trouble', 'Connecting again');
+    await until('no mark says so', async () => (await marks('unknown')) === 2);
+    assert.equal(await page.text('#subtitle'), '2 people');
     await ann.say(way);
     said.push(way);
     await page.shows('#pending', way);

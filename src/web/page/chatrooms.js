@@ -22,8 +22,8 @@ export class Chatroom {
   /** How many are in it; and who, once that is known. */
   count = 0;
   people;
-  /** The ids of those who wait there. */
-  present = new Set();
+  /** The ids of those who wait there; undefined where nobody knows. */
+  present;
   /** The newest message's id, and that of the last one read. */
   last = 0;
   read = 0;
@@ -93,6 +93,8 @@ export class Chatrooms extends EventTarget {
   #asked = 0;
   /** The one that is looked at. */
   open;
+  /** Whether the server has answered and nothing has failed since. */
+  #isLive = false;
 
   constructor(client, user, storage) {
     super();
@@ -121,7 +123,7 @@ export class Chatrooms extends EventTarget {
       onOverview: (rows) => this.#takeStock(rows),
       onJoin: ({ chatroomid, last }) => this.#begin(this.#byId.get(chatroomid), last),
       onGap: ({ chatroomid, last }) => this.#gap(this.#byId.get(chatroomid), last),
-      onState: (state, _, waitMs) => this.#dispatch('state', { state, waitMs }),
+      onState: (state, _, waitMs) => this.#stateIs(state, waitMs),
       onError: (error) => this.#dispatch('end', error),
     });
   }
@@ -163,10 +165,12 @@ export class Chatrooms extends EventTarget {
     this.know(room, await this.#client.chatroomParticipants(room.id));
   }
 
-  /** Who waits there now. */
+  /** Who waits there now: the user does, whose poll may be between two. */
   async loadPresent(room) {
-    const present = await this.#client.presence(room.id);
-    room.present = new Set(present.map(({ userid }) => userid));
+    if (!this.#isLive) return;
+    const present = await this.#client.presence(room.id).catch(() => undefined);
+    const ids = present?.map(({ userid }) => userid);
+    room.present = ids && this.#isLive ? new Set([this.#user.userid, ...ids]) : undefined;
     this.#dispatch('change');
   }
 
@@ -190,6 +194,17 @@ export class Chatrooms extends EventTarget {
     const marks = this.#marks() ?? {};
     for (const room of this.all) room.read = Math.max(room.read, Math.min(marks[room.id] ?? 0, room.last));
     this.#dispatch('change');
+  }
+
+  #stateIs(state, waitMs) {
+    if (state === 'live') this.#isLive = true;
+    if (state === 'waiting') {
+      this.#isLive = false;
+      // Who was here may have gone.
+      for (const room of this.all) room.present = undefined;
+      this.#dispatch('change');
+    }
+    this.#dispatch('state', { state, waitMs });
   }
 
   #takeStock(rows) {

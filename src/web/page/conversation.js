@@ -234,7 +234,7 @@ function byLine(message, at) {
 
 function peopleOf({ count, present }) {
   const people = count === 1 ? '1 person' : `${count} people`;
-  return present.size > 0 ? `${people}, ${present.size} here now` : people;
+  return present?.size > 0 ? `${people}, ${present.size} here now` : people;
 }
 
 /** Shift and Enter begins a line, and so does Enter while a character is being composed of several keys. */

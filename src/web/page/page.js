@@ -16,6 +16,8 @@ import { showState, showTrouble } from '/page/trouble.js';
 
 /** How often it is asked who is here. */
 const PRESENCE_MS = 15_000;
+/** When the server is back: until others have come back too, who did not try in the same moment. */
+const RETURN_MS = 3000;
 
 const isNarrow = matchMedia('(max-width: 47.99rem)');
 const isWide = matchMedia('(min-width: 64rem)');
@@ -33,6 +35,7 @@ class Chat {
   #room;
   #arePeopleShown = isWide.matches;
   #isUpdating = false;
+  #return;
   #end = new AbortController();
 
   /** Resolves to why it has ended; rejects with what should not happen. */
@@ -78,7 +81,9 @@ class Chat {
     on(find('hide-people'), 'click', () => this.#togglePeople(false));
     on(find('people'), 'keydown', ({ key }) => key === 'Escape' && this.#togglePeople(false));
     on(find('retry'), 'click', () => this.#client.retryNow());
-    const timer = setInterval(() => document.visibilityState === 'visible' && this.#people.refresh(), PRESENCE_MS);
+    const look = () => document.visibilityState === 'visible' && this.#people.refresh();
+    on(document, 'visibilitychange', look);
+    const timer = setInterval(look, PRESENCE_MS);
     signal.addEventListener('abort', () => clearInterval(timer));
   }
 
@@ -92,6 +97,7 @@ class Chat {
     for (const dialog of document.querySelectorAll('dialog[open]')) dialog.close();
     find('chat').hidden = true;
     document.title = 'loiter';
+    clearTimeout(this.#return);
     showTrouble('');
   }
 
@@ -99,6 +105,8 @@ class Chat {
     const hadFocus = document.activeElement === find('retry');
     showState(state, waitMs);
     if (hadFocus && find('retry').hidden) this.#goOn();
+    clearTimeout(this.#return);
+    if (state === 'live') this.#return = setTimeout(() => this.#people.refresh(), RETURN_MS);
   }
 
   /** The focus goes to what is looked at. */

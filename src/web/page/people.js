@@ -7,6 +7,8 @@ import { announce, disc, element, find, nameOf, sentence } from '/page/element.j
 const PAUSE_MS = 150;
 const FOUND_MAX = 8;
 
+const PRESENCE = { here: 'Here now', away: 'Away', unknown: 'Not known whether here' };
+
 export class People {
   #client;
   #chatrooms;
@@ -58,24 +60,26 @@ export class People {
     find('adding').hidden = !isAdmin;
     find('rename').hidden = !isAdmin;
     const people = room.people ?? [];
-    const looks = JSON.stringify([room.id, people, [...room.present], room.admin]);
+    const looks = JSON.stringify([room.id, people, room.present && [...room.present], room.admin]);
     const list = find('participants');
-    // While nothing has changed, nothing that has the focus is taken away.
     if (list.dataset.looks === looks) return;
     list.dataset.looks = looks;
+    const focused = list.querySelector(':focus')?.getAttribute('aria-label');
     list.replaceChildren(...people.map((person) => this.#participant(person, isAdmin)));
+    // Whoever was about to remove somebody still is.
+    [...list.querySelectorAll('button')].find((button) => button.getAttribute('aria-label') === focused)?.focus();
   }
 
   #participant(person, isAdmin) {
     const { userid, username } = person;
     const { admin, present } = this.#room;
-    const isHere = present.has(userid);
     const isMe = userid === this.#user.userid;
     const notes = [isMe && 'you', userid === admin && 'admin'].filter(Boolean).join(', ');
-    const mark = element('span', { class: isHere ? 'presence here' : 'presence', title: isHere ? 'Here now' : 'Away' });
+    const kind = !present ? 'unknown' : present.has(userid) ? 'here' : 'away';
+    const mark = element('span', { class: `presence ${kind}`, title: PRESENCE[kind] });
     const item = element('li', {}, disc(username, userid), mark, nameOf(person, 'name'));
     if (notes) item.append(element('span', { class: 'aside' }, notes));
-    item.append(element('span', { class: 'unseen' }, isHere ? ', here now' : ', away'));
+    item.append(element('span', { class: 'unseen' }, `, ${PRESENCE[kind].toLowerCase()}`));
     if (isAdmin && !isMe) item.append(this.#removal(person));
     return item;
   }

@@ -18,7 +18,7 @@ if ! command -v "$CHROMIUM" >/dev/null; then
   DEBIAN_FRONTEND=noninteractive as_root apt-get install --yes --no-install-recommends chromium fonts-dejavu-core
 fi
 
-what=two-people.test
+what=*.test
 if [ "${1:-}" = pictures ]; then
   what=pictures
   LOITER_PICTURES=$(realpath -m "$2")
@@ -28,5 +28,5 @@ fi
 LOITER_BINARY=$(realpath "${1:-$(built)/loiter}")
 export LOITER_BINARY
 # What a test that was stopped leaves behind goes with the folder.
-TMPDIR=$folder node --test "$top/tests/browser/$what.mjs"
+TMPDIR=$folder node --test "$top"/tests/browser/$what.mjs
 echo "the chat page: ok"

@@ -1,48 +1,13 @@
-// What two people go through on the chat page, in a browser, while the server dies and comes back.
+// What two people do on the chat page, in a browser.
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { Client, Server } from '../js/server.mjs';
-import { Chromium, until } from './chromium.mjs';
-import { Person } from './person.mjs';
+import { Client } from '../js/server.mjs';
+import { until } from './chromium.mjs';
+import { LIMIT, NOBODY, UNANSWERED, behaved, inOneChatroom, twoPeople } from './setting.mjs';
 
 const PHONE = { width: 320, height: 568, isTouched: true };
 const HOSTILE = '<script>alert(1)</script><img src="/x" onerror="alert(1)"><b>&amp;</b> javascript:alert(1)';
-/** A test that hangs has failed. */
-const LIMIT = { timeout: 180_000 };
-/** What a browser says of a request that a server which is down does not answer. */
-const UNANSWERED = /ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING|CONTENT_LENGTH_MISMATCH|SOCKET_NOT_CONNECTED)/;
-/** Nobody is logged in yet, or no more. */
-const NOBODY = /401 \(Unauthorized\) .*\/(whoami|login)\//;
-
-async function twoPeople(t) {
-  const server = await Server.startAlone(t);
-  const chromium = await Chromium.start(t);
-  const ann = await Person.at(chromium, server.url, 'Ann');
-  const bob = await Person.at(chromium, server.url, 'Bob');
-  await ann.register();
-  await bob.register();
-  return { server, chromium, ann, bob };
-}
-
-/** Both in a chatroom that has it open. */
-async function inOneChatroom({ ann, bob }) {
-  await ann.openNew('tea');
-  await ann.add('bo', 'Bob');
-  await ann.say('hello');
-  await bob.page.shows('.badge', '1');
-  await bob.open('tea');
-  await bob.sees(['hello']);
-}
-
-/** Of what was asked for, only what is expected may have failed; and a page must never complain. */
-function behaved(expected, ...people) {
-  for (const { page } of people) {
-    assert.deepEqual(page.complaints, []);
-    const others = page.failures.filter((failure) => !expected.some((one) => one.test(failure)));
-    assert.deepEqual(others, []);
-  }
-}
 
 test('two people chat in several windows, and a reload changes nothing', LIMIT, async (t) => {
   const made = await twoPeople(t);
@@ -74,90 +39,6 @@ test('two people chat in several windows, and a reload changes nothing', LIMIT, 
   said.push('after the reload');
   for (const person of [ann, bob, other]) await person.sees(said);
   behaved([NOBODY], ann, bob, other);
-});
-
-test('nothing is lost or doubled while the server is killed', LIMIT, async (t) => {
-  const made = await twoPeople(t);
-  const { ann, bob, server } = made;
-  await inOneChatroom(made);
-  const said = ['hello'];
-  for (const round of ['one', 'two']) {
-    await ann.say(`${round}: as it is killed`);
-    await server.kill();
-    await ann.page.shows('#trouble', 'Connecting again');
-    await bob.page.shows('#trouble', 'Connecting again');
-    await ann.say(`${round}: while it is away`);
-    await ann.page.shows('#pending', `${round}: while it is away`);
-    await server.restart();
-    said.push(`${round}: as it is killed`, `${round}: while it is away`);
-    await ann.sees(said);
-    await bob.sees(said);
-    await ann.isConnected();
-    await ann.page.lacks('#pending .text');
-  }
-  // What waits to be sent outlives a reload.
-  await server.kill();
-  await ann.say('before the reload');
-  await ann.say('and one more');
-  await server.restart();
-  await ann.page.reload();
-  said.push('before the reload', 'and one more');
-  await ann.sees(said);
-  await bob.sees(said);
-  behaved([NOBODY, UNANSWERED], ann, bob);
-});
-
-/** From now on a pause of many seconds does not end by itself, and nothing happens every few seconds. */
-function stopsTime() {
-  const { setTimeout } = globalThis;
-  for (let timer = setInterval(() => {}); timer > 0; timer -= 1) clearInterval(timer);
-  Math.random = () => 0.9;
-  globalThis.setTimeout = (callback, ms) => setTimeout(callback, ms > 5000 && ms < 20_000 ? 1e9 : ms);
-}
-
-test('while the server is away nothing is claimed of it, and it is tried at once by whoever wants to', LIMIT, async (t) => {
-  const made = await twoPeople(t);
-  const { ann: { page }, ann, bob, server } = made;
-  await inOneChatroom(made);
-  await page.shows('#subtitle', '2 people, 2 here now');
-  await page.run(stopsTime);
-  const said = ['hello'];
-  const marks = (kind) => page.run((sought) => document.querySelectorAll(`.presence.${sought}`).length, kind);
-  const ways = {
-    key: async () => {
-      await page.run(() => document.querySelector('#retry').focus());
-      await page.press('Enter');
-    },
-    click: () => page.click('#retry', 'Try now'),
-    online: () => page.run(() => dispatchEvent(new Event('online')) && undefined),
-    look: () => page.run(() => document.dispatchEvent(new Event('visibilitychange')) && undefined),
-  };
-  for (const [way, go] of Object.entries(ways)) {
-    await page.shows('#subtitle', '2 people, 2 here now');
-    await until('two marks say so', async () => (await marks('here')) === 2);
-    await server.kill();
-    await page.shows('#trouble', 'Connecting again');
-    await until('no mark says so', async () => (await marks('unknown')) === 2);
-    assert.equal(await page.text('#subtitle'), '2 people');
-    await ann.say(way);
-    said.push(way);
-    await page.shows('#pending', way);
-    // Where a pause is long, it is told how long.
-    await until('a long pause', async () => {
-      if (/in 1\d s/.test(await page.text('#trouble'))) return true;
-      await page.click('#retry');
-      return false;
-    });
-    assert.ok((await page.accessible()).some(({ role, name }) => role === 'button' && name === 'Try now'));
-    await server.restart();
-    await go();
-    await ann.isConnected();
-    await page.lacks('#retry');
-    if (way === 'key') assert.equal(await page.focus(), 'text');
-    await page.shows('#announcer', 'Connected again.');
-    for (const person of [ann, bob]) await person.sees(said);
-  }
-  behaved([NOBODY, UNANSWERED], ann, bob);
 });
 
 test('what was said long ago comes on scrolling up', LIMIT, async (t) => {

@@ -1,0 +1,90 @@
+// What two people go through on the chat page while the server dies and comes back, or does not take what they say.
+import assert from 'node:assert/strict';
+import test from 'node:test';
+
+import { until } from './chromium.mjs';
+import { LIMIT, NOBODY, UNANSWERED, behaved, inOneChatroom, twoPeople } from './setting.mjs';
+
+test('nothing is lost or doubled while the server is killed', LIMIT, async (t) => {
+  const made = await twoPeople(t);
+  const { ann, bob, server } = made;
+  await inOneChatroom(made);
+  const said = ['hello'];
+  for (const round of ['one', 'two']) {
+    await ann.say(`${round}: as it is killed`);
+    await server.kill();
+    await ann.page.shows('#trouble', 'Connecting again');
+    await bob.page.shows('#trouble', 'Connecting again');
+    await ann.say(`${round}: while it is away`);
+    await ann.page.shows('#pending', `${round}: while it is away`);
+    await server.restart();
+    said.push(`${round}: as it is killed`, `${round}: while it is away`);
+    await ann.sees(said);
+    await bob.sees(said);
+    await ann.isConnected();
+    await ann.page.lacks('#pending .text');
+  }
+  // What waits to be sent outlives a reload.
+  await server.kill();
+  await ann.say('before the reload');
+  await ann.say('and one more');
+  await server.restart();
+  await ann.page.reload();
+  said.push('before the reload', 'and one more');
+  await ann.sees(said);
+  await bob.sees(said);
+  behaved([NOBODY, UNANSWERED], ann, bob);
+});
+
+/** From now on a pause of many seconds does not end by itself, and nothing happens every few seconds. */
+function stopsTime() {
+  const { setTimeout } = globalThis;
+  for (let timer = setInterval(() => {}); timer > 0; timer -= 1) clearInterval(timer);
+  Math.random = () => 0.9;
+  globalThis.setTimeout = (callback, ms) => setTimeout(callback, ms > 5000 && ms < 20_000 ? 1e9 : ms);
+}
+
+test('while the server is away nothing is claimed of it, and it is tried at once by whoever wants to', LIMIT, async (t) => {
+  const made = await twoPeople(t);
+  const { ann: { page }, ann, bob, server } = made;
+  await inOneChatroom(made);
+  await page.shows('#subtitle', '2 people, 2 here now');
+  await page.run(stopsTime);
+  const said = ['hello'];
+  const marks = (kind) => page.run((sought) => document.querySelectorAll(`.presence.${sought}`).length, kind);
+  const ways = {
+    key: async () => {
+      await page.run(() => document.querySelector('#retry').focus());
+      await page.press('Enter');
+    },
+    click: () => page.click('#retry', 'Try now'),
+    online: () => page.run(() => dispatchEvent(new Event('online')) && undefined),
+    look: () => page.run(() => document.dispatchEvent(new Event('visibilitychange')) && undefined),
+  };
+  for (const [way, go] of Object.entries(ways)) {
+    await page.shows('#subtitle', '2 people, 2 here now');
+    await until('two marks say so', async () => (await marks('here')) === 2);
+    await server.kill();
+    await page.shows('#trouble', 'Connecting again');
+    await until('no mark says so', async () => (await marks('unknown')) === 2);
+    assert.equal(await page.text('#subtitle'), '2 people');
+    await ann.say(way);
+    said.push(way);
+    await page.shows('#pending', way);
+    // Where a pause is long, it is told how long.
+    await until('a long pause', async () => {
+      if (/in 1\d s/.test(await page.text('#trouble'))) return true;
+      await page.click('#retry');
+      return false;
+    });
+    assert.ok((await page.accessible()).some(({ role, name }) => role === 'button' && name === 'Try now'));
+    await server.restart();
+    await go();
+    await ann.isConnected();
+    await page.lacks('#retry');
+    if (way === 'key') assert.equal(await page.focus(), 'text');
+    await page.shows('#announcer', 'Connected again.');
+    for (const person of [ann, bob]) await person.sees(said);
+  }
+  behaved([NOBODY, UNANSWERED], ann, bob);
+});

@@ -61,7 +61,7 @@ macro_rules! file {
 }
 
 #[cfg(feature = "web")]
-static FILES: [File; 15] = [
+static FILES: [File; 16] = [
     // The root, without its slash.
     file!("", HTML, "page/index.html"),
     file!("/page/page.css", CSS, "page/page.css"),
@@ -71,6 +71,7 @@ static FILES: [File; 15] = [
     file!("/page/outbox.js", JAVASCRIPT, "page/outbox.js"),
     file!("/page/list.js", JAVASCRIPT, "page/list.js"),
     file!("/page/conversation.js", JAVASCRIPT, "page/conversation.js"),
+    file!("/page/composer.js", JAVASCRIPT, "page/composer.js"),
     file!("/page/people.js", JAVASCRIPT, "page/people.js"),
     file!("/page/trouble.js", JAVASCRIPT, "page/trouble.js"),
     file!("/page/element.js", JAVASCRIPT, "page/element.js"),

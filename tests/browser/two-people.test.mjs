@@ -9,6 +9,9 @@ import { LIMIT, NOBODY, UNANSWERED, behaved, inOneChatroom, twoPeople } from './
 const PHONE = { width: 320, height: 568, isTouched: true };
 const HOSTILE = '<script>alert(1)</script><img src="/x" onerror="alert(1)"><b>&amp;</b> javascript:alert(1)';
 
+/** What somebody is about to say. */
+const written = ({ page }) => page.run(() => document.querySelector('#text').value);
+
 test('two people chat in several windows, and a reload changes nothing', LIMIT, async (t) => {
   const made = await twoPeople(t);
   const { ann, bob, chromium, server } = made;
@@ -29,11 +32,17 @@ test('two people chat in several windows, and a reload changes nothing', LIMIT, 
   said.push('from another window');
   for (const person of [ann, bob, other]) await person.sees(said);
 
+  await ann.page.click('#text');
+  await ann.page.type('half a thought');
   for (const person of [ann, bob]) {
     await person.page.reload();
     await person.page.shows('#title', 'tea');
     await person.sees(said);
   }
+  assert.equal(await written(ann), 'half a thought');
+  await ann.page.click('#text');
+  await ann.page.press('Enter');
+  said.push('half a thought');
   await ann.page.shows('#subtitle', '2 here now');
   await ann.say('after the reload');
   said.push('after the reload');
@@ -178,8 +187,16 @@ test('nothing is cut off on a narrow screen', LIMIT, async (t) => {
   await page.press('Escape');
   await page.click('#list a', 'tea');
   await fits('a_word');
+  const height = (sought) => page.run((one) => document.querySelector(one).clientHeight, sought);
+  const one = await height('#text');
+  await page.click('#text');
+  await page.type('wide enough for a line');
+  await page.resize({ ...PHONE, width: 240 });
+  await until('it has a second line', async () => (await height('#text')) > one);
+  await page.resize(PHONE);
   await server.kill();
   await fits('Try now');
+  assert.ok((await height('#trouble')) < 2 * 24);
   await server.restart();
   await page.click('#retry');
   await bob.isConnected();
@@ -195,6 +212,8 @@ test('who logs out is gone, and what is wrong is said', LIMIT, async (t) => {
   await inOneChatroom(made);
   const other = await bob.window(chromium, server.url);
   await other.page.shows('#list', 'tea');
+  await bob.page.click('#text');
+  await bob.page.type('not for whoever comes next');
   await bob.page.click('#logout');
   await bob.page.shows('#login-title', 'Log in');
   assert.equal(await bob.page.run(() => document.body.innerText.includes('hello')), false);
@@ -211,6 +230,7 @@ test('who logs out is gone, and what is wrong is said', LIMIT, async (t) => {
   await bob.logIn();
   await bob.open('tea');
   await bob.sees(['hello']);
+  assert.equal(await written(bob), '');
   await bob.page.shows('#participants', 'Ann');
   behaved([NOBODY, /401 .*longpoll|409 \(Conflict\) .*register/], ann, bob, other);
 });

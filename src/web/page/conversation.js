@@ -1,6 +1,7 @@
 /**
- * The conversation of the chatroom that is open: its messages, those before them on scrolling up, and what the user writes.
+ * The conversation of the chatroom that is open: its messages, those before them on scrolling up, and what of the user's is not among them yet.
  */
+import { Composer, fit } from '/page/composer.js';
 import { disc, element, find, nameOf, sentence } from '/page/element.js';
 
 /** Pixels from an end of the log within which it counts as being there. */
@@ -16,6 +17,7 @@ const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle
 export class Conversation {
   #chatrooms;
   #outbox;
+  #composer;
   #user;
   #room;
   /** Which messages are shown: a run, as the chatroom keeps it. */
@@ -29,20 +31,16 @@ export class Conversation {
   #size;
   /** Chatrooms of which messages are on their way. */
   #loading = new Set();
-  /** What was written and not sent, by chatroom. */
-  #drafts = new Map();
 
   constructor(chatrooms, outbox, user, signal) {
     this.#chatrooms = chatrooms;
     this.#outbox = outbox;
+    this.#composer = new Composer(user, sessionStorage, signal);
     this.#user = user;
-    const text = find('text');
     const listening = { signal };
     find('log').addEventListener('scroll', () => this.#scrolled(), listening);
     find('newer').addEventListener('click', () => this.#toEnd(), listening);
     find('composer').addEventListener('submit', (event) => this.#submit(event), listening);
-    text.addEventListener('keydown', sendByEnter, listening);
-    text.addEventListener('input', () => fit(text), listening);
     document.addEventListener('visibilitychange', () => this.#read(), listening);
     const observer = new ResizeObserver(() => this.#resized());
     observer.observe(find('log'));
@@ -51,15 +49,12 @@ export class Conversation {
 
   /** Shows a chatroom, or none. */
   async show(room) {
-    const text = find('text');
-    if (this.#room) this.#drafts.set(this.#room.id, text.value);
     this.#room = room;
     this.#isAtEnd = true;
     this.#shown = [];
     find('messages').replaceChildren();
     find('pending').replaceChildren();
-    text.value = this.#drafts.get(room?.id) ?? '';
-    fit(text);
+    this.#composer.show(room);
     if (!room) return;
     this.#newFrom = room.unread > 0 ? room.read + 1 : Infinity;
     this.update();
@@ -73,6 +68,11 @@ export class Conversation {
   refresh() {
     const room = this.#room;
     return room && this.#load(() => this.#chatrooms.load(room));
+  }
+
+  /** Of this user nothing stays. */
+  forget() {
+    this.#composer.forget();
   }
 
   update() {
@@ -160,6 +160,8 @@ export class Conversation {
     const log = find('log');
     this.#size = sizeOf(log);
     if (log.clientHeight === 0) return;
+    // In another width what is written has other lines. That gives the log another size, which is for the next frame.
+    requestAnimationFrame(fit);
     if (this.#isAtEnd) this.#toEnd();
     else log.scrollTop = this.#top;
     this.#scrolled();
@@ -211,12 +213,8 @@ export class Conversation {
 
   #submit(event) {
     event.preventDefault();
-    const text = find('text');
-    const message = text.value.trimEnd();
-    if (!this.#room || !message.trim()) return;
-    text.value = '';
-    fit(text);
-    text.focus();
+    const message = this.#composer.take();
+    if (message === undefined) return;
     this.#isAtEnd = true;
     this.#outbox.say(this.#room.id, message);
   }
@@ -235,18 +233,4 @@ function byLine(message, at) {
 function peopleOf({ count, present }) {
   const people = count === 1 ? '1 person' : `${count} people`;
   return present?.size > 0 ? `${people}, ${present.size} here now` : people;
-}
-
-/** Shift and Enter begins a line, and so does Enter while a character is being composed of several keys. */
-function sendByEnter(event) {
-  if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
-  event.preventDefault();
-  find('composer').requestSubmit();
-}
-
-/** As high as what is written. */
-function fit(text) {
-  text.style.height = 'auto';
-  // With its border, which is not scrolled.
-  text.style.height = `${text.scrollHeight + text.offsetHeight - text.clientHeight}px`;
 }

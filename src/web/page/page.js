@@ -211,6 +211,7 @@ class Chat {
     this.#chatrooms.stop();
     this.#outbox.forget();
     const error = await this.#client.logout().catch((failure) => failure);
+    this.#conversation.forget();
     history.replaceState(null, '', location.pathname);
     resolve(error.isTransient ? 'The server does not answer: you may still be logged in.' : '');
   }

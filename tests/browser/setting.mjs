@@ -11,9 +11,11 @@ export const LIMIT = { timeout: 180_000 };
 export const UNANSWERED = /ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING|CONTENT_LENGTH_MISMATCH|SOCKET_NOT_CONNECTED)/;
 /** Nobody is logged in yet, or no more. */
 export const NOBODY = /401 \(Unauthorized\) .*\/(whoami|login)\//;
+/** A message that the server does not take. */
+export const REFUSED = /400 \(Bad Request\) .*\/sendMessage\//;
 
-export async function twoPeople(t) {
-  const server = await Server.startAlone(t);
+export async function twoPeople(t, ...options) {
+  const server = await Server.startAlone(t, ...options);
   const chromium = await Chromium.start(t);
   const ann = await Person.at(chromium, server.url, 'Ann');
   const bob = await Person.at(chromium, server.url, 'Bob');

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import { until } from './chromium.mjs';
-import { LIMIT, NOBODY, UNANSWERED, behaved, inOneChatroom, twoPeople } from './setting.mjs';
+import { LIMIT, NOBODY, REFUSED, UNANSWERED, behaved, inOneChatroom, twoPeople } from './setting.mjs';
 
 test('nothing is lost or doubled while the server is killed', LIMIT, async (t) => {
   const made = await twoPeople(t);
@@ -64,9 +64,11 @@ test('while the server is away nothing is claimed of it, and it is tried at once
   for (const [way, go] of Object.entries(ways)) {
     await page.shows('#subtitle', '2 people, 2 here now');
     await until('two marks say so', async () => (await marks('here')) === 2);
+    await page.run(() => document.querySelector('[aria-label="Remove Bob"]').focus());
     await server.kill();
     await page.shows('#trouble', 'Connecting again');
     await until('no mark says so', async () => (await marks('unknown')) === 2);
+    assert.equal(await page.run(() => document.activeElement.ariaLabel), 'Remove Bob');
     assert.equal(await page.text('#subtitle'), '2 people');
     await ann.say(way);
     said.push(way);
@@ -86,5 +88,68 @@ test('while the server is away nothing is claimed of it, and it is tried at once
     await page.shows('#announcer', 'Connected again.');
     for (const person of [ann, bob]) await person.sees(said);
   }
+  behaved([NOBODY, UNANSWERED], ann, bob);
+});
+
+test('what was refused is written again, or discarded', LIMIT, async (t) => {
+  const made = await twoPeople(t, '--max-message', '40');
+  const { ann: { page }, ann, bob } = made;
+  await inOneChatroom(made);
+  const said = ['hello'];
+  const long = 'a sentence that goes on and on, and then on';
+  await ann.say(long);
+  await page.shows('#pending .failed', 'Not sent. The message must have 1 to 40 bytes.');
+  assert.equal(await page.text('#pending .link'), 'Edit');
+  // Elsewhere it is not forgotten; and while others speak the button keeps the focus.
+  await page.shows('#list .badge.failed', '!');
+  await page.run(() => document.querySelector('#pending .link').focus());
+  await bob.say('yes?');
+  said.push('yes?');
+  await ann.sees(said);
+  assert.equal(await page.run(() => document.activeElement.innerText), 'Edit');
+  await page.click('#text');
+  await page.type('well');
+  await page.click('#pending .link', 'Edit');
+  await page.lacks('#pending .text');
+  await page.lacks('#list .badge');
+  const draft = () => page.run(() => document.querySelector('#text').value).catch(() => undefined);
+  assert.deepEqual([await draft(), await page.focus()], [`${long}\n\nwell`, 'text']);
+  // It goes on where the one was and the other is not yet. What is written outlives a reload.
+  await page.type('!');
+  await page.reload();
+  await until('it is there again', async () => (await draft()) === `${long}!\n\nwell`);
+  await page.click('#text');
+  await page.run(() => document.querySelector('#text').select());
+  await page.type('in short');
+  await page.press('Enter');
+  said.push('in short');
+  for (const person of [ann, bob]) await person.sees(said);
+
+  await ann.say(long);
+  await page.click('#pending .link', 'Discard');
+  await page.lacks('#pending .text');
+  assert.equal(await page.focus(), 'log');
+  behaved([NOBODY, REFUSED], ann, bob);
+});
+
+test('what nobody answers for a day is tried again by whoever still wants it', LIMIT, async (t) => {
+  const made = await twoPeople(t);
+  const { ann: { page }, ann, bob, server } = made;
+  await inOneChatroom(made);
+  await server.kill();
+  await ann.say('one day');
+  await page.shows('#pending .fate', 'Sending');
+  await page.run(() => {
+    const { now } = Date;
+    Date.now = () => now() + 86_400_000;
+  });
+  await until('it is given up', async () => {
+    await page.click('#retry').catch(() => {});
+    return (await page.text('#pending .failed')) === 'Not sent. The server does not answer just now.';
+  });
+  await server.restart();
+  await ann.isConnected();
+  await page.click('#pending .link', 'Try again');
+  for (const person of [ann, bob]) await person.sees(['hello', 'one day']);
   behaved([NOBODY, UNANSWERED], ann, bob);
 });

@@ -37,6 +37,15 @@ export class Composer {
     return message;
   }
 
+  /** What could not be sent stands here again, before what is being written. */
+  takeBack(message) {
+    const text = find('text');
+    text.value = text.value.trim() ? `${message}\n\n${text.value}` : message;
+    this.#changed();
+    text.focus();
+    text.setSelectionRange(message.length, message.length);
+  }
+
   /** Of this user nothing stays. */
   forget() {
     this.#storage.removeItem(this.#key);

@@ -2,7 +2,7 @@
  * The conversation of the chatroom that is open: its messages, those before them on scrolling up, and what of the user's is not among them yet.
  */
 import { Composer, fit } from '/page/composer.js';
-import { disc, element, find, nameOf, sentence } from '/page/element.js';
+import { arrange, disc, element, find, nameOf, sentence } from '/page/element.js';
 
 /** Pixels from an end of the log within which it counts as being there. */
 const NEAR_START = 400;
@@ -31,6 +31,8 @@ export class Conversation {
   #size;
   /** Chatrooms of which messages are on their way. */
   #loading = new Set();
+  /** How what is not sent is shown, by its nonce. */
+  #pending = new Map();
 
   constructor(chatrooms, outbox, user, signal) {
     this.#chatrooms = chatrooms;
@@ -82,7 +84,7 @@ export class Conversation {
     find('subtitle').textContent = peopleOf(room);
     if (room.isKept) this.#outbox.settle(room.id, room.newest);
     this.#showMessages(room.messages);
-    find('pending').replaceChildren(...this.#outbox.of(room.id).map((entry) => this.#pending(entry)));
+    this.#showPending(this.#outbox.of(room.id));
     if (this.#isAtEnd) this.#toEnd();
     this.#showNote();
     this.#read();
@@ -130,17 +132,39 @@ export class Conversation {
     return item;
   }
 
-  #pending(entry) {
-    const item = element('li', { class: 'own' }, element('p', { class: 'text', dir: 'auto' }, entry.message));
-    if (!entry.error) {
+  /** What has not changed is not made anew: it would be read out again, and its buttons would lose the focus. */
+  #showPending(entries) {
+    const before = this.#pending;
+    this.#pending = new Map();
+    for (const entry of entries) {
+      const looks = JSON.stringify([entry.failure]);
+      const known = before.get(entry.nonce);
+      this.#pending.set(entry.nonce, known?.looks === looks ? known : { looks, item: this.#unsent(entry) });
+    }
+    arrange(find('pending'), [...this.#pending.values()].map(({ item }) => item));
+  }
+
+  #unsent(entry) {
+    const { message, failure } = entry;
+    const item = element('li', { class: 'own' }, element('p', { class: 'text', dir: 'auto' }, message));
+    if (!failure) {
       item.append(element('p', { class: 'fate' }, 'Sending …'));
       return item;
     }
-    const again = element('button', { type: 'button', class: 'link' }, 'Try again');
-    const discard = element('button', { type: 'button', class: 'link' }, 'Discard');
-    again.addEventListener('click', () => this.#outbox.retry(entry));
-    discard.addEventListener('click', () => this.#outbox.discard(entry));
-    item.append(element('p', { class: 'fate failed', role: 'alert' }, `Not sent. ${entry.error} `, again, ' ', discard));
+    const again = button('Try again', () => {
+      this.#outbox.retry(entry);
+      goToLog();
+    });
+    const edit = button('Edit', () => {
+      this.#outbox.discard(entry);
+      this.#composer.takeBack(message);
+    });
+    const discard = button('Discard', () => {
+      this.#outbox.discard(entry);
+      goToLog();
+    });
+    item.append(element('p', { class: 'fate failed', role: 'alert' }, `Not sent. ${sentence(failure)}`));
+    item.append(element('p', { class: 'fate' }, failure.isTransient ? again : undefined, edit, discard));
     return item;
   }
 
@@ -233,4 +257,15 @@ function byLine(message, at) {
 function peopleOf({ count, present }) {
   const people = count === 1 ? '1 person' : `${count} people`;
   return present?.size > 0 ? `${people}, ${present.size} here now` : people;
+}
+
+/** From a button that goes, and would take the focus with it. */
+function goToLog() {
+  find('log').focus({ preventScroll: true });
+}
+
+function button(text, act) {
+  const made = element('button', { type: 'button', class: 'link' }, text);
+  made.addEventListener('click', act);
+  return made;
 }

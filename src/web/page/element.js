@@ -19,6 +19,16 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
+/** Makes items a list's children. What is there already keeps the focus, and is not touched where it stays in its place. */
+export function arrange(list, items) {
+  const focused = document.activeElement;
+  for (const child of [...list.children]) if (!items.includes(child)) child.remove();
+  items.forEach((item, at) => {
+    if (list.children[at] !== item) list.insertBefore(item, list.children[at] ?? null);
+  });
+  if (list.contains(focused)) focused.focus();
+}
+
 /** A name, whose writing direction changes nothing around it. */
 export function nameOf({ username }, className) {
   return element('bdi', { class: className }, username);
@@ -41,7 +51,9 @@ export function announce(text) {
 
 /** What a failed call has to say. */
 export function sentence(error) {
-  if (error.code === 'no_answer') return 'The server does not answer just now. Try again.';
+  if (error.code === 'no_answer') return 'The server does not answer just now.';
+  // It begins with the name of what was given.
+  if (error.code === 'bad_parameter') return `The ${error.message}`;
   return error.message;
 }
 

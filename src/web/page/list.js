@@ -1,33 +1,27 @@
 /**
  * The list of chatrooms, in which each is a link; and with it what a chatroom is called.
  */
-import { disc, element, find } from '/page/element.js';
+import { arrange, disc, element, find } from '/page/element.js';
 
 const MOST = 99;
 
 export class List {
   #chatrooms;
+  #outbox;
   #user;
   #items = new Map();
   #wasOpen;
 
-  constructor(chatrooms, user, signal) {
+  constructor(chatrooms, outbox, user, signal) {
     this.#chatrooms = chatrooms;
+    this.#outbox = outbox;
     this.#user = user;
     find('list').addEventListener('keydown', (event) => this.#move(event), { signal });
   }
 
   update() {
     const rooms = this.#chatrooms.all;
-    const list = find('list');
-    const focused = document.activeElement;
-    const items = rooms.map((room) => this.#item(room));
-    // What stays where it is is not touched: it may have the focus, or be read just now.
-    items.forEach((item, at) => {
-      if (list.children[at] !== item) list.insertBefore(item, list.children[at] ?? null);
-    });
-    while (list.childElementCount > items.length) list.lastElementChild.remove();
-    if (list.contains(focused)) focused.focus();
+    arrange(find('list'), rooms.map((room) => this.#item(room)));
     this.#showOpen();
     find('list-empty').hidden = rooms.length > 0;
   }
@@ -44,12 +38,14 @@ export class List {
     const title = room.title(this.#user);
     const { id, unread } = room;
     const isOpen = id === this.#chatrooms.open;
-    const looks = JSON.stringify([title, unread, isOpen]);
+    const hasFailed = this.#outbox.of(id).some(({ failure }) => failure);
+    const looks = JSON.stringify([title, unread, isOpen, hasFailed]);
     const known = this.#items.get(id);
     if (known?.looks === looks) return known.item;
     const item = known?.item ?? element('li');
     const link = item.firstElementChild ?? item.appendChild(element('a', { href: `#${id}` }));
-    link.replaceChildren(disc(title, id), element('bdi', { class: 'name' }, title), unread > 0 ? badge(unread) : '');
+    const failed = hasFailed ? element('span', { class: 'badge failed' }, '!', element('span', { class: 'unseen' }, ' not sent')) : '';
+    link.replaceChildren(disc(title, id), element('bdi', { class: 'name' }, title), failed, unread > 0 ? badge(unread) : '');
     link.toggleAttribute('data-unread', unread > 0);
     if (isOpen) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');

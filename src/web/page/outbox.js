@@ -23,7 +23,7 @@ export class Outbox extends EventTarget {
     for (const { chatroomid } of this.#entries) this.#send(chatroomid);
   }
 
-  /** What is on its way to a chatroom, or could not be sent (`error`); in order. */
+  /** What is on its way to a chatroom, or could not be sent (`failure`); in order. */
   of(chatroomid) {
     return this.#entries.filter((entry) => entry.chatroomid === chatroomid);
   }
@@ -36,7 +36,7 @@ export class Outbox extends EventTarget {
 
   /** What could not be sent is sent again. */
   retry(entry) {
-    delete entry.error;
+    delete entry.failure;
     this.#changed();
     this.#send(entry.chatroomid);
   }
@@ -68,7 +68,7 @@ export class Outbox extends EventTarget {
   async #send(chatroomid) {
     if (this.#busy.has(chatroomid)) return;
     this.#busy.add(chatroomid);
-    const isDue = (entry) => entry.chatroomid === chatroomid && !entry.error && !entry.id;
+    const isDue = (entry) => entry.chatroomid === chatroomid && !entry.failure && !entry.id;
     for (let entry; !this.#end.signal.aborted && (entry = this.#entries.find(isDue)); ) await this.#sendOne(entry);
     this.#busy.delete(chatroomid);
   }
@@ -83,7 +83,8 @@ export class Outbox extends EventTarget {
       if (signal.aborted) return;
       // Whoever logs in again sends it on.
       if (error.code === 'no_session') return this.stop();
-      entry.error = error.message;
+      const { code, message: why, isTransient } = error;
+      entry.failure = { code, message: why, isTransient };
     }
     this.#changed();
   }

@@ -47,7 +47,7 @@ class Chat {
     this.#user = user;
     this.#chatrooms = new Chatrooms(client, user, localStorage);
     this.#outbox = new Outbox(client, user, sessionStorage);
-    this.#list = new List(this.#chatrooms, user, signal);
+    this.#list = new List(this.#chatrooms, this.#outbox, user, signal);
     this.#conversation = new Conversation(this.#chatrooms, this.#outbox, user, signal);
     this.#people = new People(client, this.#chatrooms, user, signal);
     this.over = new Promise((resolve, reject) => this.#listen(resolve, reject, signal)).finally(() => this.#stop());

@@ -319,6 +319,7 @@ fn message(given: &str, rules: &Rules) -> Checked<Box<str>> {
     let text = given.replace("\r\n", "\n");
     let max = rules.message_max;
     if text.is_empty() || text.len() > max {
+        // The chat page reads the number (`web/page/outbox.js`).
         return Err(bad("message", format!("must have 1 to {max} bytes")));
     }
     let is_refused = |c: &char| c.is_control() && !matches!(c, '\t' | '\n');

@@ -95,7 +95,7 @@ export class Chromium {
 }
 
 /** Keys that are no characters, by their codes. */
-const KEYS = { Enter: 13, Escape: 27, Tab: 9, ArrowUp: 38, ArrowDown: 40, Home: 36, PageUp: 33 };
+const KEYS = { Backspace: 8, Enter: 13, Escape: 27, Tab: 9, ArrowUp: 38, ArrowDown: 40, Home: 36, PageUp: 33 };
 
 class Page {
   #chromium;

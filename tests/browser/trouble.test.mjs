@@ -91,9 +91,42 @@ test('while the server is away nothing is claimed of it, and it is tried at once
   behaved([NOBODY, UNANSWERED], ann, bob);
 });
 
+test('what is too long is refused before it is sent', LIMIT, async (t) => {
+  const made = await twoPeople(t);
+  const { ann: { page }, ann, bob } = made;
+  await inOneChatroom(made);
+  await page.click('#text');
+  await page.type('x'.repeat(3583));
+  assert.equal(await page.text('#count'), '');
+  await page.type('x');
+  await page.shows('#count', '512 bytes left');
+  await page.shows('#announcer', '512 bytes left');
+  // Two bytes each, as the server counts; and what is cut off at the end does not count.
+  await page.type('ä'.repeat(256));
+  await page.type(' ');
+  await page.shows('#count', '0 bytes left');
+  await page.type('!');
+  await page.shows('#count', '2 bytes too long');
+  assert.equal(await page.run(() => document.querySelector('#text').ariaInvalid), 'true');
+  await page.press('Enter');
+  await page.shows('#count', 'Not sent: 2 bytes too long');
+  await page.press('Backspace');
+  await page.shows('#count', '0 bytes left');
+  await page.press('Enter');
+  const said = ['hello', 'x'.repeat(3584) + 'ä'.repeat(256)];
+  for (const person of [ann, bob]) await person.sees(said);
+  assert.equal(await page.text('#count'), '');
+  // What nobody can see, and the server does not take, is not sent.
+  await page.run(() => Object.assign(document.querySelector('#text'), { value: 'bell\u0007\tand\u001b escape\u0085' }) && undefined);
+  await page.press('Enter');
+  said.push('bell\tand escape');
+  for (const person of [ann, bob]) await person.sees(said);
+  behaved([NOBODY, REFUSED], ann, bob);
+});
+
 test('what was refused is written again, or discarded', LIMIT, async (t) => {
   const made = await twoPeople(t, '--max-message', '40');
-  const { ann: { page }, ann, bob } = made;
+  const { ann: { page }, ann, bob, server } = made;
   await inOneChatroom(made);
   const said = ['hello'];
   const long = 'a sentence that goes on and on, and then on';
@@ -116,6 +149,7 @@ test('what was refused is written again, or discarded', LIMIT, async (t) => {
   assert.deepEqual([await draft(), await page.focus()], [`${long}\n\nwell`, 'text']);
   // It goes on where the one was and the other is not yet. What is written outlives a reload.
   await page.type('!');
+  await page.shows('#count', '10 bytes too long');
   await page.reload();
   await until('it is there again', async () => (await draft()) === `${long}!\n\nwell`);
   await page.click('#text');
@@ -125,11 +159,29 @@ test('what was refused is written again, or discarded', LIMIT, async (t) => {
   said.push('in short');
   for (const person of [ann, bob]) await person.sees(said);
 
-  await ann.say(long);
-  await page.click('#pending .link', 'Discard');
-  await page.lacks('#pending .text');
-  assert.equal(await page.focus(), 'log');
-  behaved([NOBODY, REFUSED], ann, bob);
+  // A server may take less after a while, or more.
+  for (const max of ['20', '8000']) {
+    await server.kill();
+    server.options = ['--max-message', max];
+    await server.restart();
+    await bob.say(max);
+    said.push(max);
+    await ann.sees(said);
+    if (max === '20') {
+      await ann.say('twenty-six letters or more');
+      await page.shows('#pending .failed', '1 to 20 bytes');
+      await page.click('#pending .link', 'Discard');
+      await page.lacks('#pending .text');
+      assert.equal(await page.focus(), 'log');
+    }
+  }
+  await page.click('#text');
+  await page.type('y'.repeat(6900));
+  await until('there is room', async () => (await page.text('#count')) === '');
+  await page.press('Enter');
+  said.push('y'.repeat(6900));
+  for (const person of [ann, bob]) await person.sees(said);
+  behaved([NOBODY, UNANSWERED, REFUSED], ann, bob);
 });
 
 test('what nobody answers for a day is tried again by whoever still wants it', LIMIT, async (t) => {

@@ -37,7 +37,7 @@ export class Conversation {
   constructor(chatrooms, outbox, user, signal) {
     this.#chatrooms = chatrooms;
     this.#outbox = outbox;
-    this.#composer = new Composer(user, sessionStorage, signal);
+    this.#composer = new Composer(outbox, user, sessionStorage, signal);
     this.#user = user;
     const listening = { signal };
     find('log').addEventListener('scroll', () => this.#scrolled(), listening);
@@ -85,6 +85,7 @@ export class Conversation {
     if (room.isKept) this.#outbox.settle(room.id, room.newest);
     this.#showMessages(room.messages);
     this.#showPending(this.#outbox.of(room.id));
+    this.#composer.update();
     if (this.#isAtEnd) this.#toEnd();
     this.#showNote();
     this.#read();

@@ -13,6 +13,9 @@ export class Outbox extends EventTarget {
   /** Chatrooms in which something is on its way. */
   #busy = new Set();
   #end = new AbortController();
+  /** Bytes of the longest message that the server takes, once it has said so. */
+  messageMax;
+  #isAsking = false;
 
   constructor(client, user, storage) {
     super();
@@ -43,6 +46,15 @@ export class Outbox extends EventTarget {
 
   discard(entry) {
     this.#entries = this.#entries.filter((other) => other !== entry);
+    this.#changed();
+  }
+
+  /** Asks for `messageMax`, in the one way that there is: by an empty message, which is refused. */
+  async askMax(chatroomid) {
+    if (this.#isAsking) return;
+    this.#isAsking = true;
+    await this.#client.send(chatroomid, '', { signal: this.#end.signal }).catch((error) => this.#learn(error));
+    this.#isAsking = false;
     this.#changed();
   }
 
@@ -85,8 +97,15 @@ export class Outbox extends EventTarget {
       if (error.code === 'no_session') return this.stop();
       const { code, message: why, isTransient } = error;
       entry.failure = { code, message: why, isTransient };
+      this.#learn(error);
     }
     this.#changed();
+  }
+
+  /** The refusal may come to be in other words: then nothing is learned of it, and the server alone refuses what is too long. */
+  #learn({ code, message }) {
+    const [, max] = (code === 'bad_parameter' && /^message must have \d+ to (\d+) bytes/.exec(message)) || [];
+    if (max) this.messageMax = Number(max);
   }
 
   #changed() {

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { Client } from '../js/server.mjs';
-import { until } from './chromium.mjs';
+import { Client, Server } from '../js/server.mjs';
+import { Chromium, until } from './chromium.mjs';
+import { Person } from './person.mjs';
 import { LIMIT, NOBODY, UNANSWERED, behaved, inOneChatroom, twoPeople } from './setting.mjs';
 
 const PHONE = { width: 320, height: 568, isTouched: true };
@@ -120,6 +121,19 @@ test('chatrooms without a name are called by who is in them, and people come and
   await ann.page.press('Enter');
   await ann.page.shows('#title', 'coffee');
   behaved([NOBODY, /403 \(Forbidden\) .*leaveChatroom/], ann, bob);
+});
+
+test('what is asked for twice in a moment is done once', LIMIT, async (t) => {
+  const server = await Server.startAlone(t);
+  const ann = await Person.at(await Chromium.start(t), server.url, 'Ann');
+  await ann.register();
+  await ann.page.click('#new');
+  await ann.page.shows('#naming-title', 'New chatroom');
+  await ann.page.run(() => ['', ''].forEach(() => document.querySelector('#naming form').requestSubmit()));
+  await ann.page.lacks('#naming');
+  await ann.openNew('the second');
+  await until('there are two', () => ann.page.run(() => document.querySelectorAll('#list a').length === 2));
+  behaved([NOBODY], ann);
 });
 
 test('it is used by keys alone, and by those who listen', LIMIT, async (t) => {

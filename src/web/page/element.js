@@ -66,14 +66,19 @@ export function ask(id, done) {
   const form = dialog.querySelector('form');
   const error = find(`${id}-error`);
   error.textContent = '';
+  let isAsking = false;
   form.onsubmit = async (event) => {
     event.preventDefault();
+    // Whoever presses twice means it once.
+    if (isAsking) return;
+    isAsking = true;
     try {
       await done();
       dialog.close();
     } catch (failure) {
       error.textContent = sentence(failure);
     }
+    isAsking = false;
   };
   find(`${id}-cancel`).onclick = () => dialog.close();
   dialog.showModal();

@@ -60,7 +60,9 @@ function show(mode) {
 
 /** The user, or undefined after having said why not. */
 async function enter(client, form) {
-  const { username, password } = Object.fromEntries(new FormData(form));
+  const { username: given, password } = Object.fromEntries(new FormData(form));
+  // No name ends with a space, and many a keyboard adds one.
+  const username = given.trim();
   const error = find('login-error');
   error.textContent = '';
   find('enter').disabled = true;

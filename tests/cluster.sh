@@ -49,7 +49,7 @@ postgres=$port
 export LOITER_TEST_POSTGRES="postgres://loiter@127.0.0.1:$port/postgres"
 
 if [ $# -gt 0 ]; then
-  cargo test --features postgres "$@"
+  cargo test --workspace --features loiter/postgres "$@"
   exit
 fi
 
@@ -75,7 +75,8 @@ skips=()
 for test in "${of_the_file[@]}"; do
   skips+=(--skip "$test")
 done
-cargo test --features postgres --test api --test api_loops --test cluster
-cargo test --features postgres --test migrate -- --ignored
-cargo test --features postgres --test store -- "${skips[@]}"
+# With the whole workspace, whose dependencies are compiled already.
+cargo test --workspace --features loiter/postgres --test api --test api_loops --test cluster
+cargo test --workspace --features loiter/postgres --test migrate -- --ignored
+cargo test --workspace --features loiter/postgres --test store -- "${skips[@]}"
 echo "the API, the store, a move and several servers on PostgreSQL: ok"

@@ -1,15 +1,11 @@
-//! What can go wrong: at the start, told to a person once; in a job, told to the chat core as a [`Fault`].
+//! What can go wrong at the start, told to a person once.
 
 use std::ffi::c_int;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-#[cfg(feature = "postgres")]
-use postgres::error::{DbError, Severity, SqlState};
 use rusqlite::{ErrorCode, ffi};
-
-use crate::job::Fault;
 
 /// Why a store could not be opened. Its `Display` is one line for whoever started the server.
 ///
@@ -407,82 +403,9 @@ impl std::error::Error for OpenError {
     }
 }
 
-/// Why a job was not done.
-#[derive(Debug)]
-pub(super) enum JobError {
-    /// The job's own condition does not hold: an ordinary answer, and nothing to log.
-    Refused(Fault),
-    /// SQLite failed.
-    Sqlite(rusqlite::Error),
-    /// PostgreSQL failed, or the connection to it.
-    #[cfg(feature = "postgres")]
-    Postgres(postgres::Error),
-    /// There is no connection to PostgreSQL, and it is too early to try again.
-    #[cfg(feature = "postgres")]
-    Unreachable,
-    /// A number in the database cannot be what it should be.
-    #[cfg(feature = "postgres")]
-    BadNumber,
-    /// No reading connection was free.
-    Pool(r2d2::Error),
-    /// What is stored as a password's hash is none.
-    BadHash,
-    /// The system gave no random numbers.
-    NoRandomness,
-    /// The job ran into a defect of ours.
-    Panicked,
-}
-
-impl JobError {
-    /// What the chat core is told.
-    pub(super) fn fault(&self) -> Fault {
-        match self {
-            Self::Refused(fault) => *fault,
-            _ => Fault::StorageFailed,
-        }
-    }
-
-    /// Whether another program has a lock that it may give up, so that to try again could help.
-    pub(super) fn is_busy(&self) -> bool {
-        match self {
-            Self::Sqlite(error) => error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(error) => error.code().is_some_and(|code| {
-                *code == SqlState::LOCK_NOT_AVAILABLE || *code == SqlState::T_R_DEADLOCK_DETECTED
-            }),
-            _ => false,
-        }
-    }
-
-    /// Whether the connection is of no use any more. The client does not say so by itself.
-    #[cfg(feature = "postgres")]
-    pub(super) fn is_of_a_lost_connection(&self) -> bool {
-        let is_last_word = |told: &DbError| {
-            matches!(
-                told.parsed_severity(),
-                Some(Severity::Fatal | Severity::Panic)
-            )
-        };
-        matches!(self, Self::Postgres(error) if error.as_db_error().is_none_or(is_last_word))
-    }
-}
-
-impl From<rusqlite::Error> for JobError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(error)
-    }
-}
-
-#[cfg(feature = "postgres")]
-impl From<postgres::Error> for JobError {
-    fn from(error: postgres::Error) -> Self {
-        Self::Postgres(error)
-    }
-}
-
 /// An error with what it comes from, which it does not say by itself.
 #[cfg(feature = "postgres")]
-fn whole(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn whole(error: &(dyn std::error::Error + 'static)) -> String {
     let mut told = error.to_string();
     let mut next = error.source();
     while let Some(source) = next {
@@ -493,28 +416,4 @@ fn whole(error: &(dyn std::error::Error + 'static)) -> String {
         next = source.source();
     }
     told
-}
-
-/// For the log: SQLite's messages name tables and columns, never what is in them.
-impl fmt::Display for JobError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(fault) => write!(f, "refused: {fault:?}"),
-            Self::Sqlite(error) => error.fmt(f),
-            // Its details may quote a row, which nobody's log should have.
-            #[cfg(feature = "postgres")]
-            Self::Postgres(error) => match error.as_db_error() {
-                Some(told) => write!(f, "{} ({})", told.message(), told.code().code()),
-                None => f.write_str(&whole(error)),
-            },
-            #[cfg(feature = "postgres")]
-            Self::Unreachable => f.write_str("there is no connection to the database"),
-            #[cfg(feature = "postgres")]
-            Self::BadNumber => f.write_str("a number in the database is out of range"),
-            Self::Pool(error) => error.fmt(f),
-            Self::BadHash => f.write_str("a stored password hash is damaged"),
-            Self::NoRandomness => f.write_str("the system gave no random numbers"),
-            Self::Panicked => f.write_str("a job panicked"),
-        }
-    }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::error::JobError;
+use super::job_error::JobError;
 use super::lane::{Outlet, Queue, outlive};
 use super::password::{PasswordHash, to_hex, verify};
 use super::reading::Reader;

@@ -23,7 +23,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use super::error::JobError;
+use super::job_error::JobError;
 use super::reads::Reads;
 use super::trouble;
 use super::turns::Turns;

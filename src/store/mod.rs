@@ -15,6 +15,7 @@
 mod clock;
 mod error;
 mod hashing;
+mod job_error;
 mod lane;
 mod last_read;
 #[cfg(feature = "postgres")]

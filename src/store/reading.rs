@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::error::JobError;
+use super::job_error::JobError;
 use super::lane::{Outlet, Queue, outlive};
 use super::last_read::LastRead;
 use super::reads::Reads;

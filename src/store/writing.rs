@@ -15,7 +15,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::error::JobError;
+use super::job_error::JobError;
 use super::lane::{Outlet, Queue, Taken, outlive};
 use super::trouble::Trouble;
 use super::write::Write;

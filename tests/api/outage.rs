@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::serving::database::{OtherProgram, is_file};
 use crate::serving::proxy::Proxy;
-use crate::serving::{PATIENCE, Request, Serving, Session, get, saying};
+use crate::serving::{PATIENCE, Request, Serving, Session, get, polling, saying};
 
 /// A server whose database can be cut off.
 fn behind_a_proxy() -> Option<(Serving, Proxy)> {
@@ -21,6 +21,13 @@ fn behind_a_proxy() -> Option<(Serving, Proxy)> {
         between = Some(proxy);
     });
     Some((serving, between.expect("set")))
+}
+
+fn ids(list: &Value) -> Vec<i64> {
+    let messages = list.as_array().expect("a list").iter();
+    messages
+        .filter_map(|message| message["id"].as_i64())
+        .collect()
 }
 
 fn find(session: &Session) -> Request {
@@ -127,6 +134,9 @@ fn a_commit_whose_answer_is_lost_is_found_by_its_nonce() {
     };
     let ann = serving.user("ann");
     let id = serving.chatroom(&ann);
+    serving.say(&ann, id, "before");
+    let mut poll = serving.connect();
+    poll.park(&ann, &polling(&ann, id).with("since", 1));
     let sending = saying(&ann, id, "once").with("nonce", "n");
     proxy.lose_answer_to_commit();
     serving.ask(&sending).assert_failed(500, "storage_failed");
@@ -134,8 +144,15 @@ fn a_commit_whose_answer_is_lost_is_found_by_its_nonce() {
     comes_back(&serving, &get("/readyz"));
     comes_back(&serving, &find(&ann));
     let answer = serving.ask(&sending);
-    assert_eq!(answer.field("loiter-message-id"), Some("1"));
-    assert_eq!(answer.ok().as_array().map(Vec::len), Some(1));
+    assert_eq!(answer.field("loiter-message-id"), Some("2"));
+    assert_eq!(ids(&answer.ok()), [1, 2]);
+    // Nobody who follows has missed it.
+    assert_eq!(ids(&serving.say(&ann, id, "after")), [1, 2, 3]);
+    let mut seen = ids(&poll.answer().ok());
+    if seen == [2] {
+        seen.extend(ids(&serving.ask(&polling(&ann, id).with("since", 2)).ok()));
+    }
+    assert_eq!(seen, [2, 3]);
 }
 
 #[test]

@@ -13,7 +13,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::tls::{self, Verification};
 pub(super) use crate::config::without_password;
-use crate::store::error::{JobError, OpenError};
+use crate::store::error::OpenError;
+use crate::store::job_error::JobError;
 
 /// How long we wait for a connection: less than those who wait for an answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

@@ -11,7 +11,7 @@ use postgres::{Client, GenericClient};
 use super::{rows, sql};
 use crate::job::{AddedRow, ChatroomRow, Completion, RemovedRow};
 use crate::model::{ChatroomId, MessageId, SessionHash, Ticket, UserId};
-use crate::store::error::JobError;
+use crate::store::job_error::JobError;
 
 /// How long back a server looks, in milliseconds: longer than a transaction may take.
 const LOOKED_BACK_MS: i64 = 20_000;

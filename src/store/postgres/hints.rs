@@ -21,7 +21,7 @@ use super::{rows, sql};
 use crate::job::{Completion, Saved};
 use crate::model::{ChatroomId, Ticket};
 use crate::store::Attendant;
-use crate::store::error::JobError;
+use crate::store::job_error::JobError;
 use crate::store::lane::{Outlet, outlive};
 use crate::store::trouble::Trouble;
 

@@ -11,7 +11,7 @@ use super::{rows, sql};
 use crate::job::{Completion, Fault, Job, NONCE_LIFETIME, Saved, SavedBefore};
 use crate::model::{ChatroomId, Message, MessageId, UserId};
 use crate::store::clock::{expiry_unix_ms, not_before};
-use crate::store::error::JobError;
+use crate::store::job_error::JobError;
 use crate::store::write::Write;
 use crate::store::writing::Outcome;
 

@@ -12,7 +12,8 @@ use scheduled_thread_pool::ScheduledThreadPool;
 
 use super::address::Address;
 use super::followed::Followed;
-use crate::store::error::{JobError, OpenError};
+use crate::store::error::OpenError;
+use crate::store::job_error::JobError;
 
 /// How long a read waits for a connection.
 const PATIENCE: Duration = Duration::from_millis(500);

@@ -15,7 +15,7 @@ use crate::job::{
 };
 use crate::model::{ChatroomId, ListWriter, MessageId, SessionHash, User, UserId};
 use crate::store::clock::{expiry_unix_ms, system_unix_ms};
-use crate::store::error::JobError;
+use crate::store::job_error::JobError;
 use crate::store::last_read::{Extent, LastRead};
 use crate::store::prefix::beyond;
 use crate::store::reading::Reader;

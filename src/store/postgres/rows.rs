@@ -4,7 +4,7 @@ use postgres::Row;
 
 use crate::job::OverviewRow;
 use crate::model::{ChatroomId, Message, MessageId, User, UserId};
-use crate::store::error::JobError;
+use crate::store::job_error::JobError;
 
 /// The user whose id and name are in two columns, the first of which is `column`.
 pub(super) fn user(row: &Row, column: usize) -> Result<User, JobError> {

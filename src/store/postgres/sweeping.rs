@@ -13,7 +13,7 @@ use super::{rows, sql};
 use crate::job::{Completion, NONCE_LIFETIME};
 use crate::model::{ChatroomId, MessageId};
 use crate::store::clock::expiry_unix_ms;
-use crate::store::error::JobError;
+use crate::store::job_error::JobError;
 use crate::store::writing::Swept;
 
 /// Rows of each kind that are removed in one transaction.

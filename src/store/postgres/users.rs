@@ -13,7 +13,7 @@ use super::{open_address, rows, schema, sql};
 use crate::config::Config;
 use crate::model::{User, UserId, Username};
 use crate::store::clock::system_unix_ms;
-use crate::store::error::JobError;
+use crate::store::job_error::JobError;
 use crate::store::users::{Account, UserTable, UsersError};
 
 /// The number of what has changed something and is no server; a server's is random.

@@ -25,7 +25,7 @@ use super::{rows, sql};
 use crate::job::Job;
 use crate::model::ChatroomId;
 use crate::store::clock::system_unix_ms;
-use crate::store::error::JobError;
+use crate::store::job_error::JobError;
 use crate::store::lane::outlive;
 use crate::store::trouble;
 use crate::store::write::Write;

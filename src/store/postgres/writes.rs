@@ -8,7 +8,7 @@ use postgres::types::{ToSql, Type};
 use super::{rows, sql};
 use crate::job::{AddedRow, ChatroomRow, Completion, Fault, Job, RemovedRow, Whom};
 use crate::model::{ChatroomId, ChatroomName, SessionHash, User, UserId};
-use crate::store::error::JobError;
+use crate::store::job_error::JobError;
 use crate::store::write::{NewPassword, NewSession, NewUser, Raised, Write};
 
 /// A parameter and its type.

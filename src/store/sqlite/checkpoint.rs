@@ -22,7 +22,7 @@ use rusqlite::Connection;
 use super::database::BUSY_STEP;
 use super::readers::Readers;
 use super::sql;
-use crate::store::error::JobError;
+use crate::store::job_error::JobError;
 use crate::store::lane::outlive;
 use crate::store::trouble::Trouble;
 

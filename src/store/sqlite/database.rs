@@ -22,7 +22,8 @@ use super::lock::Lock;
 use super::readers::Pool;
 use super::{schema, sql};
 use crate::config::Durability;
-use crate::store::error::{JobError, OpenError};
+use crate::store::error::OpenError;
+use crate::store::job_error::JobError;
 
 /// How long we wait for a lock that another program has on the database.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -12,7 +12,7 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::Connection;
 
 use super::database::{BUSY_TIMEOUT, outwait};
-use crate::store::error::JobError;
+use crate::store::job_error::JobError;
 
 /// The reading connections: as many as there are threads that read.
 pub(super) type Pool = r2d2::Pool<SqliteConnectionManager>;

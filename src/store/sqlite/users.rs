@@ -13,7 +13,8 @@ use super::{rows, schema, sql};
 use crate::config::Config;
 use crate::model::{User, UserId, Username};
 use crate::store::clock::system_unix_ms;
-use crate::store::error::{JobError, OpenError};
+use crate::store::error::OpenError;
+use crate::store::job_error::JobError;
 use crate::store::users::{Account, UserTable, UsersError};
 
 /// A connection of its own, beside those of a server that may have others.

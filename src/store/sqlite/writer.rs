@@ -15,7 +15,7 @@ use super::sql;
 use super::sweeping::Sweeper;
 use crate::job::Completion;
 use crate::store::clock::system_unix_ms;
-use crate::store::error::JobError;
+use crate::store::job_error::JobError;
 use crate::store::lane::outlive;
 use crate::store::trouble;
 use crate::store::write::Write;

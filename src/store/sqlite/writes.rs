@@ -11,7 +11,7 @@ use super::memory::Memory;
 use super::sql;
 use crate::job::{Completion, Fault, Job};
 use crate::model::{SessionHash, User, UserId, Username};
-use crate::store::error::JobError;
+use crate::store::job_error::JobError;
 use crate::store::write::{NewPassword, NewSession, NewUser, Raised, Write};
 
 impl Write {

@@ -5,7 +5,7 @@ use rusqlite::OptionalExtension;
 use super::{Open, or_refused};
 use crate::job::{AddedRow, ChatroomRow, Fault, RemovedRow, Whom};
 use crate::model::{ChatroomId, ChatroomName, UserId};
-use crate::store::error::JobError;
+use crate::store::job_error::JobError;
 use crate::store::sqlite::{rows, sql};
 
 impl Open<'_> {

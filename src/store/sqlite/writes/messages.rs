@@ -6,7 +6,7 @@ use super::{Open, or_refused};
 use crate::job::{Fault, NONCE_LIFETIME, Saved, SavedBefore};
 use crate::model::{ChatroomId, Message, User, UserId};
 use crate::store::clock::{expiry_unix_ms, not_before};
-use crate::store::error::JobError;
+use crate::store::job_error::JobError;
 use crate::store::sqlite::memory::{Memory, Newest};
 use crate::store::sqlite::{rows, sql};
 

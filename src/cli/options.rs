@@ -287,14 +287,14 @@ pub(crate) struct Options {
     /// 'notify' is by PostgreSQL's NOTIFY, over a connection of its own; an address of PostgreSQL is the same, over a connection to that,
     /// where a pooler is between; 'none' is not at all: they only ask. A hint that is lost costs time and no message.
     #[arg(long, value_name = "HOW", help_heading = STORAGE, env = "LOITER_HINTS", hide_env_values = true)]
-    #[arg(default_value = "notify", value_parser = hints)]
+    #[arg(default_value = "notify", value_parser = hints, hide = cfg!(not(feature = "postgres")))]
     hints: Hints,
 
     /// How often a server asks a database that it shares for what the others have written.
     ///
     /// From 1s to 60s.
     #[arg(long, value_name = "DUR", help_heading = STORAGE, env = "LOITER_ASK_EVERY")]
-    #[arg(default_value = "1s", value_parser = duration(bounds::ASK_EVERY))]
+    #[arg(default_value = "1s", value_parser = duration(bounds::ASK_EVERY), hide = cfg!(not(feature = "postgres")))]
     ask_every: Duration,
 
     /// Jobs that may wait to be written.
@@ -508,7 +508,7 @@ mod tests {
         ];
         const BINARY_ONLY: [&str; 4] = ["help", "version", "log", "log-format"];
         // None is right for all, and each setting takes one of them.
-        const VALUES: [&str; 8] = [
+        const VALUES: [&str; 9] = [
             "70000",
             "2",
             "5",
@@ -517,6 +517,7 @@ mod tests {
             "10.0.0.0/8",
             "normal",
             "2000000000",
+            "notify",
         ];
         let mut names: Vec<&str> = Config::setting_names()
             .filter(|name| !LIBRARY_ONLY.contains(name))

@@ -48,7 +48,7 @@ pub use users::{Account, Users, UsersError};
 use crate::config::Config;
 use crate::counters::StoreCounters;
 use crate::job::{Completion, Fault, Job};
-use crate::model::UserId;
+use crate::model::{ChatroomId, UserId};
 use hashing::{HashingLane, Passwords, Whose};
 use lane::{Outlet, Queue};
 use reading::{Reader, ReadingLane};
@@ -115,7 +115,8 @@ pub struct Store {
     reading: Arc<Queue<Job, Reads>>,
     passwords: Arc<Passwords>,
     attendant: Option<Arc<dyn Attendant>>,
-    reader: Arc<dyn Reader>,
+    /// None as the end begins.
+    reader: Option<Arc<dyn Reader>>,
     outlet: Outlet,
     counters: Arc<StoreCounters>,
     /// Those that give to the writing lane, or whose connections it wants closed before its own.
@@ -202,7 +203,7 @@ impl Store {
             reading: Arc::new(Queue::of_reads(config.queue, config.queue)),
             passwords: Arc::new(Queue::by_turns(passwords_max)),
             attendant: None,
-            reader: Arc::clone(&backend.reader),
+            reader: Some(Arc::clone(&backend.reader)),
             outlet: outlet.clone(),
             counters: Arc::default(),
             givers: Vec::new(),
@@ -270,7 +271,7 @@ impl Store {
             chatrooms,
         } = &job
         {
-            self.reader.follow(*event_loop, chatrooms);
+            self.follow(*event_loop, chatrooms);
             return Ok(());
         }
         if let Job::LoadChatroom {
@@ -279,7 +280,7 @@ impl Store {
             ..
         } = job
         {
-            self.reader.follow(event_loop, &[(chatroom, true)]);
+            self.follow(event_loop, &[(chatroom, true)]);
         }
         match job {
             Job::FindSession { .. } => self.reading.push_load(job, false),
@@ -298,6 +299,12 @@ impl Store {
                 self.submit_password(Whose::Verifying(customer), job)
             }
             write => self.writing.push(write),
+        }
+    }
+
+    fn follow(&self, event_loop: u16, chatrooms: &[(ChatroomId, bool)]) {
+        if let Some(reader) = &self.reader {
+            reader.follow(event_loop, chatrooms);
         }
     }
 
@@ -378,6 +385,8 @@ impl Drop for Store {
         for giver in self.givers.drain(..) {
             join(giver);
         }
+        // With the connections that read: the one that writes is the last to be closed, and leaves one file.
+        self.reader = None;
         // Last, since logins that are finished now are still to be written.
         self.writing.close();
         if let Some(writer) = self.writer.take() {

@@ -1,5 +1,6 @@
 //! Several stores on one database, which is PostgreSQL: a file is one store's alone.
 
+use std::path::PathBuf;
 use std::thread;
 
 use super::*;
@@ -19,6 +20,39 @@ fn two() -> Option<[Fixture; 2]> {
         config.database = database;
     });
     Some([first, second])
+}
+
+/// What it is told of a database that it cannot have.
+fn refusal(database: PathBuf) -> String {
+    let config = Config {
+        database,
+        ..Config::default()
+    };
+    match Store::open(&config, |_| ()) {
+        Ok(_) => panic!("it is taken"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn a_database_that_is_not_fit_is_refused_with_the_reason() {
+    let Some([fixture, _]) = two() else {
+        return;
+    };
+    let mut other = fixture.other_program();
+    let name = fixture.folder.path().file_name().expect("a name");
+    let latin = format!("latin{}", name.to_string_lossy().trim_start_matches('.'));
+    other.execute(&format!(
+        "CREATE DATABASE \"{latin}\" ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"
+    ));
+    let address = fixture.config.database.display().to_string();
+    let (address, _) = address.split_once('?').expect("a schema");
+    let (server, _) = address.rsplit_once('/').expect("a database");
+    let refused = refusal(format!("{server}/{latin}").into());
+    assert!(refused.contains("LATIN1, and must be UTF8"), "{refused}");
+    let nowhere = format!("{address}?options=-csearch_path%3Dnowhere");
+    let refused = refusal(nowhere.into());
+    assert!(refused.contains("no schema"), "{refused}");
 }
 
 #[test]

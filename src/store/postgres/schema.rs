@@ -47,15 +47,22 @@ pub(super) fn refuse_unfinished(client: &mut Client, address: &Address) -> Resul
 /// Brings the database up to the newest version. Where several servers start at once, one does and the others wait for it.
 pub(super) fn upgrade(client: &mut Client, address: &Address) -> Result<(), OpenError> {
     let of_postgres = |error| address.unreachable(error);
-    let schema: Option<String> = client
+    let unfit = |why| OpenError::BadAddress {
+        database: address.shown.clone(),
+        why,
+    };
+    let place = client
         .query_typed_one(sql::CURRENT_SCHEMA, &[])
-        .map_err(of_postgres)?
-        .get(0);
+        .map_err(of_postgres)?;
+    let (schema, encoding): (Option<String>, String) = (place.get(0), place.get(1));
     if schema.is_none() {
-        return Err(OpenError::BadAddress {
-            database: address.shown.clone(),
-            why: "there is no schema in its search path".to_owned(),
-        });
+        return Err(unfit("there is no schema in its search path".to_owned()));
+    }
+    // In another, names would sort otherwise, and most of what people write would have no bytes.
+    if encoding != "UTF8" {
+        return Err(unfit(format!(
+            "the encoding of that database is {encoding}, and must be UTF8"
+        )));
     }
     let mut upgrade = client.transaction().map_err(of_postgres)?;
     upgrade

@@ -85,8 +85,9 @@ CREATE TABLE probes (count BIGINT NOT NULL);
 INSERT INTO probes (count) VALUES (0);
 "#;
 
-/// → the schema's name, or null where no schema of the search path may be written to
-pub(super) const CURRENT_SCHEMA: &str = "SELECT current_schema()::text";
+/// → the schema's name, or null where no schema of the search path may be written to; the encoding of all texts
+pub(super) const CURRENT_SCHEMA: &str =
+    "SELECT current_schema()::text, current_setting('server_encoding')";
 
 /// One at a time, of all that start at once: until the end of the transaction.
 pub(super) const LOCK_SCHEMA: &str =

@@ -194,8 +194,13 @@ pub(super) unsafe extern "C" fn loiter_server_new(
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn loiter_server_free(server: *mut LoiterServer) {
     if !server.is_null() {
-        // SAFETY: it came from `loiter_server_new`, is freed once, and no call with it is under way.
-        or_else((), || drop(unsafe { Box::from_raw(server) }));
+        or_else((), || {
+            // SAFETY: it came from `loiter_server_new`, is freed once, and no call with it is under way.
+            let server = unsafe { Box::from_raw(server) };
+            // For good: what callbacks ask of it on its way out is refused as within a turn.
+            server.is_turning.store(true, Ordering::Release);
+            drop(server);
+        });
     }
 }
 

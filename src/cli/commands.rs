@@ -34,7 +34,7 @@ pub(crate) enum Command {
     /// A file that is there already is not written over. Nobody who is served waits for it; but until it is made, the
     /// write-ahead log beside the database grows by what is written.
     ///
-    /// Only its owner may read the copy: password hashes are in it. Of a database on PostgreSQL its own pg_dump makes copies.
+    /// Only its owner may read the copy: password hashes are in it.
     Backup {
         /// Where the copy is to be.
         file: PathBuf,

@@ -35,7 +35,10 @@ pub(crate) enum UserCommand {
     /// Give a user another password while no server runs, and end all of their sessions.
     ///
     /// Stop the server first: it remembers who is logged in, and would go on taking the sessions that this ends. While it serves the database this is refused.
-    /// On PostgreSQL servers may go on: they hear of it within a second or two.
+    #[cfg_attr(
+        feature = "postgres",
+        doc = "On PostgreSQL servers may go on: they hear of it within a second or two."
+    )]
     /// Somebody who knows their password can change it by the API at any time.
     Password {
         /// The user's name, in any case.

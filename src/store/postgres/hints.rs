@@ -85,6 +85,8 @@ pub(super) struct Listener {
     pub(super) followed: Arc<Followed>,
     pub(super) outlet: Outlet,
     pub(super) stop: Arc<Stop>,
+    /// What was there before this server remembered anything.
+    pub(super) seen: Seen,
 }
 
 /// What hints say: up to which message chatrooms are, and whether anything else has changed.
@@ -140,9 +142,9 @@ pub(super) fn channel(client: &mut Client) -> Result<String, postgres::Error> {
 
 impl Listener {
     /// Tells until it is to end; connects again whenever the connection is lost.
-    pub(super) fn run(self) {
+    pub(super) fn run(mut self) {
         let mut trouble = Trouble::new("hint");
-        let mut seen = Seen::default();
+        let mut seen = std::mem::take(&mut self.seen);
         let mut pause = PAUSE_MIN;
         while !self.stop.is_over() {
             match outlive(|| self.listen(&mut seen, &mut trouble, &mut pause)) {

@@ -35,6 +35,7 @@ use super::writing::Writer;
 use super::{Attendance, Backend, Threads};
 use crate::config::{Config, Hints};
 use address::Address;
+use changes::Seen;
 use followed::Followed;
 use hints::{Listener, Stop};
 use readers::Readers;
@@ -63,6 +64,10 @@ pub(super) fn open(
     let reader = Readers::open(&address, connections, config.session_lifetime, &followed)?;
     let stop: Arc<Stop> = Arc::default();
     let server = random_number()?;
+    // Of what others have changed before nothing is remembered here.
+    let mut seen = Seen::default();
+    seen.look(&mut client, server)
+        .map_err(|error| address.failed(error))?;
     let listener = Listener {
         address: match &config.hints {
             Hints::From(other) => open_address(other.as_ref())?,
@@ -74,6 +79,7 @@ pub(super) fn open(
         followed: Arc::clone(&followed),
         outlet: outlet.clone(),
         stop: Arc::clone(&stop),
+        seen,
     };
     let telling = (config.hints != Hints::None)
         .then(|| hints::channel(&mut client))

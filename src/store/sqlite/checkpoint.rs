@@ -43,6 +43,10 @@ const REST_MAX: i64 = 100;
 /// would notice. Whoever reads for longer, as a copy does, is not waited for again until the log has grown by [`PAGES_MIN`].
 const READS_MAX: Duration = Duration::from_millis(20);
 
+/// … and where the log is longer than [`PAGES_MAX`]: reads that take longer than all that overlap without end, as long lists may, and a
+/// log that grows must not grow for ever. Then senders wait for once.
+const READS_MAX_AT_LAST: Duration = Duration::from_secs(2);
+
 /// Pages of a log that is no longer waited for in the hope that less will be left: the lane moves what there is, and waits for reads longer,
 /// [`BUSY_STEP`], since several short waits were in vain: 16 MB.
 const PAGES_MANY: i64 = 4 * PAGES_MIN;
@@ -205,10 +209,9 @@ impl LogWatch {
         self.checkpoints.advance(Stage::Rest, Stage::Idle);
         move_pages(connection)?;
         let log = Log::look(connection)?;
-        // More than that is held back by somebody's long read.
-        if log.unmoved() <= PAGES_MIN {
-            let many = log.pages > PAGES_MANY;
-            self.leave_log(connection, if many { BUSY_STEP } else { READS_MAX })?;
+        // More than that is held back by somebody's long read, and waited for at last.
+        if log.unmoved() <= PAGES_MIN || log.pages > PAGES_MAX {
+            self.leave_log(connection, patience_for(log))?;
         }
         Ok(())
     }
@@ -223,9 +226,20 @@ impl LogWatch {
         drop(pause);
         // Another program reads, or a copy is made.
         if !is_left {
-            leave_log(connection, patience)?;
+            leave_log(connection, patience.min(BUSY_STEP))?;
         }
         Ok(())
+    }
+}
+
+/// How long the lane waits for reads, of a log that is so long.
+fn patience_for(log: Log) -> Duration {
+    if log.pages > PAGES_MAX {
+        READS_MAX_AT_LAST
+    } else if log.pages > PAGES_MANY {
+        BUSY_STEP
+    } else {
+        READS_MAX
     }
 }
 
@@ -407,6 +421,38 @@ mod tests {
         writing.commit();
         is_over.store(true, Ordering::Relaxed);
         assert!(writing.log().pages < REST_MAX, "{:?}", writing.log());
+        reading.join().expect("no panic");
+    }
+
+    #[test]
+    fn a_log_that_has_grown_long_waits_for_reads_at_last() {
+        let log = |pages| Log { pages, moved: 0 };
+        assert_eq!(patience_for(log(PAGES_MANY)), READS_MAX);
+        assert_eq!(patience_for(log(PAGES_MAX)), BUSY_STEP);
+        let mut writing = Writing::new();
+        let (begun, has_begun) = mpsc::channel();
+        let readers = Arc::clone(&writing.readers);
+        let reading = thread::spawn(move || {
+            let hold_on = |connection: &Connection| {
+                connection.execute_batch("BEGIN; SELECT id FROM t LIMIT 1")?;
+                begun.send(()).expect("heard");
+                // Longer than anybody waits before that.
+                while !readers.is_paused() {
+                    thread::yield_now();
+                }
+                thread::sleep(3 * BUSY_STEP);
+                Ok(connection.execute_batch("COMMIT")?)
+            };
+            readers.read(|| false, hold_on).expect("a read");
+        });
+        has_begun.recv().expect("it has begun");
+        while writing.log().pages <= PAGES_MAX {
+            writing.fill();
+        }
+        writing.leave_rest();
+        writing.watch.rounds = ROUNDS_MAX;
+        writing.commit();
+        assert_eq!(writing.log().unmoved(), 0);
         reading.join().expect("no panic");
     }
 

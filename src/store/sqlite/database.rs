@@ -7,7 +7,7 @@
 //! Every name is that of a file: `:memory:` and `file:…`, which SQLite would take for something else, are made
 //! absolute first. A database in memory would be lost in silence at the server's end.
 
-use std::fs::{self, File, FileType, OpenOptions};
+use std::fs::{self, File, FileType, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{self, Path, PathBuf};
@@ -52,6 +52,8 @@ pub(super) struct Database {
     path: PathBuf,
     /// Whether its file is to go with us, if nothing is in it: it was made, and is not open yet.
     goes: bool,
+    /// The file itself, locked. Closed behind the last connection: whoever closes a file loses SQLite's locks on it.
+    _held: File,
     lock: Lock,
 }
 
@@ -62,7 +64,13 @@ impl Database {
         refuse_no_file(&path)?;
         let lock = lock(&path)?;
         let goes = create(&path)?;
-        Ok(Self { path, goes, lock })
+        let held = hold(&path)?;
+        Ok(Self {
+            path,
+            goes,
+            _held: held,
+            lock,
+        })
     }
 
     /// Makes sure that files can still be opened for a writer, for checkpoints and for so many readers.
@@ -95,6 +103,11 @@ impl Database {
         self.look_for_damage(&writer)?;
         log_ahead(&writer, durability).map_err(of_sqlite)?;
         schema::upgrade(&mut writer).map_err(of_sqlite)?;
+        if is_new {
+            // The schema goes into the file, which alone would else be taken for a new database.
+            let emptied = writer.query_row(sql::EMPTY_LOG, (), |_| Ok(()));
+            emptied.map_err(of_sqlite)?;
+        }
         log_opened(&writer, &self.path, is_new).map_err(of_sqlite)?;
         writer.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
         writer.busy_timeout(BUSY_STEP).map_err(of_sqlite)?;
@@ -301,6 +314,18 @@ fn create(database: &Path) -> Result<bool, OpenError> {
             Ok(false)
         }
         Err(error) => Err(OpenError::of_io(database, error)),
+    }
+}
+
+/// Locks the database's own file beside SQLite, which locks parts of it and by other means: so it is served once also where it has two names,
+/// and where the lock beside it was removed. It is open before SQLite opens it and until after SQLite has closed it.
+fn hold(database: &Path) -> Result<File, OpenError> {
+    let of_io = |error| OpenError::of_io(database, error);
+    let file = File::open(database).map_err(of_io)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Served(database.to_owned())),
+        Err(TryLockError::Error(error)) => Err(of_io(error)),
     }
 }
 

@@ -106,7 +106,11 @@ export class Composer {
     else delete this.#drafts[id];
     fit();
     this.update();
-    this.#storage.setItem(this.#key, JSON.stringify(this.#drafts));
+    try {
+      this.#storage.setItem(this.#key, JSON.stringify(this.#drafts));
+    } catch {
+      // There is no room for so much: it does not outlive the tab, and is written all the same.
+    }
   }
 }
 

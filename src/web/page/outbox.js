@@ -110,7 +110,11 @@ export class Outbox extends EventTarget {
 
   #changed() {
     if (this.#end.signal.aborted) return;
-    this.#storage.setItem(this.#key, JSON.stringify(this.#entries));
+    try {
+      this.#storage.setItem(this.#key, JSON.stringify(this.#entries));
+    } catch {
+      // There is no room for so much: it is sent all the same, but not after a reload.
+    }
     this.dispatchEvent(new Event('change'));
   }
 }

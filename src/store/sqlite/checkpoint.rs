@@ -431,16 +431,17 @@ mod tests {
         assert_eq!(patience_for(log(PAGES_MAX)), BUSY_STEP);
         let mut writing = Writing::new();
         let (begun, has_begun) = mpsc::channel();
+        let (_open, end) = mpsc::channel::<()>();
         let readers = Arc::clone(&writing.readers);
         let reading = thread::spawn(move || {
             let hold_on = |connection: &Connection| {
                 connection.execute_batch("BEGIN; SELECT id FROM t LIMIT 1")?;
                 begun.send(()).expect("heard");
-                // Longer than anybody waits before that.
                 while !readers.is_paused() {
                     thread::yield_now();
                 }
-                thread::sleep(3 * BUSY_STEP);
+                // Nobody says so before it is over: longer than anybody waits for whose log is shorter.
+                let _over = end.recv_timeout(3 * BUSY_STEP);
                 Ok(connection.execute_batch("COMMIT")?)
             };
             readers.read(|| false, hold_on).expect("a read");

@@ -125,7 +125,8 @@ fn no_file_is_open_but_the_database_and_what_stands_beside_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let serving = serving(folder.path(), &arguments);
         let expected = [
-            ("chat.db", connections),
+            // … and once for its own lock.
+            ("chat.db", connections + 1),
             ("chat.db-shm", 1),
             ("chat.db-wal", connections),
             ("chat.db.lock", 1),

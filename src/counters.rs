@@ -110,6 +110,8 @@ pub struct LoopCounters {
     pub wakes: Number,
     /// Polls and streams that a wake has told something.
     pub deliveries: Number,
+    /// Requests whose session was remembered.
+    pub session_hits: Number,
     /// Sessions that were asked of the store, not being remembered.
     pub session_loads: Number,
     /// Users' chatrooms that were.
@@ -136,6 +138,7 @@ impl Default for LoopCounters {
             answers: array::from_fn(|_| array::from_fn(|_| Number::default())),
             wakes: Number::default(),
             deliveries: Number::default(),
+            session_hits: Number::default(),
             session_loads: Number::default(),
             user_loads: Number::default(),
             chatroom_loads: Number::default(),

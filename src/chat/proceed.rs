@@ -261,6 +261,7 @@ impl Chat {
             self.sessions.remove(key);
             return Err(Some(Step::AwaitUnknownSession));
         }
+        self.counters.session_hits.add(1);
         self.note_use(now, key);
         Ok(key)
     }

@@ -76,7 +76,7 @@ const GAUGES: [OfLoop; 7] = [
 ];
 
 /// How many there have been.
-const COUNTERS: [OfLoop; 8] = [
+const COUNTERS: [OfLoop; 9] = [
     (
         "connections_accepted",
         "Connections that were accepted",
@@ -101,6 +101,11 @@ const COUNTERS: [OfLoop; 8] = [
         "deliveries",
         "Polls and streams that a wake has told something",
         |of| &of.deliveries,
+    ),
+    (
+        "session_hits",
+        "Requests whose session was in the cache; those that wait for something count once more when it is there",
+        |of| &of.session_hits,
     ),
     (
         "session_loads",
@@ -133,6 +138,8 @@ pub(super) fn all(sources: &Sources) -> Vec<Family> {
         numbers: Numbers::Counter(of_each_loop(sources, |of| number(of).get())),
     }));
     families.push(answers(sources));
+    families.push(connections_by_state(sources));
+    families.push(refusals(sources));
     families.push(Family {
         name: "turn_seconds",
         help: "Seconds that turns of an event loop were busy",
@@ -184,6 +191,68 @@ fn answers(sources: &Sources) -> Family {
         name: "requests",
         help: "Answers, by the call (none: it was no call; own: a path of the host's) and the status (other: none of those that are usual)",
         numbers: Numbers::Counter(sums.into_iter().map(labelled).collect()),
+    }
+}
+
+/// What connections are at, as far as that is a matter of state and not of a moment.
+fn connections_by_state(sources: &Sources) -> Family {
+    let states = |of: &LoopCounters| {
+        let [parked, waiting, own] = [&of.parked, &of.waiting, &of.parked_own].map(Number::get);
+        let others = of.connections.get().saturating_sub(parked + waiting + own);
+        [
+            ("parked", parked),
+            ("loading", waiting),
+            ("own_parked", own),
+            ("other", others),
+        ]
+    };
+    let by_loop = of_each_loop(sources, states).into_iter();
+    let labelled = by_loop.flat_map(|(labels, states)| {
+        states.map(|(state, count)| {
+            let mut labels = labels.clone();
+            labels.push(("state", state.to_owned()));
+            (labels, count)
+        })
+    });
+    Family {
+        name: "connections_by_state",
+        help: "Connections right now, by what they are at: a parked poll or stream, a call that waits for something to be loaded, a parked request to the host's own paths; or other, which is none, or one that is being read, done or answered",
+        numbers: Numbers::Gauge(labelled.collect()),
+    }
+}
+
+/// Why clients were refused, by the statuses that say so.
+const REASONS: [(u16, &str); 9] = [
+    (400, "bad_request"),
+    (401, "no_session"),
+    (403, "cross_site"),
+    (408, "timeout"),
+    (413, "body_too_large"),
+    (417, "expectation"),
+    (429, "rate"),
+    (431, "head_too_large"),
+    (503, "overloaded"),
+];
+
+fn refusals(sources: &Sources) -> Family {
+    let answers = || sources.loops.iter().flat_map(|counters| counters.answers());
+    let by_status = REASONS.map(|(status, reason)| {
+        let counts = answers().filter(|&(_, of, _)| of == status);
+        (reason, counts.map(|(.., count)| count).sum())
+    });
+    let of_all = |number: fn(&LoopCounters) -> &Number| -> u64 {
+        let loops = sources.loops.iter();
+        loops.map(|counters| number(counters).get()).sum()
+    };
+    let closed = [
+        ("connections", of_all(|of| &of.refused)),
+        ("unsent", of_all(|of| &of.given_up)),
+    ];
+    let labelled = |(reason, count): (&str, u64)| (vec![("reason", reason.to_owned())], count);
+    Family {
+        name: "refusals",
+        help: "What was refused, by why: no room for another connection, too much unsent (see --max-unsent), or what the status says (overloaded: 503, rate: 429)",
+        numbers: Numbers::Counter(closed.into_iter().chain(by_status).map(labelled).collect()),
     }
 }
 

@@ -62,8 +62,17 @@ fn what_happens_is_counted() {
     let mut polls = [(); 3].map(|()| serving.poll(&ann, chatroom));
     assert_comes_to(
         &serving,
-        &[("loiter_polls_parked", 3.0), ("loiter_connections", 3.0)],
+        &[
+            ("loiter_polls_parked", 3.0),
+            ("loiter_connections", 3.0),
+            ("loiter_connections_by_state", 3.0),
+        ],
     );
+    let text = serving.metrics().encode();
+    let parked = numbers(&text)
+        .into_iter()
+        .filter(|(named, _)| named.contains(r#"state="parked""#));
+    assert!((parked.map(|(_, count)| count).sum::<f64>() - 3.0).abs() < 0.5);
     serving.say(&ann, chatroom, "hi");
     polls.iter_mut().for_each(|poll| drop(poll.answer().ok()));
     serving
@@ -72,6 +81,8 @@ fn what_happens_is_counted() {
     serving
         .ask(&get("/nowhere"))
         .assert_failed(404, "not_found");
+    let bad = get("/message/longpoll").of(&ann);
+    serving.ask(&bad).assert_failed(400, "bad_parameter");
     assert_comes_to(
         &serving,
         &[
@@ -90,6 +101,8 @@ fn what_happens_is_counted() {
                 1.0,
             ),
             (r#"loiter_requests_total{call="none",status="404"}"#, 1.0),
+            (r#"loiter_refusals_total{reason="bad_request"}"#, 1.0),
+            (r#"loiter_refusals_total{reason="rate"}"#, 0.0),
             ("loiter_commits_failed_total", 0.0),
             ("loiter_queue_jobs", 0.0),
             ("loiter_unsent_bytes", 0.0),
@@ -99,6 +112,7 @@ fn what_happens_is_counted() {
     let mut at_least = vec![
         ("loiter_wakes_total", 1.0),
         ("loiter_session_loads_total", 1.0),
+        ("loiter_session_hits_total", 5.0),
         ("loiter_commit_writes_count", 3.0),
         // A registration, a login, a chatroom, a message.
         ("loiter_commit_writes_sum", 4.0),

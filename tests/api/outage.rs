@@ -34,6 +34,17 @@ fn find(session: &Session) -> Request {
     get("/message/getUser").with("name", "a").of(session)
 }
 
+/// Waits until a poll is parked.
+#[track_caller]
+fn assert_is_parked(serving: &Serving) {
+    let begun = Instant::now();
+    let is_one = |line: &str| line.starts_with("loiter_polls_parked{") && line.ends_with(" 1");
+    while !serving.metrics().encode().lines().any(is_one) {
+        assert!(begun.elapsed() < PATIENCE, "it is not parked");
+        std::thread::yield_now();
+    }
+}
+
 /// Asks until it is answered with 200, which takes a pause or two of those who connect anew.
 #[track_caller]
 fn comes_back(serving: &Serving, request: &Request) {
@@ -52,6 +63,8 @@ fn while_the_database_is_away_all_that_needs_it_is_told_and_who_waits_waits_on()
     let id = serving.chatroom(&ann);
     serving.say(&ann, id, "before");
     let mut poll = serving.poll(&ann, id);
+    // What it needs is loaded by then, and it waits for nothing but a message.
+    assert_is_parked(&serving);
     for _ in 0..2 {
         proxy.cut();
         let begun = Instant::now();

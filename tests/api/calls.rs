@@ -37,6 +37,7 @@ mod metrics;
 mod names;
 mod order;
 mod origins;
+#[cfg(feature = "metrics")]
 mod outage;
 mod overview;
 mod parameters;

@@ -46,6 +46,31 @@ fn at(path: &Path) -> Config {
     }
 }
 
+/// The lock beside a database is that of a name. Its file has one of its own.
+#[test]
+fn a_database_is_served_once_by_whatever_name() {
+    let fixture = Fixture::new();
+    let other = fixture.folder.path().join("other.db");
+    fs::hard_link(&fixture.config.database, &other).expect("a link");
+    assert!(matches!(refused(&at(&other)), OpenError::Served(_)));
+    let mut lock = fixture.config.database.clone().into_os_string();
+    lock.push(".lock");
+    fs::remove_file(lock).expect("removed");
+    assert!(matches!(refused(&fixture.config), OpenError::Served(_)));
+}
+
+/// Or its file by itself, copied or moved without its log, would be taken for a new one.
+#[test]
+fn a_new_databases_schema_is_in_its_file() {
+    let fixture = Fixture::new();
+    let copy = fixture.folder.path().join("copy.db");
+    fs::copy(&fixture.config.database, &copy).expect("copied");
+    let copy = Connection::open(copy).expect("a database");
+    let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'messages'";
+    let found: i64 = copy.query_row(tables, (), |row| row.get(0)).expect("one");
+    assert_eq!(found, 1);
+}
+
 #[test]
 fn a_database_is_served_once() {
     let mut fixture = Fixture::new();

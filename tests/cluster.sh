@@ -76,7 +76,7 @@ for test in "${of_the_file[@]}"; do
   skips+=(--skip "$test")
 done
 # With the whole workspace, whose dependencies are compiled already.
-cargo test --workspace --features loiter/postgres --test api --test api_loops --test cluster
+cargo test --workspace --features loiter/postgres --test api --test cluster
 cargo test --workspace --features loiter/postgres --test migrate -- --ignored
 cargo test --workspace --features loiter/postgres --test store -- "${skips[@]}"
 echo "the API, the store, a move and several servers on PostgreSQL: ok"

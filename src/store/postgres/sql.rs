@@ -323,7 +323,7 @@ DELETE FROM nonces WHERE (chatroom, user_id, nonce) IN
 
 /// time → the chatroom whose messages may be the oldest, if they may be older than that; one that nobody has locked, and locks it
 pub(super) const CHATROOM_WITH_OLD_MESSAGES: &str = "
-SELECT id, last_message FROM chatrooms WHERE oldest_time < $1 ORDER BY oldest_time LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED";
+SELECT id FROM chatrooms WHERE oldest_time < $1 ORDER BY oldest_time LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED";
 
 /// chatroom, count → the oldest messages and their times, oldest first
 pub(super) const OLDEST_MESSAGES: &str = "

@@ -364,6 +364,9 @@ fn failed<'a>(route: Option<Route>, failure: &Failure) -> Draft<'a> {
 
 fn faulted<'a>(route: Option<Route>, fault: Fault) -> Draft<'a> {
     let (status, code, message) = match fault {
+        Fault::TooManyAttempts { retry_after_s } => {
+            return failed(route, &Failure::TooManyAttempts { retry_after_s });
+        }
         Fault::StorageFailed => (
             500,
             "storage_failed",

@@ -253,6 +253,9 @@ pub enum Failure {
 
 impl From<Fault> for Reply {
     fn from(fault: Fault) -> Self {
-        Self::Failed(Failure::Fault(fault))
+        Self::Failed(match fault {
+            Fault::TooManyAttempts { retry_after_s } => Failure::TooManyAttempts { retry_after_s },
+            other => Failure::Fault(other),
+        })
     }
 }

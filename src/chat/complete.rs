@@ -87,6 +87,8 @@ impl Chat {
             Completion::ParticipantsListed { ticket, users } => {
                 self.participants_listed(ticket, users);
             }
+            Completion::ServersAnswered { ticket, answer } => self.servers_answered(ticket, answer),
+            Completion::ServerAsks { id, question } => self.server_asks(now, id, question),
             Completion::UsersFound { ticket, users } => {
                 self.answer_own(ticket, users.map(Reply::Users));
             }

@@ -7,6 +7,9 @@
 //! Each loop gives its polls its own list, not the caller's: a poll may have come after a message that the caller's
 //! loop had not taken in yet, and must not be taken back behind it. A loop whose list is not here loads it first. If
 //! that fails its polls stay, and the caller is told so, as if the only loop had failed.
+//!
+//! Where others share the database all of their servers are asked too ([`Job::AskServers`]), and one of this server's loops does for each of
+//! them what it does for a caller of its own.
 
 use super::Chat;
 use super::call::{Reply, SessionCall};
@@ -16,9 +19,10 @@ use super::notice::Notice;
 use super::proceed::Step;
 use super::recent::Span;
 use super::serve::Ending;
+use super::servers::Renewed;
 use super::sessions::{SessionKey, Standing};
 use crate::buffer::Bytes;
-use crate::job::{Audience, Fault};
+use crate::job::{Audience, Fault, Job, ServerQuestion};
 use crate::model::{ChatroomId, Now, SessionHash, Ticket, UserId};
 
 /// Polls that another loop asks to end.
@@ -44,12 +48,12 @@ pub(super) struct Newest {
 /// What has come of an endpoll so far.
 #[derive(Debug)]
 pub(super) struct Gathering {
-    /// Who asks, and where.
-    user: UserId,
+    /// Who asks, and where; nobody where it is another server.
+    user: Option<UserId>,
     chatroom: ChatroomId,
     /// The user has left the chatroom meanwhile. What is remembered of them may be gone by the time it is asked for.
     has_left: bool,
-    /// Loops that have not told yet, this one included.
+    /// Loops that have not told yet, this one included, and the other servers as one more.
     awaited: usize,
     ended: u32,
     fault: Option<Fault>,
@@ -97,26 +101,57 @@ impl Chat {
         session: SessionKey,
         chatroom: ChatroomId,
     ) {
-        if self.settings.loops == 1 {
+        if self.settings.loops == 1 && !self.settings.is_shared {
             return;
         }
-        let gathering = Gathering {
-            user: self.user_of(session).user.id,
-            chatroom,
-            has_left: false,
-            awaited: self.settings.loops,
-            ended: 0,
-            fault: None,
-            newest: None,
-        };
-        self.gatherings.insert(caller, gathering);
+        let user = self.user_of(session).user.id;
         let session = self.sessions.session(session).expect("good").hash;
         let polls = PollsToEnd {
             caller,
             session,
             chatroom,
         };
-        self.tell(Audience::All, Notice::EndPolls(polls));
+        let awaited = self.settings.loops + usize::from(self.settings.is_shared);
+        self.gather_for(polls, Some(user), awaited);
+        if self.settings.is_shared {
+            self.submit(Job::AskServers {
+                ticket: caller,
+                question: ServerQuestion::EndPolls { session, chatroom },
+            });
+        }
+    }
+
+    /// Another server has been asked to end polls, and asks this one to end its own.
+    pub(super) fn end_for_server(
+        &mut self,
+        now: Now,
+        caller: Ticket,
+        session: SessionHash,
+        chatroom: ChatroomId,
+    ) {
+        let polls = PollsToEnd {
+            caller,
+            session,
+            chatroom,
+        };
+        self.gather_for(polls, None, self.settings.loops);
+        self.end_for_another(now, polls);
+    }
+
+    fn gather_for(&mut self, polls: PollsToEnd, user: Option<UserId>, awaited: usize) {
+        let gathering = Gathering {
+            user,
+            chatroom: polls.chatroom,
+            has_left: false,
+            awaited,
+            ended: 0,
+            fault: None,
+            newest: None,
+        };
+        self.gatherings.insert(polls.caller, gathering);
+        if self.settings.loops > 1 {
+            self.tell(Audience::All, Notice::EndPolls(polls));
+        }
     }
 
     /// Another loop asks to end polls. Those that came before may still wait for their session or its user to be loaded:
@@ -130,6 +165,7 @@ impl Chat {
             session: polls.session,
             call: SessionCall::EndForAnother(polls),
             watch: None,
+            renewed: Renewed::default(),
         };
         // Nobody here can go away before it is done.
         let _ = self.begin(now, waiting);
@@ -185,6 +221,9 @@ impl Chat {
     }
 
     pub(super) fn tell_ended(&mut self, caller: Ticket, ended: Result<u32, Fault>) {
+        if caller.event_loop == self.settings.event_loop {
+            return self.gather(caller, ended);
+        }
         let there = Audience::One(caller.event_loop);
         self.tell(there, Notice::PollsEnded { caller, ended });
     }
@@ -212,7 +251,7 @@ impl Chat {
     /// Whoever has left a chatroom gets no list of it for the endpoll that they have under way.
     pub(super) fn leave_gatherings(&mut self, user: UserId, chatroom: ChatroomId) {
         for gathering in self.gatherings.values_mut() {
-            gathering.has_left |= (gathering.user, gathering.chatroom) == (user, chatroom);
+            gathering.has_left |= (gathering.user, gathering.chatroom) == (Some(user), chatroom);
         }
     }
 
@@ -232,6 +271,11 @@ impl Chat {
         match gathering.fault {
             Some(fault) => self.answer(caller, fault.into()),
             None if gathering.has_left => self.answer(caller, Fault::NotAParticipant.into()),
+            // Each poll has got the list; a server wants none.
+            None if gathering.user.is_none() => {
+                let (polls, messages) = (gathering.ended, self.empty_list.clone());
+                self.answer(caller, Reply::Ended { polls, messages });
+            }
             None => {
                 let (session, newest) = (gathering.newest).expect("this loop's own share came too");
                 self.answer_ended(session, caller, gathering.ended, newest);

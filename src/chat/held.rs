@@ -6,6 +6,7 @@
 use crate::arena::{Key, Link, Pinned};
 use crate::chat::call::SessionCall;
 use crate::chat::chatrooms::{Chatroom, ChatroomKey};
+use crate::chat::servers::Renewed;
 use crate::chat::sessions::{Session, SessionKey};
 use crate::chat::several::SeveralWatch;
 use crate::model::{ConnectionKey, MessageId, SessionHash, Ticket};
@@ -31,6 +32,7 @@ pub struct Waiting {
     pub(super) call: SessionCall,
     /// For a poll: what it would have heard, had it been parked when it came.
     pub(super) watch: Option<Watch>,
+    pub(super) renewed: Renewed,
 }
 
 /// What is kept for a call that waits, since it came.

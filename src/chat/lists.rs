@@ -9,6 +9,7 @@ use super::call::{Failure, PollCall, Reply, SessionCall};
 use super::chatrooms::{ChatroomKey, Load};
 use super::held::{Held, HeldKey, Waiting};
 use super::proceed::Step;
+use super::servers::Renewed;
 use super::sessions::SessionKey;
 use super::wanted::{Limit, Wanted};
 use crate::buffer::Bytes;
@@ -154,6 +155,7 @@ impl Chat {
                 is_ahead: false,
             }),
             watch: None,
+            renewed: Renewed::default(),
         }
     }
 

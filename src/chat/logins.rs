@@ -64,6 +64,7 @@ impl Login {
                 customer,
                 session,
                 user,
+                folded: self.folded,
                 password,
                 new,
             },

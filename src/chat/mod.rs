@@ -10,6 +10,7 @@
 //! - `followers` are polls of several chatrooms and streams, `several` and `streams` what becomes of them, `news` what they get.
 //! - `reads` are polls whose list the store is reading.
 //! - `gathering` is an endpoll over several event loops, `notice` how loops talk.
+//! - `servers` is what other servers of the same database ask, and may have changed.
 //! - `presence` finds who is in a chatroom just now, `lately` is what it remembers of who was.
 //! - `logins` is the limit on failed ones, `rates` are those on what is done too often, `passwords` what changing one ends.
 //! - `sessions`, `chatrooms` and `held` are what is remembered; `recent` is ready-made JSON.
@@ -47,6 +48,7 @@ mod rates;
 mod reads;
 mod recent;
 mod serve;
+mod servers;
 mod sessions;
 mod several;
 mod streams;
@@ -81,6 +83,7 @@ use logins::{Aim, Login, Logins};
 use presence::{Presence, Search};
 use rates::{Rates, Registration};
 use reads::Reads;
+use servers::{Questions, Renewed};
 use sessions::{SessionKey, Sessions, UserKey};
 use streams::LastEvents;
 use told::ToldLog;
@@ -157,6 +160,8 @@ pub struct Chat {
     presences: HashMap<Ticket, Presence>,
     /// What they and those of other loops have this one look for, in turn.
     searching: VecDeque<Search>,
+    /// What other servers have asked.
+    questions: Questions,
     logins: Logins,
     rates: Rates,
     /// Messages of this loop that are being saved.
@@ -245,6 +250,7 @@ impl Chat {
             gatherings: HashMap::new(),
             presences: HashMap::new(),
             searching: VecDeque::new(),
+            questions: Questions::default(),
             logins: Logins::new(config.login_attempts),
             rates: Rates::new(config.send_rate, config.register_rate),
             sends: 0,
@@ -319,6 +325,7 @@ impl Chat {
                         session,
                         call,
                         watch: None,
+                        renewed: Renewed::default(),
                     },
                 ),
             },
@@ -420,7 +427,8 @@ impl Chat {
                 + self.newest_waiters.len()
                 + self.gatherings.len()
                 + self.presences.len()
-                + self.searching.len(),
+                + self.searching.len()
+                + self.questions.len(),
             followers: (self.followers.len(), self.followers.places.len()),
             sends: self.sends
                 + self.limits.len()
@@ -433,6 +441,9 @@ impl Chat {
     }
 
     fn answer(&mut self, ticket: Ticket, reply: Reply) {
+        if Questions::is_of_server(ticket) {
+            return self.answer_server(ticket, &reply);
+        }
         self.outputs.push_back(Output::Answer(ticket, reply));
     }
 

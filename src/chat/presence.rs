@@ -1,7 +1,7 @@
 //! Who is present in a chatroom: whose poll is parked there, or was up to ten seconds ago.
 //!
 //! The store lists the participants. Then each loop looks for them among its sessions, in slices ([`Chat::serve_search`]), since there may be 100,000 of them, and a
-//! session may have as many polls; and when all loops have told, the caller is. What is parked and what was left is found
+//! session may have as many polls; and when all loops have told, and where others share the database all their servers, the caller is. What is parked and what was left is found
 //! where it stands: nothing is kept for the sake of being found.
 //!
 //! **Who is there all the time is found**, whatever happens between two slices, for what is known of a user only ever moves on to where the search comes
@@ -9,6 +9,7 @@
 //! that the search has come to is gone, it begins with the session or the user anew. Who came, or has been gone for ten seconds, while
 //! the search was under way, may be found or not.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Chat;
@@ -20,7 +21,7 @@ use super::lately::Moment;
 use super::notice::Notice;
 use super::serve::PASSED_EACH;
 use super::sessions::SessionKey;
-use crate::job::{Audience, Fault};
+use crate::job::{Audience, Fault, Job, ServerQuestion};
 use crate::model::{ChatroomId, Now, Ticket, User, UserId};
 
 /// Polls that are passed over at the cost of any other step of a search, which looks something up.
@@ -29,14 +30,15 @@ const STEP_COST: usize = 4;
 /// What a caller has asked, and has been found out so far.
 #[derive(Debug)]
 pub(super) enum Presence {
-    /// The store is asked for the participants of this chatroom.
-    Asked(ChatroomId),
+    /// The store is asked for the participants of this chatroom, for a user, or for a server.
+    Asked(ChatroomId, Option<UserId>),
     /// The loops are asked for them.
     Listed {
         participants: Arc<[User]>,
         is_present: Vec<bool>,
-        /// Loops that have not told yet, this one included.
+        /// Loops that have not told yet, this one included, and the other servers as one more.
         awaited: usize,
+        fault: Option<Fault>,
     },
 }
 
@@ -78,25 +80,39 @@ enum Place {
 
 impl Chat {
     /// Remembers what is asked until [`Chat::participants_listed`].
-    pub(super) fn note_presence(&mut self, caller: Ticket, chatroom: ChatroomId) {
-        self.presences.insert(caller, Presence::Asked(chatroom));
+    pub(super) fn note_presence(
+        &mut self,
+        caller: Ticket,
+        chatroom: ChatroomId,
+        user: Option<UserId>,
+    ) {
+        self.presences
+            .insert(caller, Presence::Asked(chatroom, user));
     }
 
     /// The store has listed a chatroom's participants for somebody.
     pub(super) fn participants_listed(&mut self, ticket: Ticket, users: Result<Vec<User>, Fault>) {
         match (self.presences.remove(&ticket), users) {
-            (Some(Presence::Asked(chatroom)), Ok(users)) => {
-                self.look_everywhere(ticket, chatroom, users.into());
+            (Some(Presence::Asked(chatroom, user)), Ok(users)) => {
+                self.look_everywhere(ticket, (chatroom, user), users.into());
             }
             (_, users) => self.answer_own(ticket, users.map(Reply::Users)),
         }
     }
 
-    fn look_everywhere(&mut self, caller: Ticket, chatroom: ChatroomId, participants: Arc<[User]>) {
+    fn look_everywhere(
+        &mut self,
+        caller: Ticket,
+        (chatroom, user): (ChatroomId, Option<UserId>),
+        participants: Arc<[User]>,
+    ) {
+        // A server asks all others itself.
+        let asks_servers = user.filter(|_| self.settings.is_shared);
         let presence = Presence::Listed {
             participants: Arc::clone(&participants),
             is_present: vec![false; participants.len()],
-            awaited: self.settings.loops,
+            awaited: self.settings.loops + usize::from(asks_servers.is_some()),
+            fault: None,
         };
         self.presences.insert(caller, presence);
         let question = Question {
@@ -106,6 +122,13 @@ impl Chat {
         };
         if self.settings.loops > 1 {
             self.tell(Audience::All, Notice::WhoIsPresent(question.clone()));
+        }
+        if let Some(user) = asks_servers {
+            let question = ServerQuestion::WhoIsPresent { chatroom, user };
+            self.submit(Job::AskServers {
+                ticket: caller,
+                question,
+            });
         }
         self.search(question);
     }
@@ -219,12 +242,43 @@ impl Chat {
         self.tell(there, Notice::Present { caller, places });
     }
 
+    /// Takes in whom the other servers have found, or why they could not be asked.
+    pub(super) fn servers_have_found(
+        &mut self,
+        caller: Ticket,
+        present: Result<Vec<UserId>, Fault>,
+    ) {
+        let Some(Presence::Listed {
+            participants,
+            fault,
+            ..
+        }) = self.presences.get_mut(&caller)
+        else {
+            unreachable!("it stays until all have told")
+        };
+        let mut places = Vec::new();
+        match present {
+            Ok(present) => {
+                let present: HashSet<UserId> = present.into_iter().collect();
+                let is_present = participants.iter().map(|user| present.contains(&user.id));
+                places.extend(
+                    (0..)
+                        .zip(is_present)
+                        .filter_map(|(at, is)| is.then_some(at)),
+                );
+            }
+            Err(why) => *fault = Some(why),
+        }
+        self.gather_present(caller, &places);
+    }
+
     /// Takes in what one loop has found, and answers the caller when all have told.
     pub(super) fn gather_present(&mut self, caller: Ticket, places: &[u32]) {
         let Some(Presence::Listed {
             participants,
             is_present,
             awaited,
+            fault,
         }) = self.presences.get_mut(&caller)
         else {
             unreachable!("it stays until all have told")
@@ -235,6 +289,10 @@ impl Chat {
         *awaited -= 1;
         if *awaited > 0 {
             return;
+        }
+        if let Some(fault) = *fault {
+            self.presences.remove(&caller);
+            return self.answer(caller, fault.into());
         }
         let present = participants.iter().zip(is_present).filter(|(_, is)| **is);
         let present = present.map(|(user, _)| user.clone()).collect();

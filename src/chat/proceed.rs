@@ -150,6 +150,9 @@ impl Chat {
                 return Step::Done;
             }
         };
+        if let Some(step) = self.renew(session, waiting) {
+            return step;
+        }
         let watch = waiting.watch.as_ref();
         match &mut waiting.call {
             SessionCall::Chatrooms => self.chatrooms_of(ticket, session),
@@ -224,7 +227,7 @@ impl Chat {
                     self.note_limit(ticket, limit);
                 }
                 if let SessionCall::Presence { chatroom } = *call {
-                    self.note_presence(ticket, chatroom);
+                    self.note_presence(ticket, chatroom, Some(user.id));
                 }
                 let job = job_of(ticket, waiting.session, user, call);
                 self.submit(job);

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 #[cfg(doc)]
 use super::Job;
-use super::{Fault, LOGINS_LOOP, MessageRange};
+use super::{
+    Fault, LOGINS_LOOP, MessageRange, QuestionId, SERVERS_LOOP, ServerAnswer, ServerQuestion,
+};
 use crate::buffer::Bytes;
 use crate::model::{
     ChatroomId, Message, MessageId, MessageList, Secret, SessionHash, Ticket, User, UserId,
@@ -175,6 +177,20 @@ pub enum Completion {
         ticket: Ticket,
         /// Whether the store can write.
         done: Result<(), Fault>,
+    },
+    /// Of [`Job::AskServers`].
+    ServersAnswered {
+        /// Who waits for it.
+        ticket: Ticket,
+        /// What they have said, all together; nothing where there are no others.
+        answer: Result<ServerAnswer, Fault>,
+    },
+    /// Of no job: another server asks, and waits for [`Job::AnswerServer`].
+    ServerAsks {
+        /// Which question.
+        id: QuestionId,
+        /// What it asks.
+        question: ServerQuestion,
     },
     /// Of no job: a chatroom's oldest messages are gone for good, and their ids are not used again.
     MessagesExpired {
@@ -366,6 +382,7 @@ impl Completion {
             Self::SessionFound { event_loop, .. }
             | Self::UserLoaded { event_loop, .. }
             | Self::ChatroomLoaded { event_loop, .. } => Audience::One(*event_loop),
+            Self::ServerAsks { .. } => Audience::One(SERVERS_LOOP),
             // A password that is wrong counts, whatever it was verified for.
             Self::LoggedIn { .. } | Self::PasswordChanged { .. } => Audience::One(LOGINS_LOOP),
             Self::MessagesRead { ticket, .. }
@@ -381,6 +398,7 @@ impl Completion {
             | Self::ParticipantAdded { ticket, .. }
             | Self::ParticipantRemoved { ticket, .. }
             | Self::Probed { ticket, .. }
+            | Self::ServersAnswered { ticket, .. }
             | Self::MessageSaved { ticket, .. } => Audience::One(ticket.event_loop),
         }
     }

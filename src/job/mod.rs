@@ -17,6 +17,7 @@
 //! the caches of the chat core may spare a job, but never decide one.
 
 mod completion;
+mod servers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,7 @@ pub use completion::{
     AddedRow, Audience, ChatroomRow, Completion, MessageBounds, MessageRows, News, OverviewRow,
     RecentRows, RemovedRow, Saved, SavedBefore, SessionRow,
 };
+pub use servers::{QuestionId, ServerAnswer, ServerQuestion};
 
 use crate::model::{
     ChatroomId, ChatroomName, Customer, MessageId, Secret, SessionHash, Ticket, User, UserId,
@@ -33,6 +35,9 @@ use crate::model::{
 
 /// The event loop that counts failed logins, and so the one that submits all jobs that verify a password.
 pub const LOGINS_LOOP: u16 = 0;
+
+/// The event loop that answers what other servers ask.
+pub const SERVERS_LOOP: u16 = 0;
 
 /// How long a nonce is remembered, at least.
 pub const NONCE_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
@@ -157,6 +162,8 @@ pub enum Job {
         session: SessionHash,
         /// Whose it is.
         user: UserId,
+        /// The user's folded name, by which failures are counted.
+        folded: Option<Arc<str>>,
         /// The password to verify.
         password: Secret,
         /// The new password.
@@ -231,6 +238,21 @@ pub enum Job {
         /// Whom the answer is for.
         ticket: Ticket,
     },
+    /// Ask all other servers of this database; answered by [`Completion::ServersAnswered`], when all have, or those that have not
+    /// are taken for gone.
+    AskServers {
+        /// Who waits for it.
+        ticket: Ticket,
+        /// What.
+        question: ServerQuestion,
+    },
+    /// Answer another server. No completion; where it fails the other one waits for as long as for a server that is gone.
+    AnswerServer {
+        /// What was asked.
+        question: QuestionId,
+        /// What there is to say.
+        answer: ServerAnswer,
+    },
     /// A loop holds chatrooms from now on (true), or no more (false), in this order. No completion: where others write to the
     /// database too, the loop is told of what is new in those that it holds ([`Completion::MessageSaved`], with a ticket of nobody).
     Follow {
@@ -302,6 +324,11 @@ pub enum Fault {
     NoSuchUser,
     /// The admin cannot leave a chatroom in which others are.
     AdminMustStay,
+    /// So many logins have failed, at all servers together, that no more are tried.
+    TooManyAttempts {
+        /// When it is worth trying again, in seconds.
+        retry_after_s: u64,
+    },
 }
 
 impl Job {
@@ -422,7 +449,13 @@ impl Job {
                 ticket,
                 done: Err(fault),
             },
-            Self::TouchSessions { .. } | Self::Follow { .. } => return None,
+            Self::AskServers { ticket, .. } => Completion::ServersAnswered {
+                ticket,
+                answer: Err(fault),
+            },
+            Self::AnswerServer { .. } | Self::TouchSessions { .. } | Self::Follow { .. } => {
+                return None;
+            }
         })
     }
 }

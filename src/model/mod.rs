@@ -143,6 +143,13 @@ impl fmt::Debug for Secret {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Customer(IpAddr);
 
+impl Customer {
+    /// The address; of an IPv6 network its first.
+    pub fn address(self) -> IpAddr {
+        self.0
+    }
+}
+
 impl From<IpAddr> for Customer {
     fn from(address: IpAddr) -> Self {
         match address.to_canonical() {
@@ -174,10 +181,10 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// One that is of no loop: nobody asked. What has come about elsewhere is told with it.
+    /// One that is of no loop, and of a connection that there never is: nobody asked. What has come about elsewhere is told with it.
     pub fn of_nobody() -> Self {
         Self {
-            connection: ConnectionKey::from_bits(1 << 32).expect("a key"),
+            connection: ConnectionKey::from_bits(1 << 32 | u64::from(u32::MAX)).expect("a key"),
             exchange: 0,
             event_loop: u16::MAX,
         }

@@ -21,7 +21,7 @@ use super::password::{PasswordHash, to_hex, verify};
 use super::reading::Reader;
 use super::trouble::Trouble;
 use super::turns::Turns;
-use super::write::{NewPassword, NewSession, NewUser, Raised, Write};
+use super::write::{Failure, NewPassword, NewSession, NewUser, Raised, Write};
 use crate::job::{Fault, Job};
 use crate::model::{Customer, Secret, SessionHash, Ticket, UserId, Username};
 
@@ -62,13 +62,32 @@ impl HashingLane {
                     if !matches!(error, JobError::Refused(_)) {
                         trouble.report(&error);
                     }
-                    self.outlet.post(Vec::from_iter(job.failed(error.fault())));
+                    match self.failure(&job, error.fault()) {
+                        Some(failure) => self.writing.push_reserved(Write::Failure(failure)),
+                        None => self.outlet.post(Vec::from_iter(job.failed(error.fault()))),
+                    }
                 }
             }
         }
     }
 
+    /// What is to be written of a wrong password before anybody is told, where servers count together.
+    fn failure(&self, job: &Job, fault: Fault) -> Option<Failure> {
+        if fault != Fault::BadCredentials || !self.reader.counts_failures() {
+            return None;
+        }
+        let (folded, customer) = counted(job)?;
+        Some(Failure {
+            folded: folded.cloned(),
+            customer,
+            completion: job.failed(fault)?,
+        })
+    }
+
     fn prepare(&self, job: &Job) -> Result<Write, JobError> {
+        if let Some((folded, customer)) = counted(job) {
+            self.reader.check_attempts(folded, customer)?;
+        }
         match job {
             Job::Register {
                 ticket,
@@ -107,6 +126,8 @@ impl HashingLane {
             | Job::SaveMessage { .. }
             | Job::Probe { .. }
             | Job::TouchSessions { .. }
+            | Job::AskServers { .. }
+            | Job::AnswerServer { .. }
             | Job::Follow { .. } => unreachable!("Store::submit sends only passwords here"),
         }
     }
@@ -208,6 +229,19 @@ impl HashingLane {
         let hash = digest(&SHA256, token.as_bytes());
         let hash = hash.as_ref().try_into().expect("SHA-256 has 32 bytes");
         Ok((Secret(token.into()), SessionHash(hash)))
+    }
+}
+
+/// By which name and address a job's failure is counted; nothing where it is not.
+fn counted(job: &Job) -> Option<(Option<&Arc<str>>, Customer)> {
+    match job {
+        Job::LogIn {
+            folded, customer, ..
+        }
+        | Job::ChangePassword {
+            folded, customer, ..
+        } => Some((folded.as_ref(), *customer)),
+        _ => None,
     }
 }
 

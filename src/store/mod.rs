@@ -410,6 +410,8 @@ fn is_write(job: &Job) -> bool {
             | Job::RemoveParticipant { .. }
             | Job::SaveMessage { .. }
             | Job::Probe { .. }
+            | Job::AskServers { .. }
+            | Job::AnswerServer { .. }
             | Job::TouchSessions { .. }
     )
 }

@@ -10,7 +10,7 @@ use super::last_read::LastRead;
 use super::reads::Reads;
 use super::trouble::Trouble;
 use crate::job::{Completion, Job};
-use crate::model::{ChatroomId, User, UserId};
+use crate::model::{ChatroomId, Customer, User, UserId};
 
 /// A database to read from, from several threads. What waits for another program's lock ends when `is_over` says so.
 pub(super) trait Reader: Send + Sync {
@@ -26,6 +26,22 @@ pub(super) trait Reader: Send + Sync {
     fn follow(&self, event_loop: u16, chatrooms: &[(ChatroomId, bool)]) {
         // Nobody else writes to a file, and what is written here the loops are told of anyway.
         let _ = (event_loop, chatrooms);
+    }
+
+    /// Whether wrong passwords are written, for all servers of the database together.
+    fn counts_failures(&self) -> bool {
+        false
+    }
+
+    /// Refuses where so many passwords were wrong, at all servers of the database together, that no more are tried.
+    fn check_attempts(
+        &self,
+        folded: Option<&Arc<str>>,
+        customer: Customer,
+    ) -> Result<(), JobError> {
+        // One server knows by itself.
+        let _ = (folded, customer);
+        Ok(())
     }
 
     /// The user of a folded name, and the password's hash as it is stored.

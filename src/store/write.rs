@@ -1,7 +1,9 @@
 //! What is given to the writing lane: jobs as they were submitted, and those whose passwords are hashed.
 
+use std::sync::Arc;
+
 use crate::job::{Completion, Fault, Job};
-use crate::model::{Secret, SessionHash, Ticket, User, UserId, Username};
+use crate::model::{Customer, Secret, SessionHash, Ticket, User, UserId, Username};
 
 /// Something for the writing lane.
 #[derive(Debug)]
@@ -14,6 +16,8 @@ pub(super) enum Write {
     Session(NewSession),
     /// A change of a password that was right.
     Password(NewPassword),
+    /// A password that was wrong, where that is written.
+    Failure(Failure),
 }
 
 /// A registration whose password is hashed.
@@ -58,6 +62,17 @@ pub(super) struct NewPassword {
     pub(super) password: String,
 }
 
+/// A password that was wrong.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// The name that it was tried for; `None` for one that nobody can have.
+    pub(super) folded: Option<Arc<str>>,
+    /// From where.
+    pub(super) customer: Customer,
+    /// What is told when it is written.
+    pub(super) completion: Completion,
+}
+
 impl From<Job> for Write {
     fn from(job: Job) -> Self {
         Self::Job(job)
@@ -78,7 +93,21 @@ impl Write {
                 login: Err(fault),
             }),
             Self::Password(new) => Some(new.completion(Err(fault))),
+            Self::Failure(failure) => Some(failure.failed(fault)),
         }
+    }
+}
+
+impl Failure {
+    /// The completion where it could not be written.
+    fn failed(&self, fault: Fault) -> Completion {
+        let mut completion = self.completion.clone();
+        match &mut completion {
+            Completion::LoggedIn { login, .. } => *login = Err(fault),
+            Completion::PasswordChanged { done, .. } => *done = Err(fault),
+            _ => unreachable!("nothing else verifies a password"),
+        }
+        completion
     }
 }
 

@@ -154,6 +154,7 @@ impl Beside {
                 customer: here(),
                 session: self.session(),
                 user: user.id,
+                folded: None,
                 password: self.password(),
                 new: self.password(),
             },

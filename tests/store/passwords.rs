@@ -165,6 +165,7 @@ fn change(user: &User, session: SessionHash, password: &str, new: &str) -> Job {
         customer: here(),
         session,
         user: user.id,
+        folded: None,
         password: Secret(password.into()),
         new: Secret(new.into()),
     }

@@ -1,4 +1,4 @@
-//! What other servers must hear of beside messages: written with what it is of, in the same transaction, and kept for a minute.
+//! What other servers must hear of beside messages, and what they are asked: written with what it is of, in the same transaction, and kept for a minute.
 //!
 //! Each server asks for what the others have written lately, as often as it asks for messages, and knows which of it it has seen: rows may become
 //! visible in another order than that of their ids.
@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use postgres::types::{ToSql, Type};
 use postgres::{Client, GenericClient};
 
-use super::{rows, sql};
+use super::{questions, rows, sql};
 use crate::job::{AddedRow, ChatroomRow, Completion, RemovedRow};
 use crate::model::{ChatroomId, MessageId, SessionHash, Ticket, UserId};
 use crate::store::job_error::JobError;
@@ -132,11 +132,13 @@ impl Changes {
 pub(super) struct Seen(HashSet<i64>);
 
 impl Seen {
-    /// What others have changed since that was asked last, as the loops are told of it.
+    /// What others have changed or asked since that was looked at last, as the loops are told of it. A question that nobody waits for any more,
+    /// after so many milliseconds, is told to nobody.
     pub(super) fn look(
         &mut self,
         client: &mut Client,
         server: i64,
+        lease_ms: f64,
     ) -> Result<Vec<Completion>, JobError> {
         let asked: &[(&(dyn ToSql + Sync), Type)] = &[
             (&server, Type::INT8),
@@ -148,9 +150,14 @@ impl Seen {
         for row in &found {
             let id: i64 = row.try_get(0)?;
             seen.insert(id);
-            if !self.0.contains(&id)
-                && let Some(change) = change(row)?
-            {
+            if self.0.contains(&id) {
+                continue;
+            }
+            let kind = row.try_get(1)?;
+            if let Some(question) = questions::question(kind, row)? {
+                let age_ms: f64 = row.try_get(7)?;
+                told.extend((age_ms < lease_ms).then_some(question));
+            } else if let Some(change) = change(kind, row)? {
                 told.push(completion(change));
             }
         }
@@ -160,14 +167,8 @@ impl Seen {
 }
 
 /// Nothing for a kind that a newer loiter has written.
-fn change(row: &postgres::Row) -> Result<Option<Change>, JobError> {
-    let kind: &str = row.try_get(1)?;
-    let session = || -> Result<SessionHash, JobError> {
-        let hash: &[u8] = row.try_get(4)?;
-        hash.try_into()
-            .map(SessionHash)
-            .map_err(|_| JobError::BadNumber)
-    };
+fn change(kind: &str, row: &postgres::Row) -> Result<Option<Change>, JobError> {
+    let session = || rows::session(row, 4);
     Ok(Some(match kind {
         "session_ended" => Change::SessionEnded(session()?),
         "password_changed" => Change::PasswordChanged(rows::user_id(row, 3)?, session()?),

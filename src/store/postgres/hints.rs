@@ -2,8 +2,8 @@
 //!
 //! **The truth is in the database; a hint is only a hint.** A thread asks, in one query for all chatrooms that the loops hold, which have something
 //! newer than they have been told, fetches it and tells them. It does so [`Config::ask_every`](crate::Config::ask_every), and sooner for what a hint
-//! says: the text of a notification is "7:42 9:3 +", the chatrooms that a commit of another server has written to and up to which message,
-//! and whether it has changed anything else. A hint that is lost costs time, and no message.
+//! says: the text of a notification is "-5 @8 7:42 9:3 +": who tells it, whose question was answered, the chatrooms that a commit has written to and up
+//! to which message, and whether it has changed anything else. A hint that is lost costs time, and no message.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +17,7 @@ use postgres::types::{ToSql, Type};
 use super::address::Address;
 use super::changes::Seen;
 use super::followed::Followed;
+use super::questions::Questions;
 use super::{rows, sql};
 use crate::job::{Completion, Saved};
 use crate::model::{ChatroomId, Ticket};
@@ -81,7 +82,7 @@ pub(super) struct Listener {
     pub(super) address: Address,
     pub(super) listens: bool,
     pub(super) ask_every: Duration,
-    pub(super) server: i64,
+    pub(super) questions: Arc<Questions>,
     pub(super) followed: Arc<Followed>,
     pub(super) outlet: Outlet,
     pub(super) stop: Arc<Stop>,
@@ -89,17 +90,23 @@ pub(super) struct Listener {
     pub(super) seen: Seen,
 }
 
-/// What hints say: up to which message chatrooms are, and whether anything else has changed.
+/// What hints say: up to which message chatrooms are, whether anything else has changed, and who has been answered.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Hinted {
     chatrooms: HashMap<i64, i64>,
     is_changed: bool,
+    /// Somebody has answered this server.
+    is_answered: bool,
 }
 
 impl Hinted {
-    /// Takes in the text of a notification. What is not understood, of a newer loiter, is something that has changed.
-    fn take(&mut self, text: &str) {
+    /// Takes in the text of a notification to this server. What is not understood, of a newer loiter, is something that has changed.
+    fn take(&mut self, text: &str, server: i64) {
         for word in text.split_ascii_whitespace().skip(1) {
+            if let Some(asker) = word.strip_prefix('@') {
+                self.is_answered |= asker.parse() == Ok(server);
+                continue;
+            }
             let pair = word.split_once(':');
             match pair.map(|(chatroom, last)| (chatroom.parse(), last.parse::<i64>())) {
                 Some((Ok(chatroom), Ok(last))) => {
@@ -117,17 +124,19 @@ pub(super) fn hint(
     server: i64,
     lasts: impl Iterator<Item = (ChatroomId, i64)>,
     is_changed: bool,
+    answered: &[i64],
 ) -> Option<String> {
     /// Bytes of a notification; PostgreSQL takes 8,000.
     const MAX: usize = 7900;
     let mut text = server.to_string();
     let head = text.len();
-    for (chatroom, last) in lasts {
-        let pair = format!(" {}:{last}", chatroom.get());
-        if text.len() + pair.len() + 2 > MAX {
+    let answers = answered.iter().map(|asker| format!(" @{asker}"));
+    let lasts = lasts.map(|(chatroom, last)| format!(" {}:{last}", chatroom.get()));
+    for word in answers.chain(lasts) {
+        if text.len() + word.len() + 2 > MAX {
             break;
         }
-        text.push_str(&pair);
+        text.push_str(&word);
     }
     if is_changed {
         text.push_str(" +");
@@ -151,11 +160,13 @@ impl Listener {
                 Ok(()) => {}
                 Err(error) => {
                     trouble.report(&error);
+                    self.outlet.post(self.questions.expire(Instant::now()));
                     self.stop.sleep(pause);
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
             }
         }
+        self.outlet.post(self.questions.give_up());
     }
 
     /// Listens on a new connection, until it is to end.
@@ -175,18 +186,26 @@ impl Listener {
         while !self.stop.is_over() {
             let is_time = ask_at <= Instant::now();
             if is_time || hinted.is_changed {
-                self.outlet.post(seen.look(&mut client, self.server)?);
+                let server = self.questions.server();
+                let lease_ms = self.questions.lease_ms();
+                self.outlet.post(seen.look(&mut client, server, lease_ms)?);
             }
             if is_time {
                 ask_at = Instant::now() + self.ask_every;
+                self.questions.say_here(&mut client)?;
                 self.ask(&mut client)?;
             }
+            if (is_time || hinted.is_answered) && self.questions.is_asking() {
+                self.outlet.post(self.questions.take_answers(&mut client)?);
+            }
+            self.outlet.post(self.questions.expire(Instant::now()));
             self.follow_up(&mut client, &hinted)?;
             trouble.over();
             *pause = PAUSE_MIN;
             hinted = self.wait(&mut client, ask_at)?;
         }
-        Ok(())
+        // So that nobody waits for its answers.
+        self.questions.say_gone(&mut client)
     }
 
     /// Waits for hints, until the next is asked for at most, and takes all that are there.
@@ -203,13 +222,14 @@ impl Listener {
             self.stop.sleep(left);
             return Ok(hinted);
         }
-        let mine = format!("{} ", self.server);
+        let server = self.questions.server();
+        let mine = format!("{server} ");
         {
             let mut notifications = client.notifications();
             let mut next = notifications.timeout_iter(left).next()?;
             while let Some(notification) = next {
                 if !notification.payload().starts_with(&mine) {
-                    hinted.take(notification.payload());
+                    hinted.take(notification.payload(), server);
                 }
                 next = notifications.iter().next()?;
             }
@@ -291,7 +311,7 @@ mod tests {
 
     fn hinted(text: &str) -> Hinted {
         let mut hinted = Hinted::default();
-        hinted.take(text);
+        hinted.take(text, 3);
         hinted
     }
 
@@ -299,12 +319,14 @@ mod tests {
     fn what_is_told_is_heard() {
         let chatroom = |n| ChatroomId::new(n).expect("positive");
         let lasts = [(chatroom(7), 42), (chatroom(9), 3)];
-        let text = hint(-5, lasts.into_iter(), true).expect("something");
-        assert_eq!(text, "-5 7:42 9:3 +");
+        let text = hint(-5, lasts.into_iter(), true, &[8]).expect("something");
+        assert_eq!(text, "-5 @8 7:42 9:3 +");
         let heard = hinted(&text);
         assert_eq!(heard.chatrooms, HashMap::from([(7, 42), (9, 3)]));
         assert!(heard.is_changed);
-        assert_eq!(hint(1, [].into_iter(), false), None);
+        assert!(!heard.is_answered);
+        assert!(hinted("1 @3").is_answered);
+        assert_eq!(hint(1, [].into_iter(), false, &[]), None);
         assert!(!hinted("1 7:42").is_changed);
         assert!(hinted("1 something new").is_changed);
     }
@@ -312,7 +334,7 @@ mod tests {
     #[test]
     fn a_hint_of_very_many_chatrooms_is_one_that_postgresql_takes() {
         let lasts = (1..10_000).map(|n| (ChatroomId::new(n).expect("positive"), n));
-        let text = hint(i64::MIN, lasts, true).expect("something");
+        let text = hint(i64::MIN, lasts, true, &[1]).expect("something");
         assert!(text.len() < 8000 && text.ends_with(" +"));
     }
 }

@@ -8,9 +8,11 @@
 
 mod address;
 mod changes;
+mod failures;
 mod followed;
 mod hints;
 mod messages;
+mod questions;
 mod readers;
 mod reading;
 mod rows;
@@ -38,6 +40,7 @@ use address::Address;
 use changes::Seen;
 use followed::Followed;
 use hints::{Listener, Stop};
+use questions::Questions;
 use readers::Readers;
 use ring::rand::{SecureRandom, SystemRandom};
 use sweeping::Sweeper;
@@ -61,13 +64,16 @@ pub(super) fn open(
         retention: config.retention,
     };
     let followed: Arc<Followed> = Arc::default();
-    let reader = Readers::open(&address, connections, config.session_lifetime, &followed)?;
+    let reader = Readers::open(&address, connections, config, &followed)?;
     let stop: Arc<Stop> = Arc::default();
     let server = random_number()?;
     // Of what others have changed before nothing is remembered here.
     let mut seen = Seen::default();
-    seen.look(&mut client, server)
+    let questions = Arc::new(Questions::new(server, config.ask_every));
+    (seen.look(&mut client, server, questions.lease_ms()))
         .map_err(|error| address.failed(error))?;
+    // After that: what is asked from here on is seen.
+    (questions.say_here(&mut client)).map_err(|error| address.unreachable(error))?;
     let listener = Listener {
         address: match &config.hints {
             Hints::From(other) => open_address(other.as_ref())?,
@@ -75,7 +81,7 @@ pub(super) fn open(
         },
         listens: config.hints != Hints::None,
         ask_every: config.ask_every,
-        server,
+        questions: Arc::clone(&questions),
         followed: Arc::clone(&followed),
         outlet: outlet.clone(),
         stop: Arc::clone(&stop),
@@ -86,7 +92,7 @@ pub(super) fn open(
         .transpose();
     let telling = telling.map_err(|error| address.unreachable(error))?;
     Ok(Backend {
-        writer: PostgresWriter::new(client, address, sweeper, (server, telling), followed),
+        writer: PostgresWriter::new(client, address, sweeper, (questions, telling), followed),
         reader: Arc::new(reader),
         attendance: Some(Attendance {
             name: "loiter-hints",

@@ -12,6 +12,7 @@ use scheduled_thread_pool::ScheduledThreadPool;
 
 use super::address::Address;
 use super::followed::Followed;
+use crate::config::Config;
 use crate::store::error::OpenError;
 use crate::store::job_error::JobError;
 
@@ -30,6 +31,8 @@ pub(super) struct Readers {
     /// The last wait for a connection was in vain.
     is_cut_off: AtomicBool,
     pub(super) session_lifetime: Duration,
+    /// Failed logins a minute; 0 is unlimited.
+    pub(super) failures_max: u32,
     pub(super) followed: Arc<Followed>,
 }
 
@@ -66,7 +69,7 @@ impl Readers {
     pub(super) fn open(
         address: &Address,
         connections: usize,
-        session_lifetime: Duration,
+        config: &Config,
         followed: &Arc<Followed>,
     ) -> Result<Self, OpenError> {
         let opener = ScheduledThreadPool::builder()
@@ -94,7 +97,8 @@ impl Readers {
         Ok(Self {
             pool,
             is_cut_off: AtomicBool::new(false),
-            session_lifetime,
+            session_lifetime: config.session_lifetime,
+            failures_max: config.login_attempts,
             followed: Arc::clone(followed),
         })
     }

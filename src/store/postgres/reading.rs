@@ -2,18 +2,19 @@
 //!
 //! Each job sees one state of the database: one statement does by itself, and a job of several has a transaction around them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use postgres::types::{ToSql, Type};
 use postgres::{Client, GenericClient, Transaction};
 
 use super::readers::Readers;
-use super::{rows, sql};
+use super::{failures, rows, sql};
 use crate::job::{
     Completion, Fault, Job, MessageBounds, MessageRange, MessageRows, News, OverviewRow,
     RecentRows, SessionRow,
 };
-use crate::model::{ChatroomId, ListWriter, MessageId, SessionHash, User, UserId};
+use crate::model::{ChatroomId, Customer, ListWriter, MessageId, SessionHash, User, UserId};
 use crate::store::clock::{expiry_unix_ms, system_unix_ms};
 use crate::store::job_error::JobError;
 use crate::store::last_read::{Extent, LastRead};
@@ -41,6 +42,21 @@ impl Reader for Readers {
 
     fn follow(&self, event_loop: u16, chatrooms: &[(ChatroomId, bool)]) {
         self.followed.follow(event_loop, chatrooms);
+    }
+
+    fn counts_failures(&self) -> bool {
+        self.failures_max > 0
+    }
+
+    fn check_attempts(
+        &self,
+        folded: Option<&Arc<str>>,
+        customer: Customer,
+    ) -> Result<(), JobError> {
+        match self.failures_max {
+            0 => Ok(()),
+            max => self.read(|client| failures::check(client, folded, customer, max)),
+        }
     }
 
     fn credentials(
@@ -172,6 +188,8 @@ fn answer(
         | Job::SaveMessage { .. }
         | Job::Probe { .. }
         | Job::TouchSessions { .. }
+        | Job::AskServers { .. }
+        | Job::AnswerServer { .. }
         | Job::Follow { .. } => unreachable!("Store::submit sends only reads here"),
     })
 }

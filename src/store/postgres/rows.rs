@@ -3,7 +3,7 @@
 use postgres::Row;
 
 use crate::job::OverviewRow;
-use crate::model::{ChatroomId, Message, MessageId, User, UserId};
+use crate::model::{ChatroomId, Message, MessageId, SessionHash, User, UserId};
 use crate::store::job_error::JobError;
 
 /// The user whose id and name are in two columns, the first of which is `column`.
@@ -25,6 +25,12 @@ pub(super) fn chatroom_id(row: &Row, column: usize) -> Result<ChatroomId, JobErr
 
 pub(super) fn message_id(row: &Row, column: usize) -> Result<MessageId, JobError> {
     MessageId::new(row.try_get(column)?).ok_or(JobError::BadNumber)
+}
+
+pub(super) fn session(row: &Row, column: usize) -> Result<SessionHash, JobError> {
+    let hash: &[u8] = row.try_get(column)?;
+    let hash = hash.try_into().map(SessionHash);
+    hash.map_err(|_| JobError::BadNumber)
 }
 
 /// As [`message_id`], of a column that has 0 for none.

@@ -81,6 +81,29 @@ CREATE TABLE changes (
 );
 CREATE INDEX changes_by_time ON changes (time);
 
+CREATE TABLE servers (
+    server BIGINT      NOT NULL PRIMARY KEY,
+    seen   TIMESTAMPTZ NOT NULL
+) WITH (fillfactor = 50);
+
+CREATE TABLE answers (
+    asker    BIGINT      NOT NULL,
+    question BIGINT      NOT NULL,
+    server   BIGINT      NOT NULL,
+    users    BIGINT[]    NOT NULL,
+    ended    BIGINT      NOT NULL,
+    failed   BOOLEAN     NOT NULL,
+    time     TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (asker, question, server)
+);
+
+CREATE TABLE failed_logins (
+    whose BYTEA       NOT NULL,
+    time  TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX failed_logins_by_whose ON failed_logins (whose, time);
+CREATE INDEX failed_logins_by_time ON failed_logins (time);
+
 CREATE TABLE probes (count BIGINT NOT NULL);
 INSERT INTO probes (count) VALUES (0);
 "#;
@@ -115,6 +138,8 @@ BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL statement_timeout = '10s';
 SET LOCAL idle_in_transaction_session_timeout = '5s';
 SET LOCAL lock_timeout = ";
+/// … and behind that, where nothing of it is worth a sync.
+pub(super) const FLEETING: &str = "; SET LOCAL synchronous_commit = off";
 pub(super) const COMMIT: &str = "COMMIT";
 pub(super) const ROLLBACK: &str = "ROLLBACK";
 pub(super) const SAVEPOINT: &str = "SAVEPOINT job";
@@ -341,9 +366,12 @@ pub(super) const ADD_CHANGES: &str = "
 INSERT INTO changes (server, kind, chatroom, user_id, session, message)
 SELECT $1, * FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bigint[])";
 
-/// server, milliseconds → the changes that others have written for so long, oldest first: id, kind, chatroom, user, session, message
+/// server, milliseconds → the changes that others have written for so long, oldest first: id, kind, chatroom, user, session, message, who has
+/// written it, how many milliseconds ago
 pub(super) const CHANGES_OF_OTHERS: &str = "
-SELECT id, kind, chatroom, user_id, session, message FROM changes
+SELECT id, kind, chatroom, user_id, session, message, server,
+       extract(epoch FROM clock_timestamp() - time)::float8 * 1000
+FROM changes
 WHERE time > clock_timestamp() - $2 * interval '1 ms' AND server <> $1
 ORDER BY id";
 
@@ -351,6 +379,56 @@ ORDER BY id";
 pub(super) const REMOVE_OLD_CHANGES: &str = "
 DELETE FROM changes WHERE id IN
     (SELECT id FROM changes WHERE time < clock_timestamp() - $1 * interval '1 ms' ORDER BY time LIMIT $2 FOR UPDATE SKIP LOCKED)";
+
+/// server. What it says is worth no sync: it says so again.
+pub(super) const SAY_HERE: &str = "
+INSERT INTO servers (server, seen)
+SELECT $1, clock_timestamp() FROM set_config('synchronous_commit', 'off', true)
+ON CONFLICT (server) DO UPDATE SET seen = excluded.seen";
+
+/// server
+pub(super) const SAY_GONE: &str = "DELETE FROM servers WHERE server = $1";
+
+/// server, milliseconds, kind, chatroom, user, session → the number of the question and a server that is asked, for each that has said for so
+/// long that it is there; none, and nothing written, where there are no others
+pub(super) const ASK: &str = "
+WITH others AS (SELECT server FROM servers WHERE server <> $1 AND seen > clock_timestamp() - $2 * interval '1 ms'),
+     asked AS (INSERT INTO changes (server, kind, chatroom, user_id, session, message)
+               SELECT $1, $3, $4, $5, $6, 0 WHERE EXISTS (SELECT 1 FROM others) RETURNING id)
+SELECT asked.id, others.server FROM asked, others";
+
+/// question, the server that asked, the one that answers, users, polls, whether it has failed
+pub(super) const ANSWER: &str = "
+INSERT INTO answers (question, asker, server, users, ended, failed) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (asker, question, server) DO NOTHING";
+
+/// server → what it is answered: question, who answers, users, polls, whether it has failed
+pub(super) const TAKE_ANSWERS: &str = "
+DELETE FROM answers WHERE asker = $1 RETURNING question, server, users, ended, failed";
+
+/// milliseconds; removes the answers that are so old, and the servers that were last seen then
+pub(super) const REMOVE_OLD_ANSWERS: &str =
+    "DELETE FROM answers WHERE time < clock_timestamp() - $1 * interval '1 ms'";
+pub(super) const REMOVE_OLD_SERVERS: &str =
+    "DELETE FROM servers WHERE seen < clock_timestamp() - $1 * interval '1 ms'";
+
+/// whose, count, milliseconds → the seconds until fewer than so many have failed within that time, of whoever has to wait longest; null where
+/// nobody has to
+pub(super) const SECONDS_TO_WAIT: &str = "
+SELECT ceil(extract(epoch FROM max(nth.time) + $3 * interval '1 ms' - clock_timestamp()))::bigint
+FROM unnest($1::bytea[]) AS asked (whose), LATERAL
+    (SELECT time FROM failed_logins
+     WHERE failed_logins.whose = asked.whose AND time > clock_timestamp() - $3 * interval '1 ms'
+     ORDER BY time DESC OFFSET $2 - 1 LIMIT 1) AS nth";
+
+/// whose
+pub(super) const ADD_FAILED_LOGINS: &str = "
+INSERT INTO failed_logins (whose) SELECT unnest($1::bytea[])";
+
+/// milliseconds, count; removes those that are so old
+pub(super) const REMOVE_OLD_FAILED_LOGINS: &str = "
+DELETE FROM failed_logins WHERE ctid = ANY (ARRAY
+    (SELECT ctid FROM failed_logins WHERE time < clock_timestamp() - $1 * interval '1 ms' ORDER BY time LIMIT $2 FOR UPDATE SKIP LOCKED))";
 
 /// chatrooms, messages → those chatrooms that have something newer, and their newest messages
 pub(super) const NEWER_THAN: &str = "

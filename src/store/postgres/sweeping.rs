@@ -9,7 +9,7 @@ use postgres::Client;
 use postgres::types::{ToSql, Type};
 
 use super::changes::KEPT_MS;
-use super::{rows, sql};
+use super::{failures, rows, sql};
 use crate::job::{Completion, NONCE_LIFETIME};
 use crate::model::{ChatroomId, MessageId};
 use crate::store::clock::expiry_unix_ms;
@@ -18,6 +18,9 @@ use crate::store::writing::Swept;
 
 /// Rows of each kind that are removed in one transaction.
 const ROWS_MAX: usize = 256;
+
+/// How long a server that has ended without a word is remembered, in milliseconds.
+const SERVERS_KEPT_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// How long what is stored lasts.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +51,20 @@ impl Sweeper {
             (&(KEPT_MS as f64), Type::FLOAT8),
             (&(ROWS_MAX as i64), Type::INT8),
         ];
-        client.execute_typed(sql::REMOVE_OLD_CHANGES, old)?;
+        swept.is_partial |= client.execute_typed(sql::REMOVE_OLD_CHANGES, old)? == ROWS_MAX as u64;
+        let old: &[(&(dyn ToSql + Sync), Type)] = &[
+            (&(failures::WINDOW_MS as f64), Type::FLOAT8),
+            (&(ROWS_MAX as i64), Type::INT8),
+        ];
+        let removed = client.execute_typed(sql::REMOVE_OLD_FAILED_LOGINS, old)?;
+        swept.is_partial |= removed == ROWS_MAX as u64;
+        // Few, since who asks takes them, and who ends says so.
+        for (statement, kept_ms) in [
+            (sql::REMOVE_OLD_ANSWERS, KEPT_MS),
+            (sql::REMOVE_OLD_SERVERS, SERVERS_KEPT_MS),
+        ] {
+            client.execute_typed(statement, &[(&(kept_ms as f64), Type::FLOAT8)])?;
+        }
         if let Some(retention) = self.retention {
             remove_messages(client, expiry_unix_ms(now_unix_ms, retention), &mut swept)?;
         }

@@ -20,6 +20,7 @@ use super::changes::Changes;
 use super::followed::Followed;
 use super::hints::hint;
 use super::messages::Newest;
+use super::questions::{Asking, Questions};
 use super::sweeping::Sweeper;
 use super::{rows, sql};
 use crate::job::Job;
@@ -44,6 +45,9 @@ const LOCK_TIMEOUT: Duration = Duration::from_millis(400);
 /// comes through.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
+/// What is committed is on disk, as far as the database is set up so.
+const DURABLE: &str = "";
+
 /// The connection that writes, when there is one.
 pub(super) struct PostgresWriter {
     client: Option<Client>,
@@ -55,8 +59,7 @@ pub(super) struct PostgresWriter {
     random: u64,
     /// The last wait for another program's lock was in vain.
     is_locked_out: bool,
-    /// The number that this server has.
-    server: i64,
+    questions: Arc<Questions>,
     /// The channel on which others are told, if they are.
     channel: Option<String>,
     followed: Arc<Followed>,
@@ -72,23 +75,43 @@ impl Writer for PostgresWriter {
         is_over: &dyn Fn() -> bool,
     ) -> Result<(), JobError> {
         self.written.clear();
-        let told = (self.server, self.channel.clone());
+        let questions = Arc::clone(&self.questions);
+        let channel = self.channel.clone();
         let patience = match self.is_locked_out {
             true => Duration::ZERO,
             false => LOCK_PATIENCE,
         };
         let until = Instant::now() + patience;
+        let is_fleeting = |write: &Write| {
+            let (Write::Job(Job::AskServers { .. }) | Write::Job(Job::AnswerServer { .. })) = write
+            else {
+                return false;
+            };
+            true
+        };
+        let durability = match batch.iter().all(is_fleeting) {
+            true => sql::FLEETING,
+            false => DURABLE,
+        };
         let written = loop {
             outcomes.clear();
-            let written = self.in_transaction(|client| {
-                let newest = write_all(client, batch, outcomes)?;
+            let mut asking = questions.begin();
+            let written = self.in_transaction(durability, |client| {
+                let newest = write_all(client, batch, outcomes, &mut asking)?;
                 let mut changes = Changes::default();
                 let done = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok());
                 done.flatten().for_each(|done| changes.note(done));
                 let written: Vec<_> = newest.written().collect();
-                tell(client, &told, &changes, &written)?;
+                changes.write(client, questions.server())?;
+                let lasts = written.iter().map(|&(chatroom, _, last)| (chatroom, last));
+                let is_changed = !changes.is_empty() || asking.has_asked();
+                let hint = hint(questions.server(), lasts, is_changed, &asking.answered);
+                tell(client, channel.as_ref(), hint)?;
                 Ok(written)
             });
+            if written.is_ok() {
+                asking.keep();
+            }
             match written {
                 Err(error) if error.is_busy() && Instant::now() < until && !is_over() => {
                     self.roll_back();
@@ -113,12 +136,15 @@ impl Writer for PostgresWriter {
 
     fn sweep(&mut self, _is_over: &dyn Fn() -> bool) -> Result<Swept, JobError> {
         let sweeper = self.sweeper;
-        let told = (self.server, self.channel.clone());
-        self.in_transaction(|client| {
+        let server = self.questions.server();
+        let channel = self.channel.clone();
+        self.in_transaction(DURABLE, |client| {
             let swept = sweeper.sweep(client, system_unix_ms())?;
             let mut changes = Changes::default();
             swept.told.iter().for_each(|told| changes.note(told));
-            tell(client, &told, &changes, &[])?;
+            changes.write(client, server)?;
+            let hint = hint(server, std::iter::empty(), !changes.is_empty(), &[]);
+            tell(client, channel.as_ref(), hint)?;
             Ok(swept)
         })
     }
@@ -143,12 +169,12 @@ impl Writer for PostgresWriter {
 }
 
 impl PostgresWriter {
-    /// Of the server with this number, which tells the others on this channel, if at all.
+    /// Of the server that has these questions, and tells the others on this channel, if at all.
     pub(super) fn new(
         client: Client,
         address: Address,
         sweeper: Sweeper,
-        (server, channel): (i64, Option<String>),
+        (questions, channel): (Arc<Questions>, Option<String>),
         followed: Arc<Followed>,
     ) -> Self {
         Self {
@@ -160,7 +186,7 @@ impl PostgresWriter {
             // A process's id would be the same for all that run in containers.
             random: RandomState::new().build_hasher().finish() | 1,
             is_locked_out: false,
-            server,
+            questions,
             channel,
             followed,
             written: Vec::new(),
@@ -170,9 +196,10 @@ impl PostgresWriter {
     /// Does something and commits it. Where it fails a transaction may be left open, unless the connection is lost.
     fn in_transaction<T>(
         &mut self,
+        durability: &str,
         work: impl FnOnce(&mut Client) -> Result<T, JobError>,
     ) -> Result<T, JobError> {
-        self.begin()?;
+        self.begin(durability)?;
         let client = self.client.as_mut().expect("it has begun");
         let done = work(client).and_then(|done| {
             client.batch_execute(sql::COMMIT)?;
@@ -182,9 +209,9 @@ impl PostgresWriter {
     }
 
     /// A connection that was lost while it had nothing to do tells so only now, when nothing is done yet: so another one is as good.
-    fn begin(&mut self) -> Result<(), JobError> {
+    fn begin(&mut self, durability: &str) -> Result<(), JobError> {
         let lock_timeout = self.jittered(LOCK_TIMEOUT);
-        let begin = format!("{}{}", sql::BEGIN, lock_timeout.as_millis());
+        let begin = format!("{}{}{durability}", sql::BEGIN, lock_timeout.as_millis());
         let begun = self.connected()?.batch_execute(&begin);
         let begun = self.drop_if_lost(begun.map_err(JobError::from));
         if begun.is_ok() || self.client.is_some() {
@@ -233,16 +260,13 @@ impl PostgresWriter {
     }
 }
 
-/// Writes for other servers what has changed, and tells them, once the transaction is committed.
+/// Tells the other servers, once the transaction is committed.
 fn tell(
     client: &mut Client,
-    (server, channel): &(i64, Option<String>),
-    changes: &Changes,
-    written: &[(ChatroomId, i64, i64)],
+    channel: Option<&String>,
+    hint: Option<String>,
 ) -> Result<(), JobError> {
-    changes.write(client, *server)?;
-    let lasts = written.iter().map(|&(chatroom, _, last)| (chatroom, last));
-    if let (Some(channel), Some(hint)) = (channel, hint(*server, lasts, !changes.is_empty())) {
+    if let (Some(channel), Some(hint)) = (channel, hint) {
         let told: &[(&(dyn ToSql + Sync), Type)] = &[(channel, Type::TEXT), (&hint, Type::TEXT)];
         client.query_typed(sql::NOTIFY, told)?;
     }
@@ -254,6 +278,7 @@ fn write_all(
     client: &mut Client,
     batch: &mut [Write],
     outcomes: &mut Vec<Outcome>,
+    asking: &mut Asking<'_>,
 ) -> Result<Newest, JobError> {
     let mut newest = lock_chatrooms(client, batch)?;
     let now_unix_ms = system_unix_ms();
@@ -267,7 +292,7 @@ fn write_all(
         let (now, behind) = rest.split_at_mut(count);
         match now {
             [write] if !is_message(write) => {
-                let outcome = apply(client, write, now_unix_ms)?;
+                let outcome = apply(client, write, now_unix_ms, asking)?;
                 newest.note_new(&outcome);
                 outcomes.push(outcome);
             }
@@ -313,9 +338,14 @@ fn chatroom_of(write: &Write) -> Option<ChatroomId> {
 }
 
 /// Does one write. When it fails nothing of it is left; the error is of the whole transaction where that is lost.
-fn apply(client: &mut Client, write: &mut Write, now_unix_ms: i64) -> Result<Outcome, JobError> {
+fn apply(
+    client: &mut Client,
+    write: &mut Write,
+    now_unix_ms: i64,
+    asking: &mut Asking<'_>,
+) -> Result<Outcome, JobError> {
     client.batch_execute(sql::SAVEPOINT)?;
-    let outcome = outlive(|| write.apply_to(client, now_unix_ms));
+    let outcome = outlive(|| write.apply_to(client, now_unix_ms, asking));
     if let Err(error) = &outcome
         && (error.is_busy() || error.is_of_a_lost_connection())
     {

@@ -5,7 +5,8 @@
 use postgres::Client;
 use postgres::types::{ToSql, Type};
 
-use super::{rows, sql};
+use super::questions::Asking;
+use super::{failures, rows, sql};
 use crate::job::{AddedRow, ChatroomRow, Completion, Fault, Job, RemovedRow, Whom};
 use crate::model::{ChatroomId, ChatroomName, SessionHash, User, UserId};
 use crate::store::job_error::JobError;
@@ -19,16 +20,28 @@ impl Write {
         &mut self,
         client: &mut Client,
         now_unix_ms: i64,
+        asking: &mut Asking<'_>,
     ) -> Result<Option<Completion>, JobError> {
         let mut on = Open {
             client,
             now_unix_ms,
         };
         match self {
+            Self::Job(Job::AskServers { ticket, question }) => {
+                asking.ask(on.client, *ticket, *question)
+            }
+            Self::Job(Job::AnswerServer { question, answer }) => {
+                asking.answer(on.client, *question, answer)?;
+                Ok(None)
+            }
             Self::Job(job) => on.job(job),
             Self::User(new) => on.add_user(new).map(Some),
             Self::Session(new) => on.add_session(new).map(Some),
             Self::Password(new) => on.change_password(new).map(Some),
+            Self::Failure(failure) => {
+                failures::add(on.client, failure.folded.as_ref(), failure.customer)?;
+                Ok(Some(failure.completion.clone()))
+            }
         }
     }
 }
@@ -100,8 +113,10 @@ impl Open<'_> {
                 self.touch_sessions(used)?;
                 return Ok(None);
             }
-            Job::SaveMessage { .. }
-            | Job::FindSession { .. }
+            Job::SaveMessage { .. } | Job::AskServers { .. } | Job::AnswerServer { .. } => {
+                unreachable!("done before")
+            }
+            Job::FindSession { .. }
             | Job::LoadUser { .. }
             | Job::LoadChatroom { .. }
             | Job::ReadMessages { .. }

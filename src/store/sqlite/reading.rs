@@ -157,6 +157,8 @@ fn answer(
         | Job::SaveMessage { .. }
         | Job::Probe { .. }
         | Job::TouchSessions { .. }
+        | Job::AskServers { .. }
+        | Job::AnswerServer { .. }
         | Job::Follow { .. } => unreachable!("Store::submit sends only reads here"),
     })
 }

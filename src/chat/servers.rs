@@ -1,0 +1,158 @@
+//! What other servers of the same database ask this one, and what a call here must not take from a cache that they may have outdated.
+//!
+//! A question is a call like any other, made by nobody: its ticket is of no connection, and whatever would be answered to it
+//! goes back to the server that asked.
+//!
+//! A cache hears of what others have written a moment later. Where it says that somebody is *not* in a chatroom that moment would be
+//! seen: who has just been let in, at another server, would be refused. So before a call is refused, and where it asks for just what may have
+//! changed, the store is asked once more.
+
+use std::collections::HashMap;
+
+use super::Chat;
+use super::call::{Failure, Reply, SessionCall};
+use super::chatrooms::Load;
+use super::held::Waiting;
+use super::proceed::Step;
+use super::sessions::{Chatrooms, SessionKey};
+use super::several::Which;
+use crate::job::{Fault, Job, QuestionId, ServerAnswer, ServerQuestion};
+use crate::model::{ConnectionKey, Now, Ticket};
+
+/// What other servers have asked, and were not answered yet.
+#[derive(Debug, Default)]
+pub(super) struct Questions {
+    by_ticket: HashMap<Ticket, QuestionId>,
+    last: u32,
+}
+
+/// What was loaded anew for a call, since it came.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Renewed {
+    user: bool,
+    chatroom: bool,
+}
+
+impl Questions {
+    pub(super) fn len(&self) -> usize {
+        self.by_ticket.len()
+    }
+
+    /// A ticket for a question.
+    fn take_in(&mut self, event_loop: u16, id: QuestionId) -> Ticket {
+        self.last = self.last.wrapping_add(1);
+        let ticket = Ticket {
+            exchange: self.last,
+            event_loop,
+            ..Ticket::of_nobody()
+        };
+        self.by_ticket.insert(ticket, id);
+        ticket
+    }
+
+    /// Whether it is another server that asks.
+    pub(super) fn is_of_server(ticket: Ticket) -> bool {
+        ticket.connection == nobody()
+    }
+}
+
+fn nobody() -> ConnectionKey {
+    Ticket::of_nobody().connection
+}
+
+impl Chat {
+    /// Another server asks.
+    pub(super) fn server_asks(&mut self, now: Now, id: QuestionId, question: ServerQuestion) {
+        let ticket = self.questions.take_in(self.settings.event_loop, id);
+        match question {
+            ServerQuestion::WhoIsPresent { chatroom, user } => {
+                self.note_presence(ticket, chatroom, None);
+                self.submit(Job::ListParticipants {
+                    ticket,
+                    chatroom,
+                    user,
+                });
+            }
+            ServerQuestion::EndPolls { session, chatroom } => {
+                self.end_for_server(now, ticket, session, chatroom);
+            }
+        }
+    }
+
+    /// Tells the server that has asked.
+    pub(super) fn answer_server(&mut self, ticket: Ticket, reply: &Reply) {
+        let Some(question) = self.questions.by_ticket.remove(&ticket) else {
+            return;
+        };
+        let nothing = ServerAnswer::default();
+        let answer = match reply {
+            Reply::Users(users) => ServerAnswer {
+                present: users.iter().map(|user| user.id).collect(),
+                ..nothing
+            },
+            Reply::Ended { polls, .. } => ServerAnswer {
+                ended: *polls,
+                ..nothing
+            },
+            // Whoever has gone, or is not in the chatroom any more, has nothing parked there.
+            Reply::Failed(Failure::Fault(Fault::NoSession | Fault::NotAParticipant)) => nothing,
+            _ => ServerAnswer {
+                has_failed: true,
+                ..nothing
+            },
+        };
+        self.submit(Job::AnswerServer { question, answer });
+    }
+
+    /// All other servers have answered, or are taken for gone.
+    pub(super) fn servers_answered(&mut self, ticket: Ticket, answer: Result<ServerAnswer, Fault>) {
+        let answer = answer.and_then(|answer| match answer.has_failed {
+            true => Err(Fault::StorageFailed),
+            false => Ok(answer),
+        });
+        if self.gatherings.contains_key(&ticket) {
+            self.gather(ticket, answer.map(|answer| answer.ended));
+        } else {
+            self.servers_have_found(ticket, answer.map(|answer| answer.present));
+        }
+    }
+
+    /// What is to be waited for, where the call depends on something that other servers may have changed; once for each call.
+    pub(super) fn renew(&mut self, session: SessionKey, waiting: &mut Waiting) -> Option<Step> {
+        if !self.settings.is_shared {
+            return None;
+        }
+        let user_key = self.user_key(session);
+        let user = self.user_of(session);
+        // Otherwise it is loaded in any case.
+        let Chatrooms::Known(known) = &user.chatrooms else {
+            return None;
+        };
+        let is_known = |chatroom| known.binary_search(&chatroom).is_ok();
+        let is_old = match &waiting.call {
+            SessionCall::Chatrooms => true,
+            SessionCall::Poll(poll) => !is_known(poll.chatroom),
+            SessionCall::PollSeveral(poll) => match &poll.chatrooms {
+                Which::These(chatrooms) => !chatrooms.iter().all(|&chatroom| is_known(chatroom)),
+                Which::All => false,
+            },
+            SessionCall::Stream(stream) => !is_known(stream.chatroom),
+            SessionCall::EndPolls { chatroom, .. } => !is_known(*chatroom),
+            _ => false,
+        };
+        if is_old && !std::mem::replace(&mut waiting.renewed.user, true) {
+            user.chatrooms = Chatrooms::Unknown;
+            return Some(Step::AwaitUser(user_key));
+        }
+        if let &SessionCall::EndPolls { chatroom, .. } = &waiting.call
+            && !std::mem::replace(&mut waiting.renewed.chatroom, true)
+            && let Some(key) = self.chatrooms.find(chatroom)
+        {
+            let room = self.chatrooms.chatroom(key).expect("found");
+            if let Load::Known = room.load {
+                room.load = Load::Unknown;
+            }
+        }
+        None
+    }
+}

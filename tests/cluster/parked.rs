@@ -1,0 +1,188 @@
+//! What is parked is on no disk: each server knows of its own, and is asked for it by the others.
+
+use loiter::Config;
+use serde_json::{Value, json};
+
+use crate::serving::{Request, Serving, Session, adding, ending, get, polling, post};
+use crate::{asking, hinting, ids, servers, since};
+
+fn names(answer: &Value) -> Vec<&str> {
+    let users = answer.as_array().expect("a list").iter();
+    users
+        .map(|user| user["username"].as_str().expect("a name"))
+        .collect()
+}
+
+fn trying(name: &str, password: &str) -> Request {
+    let login = post("/login/").form("username", name);
+    login.form("password", password)
+}
+
+fn present(server: &Serving, session: &Session, chatroom: i64) -> Value {
+    let asked = get("/message/presence").of(session);
+    server.ask(&asked.with("chatroomid", chatroom)).ok()
+}
+
+fn endpoll_ends_polls_everywhere(set: fn(&mut Config)) {
+    let [one, other, third] = servers(set);
+    let (ann, bob) = (one.user("ann"), one.user("bob"));
+    let id = one.chatroom(&ann);
+    one.ask(&adding(&ann, id, bob.userid)).ok();
+    let said = one.say(&ann, id, "hi");
+    // One of its own, two at others; and another's, and one in another chatroom, which stay.
+    let mut polls = [
+        one.poll(&ann, id),
+        other.poll(&ann, id),
+        third.poll(&ann, id),
+    ];
+    let mut following = third.connect();
+    following.park(&ann, &since(&ann, id, 1));
+    let elsewhere = other.chatroom(&ann);
+    let mut left_alone = [other.poll(&bob, id), third.poll(&ann, elsewhere)];
+    let ended = one.ask(&ending(&ann, id)).ok();
+    assert_eq!(ended, json!({"status": "ok", "ended": 4, "messages": said}));
+    for poll in &mut polls {
+        assert_eq!(poll.answer().ok(), said);
+    }
+    assert_eq!(following.answer().ok(), json!([]));
+    left_alone.iter_mut().for_each(|poll| poll.assert_silent());
+    let ended = other.ask(&ending(&ann, id)).ok();
+    assert_eq!(ended["ended"], 0);
+}
+
+#[test]
+fn endpoll_ends_polls_on_other_servers_by_hints() {
+    endpoll_ends_polls_everywhere(hinting);
+}
+
+#[test]
+fn endpoll_ends_polls_on_other_servers_by_asking() {
+    endpoll_ends_polls_everywhere(asking);
+}
+
+#[test]
+fn endpoll_tells_what_others_have_written_just_before() {
+    let [one, other] = servers(asking);
+    let ann = one.user("ann");
+    let id = one.chatroom(&ann);
+    // From here on it has the chatroom's list.
+    assert_eq!(other.ask(&ending(&ann, id)).ok()["messages"], json!([]));
+    for n in 1..=3 {
+        one.say(&ann, id, "hi");
+        let ended = other.ask(&ending(&ann, id)).ok();
+        assert_eq!(ids(&ended["messages"]), Vec::from_iter(1..=n));
+    }
+}
+
+fn presence_is_the_whole_clusters(set: fn(&mut Config)) {
+    let [one, other, third] = servers(set);
+    let users = ["ann", "bob", "cyd", "dan"].map(|name| one.user(name));
+    let [ann, bob, cyd, dan] = &users;
+    let id = one.chatroom(ann);
+    for user in [bob, cyd, dan] {
+        one.ask(&adding(ann, id, user.userid)).ok();
+    }
+    assert_eq!(present(&other, ann, id), json!([]));
+    let _polls = [one.poll(ann, id), other.poll(ann, id)];
+    let mut ended = other.poll(cyd, id);
+    let _stays = third.poll(bob, id);
+    for server in [&one, &other, &third] {
+        assert_eq!(names(&present(server, dan, id)), ["ann", "bob", "cyd"]);
+    }
+    // A moment after its poll somebody still counts.
+    other.ask(&ending(cyd, id)).ok();
+    ended.answer().ok();
+    assert_eq!(names(&present(&one, dan, id)), ["ann", "bob", "cyd"]);
+    let stranger = third.user("eve");
+    let asked = get("/message/presence").of(&stranger);
+    (third.ask(&asked.with("chatroomid", id))).assert_failed(403, "not_a_participant");
+}
+
+#[test]
+fn presence_is_the_whole_clusters_by_hints() {
+    presence_is_the_whole_clusters(hinting);
+}
+
+#[test]
+fn presence_is_the_whole_clusters_by_asking() {
+    presence_is_the_whole_clusters(asking);
+}
+
+#[test]
+fn who_has_ended_is_not_waited_for() {
+    let [one, other] = servers(hinting);
+    let ann = one.user("ann");
+    let id = one.chatroom(&ann);
+    other.handle().stop();
+    other.wait_for_end();
+    // For as long as it has said that it is there it would be, which is longer than a client of these tests has patience.
+    assert_eq!(one.ask(&ending(&ann, id)).ok()["ended"], 0);
+    assert_eq!(present(&one, &ann, id), json!([]));
+}
+
+/// Without what is told in between: neither server has asked, since nobody has spoken.
+#[test]
+fn who_has_just_been_let_in_is_in_everywhere_at_once() {
+    let [one, other] = servers(asking);
+    let (ann, bob) = (one.user("ann"), other.user("bob"));
+    let newest = |server: &Serving, user| {
+        let chatrooms = server.ask(&get("/message/chatrooms").of(user)).ok();
+        chatrooms.as_array().expect("a list").last().cloned()
+    };
+    assert_eq!(newest(&other, &ann), None);
+    for _ in 0..3 {
+        let id = one.chatroom(&ann);
+        assert_eq!(newest(&other, &ann), Some(json!(id)));
+        one.ask(&adding(&ann, id, bob.userid)).ok();
+        other.poll(&bob, id).assert_silent();
+        assert_eq!(other.ask(&ending(&bob, id)).ok()["messages"], json!([]));
+    }
+    other
+        .ask(&polling(&bob, 1_000))
+        .assert_failed(500, "not_a_participant");
+}
+
+#[test]
+fn failed_logins_count_everywhere() {
+    let servers: [Serving; 3] = servers(|config| {
+        hinting(config);
+        config.login_attempts = 6;
+    });
+    let ann = servers[0].user("ann");
+    for n in 0..6 {
+        servers[n % 3]
+            .ask(&trying("ANN", "wrong"))
+            .assert_failed(401, "bad_credentials");
+    }
+    for server in &servers {
+        // The right one, too; and whoever else comes from the same address.
+        for (name, password) in [("ann", "pw"), ("nobody", "x")] {
+            let refused = server.ask(&trying(name, password));
+            let seconds = refused.field("retry-after").expect("it says when");
+            let seconds: u64 = seconds.parse().expect("seconds");
+            assert!((1..=60).contains(&seconds), "{seconds}");
+            refused.assert_failed(429, "too_many_attempts");
+        }
+        let change = post("/changePassword").of(&ann).with("password", "wrong");
+        server
+            .ask(&change.with("newpassword", "another"))
+            .assert_failed(429, "too_many_attempts");
+    }
+}
+
+#[test]
+fn wrong_passwords_of_a_change_count_everywhere() {
+    let [one, other] = servers(|config| {
+        hinting(config);
+        config.login_attempts = 2;
+    });
+    let ann = one.user("ann");
+    for server in [&one, &other] {
+        let change = post("/changePassword").of(&ann).with("password", "wrong");
+        server
+            .ask(&change.with("newpassword", "another"))
+            .assert_failed(403, "bad_credentials");
+    }
+    one.ask(&trying("ann", "pw"))
+        .assert_failed(429, "too_many_attempts");
+}

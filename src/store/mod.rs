@@ -20,6 +20,9 @@ mod lane;
 mod last_read;
 #[cfg(feature = "postgres")]
 mod migrate;
+// Public for the simulator alone.
+#[doc(hidden)]
+pub mod others;
 mod password;
 #[cfg(feature = "postgres")]
 mod postgres;

@@ -65,8 +65,13 @@ pub(super) struct NewPassword {
 /// A password that was wrong.
 #[derive(Debug)]
 pub(super) struct Failure {
+    #[cfg_attr(
+        not(feature = "postgres"),
+        allow(dead_code, reason = "a file has one server, which counts by itself")
+    )]
     /// The name that it was tried for; `None` for one that nobody can have.
     pub(super) folded: Option<Arc<str>>,
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "as above"))]
     /// From where.
     pub(super) customer: Customer,
     /// What is told when it is written.

@@ -3,33 +3,18 @@
 //! Each server asks for what the others have written lately, as often as it asks for messages, and knows which of it it has seen: rows may become
 //! visible in another order than that of their ids.
 
-use std::collections::HashSet;
-
 use postgres::types::{ToSql, Type};
 use postgres::{Client, GenericClient};
 
+use super::questions::Member;
 use super::{questions, rows, sql};
-use crate::job::{AddedRow, ChatroomRow, Completion, RemovedRow};
-use crate::model::{ChatroomId, MessageId, SessionHash, Ticket, UserId};
+use crate::job::Completion;
+use crate::model::UserId;
 use crate::store::job_error::JobError;
-
-/// How long back a server looks, in milliseconds: longer than a transaction may take.
-const LOOKED_BACK_MS: i64 = 20_000;
+use crate::store::others::{Change, LOOKED_BACK_MS, Seen};
 
 /// How long they are kept, in milliseconds.
 pub(super) const KEPT_MS: i64 = 60_000;
-
-/// Something that other servers' caches may have otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Change {
-    SessionEnded(SessionHash),
-    /// All sessions of the user have ended, but for this one.
-    PasswordChanged(UserId, SessionHash),
-    Joined(ChatroomId, UserId),
-    Left(ChatroomId, UserId),
-    /// The messages before this one are gone.
-    Expired(ChatroomId, MessageId),
-}
 
 /// Those of a transaction, column by column.
 #[derive(Debug, Default)]
@@ -44,39 +29,29 @@ pub(super) struct Changes {
 impl Changes {
     /// Notes what others must hear of what has come of a write.
     pub(super) fn note(&mut self, completion: &Completion) {
-        match completion {
-            Completion::LoggedOut {
-                session,
-                done: Ok(()),
-                ..
-            } => self.push("session_ended", 0, 0, session.0.to_vec(), 0),
-            Completion::PasswordChanged {
-                user,
-                session,
-                done: Ok(()),
-                ..
-            } => self.push("password_changed", 0, user.get(), session.0.to_vec(), 0),
-            Completion::ChatroomCreated {
-                admin,
-                chatroom: Ok(chatroom),
-                ..
-            } => self.push("joined", chatroom.get(), admin.get(), Vec::new(), 0),
-            Completion::ParticipantAdded {
-                chatroom,
-                added: Ok(added),
-                ..
-            } => self.push("joined", chatroom.get(), added.joined.get(), Vec::new(), 0),
-            Completion::ParticipantRemoved {
-                chatroom,
-                removed: Ok(RemovedRow {
-                    left: Some(user), ..
-                }),
-                ..
-            } => self.push("left", chatroom.get(), user.get(), Vec::new(), 0),
-            Completion::MessagesExpired { chatroom, first } => {
+        if let Some(change) = Change::told_by(completion) {
+            self.push_change(change);
+        }
+    }
+
+    fn push_change(&mut self, change: Change) {
+        match change {
+            Change::SessionEnded(session) => {
+                self.push("session_ended", 0, 0, session.0.to_vec(), 0);
+            }
+            Change::PasswordChanged(user, session) => {
+                self.push("password_changed", 0, user.get(), session.0.to_vec(), 0);
+            }
+            Change::Joined(chatroom, user) => {
+                self.push("joined", chatroom.get(), user.get(), Vec::new(), 0);
+            }
+            Change::Left(chatroom, user) => {
+                self.push("left", chatroom.get(), user.get(), Vec::new(), 0);
+            }
+            Change::Expired(chatroom, first) => {
                 self.push("expired", chatroom.get(), 0, Vec::new(), first.get());
             }
-            _ => {}
+            Change::Asked(..) => unreachable!("nothing has come of a write then"),
         }
     }
 
@@ -127,47 +102,26 @@ impl Changes {
     }
 }
 
-/// What the others have changed, and which of it has been seen.
-#[derive(Debug, Default)]
-pub(super) struct Seen(HashSet<i64>);
-
-impl Seen {
-    /// What others have changed or asked since that was looked at last, as the loops are told of it. A question that nobody waits for any more,
-    /// after so many milliseconds, is told to nobody.
-    pub(super) fn look(
-        &mut self,
-        client: &mut Client,
-        server: i64,
-        lease_ms: f64,
-    ) -> Result<Vec<Completion>, JobError> {
-        let asked: &[(&(dyn ToSql + Sync), Type)] = &[
-            (&server, Type::INT8),
-            (&(LOOKED_BACK_MS as f64), Type::FLOAT8),
-        ];
-        let found = client.query_typed(sql::CHANGES_OF_OTHERS, asked)?;
-        let mut told = Vec::new();
-        let mut seen = HashSet::with_capacity(found.len());
-        for row in &found {
-            let id: i64 = row.try_get(0)?;
-            seen.insert(id);
-            if self.0.contains(&id) {
-                continue;
-            }
-            let kind = row.try_get(1)?;
-            if let Some(question) = questions::question(kind, row)? {
-                let age_ms: f64 = row.try_get(7)?;
-                told.extend((age_ms < lease_ms).then_some(question));
-            } else if let Some(change) = change(kind, row)? {
-                told.push(completion(change));
-            }
-        }
-        self.0 = seen;
-        Ok(told)
-    }
+/// What others have changed or asked since that was looked at last, as the loops are told of it. A question that nobody waits for any more is told to
+/// nobody.
+pub(super) fn look(
+    seen: &mut Seen,
+    client: &mut Client,
+    member: &Member,
+) -> Result<Vec<Completion>, JobError> {
+    let asked: &[(&(dyn ToSql + Sync), Type)] = &[
+        (&member.server, Type::INT8),
+        (&(LOOKED_BACK_MS as f64), Type::FLOAT8),
+    ];
+    let found = client.query_typed(sql::CHANGES_OF_OTHERS, asked)?;
+    let id_and_change = |row: &postgres::Row| Ok((row.try_get(0)?, change(row, member)?));
+    let found = found.iter().map(id_and_change);
+    Ok(seen.take(found.collect::<Result<_, JobError>>()?))
 }
 
 /// Nothing for a kind that a newer loiter has written.
-fn change(kind: &str, row: &postgres::Row) -> Result<Option<Change>, JobError> {
+fn change(row: &postgres::Row, member: &Member) -> Result<Option<Change>, JobError> {
+    let kind: &str = row.try_get(1)?;
     let session = || rows::session(row, 4);
     Ok(Some(match kind {
         "session_ended" => Change::SessionEnded(session()?),
@@ -175,47 +129,10 @@ fn change(kind: &str, row: &postgres::Row) -> Result<Option<Change>, JobError> {
         "joined" => Change::Joined(rows::chatroom_id(row, 2)?, rows::user_id(row, 3)?),
         "left" => Change::Left(rows::chatroom_id(row, 2)?, rows::user_id(row, 3)?),
         "expired" => Change::Expired(rows::chatroom_id(row, 2)?, rows::message_id(row, 5)?),
-        _ => return Ok(None),
+        other => {
+            let age_ms: f64 = row.try_get(7)?;
+            let question = questions::question(other, row)?;
+            return Ok(question.filter(|_| age_ms < member.lease_ms()));
+        }
     }))
-}
-
-/// As the loops hear of the same from their own server; but nobody here has asked for it.
-fn completion(change: Change) -> Completion {
-    let ticket = Ticket::of_nobody();
-    // Nobody reads the row of what nobody has asked for.
-    let row = |user| ChatroomRow {
-        admin: user,
-        name: None,
-        participants: Vec::new(),
-    };
-    match change {
-        Change::SessionEnded(session) => Completion::LoggedOut {
-            ticket,
-            session,
-            done: Ok(()),
-        },
-        Change::PasswordChanged(user, session) => Completion::PasswordChanged {
-            ticket,
-            user,
-            session,
-            done: Ok(()),
-        },
-        Change::Joined(chatroom, joined) => Completion::ParticipantAdded {
-            ticket,
-            chatroom,
-            added: Ok(AddedRow {
-                joined,
-                chatroom: row(joined),
-            }),
-        },
-        Change::Left(chatroom, user) => Completion::ParticipantRemoved {
-            ticket,
-            chatroom,
-            removed: Ok(RemovedRow {
-                left: Some(user),
-                chatroom: row(user),
-            }),
-        },
-        Change::Expired(chatroom, first) => Completion::MessagesExpired { chatroom, first },
-    }
 }

@@ -5,7 +5,6 @@
 //! says: the text of a notification is "-5 @8 7:42 9:3 +": who tells it, whose question was answered, the chatrooms that a commit has written to and up
 //! to which message, and whether it has changed anything else. A hint that is lost costs time, and no message.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,19 +14,14 @@ use postgres::Client;
 use postgres::types::{ToSql, Type};
 
 use super::address::Address;
-use super::changes::Seen;
-use super::followed::Followed;
-use super::questions::Questions;
+use super::changes;
+use super::questions::Member;
 use super::{rows, sql};
-use crate::job::{Completion, Saved};
-use crate::model::{ChatroomId, Ticket};
 use crate::store::Attendant;
 use crate::store::job_error::JobError;
 use crate::store::lane::{Outlet, outlive};
+use crate::store::others::{FETCHED_MAX, Fetched, Followed, Hinted, Missing, Seen};
 use crate::store::trouble::Trouble;
-
-/// Messages that are fetched at once.
-const FETCHED_MAX: usize = 1000;
 
 /// How long the thread waits for notifications before it looks whether it is to end.
 const WAIT_MAX: Duration = Duration::from_millis(250);
@@ -82,66 +76,12 @@ pub(super) struct Listener {
     pub(super) address: Address,
     pub(super) listens: bool,
     pub(super) ask_every: Duration,
-    pub(super) questions: Arc<Questions>,
+    pub(super) member: Member,
     pub(super) followed: Arc<Followed>,
     pub(super) outlet: Outlet,
     pub(super) stop: Arc<Stop>,
     /// What was there before this server remembered anything.
     pub(super) seen: Seen,
-}
-
-/// What hints say: up to which message chatrooms are, whether anything else has changed, and who has been answered.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Hinted {
-    chatrooms: HashMap<i64, i64>,
-    is_changed: bool,
-    /// Somebody has answered this server.
-    is_answered: bool,
-}
-
-impl Hinted {
-    /// Takes in the text of a notification to this server. What is not understood, of a newer loiter, is something that has changed.
-    fn take(&mut self, text: &str, server: i64) {
-        for word in text.split_ascii_whitespace().skip(1) {
-            if let Some(asker) = word.strip_prefix('@') {
-                self.is_answered |= asker.parse() == Ok(server);
-                continue;
-            }
-            let pair = word.split_once(':');
-            match pair.map(|(chatroom, last)| (chatroom.parse(), last.parse::<i64>())) {
-                Some((Ok(chatroom), Ok(last))) => {
-                    let newest = self.chatrooms.entry(chatroom).or_insert(last);
-                    *newest = last.max(*newest);
-                }
-                _ => self.is_changed = true,
-            }
-        }
-    }
-}
-
-/// The text of a notification: who tells it, and what. Nothing where there is nothing to tell.
-pub(super) fn hint(
-    server: i64,
-    lasts: impl Iterator<Item = (ChatroomId, i64)>,
-    is_changed: bool,
-    answered: &[i64],
-) -> Option<String> {
-    /// Bytes of a notification; PostgreSQL takes 8,000.
-    const MAX: usize = 7900;
-    let mut text = server.to_string();
-    let head = text.len();
-    let answers = answered.iter().map(|asker| format!(" @{asker}"));
-    let lasts = lasts.map(|(chatroom, last)| format!(" {}:{last}", chatroom.get()));
-    for word in answers.chain(lasts) {
-        if text.len() + word.len() + 2 > MAX {
-            break;
-        }
-        text.push_str(&word);
-    }
-    if is_changed {
-        text.push_str(" +");
-    }
-    (text.len() > head).then_some(text)
 }
 
 /// The channel on which servers that share a schema tell one another.
@@ -160,13 +100,14 @@ impl Listener {
                 Ok(()) => {}
                 Err(error) => {
                     trouble.report(&error);
-                    self.outlet.post(self.questions.expire(Instant::now()));
+                    self.outlet
+                        .post(self.member.questions.expire(Instant::now()));
                     self.stop.sleep(pause);
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
             }
         }
-        self.outlet.post(self.questions.give_up());
+        self.outlet.post(self.member.questions.give_up());
     }
 
     /// Listens on a new connection, until it is to end.
@@ -186,26 +127,26 @@ impl Listener {
         while !self.stop.is_over() {
             let is_time = ask_at <= Instant::now();
             if is_time || hinted.is_changed {
-                let server = self.questions.server();
-                let lease_ms = self.questions.lease_ms();
-                self.outlet.post(seen.look(&mut client, server, lease_ms)?);
+                self.outlet
+                    .post(changes::look(seen, &mut client, &self.member)?);
             }
             if is_time {
                 ask_at = Instant::now() + self.ask_every;
-                self.questions.say_here(&mut client)?;
+                self.member.say_here(&mut client)?;
                 self.ask(&mut client)?;
             }
-            if (is_time || hinted.is_answered) && self.questions.is_asking() {
-                self.outlet.post(self.questions.take_answers(&mut client)?);
+            if (is_time || hinted.is_answered) && self.member.questions.is_asking() {
+                self.outlet.post(self.member.take_answers(&mut client)?);
             }
-            self.outlet.post(self.questions.expire(Instant::now()));
+            self.outlet
+                .post(self.member.questions.expire(Instant::now()));
             self.follow_up(&mut client, &hinted)?;
             trouble.over();
             *pause = PAUSE_MIN;
             hinted = self.wait(&mut client, ask_at)?;
         }
         // So that nobody waits for its answers.
-        self.questions.say_gone(&mut client)
+        self.member.say_gone(&mut client)
     }
 
     /// Waits for hints, until the next is asked for at most, and takes all that are there.
@@ -222,7 +163,7 @@ impl Listener {
             self.stop.sleep(left);
             return Ok(hinted);
         }
-        let server = self.questions.server();
+        let server = self.member.server;
         let mine = format!("{server} ");
         {
             let mut notifications = client.notifications();
@@ -257,84 +198,20 @@ impl Listener {
 
     /// Fetches what the loops have not been told of these, and tells them.
     fn follow_up(&self, client: &mut Client, hinted: &Hinted) -> Result<(), JobError> {
-        let (mut chatrooms, mut told) = (Vec::new(), Vec::new());
-        for (&chatroom, &last) in &hinted.chatrooms {
-            let of = ChatroomId::new(chatroom).ok_or(JobError::BadNumber)?;
-            if let Some(behind) = self.followed.behind(of, last) {
-                chatrooms.push(chatroom);
-                told.push(behind);
-            }
-        }
-        while !chatrooms.is_empty() && !self.stop.is_over() {
+        let mut missing = Missing::of(&self.followed, hinted);
+        while !missing.is_empty() && !self.stop.is_over() {
             let asked: &[(&(dyn ToSql + Sync), Type)] = &[
-                (&chatrooms, Type::INT8_ARRAY),
-                (&told, Type::INT8_ARRAY),
+                (&missing.chatrooms(), Type::INT8_ARRAY),
+                (&missing.told(), Type::INT8_ARRAY),
                 (&(FETCHED_MAX as i64), Type::INT8),
             ];
             let found = client.query_typed(sql::NEWS_OF, asked)?;
-            let is_all = found.len() < FETCHED_MAX;
-            let mut lasts: HashMap<i64, (i64, i64)> = HashMap::new();
-            let mut completions = Vec::with_capacity(found.len());
-            for row in &found {
-                let chatroom = rows::chatroom_id(row, 5)?;
-                let message = rows::message(row, chatroom)?;
-                let id = message.id.get();
-                lasts.entry(chatroom.get()).or_insert((id, id)).1 = id;
-                completions.push(Completion::MessageSaved {
-                    ticket: Ticket::of_nobody(),
-                    chatroom,
-                    saved: Ok(Saved::New(message)),
-                });
-            }
-            self.outlet.post(completions);
-            for (&chatroom, behind) in chatrooms.iter().zip(&mut told) {
-                let of = ChatroomId::new(chatroom).ok_or(JobError::BadNumber)?;
-                if let Some(&(_, last)) = lasts.get(&chatroom) {
-                    // What is between is not kept any more.
-                    self.followed.told(of, *behind + 1, last);
-                    *behind = last;
-                } else if is_all {
-                    self.followed.expired(of, hinted.chatrooms[&chatroom]);
-                }
-            }
-            if is_all {
-                break;
-            }
+            let message = |row| rows::message(row, rows::chatroom_id(row, 5)?);
+            let found = found.iter().map(message);
+            let fetched = Fetched::of(found.collect::<Result<_, JobError>>()?);
+            self.outlet.post(fetched.completions());
+            missing.note_told(&self.followed, &fetched);
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn hinted(text: &str) -> Hinted {
-        let mut hinted = Hinted::default();
-        hinted.take(text, 3);
-        hinted
-    }
-
-    #[test]
-    fn what_is_told_is_heard() {
-        let chatroom = |n| ChatroomId::new(n).expect("positive");
-        let lasts = [(chatroom(7), 42), (chatroom(9), 3)];
-        let text = hint(-5, lasts.into_iter(), true, &[8]).expect("something");
-        assert_eq!(text, "-5 @8 7:42 9:3 +");
-        let heard = hinted(&text);
-        assert_eq!(heard.chatrooms, HashMap::from([(7, 42), (9, 3)]));
-        assert!(heard.is_changed);
-        assert!(!heard.is_answered);
-        assert!(hinted("1 @3").is_answered);
-        assert_eq!(hint(1, [].into_iter(), false, &[]), None);
-        assert!(!hinted("1 7:42").is_changed);
-        assert!(hinted("1 something new").is_changed);
-    }
-
-    #[test]
-    fn a_hint_of_very_many_chatrooms_is_one_that_postgresql_takes() {
-        let lasts = (1..10_000).map(|n| (ChatroomId::new(n).expect("positive"), n));
-        let text = hint(i64::MIN, lasts, true, &[1]).expect("something");
-        assert!(text.len() < 8000 && text.ends_with(" +"));
     }
 }

@@ -9,7 +9,6 @@
 mod address;
 mod changes;
 mod failures;
-mod followed;
 mod hints;
 mod messages;
 mod questions;
@@ -33,14 +32,13 @@ pub(super) use users::PostgresUsers;
 
 use super::error::OpenError;
 use super::lane::Outlet;
+use super::others::{Followed, Questions, Seen};
 use super::writing::Writer;
 use super::{Attendance, Backend, Threads};
 use crate::config::{Config, Hints};
 use address::Address;
-use changes::Seen;
-use followed::Followed;
 use hints::{Listener, Stop};
-use questions::Questions;
+use questions::Member;
 use readers::Readers;
 use ring::rand::{SecureRandom, SystemRandom};
 use sweeping::Sweeper;
@@ -69,11 +67,13 @@ pub(super) fn open(
     let server = random_number()?;
     // Of what others have changed before nothing is remembered here.
     let mut seen = Seen::default();
-    let questions = Arc::new(Questions::new(server, config.ask_every));
-    (seen.look(&mut client, server, questions.lease_ms()))
-        .map_err(|error| address.failed(error))?;
+    let member = Member {
+        server,
+        questions: Arc::new(Questions::new(config.ask_every)),
+    };
+    changes::look(&mut seen, &mut client, &member).map_err(|error| address.failed(error))?;
     // After that: what is asked from here on is seen.
-    (questions.say_here(&mut client)).map_err(|error| address.unreachable(error))?;
+    (member.say_here(&mut client)).map_err(|error| address.unreachable(error))?;
     let listener = Listener {
         address: match &config.hints {
             Hints::From(other) => open_address(other.as_ref())?,
@@ -81,7 +81,7 @@ pub(super) fn open(
         },
         listens: config.hints != Hints::None,
         ask_every: config.ask_every,
-        questions: Arc::clone(&questions),
+        member: member.clone(),
         followed: Arc::clone(&followed),
         outlet: outlet.clone(),
         stop: Arc::clone(&stop),
@@ -92,7 +92,7 @@ pub(super) fn open(
         .transpose();
     let telling = telling.map_err(|error| address.unreachable(error))?;
     Ok(Backend {
-        writer: PostgresWriter::new(client, address, sweeper, (questions, telling), followed),
+        writer: PostgresWriter::new(client, address, sweeper, (member, telling), followed),
         reader: Arc::new(reader),
         attendance: Some(Attendance {
             name: "loiter-hints",

@@ -11,10 +11,10 @@ use postgres::Client;
 use scheduled_thread_pool::ScheduledThreadPool;
 
 use super::address::Address;
-use super::followed::Followed;
 use crate::config::Config;
 use crate::store::error::OpenError;
 use crate::store::job_error::JobError;
+use crate::store::others::Followed;
 
 /// How long a read waits for a connection.
 const PATIENCE: Duration = Duration::from_millis(500);

@@ -17,10 +17,8 @@ use postgres::types::{ToSql, Type};
 
 use super::address::Address;
 use super::changes::Changes;
-use super::followed::Followed;
-use super::hints::hint;
 use super::messages::Newest;
-use super::questions::{Asking, Questions};
+use super::questions::{Asking, Member};
 use super::sweeping::Sweeper;
 use super::{rows, sql};
 use crate::job::Job;
@@ -28,6 +26,7 @@ use crate::model::ChatroomId;
 use crate::store::clock::system_unix_ms;
 use crate::store::job_error::JobError;
 use crate::store::lane::outlive;
+use crate::store::others::{Followed, hint};
 use crate::store::trouble;
 use crate::store::write::Write;
 use crate::store::writing::{Outcome, Swept, Writer};
@@ -59,7 +58,7 @@ pub(super) struct PostgresWriter {
     random: u64,
     /// The last wait for another program's lock was in vain.
     is_locked_out: bool,
-    questions: Arc<Questions>,
+    member: Member,
     /// The channel on which others are told, if they are.
     channel: Option<String>,
     followed: Arc<Followed>,
@@ -75,7 +74,7 @@ impl Writer for PostgresWriter {
         is_over: &dyn Fn() -> bool,
     ) -> Result<(), JobError> {
         self.written.clear();
-        let questions = Arc::clone(&self.questions);
+        let member = self.member.clone();
         let channel = self.channel.clone();
         let patience = match self.is_locked_out {
             true => Duration::ZERO,
@@ -95,17 +94,17 @@ impl Writer for PostgresWriter {
         };
         let written = loop {
             outcomes.clear();
-            let mut asking = questions.begin();
+            let mut asking = member.begin();
             let written = self.in_transaction(durability, |client| {
                 let newest = write_all(client, batch, outcomes, &mut asking)?;
                 let mut changes = Changes::default();
                 let done = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok());
                 done.flatten().for_each(|done| changes.note(done));
                 let written: Vec<_> = newest.written().collect();
-                changes.write(client, questions.server())?;
+                changes.write(client, member.server)?;
                 let lasts = written.iter().map(|&(chatroom, _, last)| (chatroom, last));
                 let is_changed = !changes.is_empty() || asking.has_asked();
-                let hint = hint(questions.server(), lasts, is_changed, &asking.answered);
+                let hint = hint(member.server, lasts, is_changed, &asking.answered);
                 tell(client, channel.as_ref(), hint)?;
                 Ok(written)
             });
@@ -136,7 +135,7 @@ impl Writer for PostgresWriter {
 
     fn sweep(&mut self, _is_over: &dyn Fn() -> bool) -> Result<Swept, JobError> {
         let sweeper = self.sweeper;
-        let server = self.questions.server();
+        let server = self.member.server;
         let channel = self.channel.clone();
         self.in_transaction(DURABLE, |client| {
             let swept = sweeper.sweep(client, system_unix_ms())?;
@@ -169,12 +168,12 @@ impl Writer for PostgresWriter {
 }
 
 impl PostgresWriter {
-    /// Of the server that has these questions, and tells the others on this channel, if at all.
+    /// Of the server that is this member, and tells the others on this channel, if at all.
     pub(super) fn new(
         client: Client,
         address: Address,
         sweeper: Sweeper,
-        (questions, channel): (Arc<Questions>, Option<String>),
+        (member, channel): (Member, Option<String>),
         followed: Arc<Followed>,
     ) -> Self {
         Self {
@@ -186,7 +185,7 @@ impl PostgresWriter {
             // A process's id would be the same for all that run in containers.
             random: RandomState::new().build_hasher().finish() | 1,
             is_locked_out: false,
-            questions,
+            member,
             channel,
             followed,
             written: Vec::new(),

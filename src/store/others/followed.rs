@@ -10,7 +10,7 @@ use crate::model::{ChatroomId, MessageId};
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Followed(Mutex<Places>);
+pub struct Followed(Mutex<Places>);
 
 #[derive(Debug, Default)]
 struct Places {
@@ -31,7 +31,7 @@ struct Place {
 
 impl Followed {
     /// A loop holds these from now on, or no more.
-    pub(super) fn follow(&self, event_loop: u16, chatrooms: &[(ChatroomId, bool)]) {
+    pub fn follow(&self, event_loop: u16, chatrooms: &[(ChatroomId, bool)]) {
         let bit = 1 << event_loop;
         let mut places = self.lock();
         for &(chatroom, is_held) in chatrooms {
@@ -48,7 +48,7 @@ impl Followed {
     }
 
     /// A loop is about to be told what the chatroom has up to this message.
-    pub(super) fn loaded(&self, chatroom: ChatroomId, last: Option<MessageId>) {
+    pub fn loaded(&self, chatroom: ChatroomId, last: Option<MessageId>) {
         let last = last.map_or(0, MessageId::get);
         let mut places = self.lock();
         let Some(place) = places.by_chatroom.get_mut(&chatroom) else {
@@ -63,7 +63,7 @@ impl Followed {
     }
 
     /// The loops are told of these messages, which have no gap between them, the first and the last.
-    pub(super) fn told(&self, chatroom: ChatroomId, first: i64, last: i64) {
+    pub fn told(&self, chatroom: ChatroomId, first: i64, last: i64) {
         if let Some(place) = self.lock().by_chatroom.get_mut(&chatroom)
             && let Some(told) = &mut place.told
             && first <= *told + 1
@@ -73,12 +73,12 @@ impl Followed {
     }
 
     /// Messages up to this one are there no more: there is nothing to be told of them.
-    pub(super) fn expired(&self, chatroom: ChatroomId, last: i64) {
+    pub fn expired(&self, chatroom: ChatroomId, last: i64) {
         self.told(chatroom, 0, last);
     }
 
     /// All of them of which that is known, and up to where they have been told.
-    pub(super) fn all(&self) -> (Vec<i64>, Vec<i64>) {
+    pub fn all(&self) -> (Vec<i64>, Vec<i64>) {
         let places = self.lock();
         let known = places.by_chatroom.iter();
         known
@@ -87,7 +87,7 @@ impl Followed {
     }
 
     /// Up to where a chatroom has been told, if it is held and that is less than `last`. Where it is being loaded it is due when it is.
-    pub(super) fn behind(&self, chatroom: ChatroomId, last: i64) -> Option<i64> {
+    pub fn behind(&self, chatroom: ChatroomId, last: i64) -> Option<i64> {
         let mut places = self.lock();
         let place = places.by_chatroom.get_mut(&chatroom)?;
         match place.told {
@@ -101,7 +101,7 @@ impl Followed {
 
     /// What hints had said of chatrooms that have been loaded since: what was read may have been read before. Whoever waited for the
     /// load hears of it.
-    pub(super) fn take_due(&self) -> Vec<(ChatroomId, i64)> {
+    pub fn take_due(&self) -> Vec<(ChatroomId, i64)> {
         std::mem::take(&mut self.lock().due)
     }
 

@@ -1,0 +1,194 @@
+//! What hints say ("-5 @8 7:42 9:3 +": who tells it, whose question was answered, which chatrooms have got messages and up to which, whether anything
+//! else has changed), and what is to be fetched for the loops.
+
+use std::collections::HashMap;
+
+use super::Followed;
+use crate::job::{Completion, Saved};
+use crate::model::{ChatroomId, Message, Ticket};
+
+/// Messages that are fetched at once.
+pub const FETCHED_MAX: usize = 1000;
+
+/// What hints say: up to which message chatrooms are, and whether anything else has changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Hinted {
+    /// By chatroom the newest message.
+    pub chatrooms: HashMap<i64, i64>,
+    /// Anything else has changed, or something is asked.
+    pub is_changed: bool,
+    /// Somebody has answered this server.
+    pub is_answered: bool,
+}
+
+impl Hinted {
+    /// Takes in the text of a hint to this server. What is not understood, of a newer loiter, is something that has changed.
+    pub fn take(&mut self, text: &str, server: i64) {
+        for word in text.split_ascii_whitespace().skip(1) {
+            if let Some(asker) = word.strip_prefix('@') {
+                self.is_answered |= asker.parse() == Ok(server);
+                continue;
+            }
+            let pair = word.split_once(':');
+            match pair.map(|(chatroom, last)| (chatroom.parse(), last.parse::<i64>())) {
+                Some((Ok(chatroom), Ok(last))) => {
+                    let newest = self.chatrooms.entry(chatroom).or_insert(last);
+                    *newest = last.max(*newest);
+                }
+                _ => self.is_changed = true,
+            }
+        }
+    }
+}
+
+/// The text of a hint: who tells it, and what. Nothing where there is nothing to tell.
+pub fn hint(
+    server: i64,
+    lasts: impl Iterator<Item = (ChatroomId, i64)>,
+    is_changed: bool,
+    answered: &[i64],
+) -> Option<String> {
+    /// Bytes of a notification; PostgreSQL takes 8,000.
+    const MAX: usize = 7900;
+    let mut text = server.to_string();
+    let head = text.len();
+    let answers = answered.iter().map(|asker| format!(" @{asker}"));
+    let lasts = lasts.map(|(chatroom, last)| format!(" {}:{last}", chatroom.get()));
+    for word in answers.chain(lasts) {
+        if text.len() + word.len() + 2 > MAX {
+            break;
+        }
+        text.push_str(&word);
+    }
+    if is_changed {
+        text.push_str(" +");
+    }
+    (text.len() > head).then_some(text)
+}
+
+/// What the loops have not been told: of chatrooms that they hold what is newer than this.
+#[derive(Debug)]
+pub struct Missing(Vec<Gap>);
+
+#[derive(Debug)]
+struct Gap {
+    chatroom: ChatroomId,
+    /// Up to which message they have been told.
+    told: i64,
+    /// Up to which it is, as was said.
+    last: i64,
+}
+
+impl Missing {
+    /// What is missing of what was said.
+    pub fn of(followed: &Followed, hinted: &Hinted) -> Self {
+        let gap = |(&chatroom, &last): (&i64, &i64)| {
+            let chatroom = ChatroomId::new(chatroom)?;
+            let told = followed.behind(chatroom, last)?;
+            Some(Gap {
+                chatroom,
+                told,
+                last,
+            })
+        };
+        Self(hinted.chatrooms.iter().filter_map(gap).collect())
+    }
+
+    /// Whether nothing is.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The chatrooms.
+    pub fn chatrooms(&self) -> Vec<i64> {
+        self.0.iter().map(|gap| gap.chatroom.get()).collect()
+    }
+
+    /// Of each, what is newer than this message.
+    pub fn told(&self) -> Vec<i64> {
+        self.0.iter().map(|gap| gap.told).collect()
+    }
+
+    /// The loops have been told what was fetched; what is left is still to be fetched.
+    pub fn note_told(&mut self, followed: &Followed, fetched: &Fetched) {
+        for gap in &mut self.0 {
+            if let Some(&last) = fetched.lasts.get(&gap.chatroom) {
+                // What is between is not kept any more.
+                followed.told(gap.chatroom, gap.told + 1, last);
+                gap.told = last;
+            } else if fetched.is_all() {
+                followed.expired(gap.chatroom, gap.last);
+            }
+        }
+        if fetched.is_all() {
+            self.0.clear();
+        }
+    }
+}
+
+/// Messages that were fetched, of each chatroom the oldest that were missing: [`FETCHED_MAX`] at most.
+#[derive(Debug)]
+pub struct Fetched {
+    messages: Vec<Message>,
+    lasts: HashMap<ChatroomId, i64>,
+}
+
+impl Fetched {
+    /// Those of each chatroom in the order of their ids.
+    pub fn of(messages: Vec<Message>) -> Self {
+        let lasts = messages.iter();
+        let lasts = lasts.map(|message| (message.chatroom, message.id.get()));
+        Self {
+            lasts: lasts.collect(),
+            messages,
+        }
+    }
+
+    fn is_all(&self) -> bool {
+        self.messages.len() < FETCHED_MAX
+    }
+
+    /// As the loops hear of them; nobody here has sent them.
+    pub fn completions(&self) -> Vec<Completion> {
+        let saved = |message: &Message| Completion::MessageSaved {
+            ticket: Ticket::of_nobody(),
+            chatroom: message.chatroom,
+            saved: Ok(Saved::New(message.clone())),
+        };
+        self.messages.iter().map(saved).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hinted(text: &str) -> Hinted {
+        let mut hinted = Hinted::default();
+        hinted.take(text, 3);
+        hinted
+    }
+
+    #[test]
+    fn what_is_told_is_heard() {
+        let chatroom = |n| ChatroomId::new(n).expect("positive");
+        let lasts = [(chatroom(7), 42), (chatroom(9), 3)];
+        let text = hint(-5, lasts.into_iter(), true, &[8]).expect("something");
+        assert_eq!(text, "-5 @8 7:42 9:3 +");
+        let heard = hinted(&text);
+        assert_eq!(heard.chatrooms, HashMap::from([(7, 42), (9, 3)]));
+        assert!(heard.is_changed);
+        assert!(!heard.is_answered);
+        assert!(hinted("1 @3").is_answered);
+        assert_eq!(hint(1, [].into_iter(), false, &[]), None);
+        assert!(!hinted("1 7:42").is_changed);
+        assert!(hinted("1 something new").is_changed);
+    }
+
+    #[test]
+    fn a_hint_of_very_many_chatrooms_is_one_that_postgresql_takes() {
+        let lasts = (1..10_000).map(|n| (ChatroomId::new(n).expect("positive"), n));
+        let text = hint(i64::MIN, lasts, true, &[1]).expect("something");
+        assert!(text.len() < 8000 && text.ends_with(" +"));
+    }
+}

@@ -19,7 +19,6 @@ use super::notice::Notice;
 use super::proceed::Step;
 use super::recent::Span;
 use super::serve::Ending;
-use super::servers::Renewed;
 use super::sessions::{SessionKey, Standing};
 use crate::buffer::Bytes;
 use crate::job::{Audience, Fault, Job, ServerQuestion};
@@ -165,7 +164,7 @@ impl Chat {
             session: polls.session,
             call: SessionCall::EndForAnother(polls),
             watch: None,
-            renewed: Renewed::default(),
+            is_renewed: false,
         };
         // Nobody here can go away before it is done.
         let _ = self.begin(now, waiting);

@@ -6,7 +6,6 @@
 use crate::arena::{Key, Link, Pinned};
 use crate::chat::call::SessionCall;
 use crate::chat::chatrooms::{Chatroom, ChatroomKey};
-use crate::chat::servers::Renewed;
 use crate::chat::sessions::{Session, SessionKey};
 use crate::chat::several::SeveralWatch;
 use crate::model::{ConnectionKey, MessageId, SessionHash, Ticket};
@@ -32,7 +31,8 @@ pub struct Waiting {
     pub(super) call: SessionCall,
     /// For a poll: what it would have heard, had it been parked when it came.
     pub(super) watch: Option<Watch>,
-    pub(super) renewed: Renewed,
+    /// What other servers may have changed was loaded anew for it.
+    pub(super) is_renewed: bool,
 }
 
 /// What is kept for a call that waits, since it came.

@@ -9,7 +9,6 @@ use super::call::{Failure, PollCall, Reply, SessionCall};
 use super::chatrooms::{ChatroomKey, Load};
 use super::held::{Held, HeldKey, Waiting};
 use super::proceed::Step;
-use super::servers::Renewed;
 use super::sessions::SessionKey;
 use super::wanted::{Limit, Wanted};
 use crate::buffer::Bytes;
@@ -155,7 +154,7 @@ impl Chat {
                 is_ahead: false,
             }),
             watch: None,
-            renewed: Renewed::default(),
+            is_renewed: false,
         }
     }
 

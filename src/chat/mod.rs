@@ -83,7 +83,7 @@ use logins::{Aim, Login, Logins};
 use presence::{Presence, Search};
 use rates::{Rates, Registration};
 use reads::Reads;
-use servers::{Questions, Renewed};
+use servers::Questions;
 use sessions::{SessionKey, Sessions, UserKey};
 use streams::LastEvents;
 use told::ToldLog;
@@ -325,7 +325,7 @@ impl Chat {
                         session,
                         call,
                         watch: None,
-                        renewed: Renewed::default(),
+                        is_renewed: false,
                     },
                 ),
             },

@@ -11,7 +11,6 @@ use std::collections::HashMap;
 
 use super::Chat;
 use super::call::{Failure, Reply, SessionCall};
-use super::chatrooms::Load;
 use super::held::Waiting;
 use super::proceed::Step;
 use super::sessions::{Chatrooms, SessionKey};
@@ -24,13 +23,6 @@ use crate::model::{ConnectionKey, Now, Ticket};
 pub(super) struct Questions {
     by_ticket: HashMap<Ticket, QuestionId>,
     last: u32,
-}
-
-/// What was loaded anew for a call, since it came.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Renewed {
-    user: bool,
-    chatroom: bool,
 }
 
 impl Questions {
@@ -140,18 +132,9 @@ impl Chat {
             SessionCall::EndPolls { chatroom, .. } => !is_known(*chatroom),
             _ => false,
         };
-        if is_old && !std::mem::replace(&mut waiting.renewed.user, true) {
+        if is_old && !std::mem::replace(&mut waiting.is_renewed, true) {
             user.chatrooms = Chatrooms::Unknown;
             return Some(Step::AwaitUser(user_key));
-        }
-        if let &SessionCall::EndPolls { chatroom, .. } = &waiting.call
-            && !std::mem::replace(&mut waiting.renewed.chatroom, true)
-            && let Some(key) = self.chatrooms.find(chatroom)
-        {
-            let room = self.chatrooms.chatroom(key).expect("found");
-            if let Load::Known = room.load {
-                room.load = Load::Unknown;
-            }
         }
         None
     }

@@ -61,8 +61,17 @@ fn endpoll_ends_polls_on_other_servers_by_asking() {
 }
 
 #[test]
-fn endpoll_tells_what_others_have_written_just_before() {
-    let [one, other] = servers(asking);
+fn endpoll_tells_what_others_have_written_just_before_by_hints() {
+    endpoll_tells_what_others_have_written_just_before(hinting);
+}
+
+#[test]
+fn endpoll_tells_what_others_have_written_just_before_by_asking() {
+    endpoll_tells_what_others_have_written_just_before(asking);
+}
+
+fn endpoll_tells_what_others_have_written_just_before(set: fn(&mut Config)) {
+    let [one, other] = servers(set);
     let ann = one.user("ann");
     let id = one.chatroom(&ann);
     // From here on it has the chatroom's list.

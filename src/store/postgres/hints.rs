@@ -135,12 +135,13 @@ impl Listener {
                 self.member.say_here(&mut client)?;
                 self.ask(&mut client)?;
             }
+            // Before the answers: who asked for them gets what was written before.
+            self.follow_up(&mut client, &hinted)?;
             if (is_time || hinted.is_answered) && self.member.questions.is_asking() {
                 self.outlet.post(self.member.take_answers(&mut client)?);
             }
             self.outlet
                 .post(self.member.questions.expire(Instant::now()));
-            self.follow_up(&mut client, &hinted)?;
             trouble.over();
             *pause = PAUSE_MIN;
             hinted = self.wait(&mut client, ask_at)?;

@@ -277,17 +277,19 @@ impl Chat {
         let id = message.id;
         let is_known = room.recent.last().is_some_and(|last| id <= last);
         if !is_known && !room.recent.is_next(id) {
-            // A gap: cannot happen on one machine. Fetch, never guess.
-            log::warn!(
-                "chatroom {}: message {id} does not follow; loading anew",
-                room.id
-            );
+            // A gap: what another server has written before is on its way here. Fetch, never guess.
+            if !self.settings.is_shared {
+                log::warn!(
+                    "chatroom {}: message {id} does not follow; loading anew",
+                    room.id
+                );
+            }
             room.load = Load::Unknown;
             self.load_chatroom(key);
             return self.take_in(key, message, sender);
         }
         if !is_known {
-            self.chatrooms.push(key, &message, max);
+            self.chatrooms.push(key, &message, self.kept_max(max));
         }
         let mut usual = None;
         if let Some(sender) = sender {
@@ -305,6 +307,15 @@ impl Chat {
             self.answer(sender, sent);
         }
         self.wake_by(key, usual);
+    }
+
+    /// How many messages stay, so that each sender finds a whole list that ends with their own: what other servers have written behind it may be told
+    /// before.
+    fn kept_max(&self, max: u32) -> u32 {
+        match self.settings.is_shared && self.sends > 0 {
+            true => max.saturating_add(AHEAD_MAX),
+            false => max,
+        }
     }
 
     fn chatroom_loaded(&mut self, id: ChatroomId, loaded: Result<RecentRows, Fault>) {
@@ -474,6 +485,32 @@ mod tests {
                 _ => None,
             })
             .collect()
+    }
+
+    #[test]
+    fn what_other_servers_have_written_behind_it_shortens_no_senders_list() {
+        let config = Config {
+            recent: 3,
+            database: "postgres://db.example.com/chat".into(),
+            ..Config::default()
+        };
+        let mut chat = Chat::new(&config, 0);
+        saved(&mut chat, 3);
+        loaded(&mut chat, 1..=3);
+        chat.sends += 1;
+        for id in 4..=9 {
+            let completion = Completion::MessageSaved {
+                ticket: Ticket::of_nobody(),
+                chatroom: message(id).chatroom,
+                saved: Ok(Saved::New(message(id))),
+            };
+            chat.complete(Now::default(), completion);
+        }
+        chat.sends -= 1;
+        saved(&mut chat, 5);
+        saved(&mut chat, 10);
+        let lists: [&[i64]; 3] = [&[1, 2, 3], &[3, 4, 5], &[8, 9, 10]];
+        assert_eq!(answered(&mut chat), lists);
     }
 
     #[test]

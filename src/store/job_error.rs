@@ -57,14 +57,14 @@ impl JobError {
         }
     }
 
-    /// Whether the connection is of no use any more. The client does not say so by itself.
+    /// Whether the connection is of no use any more. The client does not say so by itself. One to a database that may only be read from, as a
+    /// former primary may, is none to write on: another may lead elsewhere.
     #[cfg(feature = "postgres")]
     pub(super) fn is_of_a_lost_connection(&self) -> bool {
         let is_last_word = |told: &DbError| {
-            matches!(
-                told.parsed_severity(),
-                Some(Severity::Fatal | Severity::Panic)
-            )
+            let severity = told.parsed_severity();
+            matches!(severity, Some(Severity::Fatal | Severity::Panic))
+                || *told.code() == SqlState::READ_ONLY_SQL_TRANSACTION
         };
         matches!(self, Self::Postgres(error) if error.as_db_error().is_none_or(is_last_word))
     }

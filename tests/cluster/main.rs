@@ -1,5 +1,6 @@
 //! Several servers on one PostgreSQL: what is written through one of them is told by all. Run by `tests/cluster.sh`, which has a database for it.
 
+mod failover;
 mod parked;
 #[path = "../serving/mod.rs"]
 mod serving;

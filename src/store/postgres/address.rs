@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
-use postgres::config::SslMode;
+use postgres::config::{SslMode, TargetSessionAttrs};
 use postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -74,6 +74,12 @@ impl Address {
         }
         if config.get_tcp_user_timeout().is_none() {
             config.tcp_user_timeout(SILENCE_MAX);
+        }
+        // Of several hosts the one that leads: the others, which follow, cannot be written to, and lag behind.
+        if config.get_hosts().len().max(config.get_hostaddrs().len()) > 1
+            && config.get_target_session_attrs() == TargetSessionAttrs::Any
+        {
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
         if config.get_application_name().is_none() {
             config.application_name("loiter");
@@ -155,6 +161,17 @@ mod tests {
         assert!(refused("postgres://db/chat?sslmode=on").contains("must be disable, allow"));
         let missing = refused("postgres://db/chat?sslmode=verify-ca&sslrootcert=/nowhere.pem");
         assert!(missing.contains("/nowhere.pem"), "{missing}");
+    }
+
+    #[test]
+    fn of_several_hosts_it_is_the_one_that_can_be_written_to() {
+        let wanted = |address: &str| {
+            let address = Address::parse(address).expect("an address");
+            address.config.get_target_session_attrs()
+        };
+        assert_eq!(wanted("postgres://db/chat"), TargetSessionAttrs::Any);
+        let several = "postgres://one,two:5433/chat?sslmode=disable";
+        assert_eq!(wanted(several), TargetSessionAttrs::ReadWrite);
     }
 
     #[test]

@@ -48,10 +48,10 @@ impl Client {
 
     /// Sends a poll, which is parked when this returns, whichever loop has the connection.
     pub fn park(&mut self, session: &Session, poll: &Request) {
-        let asking = get("/message/chatrooms/").of(session);
         // From now on the loop remembers all that it needs to answer the next at once …
-        self.ask(&asking).ok();
+        self.ask(&get("/message/chatrooms/").of(session)).ok();
         // … and what comes in one piece with that is taken before its answer leaves.
+        let asking = get("/whoami/").of(session);
         self.send([asking.bytes(), poll.bytes()].concat());
         self.answer().ok();
     }

@@ -64,7 +64,6 @@ impl Login {
                 customer,
                 session,
                 user,
-                folded: self.folded,
                 password,
                 new,
             },

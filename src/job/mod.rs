@@ -162,8 +162,6 @@ pub enum Job {
         session: SessionHash,
         /// Whose it is.
         user: UserId,
-        /// The user's folded name, by which failures are counted.
-        folded: Option<Arc<str>>,
         /// The password to verify.
         password: Secret,
         /// The new password.

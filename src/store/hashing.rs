@@ -21,7 +21,7 @@ use super::password::{PasswordHash, to_hex, verify};
 use super::reading::Reader;
 use super::trouble::Trouble;
 use super::turns::Turns;
-use super::write::{Failure, NewPassword, NewSession, NewUser, Raised, Write};
+use super::write::{Failure, NewPassword, NewSession, NewUser, Raised, Tried, Write};
 use crate::job::{Fault, Job};
 use crate::model::{Customer, Secret, SessionHash, Ticket, UserId, Username};
 
@@ -76,17 +76,17 @@ impl HashingLane {
         if fault != Fault::BadCredentials || !self.reader.counts_failures() {
             return None;
         }
-        let (folded, customer) = counted(job)?;
+        let (tried, customer) = counted(job)?;
         Some(Failure {
-            folded: folded.cloned(),
+            tried,
             customer,
             completion: job.failed(fault)?,
         })
     }
 
     fn prepare(&self, job: &Job) -> Result<Write, JobError> {
-        if let Some((folded, customer)) = counted(job) {
-            self.reader.check_attempts(folded, customer)?;
+        if let Some((tried, customer)) = counted(job) {
+            self.reader.check_attempts(&tried, customer)?;
         }
         match job {
             Job::Register {
@@ -232,15 +232,13 @@ impl HashingLane {
     }
 }
 
-/// By which name and address a job's failure is counted; nothing where it is not.
-fn counted(job: &Job) -> Option<(Option<&Arc<str>>, Customer)> {
+/// By whose password and which address a job's failure is counted; nothing where it is not.
+fn counted(job: &Job) -> Option<(Tried, Customer)> {
     match job {
         Job::LogIn {
             folded, customer, ..
-        }
-        | Job::ChangePassword {
-            folded, customer, ..
-        } => Some((folded.as_ref(), *customer)),
+        } => Some((Tried::Name(folded.clone()), *customer)),
+        Job::ChangePassword { user, customer, .. } => Some((Tried::User(*user), *customer)),
         _ => None,
     }
 }

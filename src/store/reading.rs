@@ -9,6 +9,7 @@ use super::lane::{Outlet, Queue, outlive};
 use super::last_read::LastRead;
 use super::reads::Reads;
 use super::trouble::Trouble;
+use super::write::Tried;
 use crate::job::{Completion, Job};
 use crate::model::{ChatroomId, Customer, User, UserId};
 
@@ -34,13 +35,9 @@ pub(super) trait Reader: Send + Sync {
     }
 
     /// Refuses where so many passwords were wrong, at all servers of the database together, that no more are tried.
-    fn check_attempts(
-        &self,
-        folded: Option<&Arc<str>>,
-        customer: Customer,
-    ) -> Result<(), JobError> {
+    fn check_attempts(&self, tried: &Tried, customer: Customer) -> Result<(), JobError> {
         // One server knows by itself.
-        let _ = (folded, customer);
+        let _ = (tried, customer);
         Ok(())
     }
 

@@ -62,6 +62,19 @@ pub(super) struct NewPassword {
     pub(super) password: String,
 }
 
+/// Whose password is tried.
+#[derive(Clone, Debug)]
+#[cfg_attr(
+    not(feature = "postgres"),
+    allow(dead_code, reason = "a file has one server, which counts by itself")
+)]
+pub(super) enum Tried {
+    /// Of a user with this folded name, if there is one; of nobody for a name that could not have been registered.
+    Name(Option<Arc<str>>),
+    /// Of this user.
+    User(UserId),
+}
+
 /// A password that was wrong.
 #[derive(Debug)]
 pub(super) struct Failure {
@@ -69,8 +82,8 @@ pub(super) struct Failure {
         not(feature = "postgres"),
         allow(dead_code, reason = "a file has one server, which counts by itself")
     )]
-    /// The name that it was tried for; `None` for one that nobody can have.
-    pub(super) folded: Option<Arc<str>>,
+    /// Whose it should have been.
+    pub(super) tried: Tried,
     #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "as above"))]
     /// From where.
     pub(super) customer: Customer,

@@ -154,7 +154,6 @@ impl Beside {
                 customer: here(),
                 session: self.session(),
                 user: user.id,
-                folded: None,
                 password: self.password(),
                 new: self.password(),
             },

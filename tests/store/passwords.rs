@@ -165,7 +165,6 @@ fn change(user: &User, session: SessionHash, password: &str, new: &str) -> Job {
         customer: here(),
         session,
         user: user.id,
-        folded: None,
         password: Secret(password.into()),
         new: Secret(new.into()),
     }

@@ -125,7 +125,6 @@ fn a_changed_password_takes_its_turn_as_a_login_does() {
         customer: customer(1),
         session: held.session,
         user: held.ann.id,
-        folded: None,
         password: Secret("wrong".into()),
         new: Secret("new".into()),
     }]);

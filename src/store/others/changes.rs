@@ -1,6 +1,6 @@
 //! What other servers must hear of beside messages, and are asked; and which of it has been heard of.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use crate::job::{AddedRow, ChatroomRow, Completion, QuestionId, RemovedRow, ServerQuestion};
 use crate::model::{ChatroomId, MessageId, SessionHash, Ticket, UserId};
@@ -65,22 +65,37 @@ impl Change {
 
 /// What the others have changed, and which of it has been seen.
 #[derive(Debug, Default)]
-pub struct Seen(HashSet<i64>);
+pub struct Seen(BTreeSet<i64>);
 
 impl Seen {
     /// Takes in all that the others have changed lately ([`LOOKED_BACK_MS`]), by the rows' ids; a kind that a newer loiter has written is
     /// none. What has not been seen before the loops are told.
     pub fn take(&mut self, found: Vec<(i64, Option<Change>)>) -> Vec<Completion> {
+        let before = std::mem::take(&mut self.0);
         let mut told = Vec::new();
-        let mut seen = HashSet::with_capacity(found.len());
         for (id, change) in found {
-            seen.insert(id);
-            if !self.0.contains(&id) {
+            if self.0.insert(id) && !before.contains(&id) {
                 told.extend(change.map(completion));
             }
         }
-        self.0 = seen;
         told
+    }
+
+    /// Takes in only the newest of it: what is behind [`Self::newest`], and a few before, since they may become visible in another order.
+    pub fn take_newest(&mut self, found: Vec<(i64, Option<Change>)>) -> Vec<Completion> {
+        let is_new = |(id, change)| self.0.insert(id).then_some(change).flatten();
+        found
+            .into_iter()
+            .filter_map(is_new)
+            .map(completion)
+            .collect()
+    }
+
+    /// Behind which row the newest are that have not been seen, and the few that were seen last; 0 where nothing was seen lately.
+    pub fn newest(&self) -> i64 {
+        /// Rows that several servers write at the same moment.
+        const FEW: i64 = 100;
+        self.0.last().map_or(0, |newest| newest - FEW)
     }
 }
 
@@ -123,5 +138,46 @@ fn completion(change: Change) -> Completion {
         },
         Change::Expired(chatroom, first) => Completion::MessagesExpired { chatroom, first },
         Change::Asked(id, question) => Completion::ServerAsks { id, question },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(ids: impl IntoIterator<Item = i64>) -> Vec<(i64, Option<Change>)> {
+        let change = |id| Change::Left(chatroom(id), UserId::new(1).expect("positive"));
+        let ids = ids.into_iter();
+        ids.map(|id| (id, (id != 13).then(|| change(id)))).collect()
+    }
+
+    fn chatroom(id: i64) -> ChatroomId {
+        ChatroomId::new(id).expect("positive")
+    }
+
+    fn told(completions: &[Completion]) -> Vec<i64> {
+        let told = completions.iter().map(|told| match told {
+            Completion::ParticipantRemoved { chatroom, .. } => chatroom.get(),
+            other => panic!("{other:?}"),
+        });
+        told.collect()
+    }
+
+    #[test]
+    fn each_is_told_once_however_it_is_found() {
+        let mut seen = Seen::default();
+        assert_eq!(seen.newest(), 0);
+        assert_eq!(told(&seen.take(rows([11, 13, 15]))), [11, 15]);
+        // One that was not visible before, and one that is new.
+        assert_eq!(told(&seen.take(rows([11, 12, 13, 15, 500]))), [12, 500]);
+        assert_eq!(seen.newest(), 400);
+        assert_eq!(told(&seen.take_newest(rows([450, 500, 501]))), [450, 501]);
+        assert_eq!(told(&seen.take_newest(rows([450, 500, 501]))), [0_i64; 0]);
+        // What is older than anybody looks back is forgotten; nothing else.
+        assert_eq!(
+            told(&seen.take(rows([14, 15, 450, 500, 501, 502]))),
+            [14, 502]
+        );
+        assert_eq!(told(&seen.take(rows([450, 500, 501, 502]))), [0_i64; 0]);
     }
 }

@@ -1,7 +1,7 @@
 //! What other servers must hear of beside messages, and what they are asked: written with what it is of, in the same transaction, and kept for a minute.
 //!
 //! Each server asks for what the others have written lately, as often as it asks for messages, and knows which of it it has seen: rows may become
-//! visible in another order than that of their ids.
+//! visible in another order than that of their ids. Where a hint says that there is something new it asks only for what is.
 
 use postgres::types::{ToSql, Type};
 use postgres::{Client, GenericClient};
@@ -97,26 +97,36 @@ impl Changes {
             (&self.sessions, Type::BYTEA_ARRAY),
             (&self.messages, Type::INT8_ARRAY),
         ];
-        client.execute_typed(sql::ADD_CHANGES, columns)?;
+        client.execute_typed(sql::servers::ADD_CHANGES, columns)?;
         Ok(())
     }
 }
 
-/// What others have changed or asked since that was looked at last, as the loops are told of it. A question that nobody waits for any more is told to
-/// nobody.
+/// What others have changed or asked since that was looked at last, as the loops are told of it; only the newest of it where it does not look back. A
+/// question that nobody waits for any more is told to nobody.
 pub(super) fn look(
     seen: &mut Seen,
     client: &mut Client,
     member: &Member,
+    looks_back: bool,
 ) -> Result<Vec<Completion>, JobError> {
+    let behind = match looks_back {
+        true => 0,
+        false => seen.newest(),
+    };
     let asked: &[(&(dyn ToSql + Sync), Type)] = &[
         (&member.server, Type::INT8),
         (&(LOOKED_BACK_MS as f64), Type::FLOAT8),
+        (&behind, Type::INT8),
     ];
-    let found = client.query_typed(sql::CHANGES_OF_OTHERS, asked)?;
+    let found = client.query_typed(sql::servers::CHANGES_OF_OTHERS, asked)?;
     let id_and_change = |row: &postgres::Row| Ok((row.try_get(0)?, change(row, member)?));
     let found = found.iter().map(id_and_change);
-    Ok(seen.take(found.collect::<Result<_, JobError>>()?))
+    let found = found.collect::<Result<_, JobError>>()?;
+    Ok(match looks_back {
+        true => seen.take(found),
+        false => seen.take_newest(found),
+    })
 }
 
 /// Nothing for a kind that a newer loiter has written.

@@ -86,7 +86,9 @@ pub(super) struct Listener {
 
 /// The channel on which servers that share a schema tell one another.
 pub(super) fn channel(client: &mut Client) -> Result<String, postgres::Error> {
-    client.query_typed_one(sql::CHANNEL, &[])?.try_get(0)
+    client
+        .query_typed_one(sql::servers::CHANNEL, &[])?
+        .try_get(0)
 }
 
 impl Listener {
@@ -128,7 +130,7 @@ impl Listener {
             let is_time = ask_at <= Instant::now();
             if is_time || hinted.is_changed {
                 self.outlet
-                    .post(changes::look(seen, &mut client, &self.member)?);
+                    .post(changes::look(seen, &mut client, &self.member, is_time)?);
             }
             if is_time {
                 ask_at = Instant::now() + self.ask_every;
@@ -191,7 +193,7 @@ impl Listener {
         let asked: &[(&(dyn ToSql + Sync), Type)] =
             &[(&chatrooms, Type::INT8_ARRAY), (&told, Type::INT8_ARRAY)];
         let mut behind = Hinted::default();
-        for row in client.query_typed(sql::NEWER_THAN, asked)? {
+        for row in client.query_typed(sql::servers::NEWER_THAN, asked)? {
             behind.chatrooms.insert(row.try_get(0)?, row.try_get(1)?);
         }
         self.follow_up(client, &behind)
@@ -206,7 +208,7 @@ impl Listener {
                 (&missing.told(), Type::INT8_ARRAY),
                 (&(FETCHED_MAX as i64), Type::INT8),
             ];
-            let found = client.query_typed(sql::NEWS_OF, asked)?;
+            let found = client.query_typed(sql::servers::NEWS_OF, asked)?;
             let message = |row| rows::message(row, rows::chatroom_id(row, 5)?);
             let found = found.iter().map(message);
             let fetched = Fetched::of(found.collect::<Result<_, JobError>>()?);

@@ -71,7 +71,7 @@ pub(super) fn open(
         server,
         questions: Arc::new(Questions::new(config.ask_every)),
     };
-    changes::look(&mut seen, &mut client, &member).map_err(|error| address.failed(error))?;
+    changes::look(&mut seen, &mut client, &member, true).map_err(|error| address.failed(error))?;
     // After that: what is asked from here on is seen.
     (member.say_here(&mut client)).map_err(|error| address.unreachable(error))?;
     let listener = Listener {

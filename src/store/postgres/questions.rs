@@ -48,13 +48,13 @@ impl Member {
 
     /// Says to all others that this server is there.
     pub(super) fn say_here(&self, client: &mut Client) -> Result<(), postgres::Error> {
-        client.execute_typed(sql::SAY_HERE, &[(&self.server, Type::INT8)])?;
+        client.execute_typed(sql::servers::SAY_HERE, &[(&self.server, Type::INT8)])?;
         Ok(())
     }
 
     /// … that it is no longer.
     pub(super) fn say_gone(&self, client: &mut Client) -> Result<(), JobError> {
-        client.execute_typed(sql::SAY_GONE, &[(&self.server, Type::INT8)])?;
+        client.execute_typed(sql::servers::SAY_GONE, &[(&self.server, Type::INT8)])?;
         Ok(())
     }
 
@@ -69,7 +69,8 @@ impl Member {
 
     /// Takes the answers that are there, and tells of the questions that all have answered.
     pub(super) fn take_answers(&self, client: &mut Client) -> Result<Vec<Completion>, JobError> {
-        let found = client.query_typed(sql::TAKE_ANSWERS, &[(&self.server, Type::INT8)])?;
+        let found =
+            client.query_typed(sql::servers::TAKE_ANSWERS, &[(&self.server, Type::INT8)])?;
         let mut told = Vec::new();
         for row in &found {
             let users: Vec<i64> = row.try_get(2)?;
@@ -112,7 +113,7 @@ impl Asking<'_> {
             (&user, Type::INT8),
             (&session, Type::BYTEA),
         ];
-        let found = client.query_typed(sql::ASK, asked)?;
+        let found = client.query_typed(sql::servers::ASK, asked)?;
         let Some(first) = found.first() else {
             return Ok(Some(Completion::ServersAnswered {
                 ticket,
@@ -144,7 +145,7 @@ impl Asking<'_> {
             (&i64::from(answer.ended), Type::INT8),
             (&answer.has_failed, Type::BOOL),
         ];
-        client.execute_typed(sql::ANSWER, row)?;
+        client.execute_typed(sql::servers::ANSWER, row)?;
         self.answered.push(question.server);
         Ok(())
     }

@@ -2,7 +2,6 @@
 //!
 //! Each job sees one state of the database: one statement does by itself, and a job of several has a transaction around them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use postgres::types::{ToSql, Type};
@@ -20,6 +19,7 @@ use crate::store::job_error::JobError;
 use crate::store::last_read::{Extent, LastRead};
 use crate::store::prefix::beyond;
 use crate::store::reading::Reader;
+use crate::store::write::Tried;
 
 impl Reader for Readers {
     fn answer(
@@ -48,14 +48,10 @@ impl Reader for Readers {
         self.failures_max > 0
     }
 
-    fn check_attempts(
-        &self,
-        folded: Option<&Arc<str>>,
-        customer: Customer,
-    ) -> Result<(), JobError> {
+    fn check_attempts(&self, tried: &Tried, customer: Customer) -> Result<(), JobError> {
         match self.failures_max {
             0 => Ok(()),
-            max => self.read(|client| failures::check(client, folded, customer, max)),
+            max => self.read(|client| failures::check(client, tried, customer, max)),
         }
     }
 

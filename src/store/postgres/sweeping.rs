@@ -51,17 +51,18 @@ impl Sweeper {
             (&(KEPT_MS as f64), Type::FLOAT8),
             (&(ROWS_MAX as i64), Type::INT8),
         ];
-        swept.is_partial |= client.execute_typed(sql::REMOVE_OLD_CHANGES, old)? == ROWS_MAX as u64;
+        swept.is_partial |=
+            client.execute_typed(sql::servers::REMOVE_OLD_CHANGES, old)? == ROWS_MAX as u64;
         let old: &[(&(dyn ToSql + Sync), Type)] = &[
             (&(failures::WINDOW_MS as f64), Type::FLOAT8),
             (&(ROWS_MAX as i64), Type::INT8),
         ];
-        let removed = client.execute_typed(sql::REMOVE_OLD_FAILED_LOGINS, old)?;
+        let removed = client.execute_typed(sql::servers::REMOVE_OLD_FAILED_LOGINS, old)?;
         swept.is_partial |= removed == ROWS_MAX as u64;
         // Few, since who asks takes them, and who ends says so.
         for (statement, kept_ms) in [
-            (sql::REMOVE_OLD_ANSWERS, KEPT_MS),
-            (sql::REMOVE_OLD_SERVERS, SERVERS_KEPT_MS),
+            (sql::servers::REMOVE_OLD_ANSWERS, KEPT_MS),
+            (sql::servers::REMOVE_OLD_SERVERS, SERVERS_KEPT_MS),
         ] {
             client.execute_typed(statement, &[(&(kept_ms as f64), Type::FLOAT8)])?;
         }

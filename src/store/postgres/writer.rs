@@ -267,7 +267,7 @@ fn tell(
 ) -> Result<(), JobError> {
     if let (Some(channel), Some(hint)) = (channel, hint) {
         let told: &[(&(dyn ToSql + Sync), Type)] = &[(channel, Type::TEXT), (&hint, Type::TEXT)];
-        client.query_typed(sql::NOTIFY, told)?;
+        client.query_typed(sql::servers::NOTIFY, told)?;
     }
     Ok(())
 }

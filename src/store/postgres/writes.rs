@@ -39,7 +39,7 @@ impl Write {
             Self::Session(new) => on.add_session(new).map(Some),
             Self::Password(new) => on.change_password(new).map(Some),
             Self::Failure(failure) => {
-                failures::add(on.client, failure.folded.as_ref(), failure.customer)?;
+                failures::add(on.client, &failure.tried, failure.customer)?;
                 Ok(Some(failure.completion.clone()))
             }
         }

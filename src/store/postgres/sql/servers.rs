@@ -1,0 +1,93 @@
+//! What the servers that share a database tell and ask one another.
+
+/// server, kinds, chatrooms, users, sessions, messages
+pub(in crate::store::postgres) const ADD_CHANGES: &str = "
+INSERT INTO changes (server, kind, chatroom, user_id, session, message)
+SELECT $1, * FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bigint[])";
+
+/// server, milliseconds, id → the changes that others have written for so long, and behind this one, oldest first: id, kind, chatroom, user, session, message, who has
+/// written it, how many milliseconds ago
+pub(in crate::store::postgres) const CHANGES_OF_OTHERS: &str = "
+SELECT id, kind, chatroom, user_id, session, message, server,
+       extract(epoch FROM clock_timestamp() - time)::float8 * 1000
+FROM changes
+WHERE time > clock_timestamp() - $2 * interval '1 ms' AND id > $3 AND server <> $1
+ORDER BY id";
+
+/// milliseconds, count; removes those that are so old
+pub(in crate::store::postgres) const REMOVE_OLD_CHANGES: &str = "
+DELETE FROM changes WHERE id IN
+    (SELECT id FROM changes WHERE time < clock_timestamp() - $1 * interval '1 ms' ORDER BY time LIMIT $2 FOR UPDATE SKIP LOCKED)";
+
+/// server. What it says is worth no sync: it says so again.
+pub(in crate::store::postgres) const SAY_HERE: &str = "
+INSERT INTO servers (server, seen)
+SELECT $1, clock_timestamp() FROM set_config('synchronous_commit', 'off', true)
+ON CONFLICT (server) DO UPDATE SET seen = excluded.seen";
+
+/// server
+pub(in crate::store::postgres) const SAY_GONE: &str = "DELETE FROM servers WHERE server = $1";
+
+/// server, milliseconds, kind, chatroom, user, session → the number of the question and a server that is asked, for each that has said for so
+/// long that it is there; none, and nothing written, where there are no others
+pub(in crate::store::postgres) const ASK: &str = "
+WITH others AS (SELECT server FROM servers WHERE server <> $1 AND seen > clock_timestamp() - $2 * interval '1 ms'),
+     asked AS (INSERT INTO changes (server, kind, chatroom, user_id, session, message)
+               SELECT $1, $3, $4, $5, $6, 0 WHERE EXISTS (SELECT 1 FROM others) RETURNING id)
+SELECT asked.id, others.server FROM asked, others";
+
+/// question, the server that asked, the one that answers, users, polls, whether it has failed
+pub(in crate::store::postgres) const ANSWER: &str = "
+INSERT INTO answers (question, asker, server, users, ended, failed) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (asker, question, server) DO NOTHING";
+
+/// server → what it is answered: question, who answers, users, polls, whether it has failed
+pub(in crate::store::postgres) const TAKE_ANSWERS: &str = "
+DELETE FROM answers WHERE asker = $1 RETURNING question, server, users, ended, failed";
+
+/// milliseconds; removes the answers that are so old, and the servers that were last seen then
+pub(in crate::store::postgres) const REMOVE_OLD_ANSWERS: &str =
+    "DELETE FROM answers WHERE time < clock_timestamp() - $1 * interval '1 ms'";
+pub(in crate::store::postgres) const REMOVE_OLD_SERVERS: &str =
+    "DELETE FROM servers WHERE seen < clock_timestamp() - $1 * interval '1 ms'";
+
+/// whose, count, milliseconds → the seconds until fewer than so many have failed within that time, of whoever has to wait longest; null where
+/// nobody has to
+pub(in crate::store::postgres) const SECONDS_TO_WAIT: &str = "
+SELECT ceil(extract(epoch FROM max(nth.time) + $3 * interval '1 ms' - clock_timestamp()))::bigint
+FROM unnest($1::bytea[]) AS asked (whose), LATERAL
+    (SELECT time FROM failed_logins
+     WHERE failed_logins.whose = asked.whose AND time > clock_timestamp() - $3 * interval '1 ms'
+     ORDER BY time DESC OFFSET $2 - 1 LIMIT 1) AS nth";
+
+/// whose
+pub(in crate::store::postgres) const ADD_FAILED_LOGINS: &str = "
+INSERT INTO failed_logins (whose) SELECT unnest($1::bytea[])";
+
+/// milliseconds, count; removes those that are so old
+pub(in crate::store::postgres) const REMOVE_OLD_FAILED_LOGINS: &str = "
+DELETE FROM failed_logins WHERE ctid = ANY (ARRAY
+    (SELECT ctid FROM failed_logins WHERE time < clock_timestamp() - $1 * interval '1 ms' ORDER BY time LIMIT $2 FOR UPDATE SKIP LOCKED))";
+
+/// chatrooms, messages → those chatrooms that have something newer, and their newest messages
+pub(in crate::store::postgres) const NEWER_THAN: &str = "
+SELECT chatrooms.id, chatrooms.last_message
+FROM unnest($1::bigint[], $2::bigint[]) AS told (chatroom, message)
+JOIN chatrooms ON chatrooms.id = told.chatroom
+WHERE chatrooms.last_message > told.message";
+
+/// chatrooms, messages, count → what is newer in them, and kept, in the order of the chatrooms and then of the messages: chatroom and then as
+/// [`NEWEST_MESSAGES`](super::NEWEST_MESSAGES)
+pub(in crate::store::postgres) const NEWS_OF: &str = "
+SELECT messages.id, users.id, users.name, messages.text, messages.time, messages.chatroom
+FROM unnest($1::bigint[], $2::bigint[]) AS told (chatroom, message)
+JOIN messages ON messages.chatroom = told.chatroom AND messages.id > told.message
+JOIN users ON users.id = messages.user_id
+ORDER BY messages.chatroom, messages.id LIMIT $3";
+
+/// → the channel on which servers that share this schema tell one another
+pub(in crate::store::postgres) const CHANNEL: &str =
+    "SELECT 'loiter' || hashtext(current_schema())";
+
+/// channel, text
+pub(in crate::store::postgres) const NOTIFY: &str = "SELECT pg_notify($1, $2)";

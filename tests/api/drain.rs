@@ -4,7 +4,6 @@ use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use loiter::Handle;
 use serde_json::json;
 
 use crate::serving::{Client, Driven, Serving, ending, get, logging_in, polling, saying};
@@ -25,7 +24,7 @@ fn a_drain_ends_parked_polls_with_their_lists() {
     polls.push((serving.poll(&ann, silent), &empty));
     let mut idle = serving.connect();
     idle.ask(&get("/message/chatrooms").of(&ann)).ok();
-    serving.handle().drain();
+    serving.drain();
     for (poll, list) in &mut polls {
         let answer = poll.answer();
         assert!(answer.closes());
@@ -118,20 +117,20 @@ fn a_drain_does_not_wait_for_ever() {
     half.send("GET /message");
     let mut other = serving.connect();
     other.ask(&get("/nowhere")).assert_failed(404, "not_found");
-    serving.handle().drain();
+    serving.drain();
     serving.wait_for_end();
 }
 
 #[test]
 fn a_drain_with_nobody_there_is_over_at_once() {
     let serving = Serving::start();
-    serving.handle().drain();
+    serving.drain();
     serving.wait_for_end();
 }
 
 #[test]
 fn the_end_waits_for_no_lock_of_another_program() {
-    for end in [Handle::drain, Handle::stop] {
+    for end in [Serving::drain, Serving::stop] {
         let serving = Serving::with(|config| {
             config.drain_timeout = Duration::from_millis(100);
             config.queue = 1;
@@ -156,7 +155,7 @@ fn the_end_waits_for_no_lock_of_another_program() {
             senders.push(sender);
         }
         let start = Instant::now();
-        end(serving.handle());
+        end(&serving);
         serving.wait_for_end();
         // Each of the two would wait for five seconds.
         assert!(start.elapsed() < Duration::from_secs(4));
@@ -183,10 +182,10 @@ fn a_stop_overrules_a_drain() {
     half.send("GET /message");
     let mut other = serving.connect();
     other.ask(&get("/nowhere")).assert_failed(404, "not_found");
-    serving.handle().drain();
+    serving.drain();
     other.assert_ends();
-    serving.handle().stop();
-    serving.handle().drain();
+    serving.stop();
+    serving.drain();
     serving.wait_for_end();
 }
 
@@ -207,7 +206,7 @@ fn a_drain_finishes_what_needs_other_loops_too() {
         client
     };
     let clients: Vec<Client> = (0..24).map(halfway).collect();
-    serving.handle().drain();
+    serving.drain();
     for (n, mut client) in clients.into_iter().enumerate() {
         client.send(&requests[n % 2][20..]);
         let answer = client.answer();

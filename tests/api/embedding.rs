@@ -141,7 +141,7 @@ fn turns_after_the_end_do_nothing() {
 #[test]
 fn a_server_that_cannot_start_says_why_in_one_line() {
     let folder = tempfile::tempdir().expect("a folder");
-    let serving = Serving::start();
+    let serving = Serving::alone("it has the address that others want", |_| {});
     let config = |listen, database| Config {
         listen: vec![listen],
         database,

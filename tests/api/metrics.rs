@@ -10,7 +10,9 @@ use crate::serving::database::is_file;
 use crate::serving::{PATIENCE, Serving, get, saying};
 
 fn watched() -> Serving {
-    Serving::with(|config| config.metrics_addr = Some(([127, 0, 0, 1], 0).into()))
+    Serving::alone("what it counts is its own", |config| {
+        config.metrics_addr = Some(([127, 0, 0, 1], 0).into())
+    })
 }
 
 /// What is answered at the address for metrics, head and all.
@@ -144,7 +146,7 @@ fn numbers(text: &str) -> Vec<(String, f64)> {
 
 #[test]
 fn a_host_is_told_what_the_text_says() {
-    let serving = Serving::with(|config| config.loops = 2);
+    let serving = Serving::alone("what it counts is its own", |config| config.loops = 2);
     let ann = serving.user("ann");
     let chatroom = serving.chatroom(&ann);
     serving.say(&ann, chatroom, "hi");

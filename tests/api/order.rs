@@ -142,7 +142,9 @@ fn a_logout_holds_everywhere_once_it_is_answered() {
 
 #[test]
 fn so_many_connections_are_taken_and_no_more_at_all_loops_together() {
-    let serving = Serving::with(|config| config.max_connections = Some(CONNECTIONS));
+    let serving = Serving::alone("the limit is of each server", |config| {
+        config.max_connections = Some(CONNECTIONS)
+    });
     let ask = get("/nowhere");
     let mut clients: Vec<Client> = (0..CONNECTIONS).map(|_| serving.connect()).collect();
     for client in &mut clients {

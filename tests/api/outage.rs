@@ -39,7 +39,8 @@ fn find(session: &Session) -> Request {
 fn assert_is_parked(serving: &Serving) {
     let begun = Instant::now();
     let is_one = |line: &str| line.starts_with("loiter_polls_parked{") && line.ends_with(" 1");
-    while !serving.metrics().encode().lines().any(is_one) {
+    let is_parked = |metrics: &loiter::Metrics| metrics.encode().lines().any(is_one);
+    while !serving.all_metrics().any(is_parked) {
         assert!(begun.elapsed() < PATIENCE, "it is not parked");
         std::thread::yield_now();
     }

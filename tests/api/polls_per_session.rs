@@ -6,7 +6,7 @@ use crate::serving::{Client, Serving, Session, polling};
 
 /// It holds at each event loop: here is one.
 fn serving(max: usize) -> Serving {
-    Serving::with(|config| {
+    Serving::alone("the limit is of each server", |config| {
         config.loops = 1;
         config.max_polls_per_session = max;
     })

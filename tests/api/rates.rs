@@ -26,7 +26,9 @@ fn said(serving: &Serving, session: &Session, id: i64) -> Vec<String> {
 /// Each on a connection of its own, and so at whichever loop.
 #[test]
 fn a_user_sends_so_many_a_minute_from_all_sessions_to_all_chatrooms() {
-    let serving = Serving::with(|config| config.send_rate = 4);
+    let serving = Serving::alone("each server counts for itself", |config| {
+        config.send_rate = 4
+    });
     let (ann, bob) = (serving.user("ann"), serving.user("bob"));
     let id = serving.chatroom(&ann);
     serving.add(&ann, id, &bob);
@@ -62,7 +64,9 @@ fn with_nonce(session: &Session, id: i64, nonce: &str) -> Request {
 
 #[test]
 fn what_saves_nothing_does_not_count() {
-    let serving = Serving::with(|config| config.send_rate = 2);
+    let serving = Serving::alone("each server counts for itself", |config| {
+        config.send_rate = 2
+    });
     let ann = serving.user("ann");
     let id = serving.chatroom(&ann);
     serving.ask(&with_nonce(&ann, id, "a")).ok();
@@ -85,7 +89,9 @@ fn what_saves_nothing_does_not_count() {
 
 #[test]
 fn a_refused_nonce_is_as_good_as_new() {
-    let serving = Serving::with(|config| config.send_rate = 1);
+    let serving = Serving::alone("each server counts for itself", |config| {
+        config.send_rate = 1
+    });
     let ann = serving.user("ann");
     let id = serving.chatroom(&ann);
     serving.ask(&with_nonce(&ann, id, "a")).ok();
@@ -101,7 +107,7 @@ fn a_refused_nonce_is_as_good_as_new() {
 
 #[test]
 fn so_many_register_from_an_address_in_a_minute() {
-    let serving = Serving::with(|config| {
+    let serving = Serving::alone("each server counts for itself", |config| {
         config.register_rate = 3;
         config.trusted_proxies = vec!["127.0.0.9".parse().expect("an address")];
     });

@@ -136,7 +136,7 @@ fn one_that_is_ended_has_nothing_new() {
         &several(&ann, "all").with("since", "1:4,2:2"),
     );
     let mut none = parked(&serving, &ann, &several(&ann, "all"));
-    serving.handle().drain();
+    serving.drain();
     for poll in [&mut drained, &mut none] {
         let answer = poll.answer();
         assert_eq!(answer.ok(), json!([]));

@@ -122,7 +122,7 @@ fn a_lock_that_is_kept_too_long_fails_what_waits_for_it() {
 
 #[test]
 fn what_finds_no_place_to_wait_is_refused_before_it_is_begun() {
-    let serving = Serving::with(|config| {
+    let serving = Serving::alone("the queue is of each server", |config| {
         config.queue = 1;
         // It has taken what was sent before it answers what was asked then.
         config.loops = 1;

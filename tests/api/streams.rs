@@ -171,7 +171,7 @@ fn it_ends_in_good_order_and_the_connection_goes_on() {
 fn a_drain_ends_it() {
     let (serving, ann, id) = talked();
     let (mut stream, _) = Stream::open(&serving, &streaming(&ann, id));
-    serving.handle().drain();
+    serving.drain();
     assert_eq!(stream.chunk(), "");
     stream.client.assert_ends();
 }

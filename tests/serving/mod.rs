@@ -1,6 +1,7 @@
 //! Servers in this process, each with a new database and a port of its own; for the targets that test over real sockets.
 //!
-//! [`Serving`] runs on its own thread, as a server does, with as many event loops as the target has chosen (`LOOPS`).
+//! [`Serving`] runs on its own thread, as a server does, with as many event loops as the target has chosen (`LOOPS`). With
+//! `LOITER_TEST_SERVERS=3` it is three of one PostgreSQL, unless the test says why it wants one alone.
 //! [`Driven`] is turned by the test, which so decides what the server has seen before the next byte is sent; it has one loop.
 //! What the tests say to them is said by `loiter_client::strict`, which is named here with them.
 
@@ -18,6 +19,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,8 +35,18 @@ use tempfile::TempDir;
 
 pub(crate) use database::OtherProgram;
 
-/// A server on a thread of its own. Stopped when it is dropped.
+/// A server on a thread of its own; or several of one database, where the environment says how many (`LOITER_TEST_SERVERS`), over which the
+/// connections of a test are spread in turn, as by a load balancer. Stopped when it is dropped.
 pub(crate) struct Serving {
+    /// One at least.
+    servers: Vec<Running>,
+    /// The place of the one that gets the next connection.
+    turn: AtomicUsize,
+    folder: TempDir,
+}
+
+/// One server on a thread of its own.
+struct Running {
     address: SocketAddr,
     handle: Handle,
     waker: Waker,
@@ -42,7 +54,6 @@ pub(crate) struct Serving {
     metrics: (loiter::Metrics, Option<SocketAddr>),
     /// What `run` will have returned, until somebody has waited for it.
     end: Mutex<Option<Receiver<io::Result<()>>>>,
-    folder: TempDir,
 }
 
 /// A server that does nothing by itself.
@@ -73,37 +84,16 @@ fn new_folder() -> TempDir {
     tempfile::tempdir().expect("a temporary folder")
 }
 
-impl Serving {
-    pub(crate) fn start() -> Self {
-        Self::with(|_| {})
-    }
+/// How many servers a test has that does not say it.
+fn count() -> usize {
+    let count = std::env::var("LOITER_TEST_SERVERS");
+    let count = count.map_or(1, |count| count.parse().expect("a number of servers"));
+    // A file is for one.
+    if database::is_file() { 1 } else { count }
+}
 
-    /// Starts with settings of the test's own.
-    pub(crate) fn with(set: impl FnOnce(&mut Config)) -> Self {
-        Self::in_folder(new_folder(), set)
-    }
-
-    fn in_folder(folder: TempDir, set: impl FnOnce(&mut Config)) -> Self {
-        let bind = |config| Server::bind(config).expect("it starts");
-        Self::started(folder, set, bind)
-    }
-
-    /// Starts with settings of the test's own, and as the test wants it.
-    pub(crate) fn started_by(
-        set: impl FnOnce(&mut Config),
-        start: impl FnOnce(Config) -> Server,
-    ) -> Self {
-        Self::started(new_folder(), set, start)
-    }
-
-    fn started(
-        folder: TempDir,
-        set: impl FnOnce(&mut Config),
-        start: impl FnOnce(Config) -> Server,
-    ) -> Self {
-        let mut config = config(folder.path());
-        set(&mut config);
-        let mut server = start(config);
+impl Running {
+    fn run(mut server: Server) -> Self {
         let waker = server.waker();
         let (address, handle) = (server.addresses()[0], server.handle());
         #[cfg(feature = "metrics")]
@@ -122,47 +112,130 @@ impl Serving {
             #[cfg(feature = "metrics")]
             metrics,
             end: Mutex::new(Some(end)),
-            folder,
         }
     }
 
-    /// Stops it, and starts another on the same database.
-    pub(crate) fn restart(self, set: impl FnOnce(&mut Config)) -> Self {
-        self.handle.stop();
-        self.wait_for_end();
-        let mut ended = self;
-        let folder = std::mem::replace(&mut ended.folder, new_folder());
-        Self::in_folder(folder, set)
-    }
-
-    /// Waits until `run` has returned and the server is gone.
-    pub(crate) fn wait_for_end(&self) {
+    fn wait_for_end(&self) {
         if let Some(end) = self.end.lock().expect("never poisoned").take() {
             let result = end.recv_timeout(PATIENCE).expect("run returns");
             result.expect("run ends well");
         }
     }
+}
 
+fn bind(config: Config) -> Server {
+    Server::bind(config).expect("it starts")
+}
+
+impl Serving {
+    pub(crate) fn start() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// Starts with settings of the test's own.
+    pub(crate) fn with(set: impl FnOnce(&mut Config)) -> Self {
+        Self::in_folder(new_folder(), set, count())
+    }
+
+    /// Starts one server by itself, whatever the environment says: what is tested is a server's own affair, and the test says which.
+    pub(crate) fn alone(_reason: &str, set: impl FnOnce(&mut Config)) -> Self {
+        Self::in_folder(new_folder(), set, 1)
+    }
+
+    fn in_folder(folder: TempDir, set: impl FnOnce(&mut Config), count: usize) -> Self {
+        let mut config = config(folder.path());
+        set(&mut config);
+        let servers = (0..count).map(|_| Running::run(bind(config.clone())));
+        Self {
+            servers: servers.collect(),
+            turn: AtomicUsize::new(0),
+            folder,
+        }
+    }
+
+    /// Starts one server with settings of the test's own, and as the test wants it.
+    pub(crate) fn started_by(
+        set: impl FnOnce(&mut Config),
+        start: impl FnOnce(Config) -> Server,
+    ) -> Self {
+        let folder = new_folder();
+        let mut config = config(folder.path());
+        set(&mut config);
+        Self {
+            servers: vec![Running::run(start(config))],
+            turn: AtomicUsize::new(0),
+            folder,
+        }
+    }
+
+    /// Stops it, and starts as many others on the same database.
+    pub(crate) fn restart(self, set: impl FnOnce(&mut Config)) -> Self {
+        let count = self.servers.len();
+        self.stop();
+        self.wait_for_end();
+        let mut ended = self;
+        let folder = std::mem::replace(&mut ended.folder, new_folder());
+        Self::in_folder(folder, set, count)
+    }
+
+    /// Has all servers stop.
+    pub(crate) fn stop(&self) {
+        self.servers.iter().for_each(|server| server.handle.stop());
+    }
+
+    /// Has all servers drain.
+    pub(crate) fn drain(&self) {
+        self.servers.iter().for_each(|server| server.handle.drain());
+    }
+
+    /// Waits until `run` has returned and all servers are gone.
+    pub(crate) fn wait_for_end(&self) {
+        self.servers.iter().for_each(Running::wait_for_end);
+    }
+
+    /// The server of a test that wants one alone.
+    #[track_caller]
+    fn only(&self) -> &Running {
+        assert_eq!(
+            self.servers.len(),
+            1,
+            "a test of one server's own affair says so"
+        );
+        &self.servers[0]
+    }
+
+    #[track_caller]
     pub(crate) fn handle(&self) -> &Handle {
-        &self.handle
+        &self.only().handle
     }
 
+    #[track_caller]
     pub(crate) fn waker(&self) -> &Waker {
-        &self.waker
+        &self.only().waker
     }
 
+    /// Where the next connection goes to.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        self.servers[turn % self.servers.len()].address
     }
 
     #[cfg(feature = "metrics")]
+    #[track_caller]
     pub(crate) fn metrics(&self) -> &loiter::Metrics {
-        &self.metrics.0
+        &self.only().metrics.0
+    }
+
+    /// What each of them counts.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn all_metrics(&self) -> impl Iterator<Item = &loiter::Metrics> {
+        self.servers.iter().map(|server| &server.metrics.0)
     }
 
     #[cfg(feature = "metrics")]
+    #[track_caller]
     pub(crate) fn metrics_address(&self) -> Option<SocketAddr> {
-        self.metrics.1
+        self.only().metrics.1
     }
 
     pub(crate) fn database(&self) -> PathBuf {
@@ -175,7 +248,7 @@ impl Serving {
     }
 
     pub(crate) fn connect(&self) -> Client {
-        Client::connect(self.address)
+        Client::connect(self.address())
     }
 
     /// Connects from another address of this machine.
@@ -184,7 +257,7 @@ impl Serving {
         let socket = socket.expect("a socket");
         let here = SocketAddr::from((host, 0));
         socket.bind(&here.into()).expect("all of 127/8 is ours");
-        socket.connect(&self.address.into()).expect("it accepts");
+        socket.connect(&self.address().into()).expect("it accepts");
         Client::of(socket.into())
     }
 
@@ -242,7 +315,7 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.handle.stop();
+        self.stop();
         if !thread::panicking() {
             self.wait_for_end();
         }

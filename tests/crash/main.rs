@@ -4,6 +4,8 @@ mod acknowledged;
 mod between;
 mod faults;
 mod follow;
+#[path = "../lossless/mod.rs"]
+mod lossless;
 mod power;
 mod server;
 #[path = "../stored/mod.rs"]

@@ -1,5 +1,7 @@
 //! A server that can be killed.
 
+#![allow(dead_code, reason = "each target that includes this uses its part")]
+
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{SocketAddr, TcpListener};
@@ -51,6 +53,16 @@ impl Killed {
         Self::spawn(command, database, loops).expect("it says where it listens")
     }
 
+    /// At an address of the caller's choice, with these options besides.
+    pub(crate) fn at(address: SocketAddr, options: &[String], database: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_loiter"));
+        command
+            .arg("--listen")
+            .arg(address.to_string())
+            .args(options);
+        Self::spawn(command, database, 1).expect("it says where it listens")
+    }
+
     fn spawn(mut command: Command, database: &Path, loops: usize) -> Option<Self> {
         let mut child = command
             .args(["--password-iterations", "1000"])
@@ -84,6 +96,16 @@ impl Killed {
         assert!(sent.expect("a shell").success());
         let status = self.child.wait().expect("our child");
         assert!(status.success(), "{status}");
+    }
+
+    /// SIGSTOP: it stands still until [`Self::go_on`].
+    pub(crate) fn stand_still(&self) {
+        signal(&self.child.id().to_string(), "STOP");
+    }
+
+    /// SIGCONT.
+    pub(crate) fn go_on(&self) {
+        signal(&self.child.id().to_string(), "CONT");
     }
 
     /// SIGKILL, and waits until it is gone.
@@ -135,7 +157,12 @@ impl Drop for Killed {
 /// Registers one user with some chatrooms; returns the session's token, which outlives every kill.
 pub(crate) fn prepare(database: &Path, chatrooms: u64) -> String {
     let server = Killed::start(database, 1);
-    let mut ann = Client::new(server.address);
+    begin(server.address, chatrooms)
+}
+
+/// The same at a server that is there.
+pub(crate) fn begin(address: SocketAddr, chatrooms: u64) -> String {
+    let mut ann = Client::new(address);
     ann.register("ann", "x").expect("registered");
     ann.log_in("ann", "x").expect("logged in");
     for chatroom in 1..=chatrooms {

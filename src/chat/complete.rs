@@ -173,7 +173,12 @@ impl Chat {
         if matches!(done, Ok(()) | Err(Fault::NoSession)) {
             self.end_session(&hash);
         }
-        self.answer_own(ticket, done.map(|()| Reply::LoggedOut));
+        match done {
+            Ok(()) if ticket.event_loop == self.settings.event_loop => {
+                self.answer_when_heard(ticket, Reply::LoggedOut);
+            }
+            done => self.answer_own(ticket, done.map(|()| Reply::LoggedOut)),
+        }
     }
 
     fn end_session(&mut self, hash: &SessionHash) {

@@ -153,7 +153,11 @@ impl Chat {
         if had_no_room && may_wait {
             return logins.waiting.push_front(asked);
         }
-        self.answer_anywhere(ticket, verified.unwrap_or_else(Reply::from));
+        match verified {
+            // A password was changed, and other sessions ended with it.
+            Ok(Reply::Done) => self.answer_anywhere_when_heard(ticket, Reply::Done),
+            verified => self.answer_anywhere(ticket, verified.unwrap_or_else(Reply::from)),
+        }
         if !had_no_room || self.logins.underway.is_empty() {
             for waiting in std::mem::take(&mut self.logins.waiting) {
                 self.try_log_in(now, waiting, true);

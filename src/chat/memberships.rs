@@ -55,6 +55,15 @@ impl Chat {
                 self.end_polls_of(left, id);
             }
         }
-        self.answer_own(ticket, removed.map(|row| Reply::Chatroom(id, row.chatroom)));
+        match removed {
+            Ok(row) if row.left.is_some() => {
+                if ticket.event_loop == self.settings.event_loop {
+                    self.answer_when_heard(ticket, Reply::Chatroom(id, row.chatroom));
+                }
+            }
+            removed => {
+                self.answer_own(ticket, removed.map(|row| Reply::Chatroom(id, row.chatroom)));
+            }
+        }
     }
 }

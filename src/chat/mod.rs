@@ -162,6 +162,8 @@ pub struct Chat {
     searching: VecDeque<Search>,
     /// What other servers have asked.
     questions: Questions,
+    /// What calls of this loop are answered when all servers have heard of it.
+    unheard: HashMap<Ticket, Reply>,
     logins: Logins,
     rates: Rates,
     /// Messages of this loop that are being saved.
@@ -251,6 +253,7 @@ impl Chat {
             presences: HashMap::new(),
             searching: VecDeque::new(),
             questions: Questions::default(),
+            unheard: HashMap::new(),
             logins: Logins::new(config.login_attempts),
             rates: Rates::new(config.send_rate, config.register_rate),
             sends: 0,
@@ -428,7 +431,8 @@ impl Chat {
                 + self.gatherings.len()
                 + self.presences.len()
                 + self.searching.len()
-                + self.questions.len(),
+                + self.questions.len()
+                + self.unheard.len(),
             followers: (self.followers.len(), self.followers.places.len()),
             sends: self.sends
                 + self.limits.len()

@@ -22,6 +22,8 @@ pub enum Notice {
     Register(Registration),
     /// To the loop that owns the connection: the answer to a call that another loop has decided.
     Answer(Ticket, Reply),
+    /// The same, when what was done holds at all servers of the database.
+    AnswerWhenHeard(Ticket, Reply),
     /// To all others: a session's polls in a chatroom are to end.
     EndPolls(PollsToEnd),
     /// To the loop that asked for it: they have.
@@ -49,6 +51,7 @@ impl Chat {
             Notice::LogIn(login) => self.log_in(now, login),
             Notice::Register(registration) => self.register(now, registration),
             Notice::Answer(ticket, reply) => self.answer(ticket, reply),
+            Notice::AnswerWhenHeard(ticket, reply) => self.answer_when_heard(ticket, reply),
             Notice::EndPolls(polls) => self.end_for_another(now, polls),
             Notice::PollsEnded { caller, ended } => self.gather(caller, ended),
             Notice::WhoIsPresent(question) => self.search(question),

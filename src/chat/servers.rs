@@ -12,11 +12,12 @@ use std::collections::HashMap;
 use super::Chat;
 use super::call::{Failure, Reply, SessionCall};
 use super::held::Waiting;
+use super::notice::Notice;
 use super::proceed::Step;
 use super::sessions::{Chatrooms, SessionKey};
 use super::several::Which;
-use crate::job::{Fault, Job, QuestionId, ServerAnswer, ServerQuestion};
-use crate::model::{ConnectionKey, Now, Ticket};
+use crate::job::{Audience, Fault, Job, QuestionId, ServerAnswer, ServerQuestion};
+use crate::model::{ChatroomId, ConnectionKey, Now, SessionHash, Ticket};
 
 /// What other servers have asked, and were not answered yet.
 #[derive(Debug, Default)]
@@ -68,6 +69,11 @@ impl Chat {
             ServerQuestion::EndPolls { session, chatroom } => {
                 self.end_for_server(now, ticket, session, chatroom);
             }
+            // Each loop says that nobody has no polls here; but first it hears of what was told before.
+            ServerQuestion::HaveHeard => {
+                let nowhere = ChatroomId::new(1).expect("positive");
+                self.end_for_server(now, ticket, SessionHash([0; 32]), nowhere);
+            }
         }
     }
 
@@ -102,10 +108,35 @@ impl Chat {
             true => Err(Fault::StorageFailed),
             false => Ok(answer),
         });
-        if self.gatherings.contains_key(&ticket) {
+        if let Some(reply) = self.unheard.remove(&ticket) {
+            // Done it is, whether or not all have heard of it.
+            self.answer(ticket, reply);
+        } else if self.gatherings.contains_key(&ticket) {
             self.gather(ticket, answer.map(|answer| answer.ended));
         } else {
             self.servers_have_found(ticket, answer.map(|answer| answer.present));
+        }
+    }
+
+    /// Answers a call of this loop when what was done holds at all servers: who is told that somebody is out must find it so everywhere.
+    pub(super) fn answer_when_heard(&mut self, ticket: Ticket, reply: Reply) {
+        if !self.settings.is_shared {
+            return self.answer(ticket, reply);
+        }
+        self.unheard.insert(ticket, reply);
+        self.submit(Job::AskServers {
+            ticket,
+            question: ServerQuestion::HaveHeard,
+        });
+    }
+
+    /// The same, wherever the call's connection is.
+    pub(super) fn answer_anywhere_when_heard(&mut self, ticket: Ticket, reply: Reply) {
+        if ticket.event_loop == self.settings.event_loop {
+            self.answer_when_heard(ticket, reply);
+        } else {
+            let there = Audience::One(ticket.event_loop);
+            self.tell(there, Notice::AnswerWhenHeard(ticket, reply));
         }
     }
 

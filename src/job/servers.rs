@@ -30,6 +30,8 @@ pub enum ServerQuestion {
         /// Which chatroom.
         chatroom: ChatroomId,
     },
+    /// Have you heard of all that I had written when I asked?
+    HaveHeard,
 }
 
 /// What one server answers, or all together.

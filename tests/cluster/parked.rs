@@ -195,3 +195,32 @@ fn wrong_passwords_of_a_change_count_everywhere() {
     one.ask(&trying("ann", "pw"))
         .assert_failed(429, "too_many_attempts");
 }
+
+/// Without hints, and long before anybody asks by themselves: the answer has waited until they had.
+#[test]
+fn who_is_told_that_somebody_is_out_finds_it_so_everywhere() {
+    let [one, other] = servers(asking);
+    let (ann, bob) = (one.user("ann"), other.user("bob"));
+    let chatrooms = |user: &Session| other.ask(&get("/message/chatrooms").of(user));
+    let overview = |user: &Session| other.ask(&get("/message/overview").of(user));
+    for _ in 0..2 {
+        let id = one.chatroom(&ann);
+        one.ask(&adding(&ann, id, bob.userid)).ok();
+        let mut poll = other.poll(&bob, id);
+        let remove = post("/message/removeFromChatroom").with("chatroomid", id);
+        one.ask(&remove.with("usertoremove", bob.userid).of(&ann))
+            .ok();
+        (other.ask(&polling(&bob, id))).assert_failed(500, "not_a_participant");
+        poll.answer().assert_failed(500, "not_a_participant");
+        let again = other.login("ann");
+        overview(&again).ok();
+        one.ask(&post("/logout").of(&again)).ok();
+        overview(&again).assert_failed(401, "no_session");
+    }
+    let again = other.login("bob");
+    chatrooms(&again).ok();
+    let change = post("/changePassword").with("password", "pw").of(&bob);
+    one.ask(&change.with("newpassword", "another")).ok();
+    overview(&again).assert_failed(401, "no_session");
+    chatrooms(&bob).ok();
+}

@@ -285,14 +285,26 @@ impl Serving {
         self.ask(&adding(admin, chatroom, whom.userid)).ok();
     }
 
-    /// Sends a message, and returns the list of most recent messages.
+    /// Sends a message, and returns the list of most recent messages. All servers have heard of it by then.
     pub(crate) fn say(&self, session: &Session, chatroom: i64, text: &str) -> Value {
-        self.ask(&saying(session, chatroom, text)).ok()
+        let list = self.ask(&saying(session, chatroom, text)).ok();
+        if self.servers.len() > 1 {
+            // Each tells of its own part, behind what it had to hear of before.
+            let asked = get("/message/presence/").with("chatroomid", chatroom);
+            self.ask(&asked.of(session)).ok();
+        }
+        list
     }
 
     /// A connection with a poll parked in a chatroom.
     pub(crate) fn poll(&self, session: &Session, chatroom: i64) -> Client {
         let mut client = self.connect();
+        if self.servers.len() > 1 {
+            // This one has the chatroom's list from now on, and need not wait for it.
+            let ahead = polling(session, chatroom).with("since", 1_i64 << 40);
+            // Where the database is away nothing comes of it.
+            client.ask(&ahead);
+        }
         client.park(session, &polling(session, chatroom));
         client.assert_silent();
         client

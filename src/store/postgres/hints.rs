@@ -17,6 +17,7 @@ use super::address::Address;
 use super::changes;
 use super::questions::Member;
 use super::{rows, sql};
+use crate::job::Completion;
 use crate::store::Attendant;
 use crate::store::job_error::JobError;
 use crate::store::lane::{Outlet, outlive};
@@ -128,9 +129,15 @@ impl Listener {
         let mut hinted = Hinted::default();
         while !self.stop.is_over() {
             let is_time = ask_at <= Instant::now();
+            let mut questions = Vec::new();
             if is_time || hinted.is_changed {
-                self.outlet
-                    .post(changes::look(seen, &mut client, &self.member, is_time)?);
+                let heard = changes::look(seen, &mut client, &self.member, is_time)?;
+                // What was changed before the messages that came after it: they are not for who has left. What is asked behind all that was written before.
+                let is_question =
+                    |heard: &Completion| matches!(heard, Completion::ServerAsks { .. });
+                let (asked, changed) = heard.into_iter().partition(is_question);
+                questions = asked;
+                self.outlet.post(changed);
             }
             if is_time {
                 ask_at = Instant::now() + self.ask_every;
@@ -139,6 +146,7 @@ impl Listener {
             }
             // Before the answers: who asked for them gets what was written before.
             self.follow_up(&mut client, &hinted)?;
+            self.outlet.post(questions);
             if (is_time || hinted.is_answered) && self.member.questions.is_asking() {
                 self.outlet.post(self.member.take_answers(&mut client)?);
             }

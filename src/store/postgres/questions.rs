@@ -20,6 +20,7 @@ type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 const WHO_IS_PRESENT: &str = "who_is_present";
 const END_POLLS: &str = "end_polls";
+const HAVE_HEARD: &str = "have_heard";
 
 /// A server among those that share a database.
 #[derive(Clone, Debug)]
@@ -99,17 +100,18 @@ impl Asking<'_> {
     ) -> Result<Option<Completion>, JobError> {
         let (kind, chatroom, user, session) = match question {
             ServerQuestion::WhoIsPresent { chatroom, user } => {
-                (WHO_IS_PRESENT, chatroom, user.get(), Vec::new())
+                (WHO_IS_PRESENT, chatroom.get(), user.get(), Vec::new())
             }
             ServerQuestion::EndPolls { session, chatroom } => {
-                (END_POLLS, chatroom, 0, session.0.to_vec())
+                (END_POLLS, chatroom.get(), 0, session.0.to_vec())
             }
+            ServerQuestion::HaveHeard => (HAVE_HEARD, 0, 0, Vec::new()),
         };
         let asked: &[Parameter<'_>] = &[
             (&self.member.server, Type::INT8),
             (&self.member.lease_ms(), Type::FLOAT8),
             (&kind, Type::TEXT),
-            (&chatroom.get(), Type::INT8),
+            (&chatroom, Type::INT8),
             (&user, Type::INT8),
             (&session, Type::BYTEA),
         ];
@@ -181,6 +183,7 @@ pub(super) fn question(kind: &str, row: &postgres::Row) -> Result<Option<Change>
             session: rows::session(row, 4)?,
             chatroom: rows::chatroom_id(row, 2)?,
         },
+        HAVE_HEARD => ServerQuestion::HaveHeard,
         _ => return Ok(None),
     };
     let id = QuestionId {

@@ -217,6 +217,10 @@ pub enum Hints {
     Notify,
     /// The same, over a connection to this address: where what is between the servers and the database passes on no notifications.
     From(String),
+    /// By publish/subscribe of the Redis or Valkey at this address, such as `redis://:secret@redis-1:6379/0`; `rediss://…` is with TLS. Takes the
+    /// feature `redis`. A Redis that is away costs what a lost hint costs. Servers whose databases have the same name and schema, but are not the same,
+    /// are kept apart by the number at its end.
+    Redis(String),
     /// Not at all: they only ask. For databases that have no NOTIFY, and where [`Config::ask_every`] is soon enough.
     None,
 }
@@ -227,6 +231,7 @@ impl fmt::Debug for Hints {
         f.write_str(match self {
             Self::Notify => "Notify",
             Self::From(_) => "From(…)",
+            Self::Redis(_) => "Redis(…)",
             Self::None => "None",
         })
     }

@@ -2,7 +2,8 @@
 # The tests of the API and of the store on PostgreSQL: a private instance on a free port, in a temporary folder, which is gone afterwards.
 #
 # Usage: tests/cluster.sh [what cargo test is to be told…]      without: all that is not about SQLite's file
-# Needs PostgreSQL's programs (Debian: postgresql), and for root, whom PostgreSQL does not serve, its user `postgres`; Python 3, which knows a free port.
+# Needs PostgreSQL's programs (Debian: postgresql), and for root, whom PostgreSQL does not serve, its user `postgres`; Python 3, which knows a free port; for hints by Redis
+# its server (Debian: redis-server), of which each such test starts one of its own, and openssl, which makes it a certificate.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -48,8 +49,25 @@ CONF
 postgres=$port
 export LOITER_TEST_POSTGRES="postgres://loiter@127.0.0.1:$port/postgres"
 
+mkdir "$folder/certificates"
+export LOITER_TEST_CERTIFICATES="$folder/certificates"
+(
+  cd "$folder/certificates"
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj '/CN=nobody' -keyout ca.key -out ca.pem
+  openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj '/CN=localhost' -keyout server.key -out server.csr
+  openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile <(echo 'subjectAltName = DNS:localhost') -out server.pem
+) >/dev/null 2>&1
+# What the tests trust, and not cargo itself.
+test=(cargo test --config "env.SSL_CERT_FILE.value = '$folder/certificates/ca.pem'" --config 'env.SSL_CERT_FILE.force = true' --workspace --features loiter/redis)
+
+without=()
+if ! command -v redis-server >/dev/null; then
+  without=(--skip redis::)
+  echo 'NOT CHECKED: hints by Redis, which is not there (Debian: redis-server)' | tee -a "${LOITER_NOT_CHECKED:-/dev/null}" >&2
+fi
+
 if [ $# -gt 0 ]; then
-  cargo test --workspace --features loiter/postgres "$@"
+  "${test[@]}" "$@"
   exit
 fi
 
@@ -76,7 +94,7 @@ for test in "${of_the_file[@]}"; do
   skips+=(--skip "$test")
 done
 # With the whole workspace, whose dependencies are compiled already.
-cargo test --workspace --features loiter/postgres --test api --test cluster
-cargo test --workspace --features loiter/postgres --test migrate -- --ignored
-cargo test --workspace --features loiter/postgres --test store -- "${skips[@]}"
+"${test[@]}" --test api --test cluster -- "${without[@]}"
+"${test[@]}" --test migrate -- --ignored
+"${test[@]}" --test store -- "${skips[@]}"
 echo "the API, the store, a move and several servers on PostgreSQL: ok"

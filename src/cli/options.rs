@@ -282,7 +282,8 @@ pub(crate) struct Options {
     /// How servers that share a database hear of what the others have written.
     ///
     /// 'notify' is by PostgreSQL's NOTIFY, over a connection of its own; an address of PostgreSQL is the same, over a connection to that,
-    /// where a pooler is between; 'none' is not at all: they only ask. A hint that is lost costs time and no message.
+    /// where a pooler is between; redis://user:password@host:port/number is by publish/subscribe of a Redis or Valkey (rediss: with TLS); 'none' is
+    /// not at all: they only ask. A hint that is lost costs time and no message.
     #[arg(long, value_name = "HOW", help_heading = STORAGE, env = "LOITER_HINTS", hide_env_values = true)]
     #[arg(default_value = "notify", value_parser = hints, hide = cfg!(not(feature = "postgres")))]
     hints: Hints,

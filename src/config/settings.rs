@@ -336,7 +336,9 @@ pub fn hints(given: &str) -> Result<Hints, String> {
         "notify" => Ok(Hints::Notify),
         "none" => Ok(Hints::None),
         address if super::is_address(address.as_ref()) => Ok(Hints::From(address.to_owned())),
-        _ => Err("must be notify, none or the address of a PostgreSQL database".to_owned()),
+        // What is wrong with one is told where it can be told without the password in it.
+        other if other.contains("://") => Ok(Hints::Redis(other.to_owned())),
+        _ => Err("must be notify, none, the address of a PostgreSQL database or of a Redis (redis://, rediss://)".to_owned()),
     }
 }
 

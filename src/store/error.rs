@@ -97,6 +97,14 @@ pub enum OpenError {
         /// What it said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// What hints are to travel by cannot be used.
+    #[cfg(feature = "postgres")]
+    BadHints {
+        /// Its address, without its password.
+        address: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The database is given by an address, and this loiter is built without what it would take.
     NotBuilt(PathBuf),
     /// The pool of reading connections could not be filled.
@@ -383,6 +391,10 @@ impl fmt::Display for OpenError {
             #[cfg(feature = "postgres")]
             Self::Postgres { database, source } => {
                 write!(f, "cannot use the database {database}: {}", whole(&**source))
+            }
+            #[cfg(feature = "postgres")]
+            Self::BadHints { address, why } => {
+                write!(f, "the address of hints {address} is not right: {why}")
             }
             Self::NotBuilt(_) => f.write_str("this loiter is built without PostgreSQL (feature postgres), and its database must be a file"),
             Self::Thread(source) => write!(f, "cannot start a thread for the store: {source}"),

@@ -23,6 +23,9 @@ pub(super) enum JobError {
     /// There is no connection to PostgreSQL, and it is too early to try again.
     #[cfg(feature = "postgres")]
     Unreachable,
+    /// The Redis that hints travel by failed, or the connection to it: its address without the password, and how.
+    #[cfg(feature = "redis")]
+    Redis(String),
     /// A number in the database cannot be what it should be.
     #[cfg(feature = "postgres")]
     BadNumber,
@@ -97,6 +100,8 @@ impl fmt::Display for JobError {
             },
             #[cfg(feature = "postgres")]
             Self::Unreachable => f.write_str("there is no connection to the database"),
+            #[cfg(feature = "redis")]
+            Self::Redis(why) => f.write_str(why),
             #[cfg(feature = "postgres")]
             Self::BadNumber => f.write_str("a number in the database is out of range"),
             Self::Pool(error) => error.fmt(f),

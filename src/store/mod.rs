@@ -85,26 +85,28 @@ impl Threads {
 struct Backend<W> {
     writer: W,
     reader: Arc<dyn Reader>,
-    /// A thread that looks after the database beside the lanes, if there is one.
-    attendance: Option<Attendance>,
+    /// Threads that look after the database beside the lanes.
+    attendance: Attendance,
     /// Let go of when the last connection is closed.
     held: Box<dyn Any + Send + Sync>,
 }
 
-/// A thread that looks after the database beside the lanes.
+/// A thread that looks after the database beside the lanes: its name, and what it does.
+type Attending = (&'static str, Box<dyn FnOnce() + Send>);
+
+/// Those threads, all of them.
 struct Attendance {
-    name: &'static str,
-    run: Box<dyn FnOnce() + Send>,
-    /// Ends it.
+    threads: Vec<Attending>,
+    /// Ends them.
     attendant: Arc<dyn Attendant>,
 }
 
-/// Whom a thread that looks after a database listens to.
+/// Whom the threads that look after a database listen to.
 trait Attendant: Send + Sync {
-    /// Has it end, after what is under way.
+    /// Has them end, after what is under way.
     fn end(&self);
 
-    /// Has it panic, for a test.
+    /// Has one panic, for a test.
     #[cfg(debug_assertions)]
     fn break_thread(&self);
 }
@@ -214,10 +216,9 @@ impl Store {
             _database: backend.held,
         };
         // Whatever fails from here on drops the store, which ends the threads that run.
-        if let Some(attendance) = backend.attendance {
-            store.attendant = Some(attendance.attendant);
-            let name = attendance.name.to_owned();
-            store.givers.push(spawn(name, outlet, attendance.run)?);
+        store.attendant = Some(backend.attendance.attendant);
+        for (name, run) in backend.attendance.threads {
+            store.givers.push(spawn(name.to_owned(), outlet, run)?);
         }
         let lane = WritingLane {
             writer: backend.writer,

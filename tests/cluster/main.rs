@@ -2,6 +2,8 @@
 
 mod failover;
 mod parked;
+#[cfg(feature = "redis")]
+mod redis;
 #[path = "../serving/mod.rs"]
 mod serving;
 
@@ -84,7 +86,11 @@ fn asking_alone_wakes_polls_on_another_server() {
 
 #[test]
 fn a_session_that_has_ended_has_ended_everywhere() {
-    let [one, other] = servers(hinting);
+    sessions_end_everywhere(hinting);
+}
+
+fn sessions_end_everywhere(set: impl Fn(&mut Config)) {
+    let [one, other] = servers(set);
     let ann = one.user("ann");
     let id = one.chatroom(&ann);
     let mut poll = other.poll(&ann, id);
@@ -97,22 +103,21 @@ fn a_session_that_has_ended_has_ended_everywhere() {
 
 #[test]
 fn who_joins_and_leaves_does_so_everywhere() {
-    let [one, other] = servers(hinting);
+    whoever_joins_and_leaves_does_so_everywhere(hinting);
+}
+
+fn whoever_joins_and_leaves_does_so_everywhere(set: impl Fn(&mut Config)) {
+    let [one, other] = servers(set);
     let (ann, bob) = (one.user("ann"), other.user("bob"));
     let id = one.chatroom(&ann);
     other
         .ask(&polling(&bob, id))
         .assert_failed(500, "not_a_participant");
     one.ask(&adding(&ann, id, bob.userid)).ok();
-    // What is told of it is on its way.
-    let mut poll = loop {
-        let mut poll = other.connect();
-        poll.park(&bob, &since(&bob, id, 0));
-        match other.ask(&get("/message/chatrooms").of(&bob)).ok() == json!([id]) {
-            true => break poll,
-            false => poll.answer().assert_failed(500, "not_a_participant"),
-        }
-    };
+    // What is told of it is on its way, to each loop by itself: this connection's is asked.
+    let mut poll = other.connect();
+    while poll.ask(&get("/message/chatrooms").of(&bob)).ok() != json!([id]) {}
+    poll.park(&bob, &since(&bob, id, 0));
     poll.assert_silent();
     let leave = post("/message/removeFromChatroom").of(&ann);
     one.ask(

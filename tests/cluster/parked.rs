@@ -23,7 +23,7 @@ fn present(server: &Serving, session: &Session, chatroom: i64) -> Value {
     server.ask(&asked.with("chatroomid", chatroom)).ok()
 }
 
-fn endpoll_ends_polls_everywhere(set: fn(&mut Config)) {
+pub(crate) fn endpoll_ends_polls_everywhere(set: impl Fn(&mut Config)) {
     let [one, other, third] = servers(set);
     let (ann, bob) = (one.user("ann"), one.user("bob"));
     let id = one.chatroom(&ann);

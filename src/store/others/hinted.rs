@@ -19,6 +19,11 @@ pub struct Hinted {
     pub is_changed: bool,
     /// Somebody has answered this server.
     pub is_answered: bool,
+    /// There were others, perhaps, of which this server has not heard: it is to ask.
+    pub is_missed: bool,
+    /// It is the database itself that has said so, when it was asked. A hint may be wrong: of a commit that a database which has failed over
+    /// knows nothing of, or of another database.
+    pub is_certain: bool,
 }
 
 impl Hinted {
@@ -31,13 +36,16 @@ impl Hinted {
             }
             let pair = word.split_once(':');
             match pair.map(|(chatroom, last)| (chatroom.parse(), last.parse::<i64>())) {
-                Some((Ok(chatroom), Ok(last))) => {
-                    let newest = self.chatrooms.entry(chatroom).or_insert(last);
-                    *newest = last.max(*newest);
-                }
+                Some((Ok(chatroom), Ok(last))) => self.note(chatroom, last),
                 _ => self.is_changed = true,
             }
         }
+    }
+
+    /// A chatroom has got messages up to this one.
+    pub fn note(&mut self, chatroom: i64, last: i64) {
+        let newest = self.chatrooms.entry(chatroom).or_insert(last);
+        *newest = last.max(*newest);
     }
 }
 
@@ -68,7 +76,11 @@ pub fn hint(
 
 /// What the loops have not been told: of chatrooms that they hold what is newer than this.
 #[derive(Debug)]
-pub struct Missing(Vec<Gap>);
+pub struct Missing {
+    gaps: Vec<Gap>,
+    /// As [`Hinted::is_certain`].
+    is_certain: bool,
+}
 
 #[derive(Debug)]
 struct Gap {
@@ -91,37 +103,41 @@ impl Missing {
                 last,
             })
         };
-        Self(hinted.chatrooms.iter().filter_map(gap).collect())
+        Self {
+            gaps: hinted.chatrooms.iter().filter_map(gap).collect(),
+            is_certain: hinted.is_certain,
+        }
     }
 
     /// Whether nothing is.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.gaps.is_empty()
     }
 
     /// The chatrooms.
     pub fn chatrooms(&self) -> Vec<i64> {
-        self.0.iter().map(|gap| gap.chatroom.get()).collect()
+        self.gaps.iter().map(|gap| gap.chatroom.get()).collect()
     }
 
     /// Of each, what is newer than this message.
     pub fn told(&self) -> Vec<i64> {
-        self.0.iter().map(|gap| gap.told).collect()
+        self.gaps.iter().map(|gap| gap.told).collect()
     }
 
-    /// The loops have been told what was fetched; what is left is still to be fetched.
+    /// The loops have been told what was fetched; what is left is still to be fetched. What is not there has expired, where it is certain that it
+    /// ever was: else a message that comes to have its id would not be told.
     pub fn note_told(&mut self, followed: &Followed, fetched: &Fetched) {
-        for gap in &mut self.0 {
+        for gap in &mut self.gaps {
             if let Some(&last) = fetched.lasts.get(&gap.chatroom) {
                 // What is between is not kept any more.
                 followed.told(gap.chatroom, gap.told + 1, last);
                 gap.told = last;
-            } else if fetched.is_all() {
+            } else if fetched.is_all() && self.is_certain {
                 followed.expired(gap.chatroom, gap.last);
             }
         }
         if fetched.is_all() {
-            self.0.clear();
+            self.gaps.clear();
         }
     }
 }
@@ -162,6 +178,7 @@ impl Fetched {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::MessageId;
 
     fn hinted(text: &str) -> Hinted {
         let mut hinted = Hinted::default();
@@ -183,6 +200,25 @@ mod tests {
         assert_eq!(hint(1, [].into_iter(), false, &[]), None);
         assert!(!hinted("1 7:42").is_changed);
         assert!(hinted("1 something new").is_changed);
+    }
+
+    #[test]
+    fn only_what_the_database_has_said_can_have_expired() {
+        let chatroom = ChatroomId::new(7).expect("positive");
+        let followed = Followed::default();
+        followed.follow(0, &[(chatroom, true)]);
+        followed.loaded(chatroom, MessageId::new(3));
+        let mut said = hinted("1 7:9");
+        let look = |said: &Hinted| {
+            let mut missing = Missing::of(&followed, said);
+            missing.note_told(&followed, &Fetched::of(Vec::new()));
+            assert!(missing.is_empty());
+        };
+        look(&said);
+        assert_eq!(followed.behind(chatroom, 9), Some(3), "it may be wrong");
+        said.is_certain = true;
+        look(&said);
+        assert_eq!(followed.behind(chatroom, 9), None);
     }
 
     #[test]

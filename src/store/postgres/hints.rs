@@ -2,8 +2,8 @@
 //!
 //! **The truth is in the database; a hint is only a hint.** A thread asks, in one query for all chatrooms that the loops hold, which have something
 //! newer than they have been told, fetches it and tells them. It does so [`Config::ask_every`](crate::Config::ask_every), and sooner for what a hint
-//! says: the text of a notification is "-5 @8 7:42 9:3 +": who tells it, whose question was answered, the chatrooms that a commit has written to and up
-//! to which message, and whether it has changed anything else. A hint that is lost costs time, and no message.
+//! says: the text of one is "-5 @8 7:42 9:3 +": who tells it, whose question was answered, the chatrooms that a commit has written to and up
+//! to which message, and whether it has changed anything else. A hint that is lost costs time, and no message; one that is wrong costs a question.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -14,6 +14,7 @@ use postgres::Client;
 use postgres::types::{ToSql, Type};
 
 use super::address::Address;
+use super::carrier::Ear;
 use super::changes;
 use super::questions::Member;
 use super::{rows, sql};
@@ -25,12 +26,12 @@ use crate::store::others::{FETCHED_MAX, Fetched, Followed, Hinted, Missing, Seen
 use crate::store::trouble::Trouble;
 
 /// How long the thread waits for notifications before it looks whether it is to end.
-const WAIT_MAX: Duration = Duration::from_millis(250);
+pub(super) const WAIT_MAX: Duration = Duration::from_millis(250);
 
 /// How long it waits before it connects again, at first; twice as long each time.
-const PAUSE_MIN: Duration = Duration::from_millis(50);
+pub(super) const PAUSE_MIN: Duration = Duration::from_millis(50);
 /// … and at most.
-const PAUSE_MAX: Duration = Duration::from_secs(2);
+pub(super) const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// Has the thread end.
 #[derive(Debug, Default)]
@@ -43,13 +44,13 @@ pub(super) struct Stop {
 }
 
 impl Stop {
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         #[cfg(debug_assertions)]
         assert!(!self.is_broken.load(Ordering::Relaxed), "broken by a test");
         self.is_over.load(Ordering::Relaxed)
     }
 
-    fn sleep(&self, time: Duration) {
+    pub(super) fn sleep(&self, time: Duration) {
         let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.is_over.load(Ordering::Relaxed) {
             let _woken = self.changed.wait_timeout(lock, time);
@@ -73,9 +74,9 @@ impl Attendant for Stop {
 
 /// The thread's all.
 pub(super) struct Listener {
-    /// Where notifications come from; where none are wanted, only who asks.
+    /// Where notifications come from; where none are wanted, or hints come by something else, only who asks.
     pub(super) address: Address,
-    pub(super) listens: bool,
+    pub(super) ear: Ear,
     pub(super) ask_every: Duration,
     pub(super) member: Member,
     pub(super) followed: Arc<Followed>,
@@ -121,14 +122,14 @@ impl Listener {
         pause: &mut Duration,
     ) -> Result<(), JobError> {
         let mut client = self.address.connect()?;
-        if self.listens {
+        if matches!(self.ear, Ear::Listen) {
             let channel = channel(&mut client)?;
             client.batch_execute(&format!("LISTEN \"{channel}\""))?;
         }
         let mut ask_at = Instant::now();
         let mut hinted = Hinted::default();
         while !self.stop.is_over() {
-            let is_time = ask_at <= Instant::now();
+            let is_time = ask_at <= Instant::now() || hinted.is_missed;
             let mut questions = Vec::new();
             if is_time || hinted.is_changed {
                 let heard = changes::look(seen, &mut client, &self.member, is_time)?;
@@ -162,18 +163,34 @@ impl Listener {
 
     /// Waits for hints, until the next is asked for at most, and takes all that are there.
     fn wait(&self, client: &mut Client, ask_at: Instant) -> Result<Hinted, JobError> {
-        let mut hinted = Hinted::default();
         let mut left = ask_at
             .saturating_duration_since(Instant::now())
             .min(WAIT_MAX);
-        for (chatroom, last) in self.followed.take_due() {
-            hinted.chatrooms.insert(chatroom.get(), last);
+        let due = self.followed.take_due();
+        if !due.is_empty() {
             left = Duration::ZERO;
         }
-        if !self.listens {
-            self.stop.sleep(left);
-            return Ok(hinted);
+        let mut hinted = match &self.ear {
+            Ear::Listen => self.wait_for_notifications(client, left)?,
+            #[cfg(feature = "redis")]
+            Ear::Box(inbox) => inbox.wait(left),
+            Ear::None => {
+                self.stop.sleep(left);
+                Hinted::default()
+            }
+        };
+        for (chatroom, last) in due {
+            hinted.note(chatroom.get(), last);
         }
+        Ok(hinted)
+    }
+
+    fn wait_for_notifications(
+        &self,
+        client: &mut Client,
+        left: Duration,
+    ) -> Result<Hinted, JobError> {
+        let mut hinted = Hinted::default();
         let server = self.member.server;
         let mine = format!("{server} ");
         {
@@ -200,7 +217,10 @@ impl Listener {
         }
         let asked: &[(&(dyn ToSql + Sync), Type)] =
             &[(&chatrooms, Type::INT8_ARRAY), (&told, Type::INT8_ARRAY)];
-        let mut behind = Hinted::default();
+        let mut behind = Hinted {
+            is_certain: true,
+            ..Hinted::default()
+        };
         for row in client.query_typed(sql::servers::NEWER_THAN, asked)? {
             behind.chatrooms.insert(row.try_get(0)?, row.try_get(1)?);
         }

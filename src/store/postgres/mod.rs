@@ -7,10 +7,15 @@
 //! remember, and so nothing that a pooler between could get wrong.
 
 mod address;
+mod carrier;
 mod changes;
 mod failures;
+#[cfg(feature = "redis")]
+mod hint_box;
 mod hints;
 mod messages;
+#[cfg(feature = "redis")]
+mod pubsub;
 mod questions;
 mod readers;
 mod reading;
@@ -34,10 +39,13 @@ use super::error::OpenError;
 use super::lane::Outlet;
 use super::others::{Followed, Questions, Seen};
 use super::writing::Writer;
-use super::{Attendance, Backend, Threads};
+use super::{Attendance, Attending, Backend, Threads};
 use crate::config::{Config, Hints};
 use address::Address;
+use carrier::{Carrier, Ear, Teller};
 use hints::{Listener, Stop};
+#[cfg(feature = "redis")]
+use pubsub::{Link, RedisAddress};
 use questions::Member;
 use readers::Readers;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -74,12 +82,13 @@ pub(super) fn open(
     changes::look(&mut seen, &mut client, &member, true).map_err(|error| address.failed(error))?;
     // After that: what is asked from here on is seen.
     (member.say_here(&mut client)).map_err(|error| address.unreachable(error))?;
+    let (by, ear, mut threads) = carriers(config, &mut client, &address, server, &stop)?;
     let listener = Listener {
         address: match &config.hints {
             Hints::From(other) => open_address(other.as_ref())?,
-            Hints::Notify | Hints::None => address.clone(),
+            Hints::Notify | Hints::Redis(_) | Hints::None => address.clone(),
         },
-        listens: config.hints != Hints::None,
+        ear,
         ask_every: config.ask_every,
         member: member.clone(),
         followed: Arc::clone(&followed),
@@ -87,20 +96,74 @@ pub(super) fn open(
         stop: Arc::clone(&stop),
         seen,
     };
-    let telling = (config.hints != Hints::None)
-        .then(|| hints::channel(&mut client))
-        .transpose();
-    let telling = telling.map_err(|error| address.unreachable(error))?;
+    threads.push(("loiter-hints", Box::new(|| listener.run())));
+    let teller = Teller { server, by };
     Ok(Backend {
-        writer: PostgresWriter::new(client, address, sweeper, (member, telling), followed),
+        writer: PostgresWriter::new(client, address, sweeper, (member, teller), followed),
         reader: Arc::new(reader),
-        attendance: Some(Attendance {
-            name: "loiter-hints",
-            run: Box::new(|| listener.run()),
+        attendance: Attendance {
+            threads,
             attendant: stop,
-        }),
+        },
         held: Box::new(()),
     })
+}
+
+/// What hints travel by, what is listened to, and the threads that this takes.
+fn carriers(
+    config: &Config,
+    client: &mut postgres::Client,
+    database: &Address,
+    server: i64,
+    stop: &Arc<Stop>,
+) -> Result<(Carrier, Ear, Vec<Attending>), OpenError> {
+    match &config.hints {
+        Hints::Notify | Hints::From(_) => {
+            let channel = hints::channel(client);
+            let channel = channel.map_err(|error| database.unreachable(error))?;
+            Ok((Carrier::Notify(channel), Ear::Listen, Vec::new()))
+        }
+        #[cfg(feature = "redis")]
+        Hints::Redis(redis) => {
+            let link = link(redis, client, database, server, stop)?;
+            let (outbox, inbox) = (Arc::default(), Arc::default());
+            let (hearing, told, heard) = (link.clone(), Arc::clone(&outbox), Arc::clone(&inbox));
+            let threads: Vec<Attending> = vec![
+                ("loiter-tell", Box::new(move || link.tell(&told))),
+                ("loiter-hear", Box::new(move || hearing.hear(&heard))),
+            ];
+            Ok((Carrier::Box(outbox), Ear::Box(inbox), threads))
+        }
+        #[cfg(not(feature = "redis"))]
+        Hints::Redis(redis) => {
+            let _ = (server, stop);
+            Err(OpenError::BadHints {
+                address: address::without_password(redis),
+                why: "this loiter is built without Redis (feature redis)".to_owned(),
+            })
+        }
+        Hints::None => Ok((Carrier::None, Ear::None, Vec::new())),
+    }
+}
+
+/// To the Redis that hints travel by. Whether it is there is found out later: hints are only hints.
+#[cfg(feature = "redis")]
+fn link(
+    redis: &str,
+    client: &mut postgres::Client,
+    database: &Address,
+    server: i64,
+    stop: &Arc<Stop>,
+) -> Result<Link, OpenError> {
+    let bad = |why| OpenError::BadHints {
+        address: address::without_password(redis),
+        why,
+    };
+    let address = RedisAddress::parse(redis).map_err(bad)?;
+    let named = client.query_typed_one(sql::servers::DATABASE_AND_SCHEMA, &[]);
+    let named: Result<String, _> = named.and_then(|row| row.try_get(0));
+    let named = named.map_err(|error| database.unreachable(error))?;
+    Link::new(&address, &named, server, Arc::clone(stop)).map_err(|error| bad(error.to_string()))
 }
 
 /// By which this server knows what it has written itself.

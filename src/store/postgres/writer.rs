@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 
 use log::Level;
 use postgres::Client;
-use postgres::types::{ToSql, Type};
+use postgres::types::Type;
 
 use super::address::Address;
+use super::carrier::{News, Teller};
 use super::changes::Changes;
 use super::messages::Newest;
 use super::questions::{Asking, Member};
@@ -26,7 +27,7 @@ use crate::model::ChatroomId;
 use crate::store::clock::system_unix_ms;
 use crate::store::job_error::JobError;
 use crate::store::lane::outlive;
-use crate::store::others::{Followed, hint};
+use crate::store::others::Followed;
 use crate::store::trouble;
 use crate::store::write::Write;
 use crate::store::writing::{Outcome, Swept, Writer};
@@ -59,8 +60,7 @@ pub(super) struct PostgresWriter {
     /// The last wait for another program's lock was in vain.
     is_locked_out: bool,
     member: Member,
-    /// The channel on which others are told, if they are.
-    channel: Option<String>,
+    teller: Arc<Teller>,
     followed: Arc<Followed>,
     /// What this transaction has written to: of each chatroom the first message that is new, and the last.
     written: Vec<(ChatroomId, i64, i64)>,
@@ -75,7 +75,7 @@ impl Writer for PostgresWriter {
     ) -> Result<(), JobError> {
         self.written.clear();
         let member = self.member.clone();
-        let channel = self.channel.clone();
+        let teller = Arc::clone(&self.teller);
         let patience = match self.is_locked_out {
             true => Duration::ZERO,
             false => LOCK_PATIENCE,
@@ -102,11 +102,13 @@ impl Writer for PostgresWriter {
                 done.flatten().for_each(|done| changes.note(done));
                 let written: Vec<_> = newest.written().collect();
                 changes.write(client, member.server)?;
-                let lasts = written.iter().map(|&(chatroom, _, last)| (chatroom, last));
-                let is_changed = !changes.is_empty() || asking.has_asked();
-                let hint = hint(member.server, lasts, is_changed, &asking.answered);
-                tell(client, channel.as_ref(), hint)?;
-                Ok(written)
+                let news = News {
+                    written,
+                    answered: asking.answered.clone(),
+                    is_changed: !changes.is_empty() || asking.has_asked(),
+                };
+                teller.tell_within(client, &news)?;
+                Ok(news)
             });
             if written.is_ok() {
                 asking.keep();
@@ -119,7 +121,9 @@ impl Writer for PostgresWriter {
             }
         };
         self.is_locked_out = written.as_ref().is_err_and(JobError::is_busy);
-        self.written = written?;
+        let news = written?;
+        teller.tell_after(&news);
+        self.written = news.written;
         Ok(())
     }
 
@@ -136,16 +140,21 @@ impl Writer for PostgresWriter {
     fn sweep(&mut self, _is_over: &dyn Fn() -> bool) -> Result<Swept, JobError> {
         let sweeper = self.sweeper;
         let server = self.member.server;
-        let channel = self.channel.clone();
-        self.in_transaction(DURABLE, |client| {
+        let teller = Arc::clone(&self.teller);
+        let (swept, news) = self.in_transaction(DURABLE, |client| {
             let swept = sweeper.sweep(client, system_unix_ms())?;
             let mut changes = Changes::default();
             swept.told.iter().for_each(|told| changes.note(told));
             changes.write(client, server)?;
-            let hint = hint(server, std::iter::empty(), !changes.is_empty(), &[]);
-            tell(client, channel.as_ref(), hint)?;
-            Ok(swept)
-        })
+            let news = News {
+                is_changed: !changes.is_empty(),
+                ..News::default()
+            };
+            teller.tell_within(client, &news)?;
+            Ok((swept, news))
+        })?;
+        teller.tell_after(&news);
+        Ok(swept)
     }
 
     /// The loops have been told of the messages.
@@ -168,12 +177,12 @@ impl Writer for PostgresWriter {
 }
 
 impl PostgresWriter {
-    /// Of the server that is this member, and tells the others on this channel, if at all.
+    /// Of the server that is this member.
     pub(super) fn new(
         client: Client,
         address: Address,
         sweeper: Sweeper,
-        (member, channel): (Member, Option<String>),
+        (member, teller): (Member, Teller),
         followed: Arc<Followed>,
     ) -> Self {
         Self {
@@ -186,7 +195,7 @@ impl PostgresWriter {
             random: RandomState::new().build_hasher().finish() | 1,
             is_locked_out: false,
             member,
-            channel,
+            teller: Arc::new(teller),
             followed,
             written: Vec::new(),
         }
@@ -257,19 +266,6 @@ impl PostgresWriter {
         self.random ^= self.random << 17;
         time.mul_f32(1.0 - (self.random % 768) as f32 / 1024.0)
     }
-}
-
-/// Tells the other servers, once the transaction is committed.
-fn tell(
-    client: &mut Client,
-    channel: Option<&String>,
-    hint: Option<String>,
-) -> Result<(), JobError> {
-    if let (Some(channel), Some(hint)) = (channel, hint) {
-        let told: &[(&(dyn ToSql + Sync), Type)] = &[(channel, Type::TEXT), (&hint, Type::TEXT)];
-        client.query_typed(sql::servers::NOTIFY, told)?;
-    }
-    Ok(())
 }
 
 /// Does all of a batch, within the transaction that is open, and tells of each what it has come to.

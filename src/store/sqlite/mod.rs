@@ -62,11 +62,10 @@ pub(super) fn open(
     Ok(Backend {
         writer: SqliteWriter::new(connection, log, sweeper),
         reader: readers,
-        attendance: Some(Attendance {
-            name: "loiter-checkpoint",
-            run: Box::new(|| checkpointer.run()),
+        attendance: Attendance {
+            threads: vec![("loiter-checkpoint", Box::new(|| checkpointer.run()))],
             attendant: checkpoints,
-        }),
+        },
         held: Box::new(database),
     })
 }

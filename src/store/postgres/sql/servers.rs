@@ -89,5 +89,10 @@ ORDER BY messages.chatroom, messages.id LIMIT $3";
 pub(in crate::store::postgres) const CHANNEL: &str =
     "SELECT 'loiter' || hashtext(current_schema())";
 
+/// → what the channel's name ends with where others share the carrier
+#[cfg(feature = "redis")]
+pub(in crate::store::postgres) const DATABASE_AND_SCHEMA: &str =
+    "SELECT current_database()::text || ':' || current_schema()::text";
+
 /// channel, text
 pub(in crate::store::postgres) const NOTIFY: &str = "SELECT pg_notify($1, $2)";

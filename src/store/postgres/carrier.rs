@@ -1,0 +1,86 @@
+//! What hints travel by from server to server: what tells after a commit, and what is listened to.
+//!
+//! Two carriers: NOTIFY, which the database sends with the commit itself, and publish/subscribe of a Redis or Valkey (`pubsub`), which is told
+//! when the commit is done, by a thread of its own. Between that thread and the lanes is a box (`hint_box`), at which nobody ever waits for a Redis.
+
+#[cfg(feature = "redis")]
+use std::sync::Arc;
+
+use postgres::Client;
+use postgres::types::{ToSql, Type};
+
+#[cfg(feature = "redis")]
+use super::hint_box::{Inbox, Outbox};
+use super::sql;
+use crate::model::ChatroomId;
+use crate::store::job_error::JobError;
+use crate::store::others::hint;
+
+/// What a transaction has done that others hear of.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    /// The chatrooms that it wrote to, of each the first message that is new, and the last.
+    pub(super) written: Vec<(ChatroomId, i64, i64)>,
+    /// The servers that it answered.
+    pub(super) answered: Vec<i64>,
+    /// It has changed or asked something else.
+    pub(super) is_changed: bool,
+}
+
+impl News {
+    /// The last message of each chatroom.
+    pub(super) fn lasts(&self) -> impl Iterator<Item = (ChatroomId, i64)> {
+        let lasts = self.written.iter();
+        lasts.map(|&(chatroom, _, last)| (chatroom, last))
+    }
+}
+
+/// How this server tells the others.
+pub(super) struct Teller {
+    /// The number that this server has.
+    pub(super) server: i64,
+    pub(super) by: Carrier,
+}
+
+/// What hints are told by.
+pub(super) enum Carrier {
+    /// PostgreSQL's NOTIFY on this channel.
+    Notify(String),
+    /// Whoever empties the box.
+    #[cfg(feature = "redis")]
+    Box(Arc<Outbox>),
+    None,
+}
+
+/// What hints are listened to by.
+pub(super) enum Ear {
+    /// PostgreSQL's LISTEN.
+    Listen,
+    /// Whoever fills the box.
+    #[cfg(feature = "redis")]
+    Box(Arc<Inbox>),
+    None,
+}
+
+impl Teller {
+    /// Tells within the transaction that is open, where that is how: nobody hears of it before it is committed.
+    pub(super) fn tell_within(&self, client: &mut Client, news: &News) -> Result<(), JobError> {
+        if let Carrier::Notify(channel) = &self.by
+            && let Some(hint) = hint(self.server, news.lasts(), news.is_changed, &news.answered)
+        {
+            let told: &[(&(dyn ToSql + Sync), Type)] =
+                &[(channel, Type::TEXT), (&hint, Type::TEXT)];
+            client.query_typed(sql::servers::NOTIFY, told)?;
+        }
+        Ok(())
+    }
+
+    /// Tells that the transaction is committed, where that is how. Waits for nobody.
+    pub(super) fn tell_after(&self, news: &News) {
+        match &self.by {
+            #[cfg(feature = "redis")]
+            Carrier::Box(outbox) => outbox.put(news),
+            Carrier::Notify(_) | Carrier::None => _ = news,
+        }
+    }
+}

@@ -1,53 +1,25 @@
 #!/usr/bin/env bash
-# The tests of the API and of the store on PostgreSQL: a private instance on a free port, in a temporary folder, which is gone afterwards.
+# The tests of the API and of the store on PostgreSQL, and those of several servers: private instances, which are gone afterwards.
 #
 # Usage: tests/cluster.sh [what cargo test is to be told…]      without: all that is not about SQLite's file
-# Needs PostgreSQL's programs (Debian: postgresql), and for root, whom PostgreSQL does not serve, its user `postgres`; Python 3, which knows a free port; for hints by Redis
-# its server (Debian: redis-server), of which each such test starts one of its own, and openssl, which makes it a certificate.
+#        LOITER_TEST_SERVERS=3 tests/cluster.sh --test api     the API's tests on three servers
+#        LOITER_TEST_SECONDS=600 tests/cluster.sh --test cluster lossless -- --nocapture     for so long each, where 10 seconds are usual
+# Needs what tests/postgres.sh needs. What of nginx, pgbouncer and Redis (Debian: nginx-light, pgbouncer, redis-server; and openssl, which makes it a certificate) is not here is said,
+# and those tests are left out.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-folder=$(mktemp -d)
-postgres=
+. tests/postgres.sh
 
-end() {
-  [ -z "$postgres" ] || as_postgres "$programs/pg_ctl" -D "$folder/data" -m immediate -w stop >/dev/null 2>&1 || true
-  rm -rf "$folder"
-}
-trap end EXIT
-
-# as_postgres COMMAND…: as somebody whom PostgreSQL serves.
-as_postgres() {
-  if [ "$(id -u)" -eq 0 ]; then
-    setpriv --reuid postgres --regid postgres --clear-groups env HOME="$folder" "$@"
-  else
-    "$@"
-  fi
-}
-
-free_port() {
-  python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
-
-programs=$(dirname "$(command -v initdb || ls /usr/lib/postgresql/*/bin/initdb 2>/dev/null | sort -V | tail -n 1)")
-[ -x "$programs/initdb" ] || { echo "PostgreSQL's initdb is not there (Debian: postgresql)" >&2; exit 1; }
-chmod 755 "$folder"
-mkdir "$folder/data"
-[ "$(id -u)" -ne 0 ] || chown postgres "$folder/data"
-(cd / && as_postgres "$programs/initdb" -D "$folder/data" -U loiter -A trust -E UTF8 --locale=C.UTF-8 >/dev/null)
-port=$(free_port)
 # What is tested is not the disk: nothing here outlives the test.
-cat >>"$folder/data/postgresql.conf" <<CONF
-listen_addresses = '127.0.0.1'
-port = $port
-unix_socket_directories = ''
-max_connections = 400
-fsync = off
-full_page_writes = off
-CONF
-(cd / && as_postgres "$programs/pg_ctl" -D "$folder/data" -l "$folder/data/log" -w start >/dev/null) || { cat "$folder/data/log" >&2; exit 1; }
-postgres=$port
+hasty=("fsync = off" "full_page_writes = off")
+start_postgres data "${hasty[@]}"
 export LOITER_TEST_POSTGRES="postgres://loiter@127.0.0.1:$port/postgres"
+
+not_checked() {
+  printf '!!! NOT CHECKED: %s\n' "$1" >&2
+  [ -z "${LOITER_NOT_CHECKED:-}" ] || printf '%s\n' "$1" >>"$LOITER_NOT_CHECKED"
+}
 
 mkdir "$folder/certificates"
 export LOITER_TEST_CERTIFICATES="$folder/certificates"
@@ -61,9 +33,24 @@ export LOITER_TEST_CERTIFICATES="$folder/certificates"
 test=(cargo test --config "env.SSL_CERT_FILE.value = '$folder/certificates/ca.pem'" --config 'env.SSL_CERT_FILE.force = true' --workspace --features loiter/redis)
 
 without=()
-if ! command -v redis-server >/dev/null; then
+command -v redis-server >/dev/null || {
   without=(--skip redis::)
-  echo 'NOT CHECKED: hints by Redis, which is not there (Debian: redis-server)' | tee -a "${LOITER_NOT_CHECKED:-/dev/null}" >&2
+  not_checked "hints by Redis, which is not here"
+}
+
+# Another one, which tests restart, and where they count what is asked.
+if [ $# -eq 0 ] || [[ " $* " == *" cluster "* ]]; then
+  start_postgres unsteady "${hasty[@]}" "shared_preload_libraries = 'pg_stat_statements'"
+  restart_script unsteady
+  export LOITER_TEST_UNSTEADY_POSTGRES="postgres://loiter@127.0.0.1:$port" LOITER_TEST_RESTART="$folder/unsteady.restart"
+  PATH=$PATH:/usr/sbin
+  command -v nginx >/dev/null || not_checked "several servers behind nginx, which is not here"
+  if command -v pgbouncer >/dev/null; then
+    start_pgbouncer "$port"
+    export LOITER_TEST_PGBOUNCER="postgres://loiter@127.0.0.1:$bouncer"
+  else
+    not_checked "several servers behind pgbouncer, which is not here"
+  fi
 fi
 
 if [ $# -gt 0 ]; then
@@ -90,8 +77,8 @@ of_the_file=(
   users::
 )
 skips=()
-for test in "${of_the_file[@]}"; do
-  skips+=(--skip "$test")
+for name in "${of_the_file[@]}"; do
+  skips+=(--skip "$name")
 done
 # With the whole workspace, whose dependencies are compiled already.
 "${test[@]}" --test api --test cluster -- "${without[@]}"

@@ -1,4 +1,17 @@
 //! Several servers on one PostgreSQL: what is written through one of them is told by all. Run by `tests/cluster.sh`, which has a database for it.
+//!
+//! - Here: servers in this process, two or three on a schema of their own.
+//! - `faults`: three processes behind nginx, while one thing after another breaks, and nobody loses or doubles a message.
+//! - `nodes`, `nginx`, `unsteady`: those processes, what is before them, and the PostgreSQL behind them.
+
+mod faults;
+#[path = "../lossless/mod.rs"]
+mod lossless;
+mod nginx;
+mod nodes;
+#[path = "../crash/server.rs"]
+mod server;
+mod unsteady;
 
 mod failover;
 mod parked;

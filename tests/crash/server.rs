@@ -54,13 +54,18 @@ impl Killed {
     }
 
     /// At an address of the caller's choice, with these options besides.
-    pub(crate) fn at(address: SocketAddr, options: &[String], database: &Path) -> Self {
+    pub(crate) fn at(
+        address: SocketAddr,
+        options: &[String],
+        database: &Path,
+        loops: usize,
+    ) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_loiter"));
         command
             .arg("--listen")
             .arg(address.to_string())
             .args(options);
-        Self::spawn(command, database, 1).expect("it says where it listens")
+        Self::spawn(command, database, loops).expect("it says where it listens")
     }
 
     fn spawn(mut command: Command, database: &Path, loops: usize) -> Option<Self> {

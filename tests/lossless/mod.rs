@@ -64,6 +64,14 @@ impl Stage<'_> {
         }
     }
 
+    /// The same, of what is acknowledged from now on.
+    #[allow(dead_code, reason = "each target that includes this uses its part")]
+    #[track_caller]
+    pub(crate) fn await_more(&self, count: usize) {
+        self.acknowledged.try_iter().for_each(drop);
+        self.await_acknowledged(count);
+    }
+
     /// Nobody sends anything more.
     #[allow(dead_code, reason = "each target that includes this uses its part")]
     pub(crate) fn is_enough(&self) {

@@ -2,11 +2,13 @@
 //!
 //! - Here: servers in this process, two or three on a schema of their own.
 //! - `faults`: three processes behind nginx, while one thing after another breaks, and nobody loses or doubles a message.
+//! - `figures`: how much later a message comes to another server; it measures.
 //! - `counts`: what they ask of the database.
 //! - `nodes`, `nginx`, `unsteady`: those processes, what is before them, and the PostgreSQL behind them.
 
 mod counts;
 mod faults;
+mod figures;
 #[path = "../lossless/mod.rs"]
 mod lossless;
 mod nginx;

@@ -60,7 +60,10 @@ impl Killed {
         database: &Path,
         loops: usize,
     ) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_loiter"));
+        // What measures names a release.
+        let binary = std::env::var("LOITER_TEST_BINARY");
+        let binary = binary.unwrap_or_else(|_| env!("CARGO_BIN_EXE_loiter").to_owned());
+        let mut command = Command::new(binary);
         command
             .arg("--listen")
             .arg(address.to_string())

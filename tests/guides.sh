@@ -257,7 +257,7 @@ releasing() {
   run docs/releasing.md 'the crate' >"$folder/packed" 2>"$folder/said" || { cat "$folder/said" >&2; fail 'the crate is not complete'; }
   unset -f cargo
   local file
-  for file in Cargo.toml README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE src/lib.rs src/web/build.rs src/web/page/page.js docs/README.md docs/images/desktop-light.png docs/operations/alerts.yml; do
+  for file in Cargo.toml README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE src/lib.rs src/build/main.rs src/web/page/page.js docs/README.md docs/images/desktop-light.png docs/operations/alerts.yml; do
     grep -qxF "$file" "$folder/packed" || fail "the crate has no $file"
   done
   if grep -vE '^(\.cargo_vcs_info\.json|Cargo\.(toml|toml\.orig|lock)|README\.md|CHANGELOG\.md|LICENSE-[A-Z]*|build\.rs|(src|docs)/.*)$' "$folder/packed"; then

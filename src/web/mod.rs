@@ -1,6 +1,6 @@
 //! What the server has to give to browsers: files that are a part of the program.
 //!
-//! Each has its path and its media type, and stands here twice: as it was written, and compressed by the build script (`build.rs`), for
+//! Each has its path and its media type, and stands here twice: as it was written, and compressed by the build script (`src/build/packed.rs`), for
 //! whoever can read that. Each of the two has a tag of its own bytes; all of it is constant. Nothing here knows HTTP, beyond the forms of an entity tag and of a
 //! policy, or the API that the files use. Without the feature `web` there are no files.
 

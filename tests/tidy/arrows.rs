@@ -16,7 +16,7 @@ const LOGIC: [&str; 6] = ["http", "chat", "web", "routes", "api", "engine"];
 /// What of the library the binary may name beside its types: the module of its settings.
 const FACE: &str = "config";
 /// A program of its own, which runs while the library is built.
-const BUILD_SCRIPT: &str = "src/web/build.rs";
+const BUILD_SCRIPT: &str = "src/build/";
 
 /// What a layer may name beside itself; `None` for a layer that nobody has decided on.
 fn known_to(layer: &str) -> Option<Vec<&'static str>> {
@@ -111,7 +111,7 @@ fn of_the_binary(source: &Source, module: &[String]) -> Vec<Slip> {
 
 /// The modules that a file of `src` is in; none for those at the root, `None` for other files, the build script among them.
 fn module(path: &str) -> Option<Vec<String>> {
-    if path == BUILD_SCRIPT {
+    if path.starts_with(BUILD_SCRIPT) {
         return None;
     }
     let mut parts: Vec<String> = path
@@ -376,7 +376,7 @@ mod tests {
         ));
         assert!(!refused("src/runtime/mod.rs", "let now = Instant::now();"));
         assert!(refused("src/web/mod.rs", "use std::fs;"));
-        assert!(!refused("src/web/build.rs", "fs::read(path)"));
+        assert!(!refused("src/build/packed.rs", "fs::read(path)"));
     }
 
     #[test]

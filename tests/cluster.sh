@@ -30,7 +30,7 @@ export LOITER_TEST_CERTIFICATES="$folder/certificates"
   openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile <(echo 'subjectAltName = DNS:localhost') -out server.pem
 ) >/dev/null 2>&1
 # What the tests trust, and not cargo itself.
-test=(cargo test --config "env.SSL_CERT_FILE.value = '$folder/certificates/ca.pem'" --config 'env.SSL_CERT_FILE.force = true' --workspace --features loiter/redis)
+test_redis=(cargo test --config "env.SSL_CERT_FILE.value = '$folder/certificates/ca.pem'" --config 'env.SSL_CERT_FILE.force = true' --workspace --features loiter/redis)
 
 without=()
 command -v redis-server >/dev/null || {
@@ -54,7 +54,10 @@ if [ $# -eq 0 ] || [[ " $* " == *" cluster "* ]]; then
 fi
 
 if [ $# -gt 0 ]; then
-  "${test[@]}" "$@"
+  case " $* " in
+    *" cluster "*) "${test_redis[@]}" "$@" ;;
+    *) cargo test --workspace "$@" ;;
+  esac
   exit
 fi
 
@@ -80,8 +83,9 @@ skips=()
 for name in "${of_the_file[@]}"; do
   skips+=(--skip "$name")
 done
-# With the whole workspace, whose dependencies are compiled already.
-"${test[@]}" --test api --test cluster -- "${without[@]}"
-"${test[@]}" --test migrate -- --ignored
-"${test[@]}" --test store -- "${skips[@]}"
+# With the whole workspace, whose tests are compiled already; but for hints by Redis, which are of a feature of their own.
+cargo test --workspace --test api
+cargo test --workspace --test migrate -- --ignored
+cargo test --workspace --test store -- "${skips[@]}"
+"${test_redis[@]}" --test cluster -- "${without[@]}"
 echo "the API, the store, a move and several servers on PostgreSQL: ok"

@@ -9,6 +9,7 @@
 mod address;
 mod carrier;
 mod changes;
+mod cryptography;
 mod failures;
 #[cfg(feature = "redis")]
 mod hint_box;

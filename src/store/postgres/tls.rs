@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::cryptography;
 
 /// What of the server's certificate is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +33,7 @@ pub(super) fn connector(
     verification: Verification,
     root: Option<&Path>,
 ) -> Result<MakeRustlsConnect, String> {
-    let provider = Arc::new(ring::default_provider());
+    let provider = Arc::new(cryptography::provider());
     let roots = match verification {
         Verification::None => RootCertStore::empty(),
         Verification::Chain | Verification::Full => trusted(root)?,

@@ -11,16 +11,6 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . tests/postgres.sh
 
-# What is tested is not the disk: nothing here outlives the test.
-hasty=("fsync = off" "full_page_writes = off")
-start_postgres data "${hasty[@]}"
-export LOITER_TEST_POSTGRES="postgres://loiter@127.0.0.1:$port/postgres"
-
-not_checked() {
-  printf '!!! NOT CHECKED: %s\n' "$1" >&2
-  [ -z "${LOITER_NOT_CHECKED:-}" ] || printf '%s\n' "$1" >>"$LOITER_NOT_CHECKED"
-}
-
 mkdir "$folder/certificates"
 export LOITER_TEST_CERTIFICATES="$folder/certificates"
 (
@@ -28,7 +18,21 @@ export LOITER_TEST_CERTIFICATES="$folder/certificates"
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj '/CN=nobody' -keyout ca.key -out ca.pem
   openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj '/CN=localhost' -keyout server.key -out server.csr
   openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile <(echo 'subjectAltName = DNS:localhost') -out server.pem
+  # PostgreSQL wants a key that only its user can read.
+  install -m 600 server.key postgres.key
+  [ "$(id -u)" -ne 0 ] || chown postgres postgres.key
 ) >/dev/null 2>&1
+
+# What is tested is not the disk: nothing here outlives the test.
+hasty=("fsync = off" "full_page_writes = off")
+start_postgres data "${hasty[@]}" "ssl = on" "ssl_cert_file = '$folder/certificates/server.pem'" "ssl_key_file = '$folder/certificates/postgres.key'"
+export LOITER_TEST_POSTGRES="postgres://loiter@127.0.0.1:$port/postgres"
+
+not_checked() {
+  printf '!!! NOT CHECKED: %s\n' "$1" >&2
+  [ -z "${LOITER_NOT_CHECKED:-}" ] || printf '%s\n' "$1" >>"$LOITER_NOT_CHECKED"
+}
+
 # What the tests trust, and not cargo itself.
 test_redis=(cargo test --config "env.SSL_CERT_FILE.value = '$folder/certificates/ca.pem'" --config 'env.SSL_CERT_FILE.force = true' --workspace --features loiter/redis)
 

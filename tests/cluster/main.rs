@@ -15,6 +15,7 @@ mod nginx;
 mod nodes;
 #[path = "../crash/server.rs"]
 mod server;
+mod tls;
 mod unsteady;
 
 mod failover;

@@ -14,6 +14,7 @@ mod chart;
 mod churn;
 mod client;
 mod clock;
+mod cluster;
 mod compare;
 mod connect;
 mod contenders;
@@ -71,6 +72,7 @@ use clap::{CommandFactory as _, Parser as _};
 use serde_json::json;
 
 use crate::chaos::ChaosOptions;
+use crate::cluster::ClusterOptions;
 use crate::error::Error;
 use crate::files::Files;
 use crate::host::Launch;
@@ -90,6 +92,7 @@ fn main() -> ExitCode {
         Command::Floor(options) => return ended(floor::run(options)),
         Command::Compare(options) => return compare(options),
         Command::Chaos(options) => return chaos(options),
+        Command::Cluster(options) => return cluster(options),
         other => other.server(),
     };
     let (process, files) = match prepare(server) {
@@ -195,7 +198,11 @@ fn measure(command: &Command, subject: &Subject) -> Result<Outcome, Error> {
         Command::Expire(options) => expire::run(subject, options),
         Command::Churn(options) => churn::run(subject, options),
         Command::Storm(options) => storm::run(subject, options),
-        Command::Chaos(_) | Command::Compare(_) | Command::Floor(_) | Command::Worker => {
+        Command::Chaos(_)
+        | Command::Cluster(_)
+        | Command::Compare(_)
+        | Command::Floor(_)
+        | Command::Worker => {
             unreachable!("none of these measures one server")
         }
     }
@@ -245,6 +252,12 @@ fn chaos(options: &ChaosOptions) -> ExitCode {
         Ok(outcome) => finish(&outcome, files),
         Err(e) => ended(Err(e)),
     }
+}
+
+fn cluster(options: &ClusterOptions) -> ExitCode {
+    let files = Files::check(&options.output, &None);
+    let files = files.unwrap_or_else(|why| refused(why));
+    finish(&cluster::run(options), files)
 }
 
 fn compare(options: &CompareOptions) -> ExitCode {

@@ -8,6 +8,7 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, value_parser};
 
 use crate::chaos::ChaosOptions;
+use crate::cluster::ClusterOptions;
 use crate::dialect::Dialect;
 use crate::floor;
 use crate::host;
@@ -76,6 +77,11 @@ pub(crate) enum Command {
     /// Each server gets a fresh process on a temporary folder for each measurement, CPU 0 for itself where the machine has two, and lists of one
     /// message. Shown are medians, their ratio to the floor, and the lowest and the highest. Nothing else should go on in the machine.
     Compare(CompareOptions),
+    /// Many servers on one database, on paper: what they cost it, how late a message is told, and where it ends
+    ///
+    /// Nothing is measured by this. Writing lanes and listening threads are simulated in virtual time, and each does as a server on PostgreSQL does;
+    /// what things cost is told by options, whose defaults were measured (docs/scaling.md). The same seed gives the same figures.
+    Cluster(ClusterOptions),
     /// A server of its own that only holds sockets and writes prepared answers: the limit of this machine
     ///
     /// It speaks loiter's URLs, so the other subcommands drive it by `--url` as they drive loiter; it checks nothing,
@@ -375,7 +381,11 @@ impl Command {
             | Self::Expire(ExpireOptions { server, .. })
             | Self::Churn(ChurnOptions { server, .. })
             | Self::Storm(StormOptions { server, .. }) => server,
-            Self::Chaos(_) | Self::Compare(_) | Self::Floor(_) | Self::Worker => {
+            Self::Chaos(_)
+            | Self::Cluster(_)
+            | Self::Compare(_)
+            | Self::Floor(_)
+            | Self::Worker => {
                 unreachable!("none of these measures one server")
             }
         }

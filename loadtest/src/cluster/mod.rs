@@ -35,7 +35,7 @@ const HINTED_BYTES: f64 = 12.0;
 /// Servers that are looked at; all are alike.
 const OBSERVED_MAX: u32 = 20;
 /// … but no more than tell as much as this.
-const TOLD_MAX: f64 = 100_000.0;
+const TOLD_MAX: f64 = 40_000.0;
 
 /// How much of the database's cores may be taken before its queues are what is waited for.
 const LOAD_MAX: f64 = 0.9;

@@ -43,7 +43,7 @@ pub(crate) struct ClusterOptions {
     #[arg(long, value_name = "N", default_value_t = 10.0, value_parser = positive)]
     pub(crate) questions: f64,
     /// Seconds that are simulated
-    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = positive)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 20.0, value_parser = positive)]
     pub(crate) seconds: f64,
     /// The seed; the same options and the same seed give the same figures
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -80,7 +80,7 @@ pub(crate) struct Costs {
     #[arg(long, value_name = "US", default_value_t = 3.0, value_parser = positive)]
     pub(crate) asked: f64,
     /// CPU of handing one notification to one server
-    #[arg(long, value_name = "US", default_value_t = 10.0, value_parser = positive)]
+    #[arg(long, value_name = "US", default_value_t = 30.0, value_parser = positive)]
     pub(crate) notified: f64,
     /// Cores of the database
     #[arg(long, value_name = "N", default_value_t = 32.0, value_parser = positive)]
@@ -94,7 +94,7 @@ impl Default for Costs {
             flush: 1800.0,
             query: 100.0,
             asked: 3.0,
-            notified: 10.0,
+            notified: 30.0,
             cores: 32.0,
         }
     }

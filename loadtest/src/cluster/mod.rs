@@ -9,7 +9,7 @@ mod listener;
 mod options;
 mod random;
 
-pub(crate) use options::{Carrier, ClusterOptions, Costs};
+pub(crate) use options::{Carrier, ClusterOptions};
 
 use lanes::{Commit, Lanes};
 use listener::{Heard, Listener, News};
@@ -32,9 +32,10 @@ const ASKED_BYTES: f64 = 24.0;
 const HINT_BYTES: f64 = 20.0;
 const HINTED_BYTES: f64 = 12.0;
 
-/// Servers that are looked at; all are alike.
-const OBSERVED_MAX: u32 = 20;
-/// … but no more than tell as much as this.
+/// Servers that are looked at, at least and at most; all are alike, but for when they ask.
+const OBSERVED_MIN: u32 = 10;
+const OBSERVED_MAX: u32 = 40;
+/// … and beyond the least no more than tell as much as this.
 const TOLD_MAX: f64 = 40_000.0;
 
 /// How much of the database's cores may be taken before its queues are what is waited for.
@@ -215,7 +216,7 @@ impl Cluster<'_> {
     fn observed(&self) -> u32 {
         let each = self.options.messages * self.options.seconds * self.held_share();
         let enough = (TOLD_MAX / each) as u32;
-        enough.clamp(1, self.nodes.min(OBSERVED_MAX))
+        enough.clamp(OBSERVED_MIN, OBSERVED_MAX).min(self.nodes)
     }
 
     fn hinted(&self, costing: &Costing) -> f64 {
@@ -340,6 +341,7 @@ fn questions(options: &ClusterOptions) -> String {
 mod tests {
     use clap::Parser;
 
+    use super::options::Costs;
     use super::*;
 
     #[derive(Parser)]

@@ -33,6 +33,9 @@ pub(super) struct Chatroom {
     /// While polls of those who have left may be parked here.
     pub(super) leaving: Option<Box<Leaving>>,
     pub(super) told: Told,
+    /// Where others write to the database too: the newest message that polls have been woken for, or that was there before any was parked. What
+    /// is told once more wakes nobody.
+    pub(super) woken: Option<MessageId>,
     /// How far it reached when the store was last asked for that alone.
     pub(super) reached: Option<Since>,
     /// Held calls that compare `told` later: the chatroom stays for them.
@@ -48,10 +51,10 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// They come in the order of their ids.
+    /// They come in the order of their ids, but for what other servers have written.
     pub(super) fn note(&mut self, id: MessageId) {
         self.first.get_or_insert(id);
-        self.newest = Some(id);
+        self.newest = self.newest.max(Some(id));
     }
 
     /// What was told before the chatroom was remembered, up to this one: whoever has been told of nothing since hears of the next.
@@ -199,6 +202,7 @@ impl Chatrooms {
             is_waking: false,
             leaving: None,
             told: Told::default(),
+            woken: None,
             reached: None,
             watchers: 0,
             by_use: Link::default(),

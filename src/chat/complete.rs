@@ -11,7 +11,7 @@ use crate::buffer::Bytes;
 use crate::job::{
     Completion, Fault, Job, MessageRange, RecentRows, Saved, SavedBefore, SessionRow,
 };
-use crate::model::{ChatroomId, Message, MessageId, Now, SessionHash, Ticket, UserId};
+use crate::model::{ChatroomId, Message, MessageId, Now, SessionHash, Ticket};
 
 impl Chat {
     /// Takes in what became of a job.
@@ -20,7 +20,7 @@ impl Chat {
             Completion::SessionFound { session, found, .. } => self.session_found(&session, found),
             Completion::UserLoaded {
                 user, chatrooms, ..
-            } => self.user_loaded(user, chatrooms),
+            } => self.user_loaded(now, user, chatrooms),
             Completion::ChatroomLoaded {
                 chatroom, loaded, ..
             } => {
@@ -151,24 +151,6 @@ impl Chat {
         }
     }
 
-    fn user_loaded(&mut self, id: UserId, chatrooms: Result<Vec<ChatroomId>, Fault>) {
-        let Some(user) = self.sessions.user_by_id(id) else {
-            return;
-        };
-        match chatrooms {
-            Ok(chatrooms) => {
-                let waiters = user.settle(chatrooms);
-                self.again.extend(waiters);
-            }
-            Err(fault) => {
-                for waiter in user.unsettle() {
-                    self.give_up(waiter, fault);
-                }
-            }
-        }
-        self.sessions.release_user(id);
-    }
-
     fn logged_out(&mut self, ticket: Ticket, hash: SessionHash, done: Result<(), Fault>) {
         if matches!(done, Ok(()) | Err(Fault::NoSession)) {
             self.end_session(&hash);
@@ -217,7 +199,9 @@ impl Chat {
                 return self.answer_own(ticket, Err(fault));
             }
         };
-        self.told_log.note(id, message.id);
+        if self.is_news(id, message.id) {
+            self.told_log.note(id, message.id);
+        }
         let key = match sender {
             Some(_) => self.chatrooms.enter(id),
             None => match self.chatrooms.find(id) {
@@ -231,6 +215,18 @@ impl Chat {
             self.load_chatroom(key);
         }
         self.take_in(key, message, sender);
+    }
+
+    /// Whether who hears of a chatroom from now on has not heard of this message. What others write may be told twice; and how far a
+    /// chatroom is of which nothing is known is read before anybody hears of it from then on.
+    fn is_news(&mut self, chatroom: ChatroomId, id: MessageId) -> bool {
+        if !self.settings.is_shared {
+            return true;
+        }
+        let key = self.chatrooms.find(chatroom);
+        let room = key.and_then(|key| self.chatrooms.chatroom(key));
+        let known = room.and_then(|room| room.known_newest());
+        known.is_some_and(|known| id.get() > known)
     }
 
     /// A message was sent once more: nothing was saved, and nobody is woken. The sender gets the list as it is now, if they are still in
@@ -276,8 +272,12 @@ impl Chat {
     fn take_in(&mut self, key: ChatroomKey, message: Message, sender: Option<Ticket>) {
         let max = self.settings.recent;
         let room = self.chatrooms.chatroom(key).expect("entered");
+        let is_doubled = room.woken >= Some(message.id);
         if let Load::Loading(loading) = &mut room.load {
-            return loading.saved.push((message, sender));
+            if sender.is_some() || !is_doubled {
+                loading.saved.push((message, sender));
+            }
+            return;
         }
         let id = message.id;
         let is_known = room.recent.last().is_some_and(|last| id <= last);
@@ -311,6 +311,13 @@ impl Chat {
             let sent = Reply::Sent { id, messages: list };
             self.answer(sender, sent);
         }
+        if is_doubled {
+            return;
+        }
+        if self.settings.is_shared {
+            let room = self.chatrooms.chatroom(key).expect("the newest stays");
+            room.woken = Some(id);
+        }
         self.wake_by(key, usual);
     }
 
@@ -337,6 +344,10 @@ impl Chat {
         match loaded {
             Ok(rows) => {
                 self.fill(key, &rows, &loading);
+                let room = self.chatrooms.chatroom(key).expect("found");
+                if self.settings.is_shared && !room.has_polls() {
+                    room.woken = room.woken.max(rows.last);
+                }
                 for (message, sender) in loading.saved {
                     self.take_in(key, message, sender);
                 }
@@ -422,7 +433,7 @@ mod tests {
     use crate::chat::Output;
     use crate::config::Config;
     use crate::job::Job;
-    use crate::model::{Connection, User};
+    use crate::model::{Connection, User, UserId};
 
     fn message(id: i64) -> Message {
         Message {

@@ -1,4 +1,7 @@
 //! Who is in which chatroom, as the store tells of it: what a loop remembers of its users changes here.
+//!
+//! Where other servers write to the database too, what they have changed is told later than what this one has, in whichever order it happened.
+//! So there what is told is a reason to ask for the truth: who has left is refused at once, and who has come in when the store has said so.
 
 use super::Chat;
 use super::call::Reply;
@@ -6,6 +9,69 @@ use crate::job::{AddedRow, Fault, RemovedRow};
 use crate::model::{ChatroomId, Now, Ticket, UserId};
 
 impl Chat {
+    /// The store has said which chatrooms a user is in, or could not.
+    pub(super) fn user_loaded(
+        &mut self,
+        now: Now,
+        id: UserId,
+        chatrooms: Result<Vec<ChatroomId>, Fault>,
+    ) {
+        let Some(user) = self.sessions.user_by_id(id) else {
+            return;
+        };
+        match chatrooms {
+            Ok(_) if user.is_doubted() => return self.load_user(id),
+            Ok(chatrooms) => {
+                let waiters = user.settle(chatrooms);
+                let (joined, left) = user.difference();
+                self.again.extend(waiters);
+                left.into_iter().for_each(|of| self.forget_left(id, of));
+                joined
+                    .into_iter()
+                    .for_each(|of| self.follow_joined(now, id, of));
+            }
+            Err(fault) => {
+                for waiter in user.unsettle() {
+                    self.give_up(waiter, fault);
+                }
+                if self.settings.is_shared {
+                    // What they have come into is known only when they ask again.
+                    for key in self.followers.of_all(id) {
+                        self.end_follower(now, key, None);
+                    }
+                }
+            }
+        }
+        self.sessions.release_user(id);
+    }
+
+    /// A user is in one chatroom more, as somebody has said.
+    fn note_joined(&mut self, now: Now, id: UserId, chatroom: ChatroomId) {
+        let Some(user) = self.sessions.user_by_id(id) else {
+            return;
+        };
+        if self.settings.is_shared {
+            return self.doubt(id);
+        }
+        user.joined(chatroom);
+        self.follow_joined(now, id, chatroom);
+    }
+
+    /// What is known of a user's chatrooms is asked for anew.
+    fn doubt(&mut self, id: UserId) {
+        let user = self.sessions.user_by_id(id);
+        if user.is_some_and(|user| user.doubt()) {
+            self.load_user(id);
+        }
+    }
+
+    /// Nothing of a user stays in a chatroom that they have left.
+    fn forget_left(&mut self, user: UserId, chatroom: ChatroomId) {
+        self.leave_gatherings(user, chatroom);
+        self.unfollow_left(user, chatroom);
+        self.end_polls_of(user, chatroom);
+    }
+
     pub(super) fn chatroom_created(
         &mut self,
         now: Now,
@@ -13,11 +79,8 @@ impl Chat {
         admin: UserId,
         chatroom: Result<ChatroomId, Fault>,
     ) {
-        if let Ok(chatroom) = chatroom
-            && let Some(user) = self.sessions.user_by_id(admin)
-        {
-            user.joined(chatroom);
-            self.follow_joined(now, admin, chatroom);
+        if let Ok(chatroom) = chatroom {
+            self.note_joined(now, admin, chatroom);
         }
         self.answer_own(ticket, chatroom.map(Reply::Created));
     }
@@ -29,11 +92,8 @@ impl Chat {
         id: ChatroomId,
         added: Result<AddedRow, Fault>,
     ) {
-        if let Ok(row) = &added
-            && let Some(user) = self.sessions.user_by_id(row.joined)
-        {
-            user.joined(id);
-            self.follow_joined(now, row.joined, id);
+        if let Ok(row) = &added {
+            self.note_joined(now, row.joined, id);
         }
         self.answer_own(ticket, added.map(|row| Reply::Chatroom(id, row.chatroom)));
     }
@@ -53,6 +113,9 @@ impl Chat {
                 user.left(id);
                 self.unfollow_left(left, id);
                 self.end_polls_of(left, id);
+                if self.settings.is_shared {
+                    self.doubt(left);
+                }
             }
         }
         match removed {

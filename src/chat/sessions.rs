@@ -6,6 +6,7 @@
 //! is loaded: so the users whose other sessions have ended are noted while any is.
 //! `whose` finds the sessions of somebody who is looked for.
 
+mod known;
 mod whose;
 
 use std::collections::HashMap;
@@ -60,6 +61,8 @@ pub(super) enum Standing {
 pub(super) struct CachedUser {
     pub(super) user: User,
     pub(super) chatrooms: Chatrooms,
+    /// Those that were known, while the store is asked anew or has failed to say: polls may be parked by them.
+    before: Option<Vec<ChatroomId>>,
     sessions: List<Session>,
     /// All these sessions are gone for good, but are not ended here yet. Nobody finds this user by their id.
     is_former: bool,
@@ -74,6 +77,8 @@ pub(super) enum Chatrooms {
     Loading {
         waiters: Vec<HeldKey>,
         changes: Vec<Change>,
+        /// It is to be asked once more: what it says may be older than what was told since.
+        is_stale: bool,
     },
     /// Ascending.
     Known(Vec<ChatroomId>),
@@ -220,7 +225,8 @@ impl Sessions {
         }
         user.is_former = true;
         let chatrooms = std::mem::replace(&mut user.chatrooms, Chatrooms::Unknown);
-        let again = CachedUser::new(user.user.clone(), chatrooms);
+        let mut again = CachedUser::new(user.user.clone(), chatrooms);
+        again.before = user.before.take();
         if let Some(kept) = kept {
             user.sessions.remove(&mut self.sessions, kept, of_user);
         }
@@ -377,56 +383,9 @@ impl CachedUser {
         Self {
             user,
             chatrooms,
+            before: None,
             sessions: List::default(),
             is_former: false,
-        }
-    }
-
-    /// The user is in one more chatroom.
-    pub(super) fn joined(&mut self, chatroom: ChatroomId) {
-        self.change(Change::Joined(chatroom));
-    }
-
-    /// The user is in one chatroom less.
-    pub(super) fn left(&mut self, chatroom: ChatroomId) {
-        self.change(Change::Left(chatroom));
-    }
-
-    /// While the store is asked what was told last of a chatroom holds, whether or not the read was done before. What the read saw and is
-    /// yet to be told comes after it.
-    fn change(&mut self, change: Change) {
-        match &mut self.chatrooms {
-            Chatrooms::Unknown => {}
-            Chatrooms::Loading { changes, .. } => changes.push(change),
-            Chatrooms::Known(known) => apply(known, change),
-        }
-    }
-
-    /// The store has said which chatrooms the user is in. Returns who waited for it.
-    pub(super) fn settle(&mut self, mut known: Vec<ChatroomId>) -> Vec<HeldKey> {
-        match std::mem::replace(&mut self.chatrooms, Chatrooms::Unknown) {
-            Chatrooms::Loading { waiters, changes } => {
-                for change in changes {
-                    apply(&mut known, change);
-                }
-                self.chatrooms = Chatrooms::Known(known);
-                waiters
-            }
-            other => {
-                self.chatrooms = other;
-                Vec::new()
-            }
-        }
-    }
-
-    /// The store could not say. Returns who waited for it.
-    pub(super) fn unsettle(&mut self) -> Vec<HeldKey> {
-        match std::mem::replace(&mut self.chatrooms, Chatrooms::Unknown) {
-            Chatrooms::Loading { waiters, .. } => waiters,
-            other => {
-                self.chatrooms = other;
-                Vec::new()
-            }
         }
     }
 }
@@ -434,21 +393,6 @@ impl CachedUser {
 /// The link in the list of the user's sessions.
 fn of_user(session: &mut Session) -> &mut Link {
     &mut session.of_user
-}
-
-fn apply(known: &mut Vec<ChatroomId>, change: Change) {
-    match change {
-        Change::Joined(chatroom) => {
-            if let Err(place) = known.binary_search(&chatroom) {
-                known.insert(place, chatroom);
-            }
-        }
-        Change::Left(chatroom) => {
-            if let Ok(place) = known.binary_search(&chatroom) {
-                known.remove(place);
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -504,6 +448,7 @@ mod tests {
         ann.chatrooms = Chatrooms::Loading {
             waiters: vec![waiter()],
             changes: Vec::new(),
+            is_stale: false,
         };
         ann.joined(room(5));
         assert_eq!(ann.settle(vec![room(2), room(9)]), [waiter()]);
@@ -519,6 +464,7 @@ mod tests {
         let loading = Chatrooms::Loading {
             waiters: Vec::new(),
             changes: Vec::new(),
+            is_stale: false,
         };
         let mut ann = CachedUser::new(user(1), loading);
         // The read may have been done before any of it, or after: it has some of them and not others.

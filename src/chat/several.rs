@@ -196,6 +196,8 @@ impl Chat {
             let since = call.since(id);
             let room = self.chatrooms.chatroom(key).expect("entered");
             match (since, room.known_newest()) {
+                // What others write is told from what was read on.
+                (None, None) if self.settings.is_shared => unknown.push(id),
                 (None, _) => places.push((key, self.since_call(key, watch))),
                 (Some(_), None) => unknown.push(id),
                 (Some(since), Some(last)) if since.get() <= last => {
@@ -225,7 +227,11 @@ impl Chat {
         let room = self.chatrooms.chatroom(key).expect("entered");
         let told = watch.and_then(|watch| self.told_log.since(watch.arrival, room.id));
         let Some((first, last)) = told else {
-            return room.told.newest.map(Since::through);
+            return match self.settings.is_shared {
+                // What others have written before may yet be told here, as what is new.
+                true => room.known_newest().and_then(Since::new),
+                false => room.told.newest.map(Since::through),
+            };
         };
         // It may not have been remembered yet when the loop was told.
         room.told.catch_up(last);
@@ -375,6 +381,10 @@ impl Chat {
             } else {
                 let since = self.since_call(chatroom, None);
                 (self.followers).take(&mut self.chatrooms, key, chatroom, since);
+                if self.settings.is_shared {
+                    // What others write is told from what was loaded on.
+                    self.load_chatroom(chatroom);
+                }
             }
         }
     }

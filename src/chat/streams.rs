@@ -92,6 +92,11 @@ impl Chat {
                 Ok(_) => Some(since),
                 Err(step) => return step,
             },
+            // What others write is told from what was loaded on.
+            (None, _) if self.settings.is_shared => match (&room.load, room.known_newest()) {
+                (Load::Known, Some(newest)) => Since::new(newest),
+                _ => return Step::AwaitChatroom(key),
+            },
             (None, Some(&Watch::Chatroom { chatroom, told })) if chatroom == key => {
                 room.told.since(told)
             }

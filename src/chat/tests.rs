@@ -10,6 +10,7 @@ mod readiness;
 mod reads;
 mod sessions;
 mod several;
+mod shared;
 mod since;
 mod strangers;
 mod streams;

@@ -11,7 +11,7 @@ use super::proceed::Step;
 use super::sessions::{Chatrooms, SessionKey, Standing, UserKey};
 use super::wanted::Since;
 use crate::job::{Fault, Job};
-use crate::model::{ChatroomId, MessageId, SessionHash, Ticket};
+use crate::model::{ChatroomId, MessageId, SessionHash, Ticket, UserId};
 
 /// Messages that are loaded beyond those of a list. A load may see messages whose senders are still to be
 /// answered, each with the list that ends with their own: so many of them get a whole one. A store's
@@ -137,6 +137,7 @@ impl Chat {
         self.newest_waiters.insert(ticket, waiter);
         let session = self.sessions.find(&hash).expect("its call has come so far");
         let user = self.user_of(session).user.id;
+        self.submit_held();
         self.submit(Job::ReadNewest {
             ticket,
             user,
@@ -176,15 +177,20 @@ impl Chat {
                 *unknown = Chatrooms::Loading {
                     waiters: vec![waiter],
                     changes: Vec::new(),
+                    is_stale: false,
                 };
                 let user = user.user.id;
-                self.counters.user_loads.add(1);
-                self.submit(Job::LoadUser {
-                    event_loop: self.settings.event_loop,
-                    user,
-                });
+                self.load_user(user);
             }
         }
+    }
+
+    pub(super) fn load_user(&mut self, user: UserId) {
+        self.counters.user_loads.add(1);
+        self.submit(Job::LoadUser {
+            event_loop: self.settings.event_loop,
+            user,
+        });
     }
 
     /// What the store is told without an answer: uses of sessions, and which chatrooms are held here.
@@ -193,6 +199,11 @@ impl Chat {
             let used = std::mem::take(&mut self.used);
             self.submit(Job::TouchSessions { used });
         }
+        self.submit_held();
+    }
+
+    /// Which chatrooms are held here. The store is told so before it is asked how far one is: from what it says on others' messages are told.
+    fn submit_held(&mut self) {
         if self.chatrooms.has_held() {
             let event_loop = self.settings.event_loop;
             let chatrooms = self.chatrooms.take_held();
@@ -211,6 +222,7 @@ impl Chat {
             room.load = Load::Loading(Box::default());
             let chatroom = room.id;
             self.counters.chatroom_loads.add(1);
+            self.submit_held();
             self.submit(Job::LoadChatroom {
                 event_loop: self.settings.event_loop,
                 chatroom,

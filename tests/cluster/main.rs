@@ -102,6 +102,29 @@ fn asking_alone_wakes_polls_on_another_server() {
     a_poll_on_one_is_woken_by_a_message_on_another(asking);
 }
 
+/// The other has loaded none of the chatrooms, and need not.
+fn a_poll_of_all_on_one_is_woken_by_a_message_on_another(set: fn(&mut Config)) {
+    let [one, other] = servers(set);
+    let (ann, bob) = (one.user("ann"), other.user("bob"));
+    let id = one.chatroom(&ann);
+    one.ask(&adding(&ann, id, bob.userid)).ok();
+    let of_all = get("/message/longpoll").of(&bob).with("chatroomid", "all");
+    let mut poll = other.connect();
+    poll.park(&bob, &of_all.with("since", format!("{id}:0")));
+    let said = one.say(&ann, id, "hi");
+    assert_eq!(poll.answer().ok(), said);
+}
+
+#[test]
+fn a_hint_wakes_polls_of_all_on_another_server() {
+    a_poll_of_all_on_one_is_woken_by_a_message_on_another(hinting);
+}
+
+#[test]
+fn asking_alone_wakes_polls_of_all_on_another_server() {
+    a_poll_of_all_on_one_is_woken_by_a_message_on_another(asking);
+}
+
 #[test]
 fn a_session_that_has_ended_has_ended_everywhere() {
     sessions_end_everywhere(hinting);

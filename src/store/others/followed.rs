@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::job::Completion;
 use crate::model::{ChatroomId, MessageId};
 
 /// See the module.
@@ -47,8 +48,27 @@ impl Followed {
         }
     }
 
-    /// A loop is about to be told what the chatroom has up to this message.
-    pub fn loaded(&self, chatroom: ChatroomId, last: Option<MessageId>) {
+    /// A loop is about to be told what was read.
+    pub fn read(&self, completion: &Completion) {
+        match completion {
+            Completion::ChatroomLoaded {
+                chatroom,
+                loaded: Ok(rows),
+                ..
+            } => self.loaded(*chatroom, rows.last),
+            Completion::NewestRead {
+                read: Ok(newest), ..
+            } => {
+                for &(chatroom, last) in newest {
+                    self.loaded(chatroom, last);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A loop is about to be told what the chatroom has up to this message, or that it has so many.
+    pub(super) fn loaded(&self, chatroom: ChatroomId, last: Option<MessageId>) {
         let last = last.map_or(0, MessageId::get);
         let mut places = self.lock();
         let Some(place) = places.by_chatroom.get_mut(&chatroom) else {

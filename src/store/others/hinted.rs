@@ -198,6 +198,9 @@ mod tests {
         assert!(!heard.is_answered);
         assert!(hinted("1 @3").is_answered);
         assert_eq!(hint(1, [].into_iter(), false, &[]), None);
+        let mut heard = hinted("1 7:42");
+        heard.take("1 7:41 9:3", 1);
+        assert_eq!(heard.chatrooms, HashMap::from([(7, 42), (9, 3)]), "late");
         assert!(!hinted("1 7:42").is_changed);
         assert!(hinted("1 something new").is_changed);
     }

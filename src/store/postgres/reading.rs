@@ -29,14 +29,7 @@ impl Reader for Readers {
         _is_over: &dyn Fn() -> bool,
     ) -> Result<Completion, JobError> {
         let answer = self.read(|client| answer(client, job, last_read, self.session_lifetime))?;
-        if let Completion::ChatroomLoaded {
-            chatroom,
-            loaded: Ok(rows),
-            ..
-        } = &answer
-        {
-            self.followed.loaded(*chatroom, rows.last);
-        }
+        self.followed.read(&answer);
         Ok(answer)
     }
 

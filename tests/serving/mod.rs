@@ -13,7 +13,6 @@
 
 pub(crate) mod database;
 pub(crate) mod proxy;
-mod settling;
 
 use std::io;
 use std::net::SocketAddr;
@@ -35,7 +34,6 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub(crate) use database::OtherProgram;
-use settling::Settling;
 
 /// A server on a thread of its own; or several of one database, where the environment says how many (`LOITER_TEST_SERVERS`), over which the
 /// connections of a test are spread in turn, as by a load balancer. Stopped when it is dropped.
@@ -44,8 +42,6 @@ pub(crate) struct Serving {
     servers: Vec<Running>,
     /// The place of the one that gets the next connection.
     turn: AtomicUsize,
-    /// Where there are several.
-    settling: Option<Settling>,
     folder: TempDir,
 }
 
@@ -150,16 +146,11 @@ impl Serving {
         let mut config = config(folder.path());
         set(&mut config);
         let servers = (0..count).map(|_| Running::run(bind(config.clone())));
-        let mut serving = Self {
+        Self {
             servers: servers.collect(),
             turn: AtomicUsize::new(0),
-            settling: None,
             folder,
-        };
-        if count > 1 {
-            serving.settling = Settling::begin(&config.database, &serving.addresses());
         }
-        serving
     }
 
     /// Starts one server with settings of the test's own, and as the test wants it.
@@ -173,7 +164,6 @@ impl Serving {
         Self {
             servers: vec![Running::run(start(config))],
             turn: AtomicUsize::new(0),
-            settling: None,
             folder,
         }
     }
@@ -224,15 +214,8 @@ impl Serving {
         &self.only().waker
     }
 
-    fn addresses(&self) -> Vec<SocketAddr> {
-        self.servers.iter().map(|server| server.address).collect()
-    }
-
-    /// Where the next connection goes to, at which all is known that was answered anywhere so far.
+    /// Where the next connection goes to.
     pub(crate) fn address(&self) -> SocketAddr {
-        if let Some(settling) = &self.settling {
-            settling.settle(&self.addresses());
-        }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         self.servers[turn % self.servers.len()].address
     }

@@ -1,12 +1,22 @@
 //! What other servers must hear of beside messages, and are asked; and which of it has been heard of.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::job::{AddedRow, ChatroomRow, Completion, QuestionId, RemovedRow, ServerQuestion};
 use crate::model::{ChatroomId, MessageId, SessionHash, Ticket, UserId};
 
-/// How long back a server looks, in milliseconds: longer than a transaction may take.
-pub const LOOKED_BACK_MS: i64 = 20_000;
+/// How long back a server looks beyond the time of its last look: longer than a transaction may take.
+const LOOKED_BACK: Duration = Duration::from_secs(20);
+
+/// How long changes are kept: a server that cannot ask for so long, less what it looks back, has missed some.
+pub const KEPT: Duration = Duration::from_secs(600);
+
+/// How far back a server looks whose last look was so long ago, in milliseconds.
+pub fn looked_back_ms(away: Duration) -> i64 {
+    let back = LOOKED_BACK.saturating_add(away).min(KEPT);
+    i64::try_from(back.as_millis()).unwrap_or(i64::MAX)
+}
 
 /// Something that other servers' caches may have otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +78,7 @@ impl Change {
 pub struct Seen(BTreeSet<i64>);
 
 impl Seen {
-    /// Takes in all that the others have changed lately ([`LOOKED_BACK_MS`]), by the rows' ids; a kind that a newer loiter has written is
+    /// Takes in all that the others have changed lately ([`looked_back_ms`]), by the rows' ids; a kind that a newer loiter has written is
     /// none. What has not been seen before the loops are told.
     pub fn take(&mut self, found: Vec<(i64, Option<Change>)>) -> Vec<Completion> {
         let before = std::mem::take(&mut self.0);

@@ -8,7 +8,7 @@ mod followed;
 mod hinted;
 mod questions;
 
-pub use changes::{Change, LOOKED_BACK_MS, Seen};
+pub use changes::{Change, KEPT, Seen, looked_back_ms};
 pub use followed::Followed;
 pub use hinted::{FETCHED_MAX, Fetched, Hinted, Missing, hint};
 pub use questions::Questions;

@@ -3,7 +3,6 @@
 //! Two carriers: NOTIFY, which the database sends with the commit itself, and publish/subscribe of a Redis or Valkey (`pubsub`), which is told
 //! when the commit is done, by a thread of its own. Between that thread and the lanes is a box (`hint_box`), at which nobody ever waits for a Redis.
 
-#[cfg(feature = "redis")]
 use std::sync::Arc;
 
 use postgres::Client;
@@ -11,6 +10,7 @@ use postgres::types::{ToSql, Type};
 
 #[cfg(feature = "redis")]
 use super::hint_box::{Inbox, Outbox};
+use super::number::Number;
 use super::sql;
 use crate::model::ChatroomId;
 use crate::store::job_error::JobError;
@@ -37,8 +37,7 @@ impl News {
 
 /// How this server tells the others.
 pub(super) struct Teller {
-    /// The number that this server has.
-    pub(super) server: i64,
+    pub(super) number: Arc<Number>,
     pub(super) by: Carrier,
 }
 
@@ -66,7 +65,12 @@ impl Teller {
     /// Tells within the transaction that is open, where that is how: nobody hears of it before it is committed.
     pub(super) fn tell_within(&self, client: &mut Client, news: &News) -> Result<(), JobError> {
         if let Carrier::Notify(channel) = &self.by
-            && let Some(hint) = hint(self.server, news.lasts(), news.is_changed, &news.answered)
+            && let Some(hint) = hint(
+                self.number.get(),
+                news.lasts(),
+                news.is_changed,
+                &news.answered,
+            )
         {
             let told: &[(&(dyn ToSql + Sync), Type)] =
                 &[(channel, Type::TEXT), (&hint, Type::TEXT)];

@@ -1,7 +1,9 @@
-//! What other servers must hear of beside messages, and what they are asked: written with what it is of, in the same transaction, and kept for a minute.
+//! What other servers must hear of beside messages, and what they are asked: written with what it is of, in the same transaction, and kept for ten minutes.
 //!
 //! Each server asks for what the others have written lately, as often as it asks for messages, and knows which of it it has seen: rows may become
 //! visible in another order than that of their ids. Where a hint says that there is something new it asks only for what is.
+
+use std::time::Duration;
 
 use postgres::types::{ToSql, Type};
 use postgres::{Client, GenericClient};
@@ -11,10 +13,7 @@ use super::{questions, rows, sql};
 use crate::job::Completion;
 use crate::model::UserId;
 use crate::store::job_error::JobError;
-use crate::store::others::{Change, LOOKED_BACK_MS, Seen};
-
-/// How long they are kept, in milliseconds.
-pub(super) const KEPT_MS: i64 = 60_000;
+use crate::store::others::{Change, Seen, looked_back_ms};
 
 /// Those of a transaction, column by column.
 #[derive(Debug, Default)]
@@ -102,30 +101,31 @@ impl Changes {
     }
 }
 
-/// What others have changed or asked since that was looked at last, as the loops are told of it; only the newest of it where it does not look back. A
-/// question that nobody waits for any more is told to nobody.
+/// What others have changed or asked since that was looked at last, so long ago, as the loops are told of it; only the newest of it where that is not
+/// said. A question that nobody waits for any more is told to nobody.
 pub(super) fn look(
     seen: &mut Seen,
     client: &mut Client,
     member: &Member,
-    looks_back: bool,
+    away: Option<Duration>,
 ) -> Result<Vec<Completion>, JobError> {
-    let behind = match looks_back {
-        true => 0,
-        false => seen.newest(),
+    let behind = match away {
+        Some(_) => 0,
+        None => seen.newest(),
     };
+    let back_ms = looked_back_ms(away.unwrap_or_default()) as f64;
     let asked: &[(&(dyn ToSql + Sync), Type)] = &[
-        (&member.server, Type::INT8),
-        (&(LOOKED_BACK_MS as f64), Type::FLOAT8),
+        (&member.number(), Type::INT8),
+        (&back_ms, Type::FLOAT8),
         (&behind, Type::INT8),
     ];
     let found = client.query_typed(sql::servers::CHANGES_OF_OTHERS, asked)?;
     let id_and_change = |row: &postgres::Row| Ok((row.try_get(0)?, change(row, member)?));
     let found = found.iter().map(id_and_change);
     let found = found.collect::<Result<_, JobError>>()?;
-    Ok(match looks_back {
-        true => seen.take(found),
-        false => seen.take_newest(found),
+    Ok(match away {
+        Some(_) => seen.take(found),
+        None => seen.take_newest(found),
     })
 }
 

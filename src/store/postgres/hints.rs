@@ -82,8 +82,8 @@ pub(super) struct Listener {
     pub(super) followed: Arc<Followed>,
     pub(super) outlet: Outlet,
     pub(super) stop: Arc<Stop>,
-    /// What was there before this server remembered anything.
-    pub(super) seen: Seen,
+    /// What was there before this server remembered anything, and when it looked for it.
+    pub(super) seen: (Seen, Instant),
 }
 
 /// The channel on which servers that share a schema tell one another.
@@ -97,7 +97,7 @@ impl Listener {
     /// Tells until it is to end; connects again whenever the connection is lost.
     pub(super) fn run(mut self) {
         let mut trouble = Trouble::new("hint");
-        let mut seen = std::mem::take(&mut self.seen);
+        let mut seen = (std::mem::take(&mut self.seen.0), self.seen.1);
         let mut pause = PAUSE_MIN;
         while !self.stop.is_over() {
             match outlive(|| self.listen(&mut seen, &mut trouble, &mut pause)) {
@@ -117,7 +117,7 @@ impl Listener {
     /// Listens on a new connection, until it is to end.
     fn listen(
         &self,
-        seen: &mut Seen,
+        (seen, looked_at): &mut (Seen, Instant),
         trouble: &mut Trouble,
         pause: &mut Duration,
     ) -> Result<(), JobError> {
@@ -132,7 +132,12 @@ impl Listener {
             let is_time = ask_at <= Instant::now() || hinted.is_missed;
             let mut questions = Vec::new();
             if is_time || hinted.is_changed {
-                let heard = changes::look(seen, &mut client, &self.member, is_time)?;
+                let now = Instant::now();
+                let away = is_time.then(|| now.saturating_duration_since(*looked_at));
+                let heard = changes::look(seen, &mut client, &self.member, away)?;
+                if is_time {
+                    *looked_at = now;
+                }
                 // What was changed before the messages that came after it: they are not for who has left. What is asked behind all that was written before.
                 let is_question =
                     |heard: &Completion| matches!(heard, Completion::ServerAsks { .. });
@@ -191,7 +196,7 @@ impl Listener {
         left: Duration,
     ) -> Result<Hinted, JobError> {
         let mut hinted = Hinted::default();
-        let server = self.member.server;
+        let server = self.member.number();
         let mine = format!("{server} ");
         {
             let mut notifications = client.notifications();

@@ -15,6 +15,7 @@ mod failures;
 mod hint_box;
 mod hints;
 mod messages;
+mod number;
 #[cfg(feature = "redis")]
 mod pubsub;
 mod questions;
@@ -32,6 +33,7 @@ mod writes;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 pub(super) use target::Target;
 pub(super) use users::PostgresUsers;
@@ -45,11 +47,11 @@ use crate::config::{Config, Hints};
 use address::Address;
 use carrier::{Carrier, Ear, Teller};
 use hints::{Listener, Stop};
+use number::Number;
 #[cfg(feature = "redis")]
 use pubsub::{Link, RedisAddress};
 use questions::Member;
 use readers::Readers;
-use ring::rand::{SecureRandom, SystemRandom};
 use sweeping::Sweeper;
 use writer::PostgresWriter;
 
@@ -73,17 +75,18 @@ pub(super) fn open(
     let followed: Arc<Followed> = Arc::default();
     let reader = Readers::open(&address, connections, config, &followed)?;
     let stop: Arc<Stop> = Arc::default();
-    let server = random_number()?;
     // Of what others have changed before nothing is remembered here.
+    let looked_at = Instant::now();
     let mut seen = Seen::default();
     let member = Member {
-        server,
+        number: Arc::new(Number::draw()?),
         questions: Arc::new(Questions::new(config.ask_every)),
     };
-    changes::look(&mut seen, &mut client, &member, true).map_err(|error| address.failed(error))?;
+    changes::look(&mut seen, &mut client, &member, Some(Duration::ZERO))
+        .map_err(|error| address.failed(error))?;
     // After that: what is asked from here on is seen.
     (member.say_here(&mut client)).map_err(|error| address.unreachable(error))?;
-    let (by, ear, mut threads) = carriers(config, &mut client, &address, server, &stop)?;
+    let (by, ear, mut threads) = carriers(config, &mut client, &address, member.number(), &stop)?;
     let listener = Listener {
         address: match &config.hints {
             Hints::From(other) => open_address(other.as_ref())?,
@@ -95,10 +98,11 @@ pub(super) fn open(
         followed: Arc::clone(&followed),
         outlet: outlet.clone(),
         stop: Arc::clone(&stop),
-        seen,
+        seen: (seen, looked_at),
     };
     threads.push(("loiter-hints", Box::new(|| listener.run())));
-    let teller = Teller { server, by };
+    let number = Arc::clone(&member.number);
+    let teller = Teller { number, by };
     Ok(Backend {
         writer: PostgresWriter::new(client, address, sweeper, (member, teller), followed),
         reader: Arc::new(reader),
@@ -165,17 +169,6 @@ fn link(
     let named: Result<String, _> = named.and_then(|row| row.try_get(0));
     let named = named.map_err(|error| database.unreachable(error))?;
     Link::new(&address, &named, server, Arc::clone(stop)).map_err(|error| bad(error.to_string()))
-}
-
-/// By which this server knows what it has written itself.
-fn random_number() -> Result<i64, OpenError> {
-    let mut bytes = [0; 8];
-    match SystemRandom::new().fill(&mut bytes) {
-        Ok(()) => Ok(i64::from_ne_bytes(bytes)),
-        Err(_) => Err(OpenError::Thread(std::io::Error::other(
-            "the system gave no random numbers",
-        ))),
-    }
 }
 
 /// The address that a database is given by.

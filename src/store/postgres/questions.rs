@@ -9,6 +9,7 @@ use std::time::Instant;
 use postgres::Client;
 use postgres::types::{ToSql, Type};
 
+use super::number::Number;
 use super::{rows, sql};
 use crate::job::{Completion, QuestionId, ServerAnswer, ServerQuestion};
 use crate::model::{Ticket, UserId};
@@ -25,8 +26,7 @@ const HAVE_HEARD: &str = "have_heard";
 /// A server among those that share a database.
 #[derive(Clone, Debug)]
 pub(super) struct Member {
-    /// The number that it has.
-    pub(super) server: i64,
+    pub(super) number: Arc<Number>,
     /// What it has asked.
     pub(super) questions: Arc<Questions>,
 }
@@ -42,6 +42,11 @@ pub(super) struct Asking<'a> {
 }
 
 impl Member {
+    /// The number that it has.
+    pub(super) fn number(&self) -> i64 {
+        self.number.get()
+    }
+
     /// In milliseconds: how long a server is there after it has said so, and for how long a question is worth answering.
     pub(super) fn lease_ms(&self) -> f64 {
         self.questions.lease().as_secs_f64() * 1000.0
@@ -49,13 +54,13 @@ impl Member {
 
     /// Says to all others that this server is there.
     pub(super) fn say_here(&self, client: &mut Client) -> Result<(), postgres::Error> {
-        client.execute_typed(sql::servers::SAY_HERE, &[(&self.server, Type::INT8)])?;
+        client.execute_typed(sql::servers::SAY_HERE, &[(&self.number(), Type::INT8)])?;
         Ok(())
     }
 
     /// … that it is no longer.
     pub(super) fn say_gone(&self, client: &mut Client) -> Result<(), JobError> {
-        client.execute_typed(sql::servers::SAY_GONE, &[(&self.server, Type::INT8)])?;
+        client.execute_typed(sql::servers::SAY_GONE, &[(&self.number(), Type::INT8)])?;
         Ok(())
     }
 
@@ -71,7 +76,7 @@ impl Member {
     /// Takes the answers that are there, and tells of the questions that all have answered.
     pub(super) fn take_answers(&self, client: &mut Client) -> Result<Vec<Completion>, JobError> {
         let found =
-            client.query_typed(sql::servers::TAKE_ANSWERS, &[(&self.server, Type::INT8)])?;
+            client.query_typed(sql::servers::TAKE_ANSWERS, &[(&self.number(), Type::INT8)])?;
         let mut told = Vec::new();
         for row in &found {
             let users: Vec<i64> = row.try_get(2)?;
@@ -108,7 +113,7 @@ impl Asking<'_> {
             ServerQuestion::HaveHeard => (HAVE_HEARD, 0, 0, Vec::new()),
         };
         let asked: &[Parameter<'_>] = &[
-            (&self.member.server, Type::INT8),
+            (&self.member.number(), Type::INT8),
             (&self.member.lease_ms(), Type::FLOAT8),
             (&kind, Type::TEXT),
             (&chatroom, Type::INT8),
@@ -142,7 +147,7 @@ impl Asking<'_> {
         let row: &[Parameter<'_>] = &[
             (&question.number, Type::INT8),
             (&question.server, Type::INT8),
-            (&self.member.server, Type::INT8),
+            (&self.member.number(), Type::INT8),
             (&present, Type::INT8_ARRAY),
             (&i64::from(answer.ended), Type::INT8),
             (&answer.has_failed, Type::BOOL),

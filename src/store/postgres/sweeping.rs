@@ -8,19 +8,19 @@ use std::time::Duration;
 use postgres::Client;
 use postgres::types::{ToSql, Type};
 
-use super::changes::KEPT_MS;
 use super::{failures, rows, sql};
 use crate::job::{Completion, NONCE_LIFETIME};
 use crate::model::{ChatroomId, MessageId};
 use crate::store::clock::expiry_unix_ms;
 use crate::store::job_error::JobError;
+use crate::store::others::KEPT;
 use crate::store::writing::Swept;
 
 /// Rows of each kind that are removed in one transaction.
 const ROWS_MAX: usize = 256;
 
 /// How long a server that has ended without a word is remembered, in milliseconds.
-const SERVERS_KEPT_MS: i64 = 24 * 60 * 60 * 1000;
+const SERVERS_KEPT_MS: f64 = 24.0 * 60.0 * 60.0 * 1000.0;
 
 /// How long what is stored lasts.
 #[derive(Clone, Copy, Debug)]
@@ -47,10 +47,9 @@ impl Sweeper {
             swept.rows += removed;
             swept.is_partial |= removed == ROWS_MAX;
         }
-        let old: &[(&(dyn ToSql + Sync), Type)] = &[
-            (&(KEPT_MS as f64), Type::FLOAT8),
-            (&(ROWS_MAX as i64), Type::INT8),
-        ];
+        let kept_ms = KEPT.as_secs_f64() * 1000.0;
+        let old: &[(&(dyn ToSql + Sync), Type)] =
+            &[(&kept_ms, Type::FLOAT8), (&(ROWS_MAX as i64), Type::INT8)];
         swept.is_partial |=
             client.execute_typed(sql::servers::REMOVE_OLD_CHANGES, old)? == ROWS_MAX as u64;
         let old: &[(&(dyn ToSql + Sync), Type)] = &[
@@ -61,10 +60,10 @@ impl Sweeper {
         swept.is_partial |= removed == ROWS_MAX as u64;
         // Few, since who asks takes them, and who ends says so.
         for (statement, kept_ms) in [
-            (sql::servers::REMOVE_OLD_ANSWERS, KEPT_MS),
+            (sql::servers::REMOVE_OLD_ANSWERS, kept_ms),
             (sql::servers::REMOVE_OLD_SERVERS, SERVERS_KEPT_MS),
         ] {
-            client.execute_typed(statement, &[(&(kept_ms as f64), Type::FLOAT8)])?;
+            client.execute_typed(statement, &[(&kept_ms, Type::FLOAT8)])?;
         }
         if let Some(retention) = self.retention {
             remove_messages(client, expiry_unix_ms(now_unix_ms, retention), &mut swept)?;

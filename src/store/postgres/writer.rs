@@ -101,7 +101,7 @@ impl Writer for PostgresWriter {
                 let done = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok());
                 done.flatten().for_each(|done| changes.note(done));
                 let written: Vec<_> = newest.written().collect();
-                changes.write(client, member.server)?;
+                changes.write(client, member.number())?;
                 let news = News {
                     written,
                     answered: asking.answered.clone(),
@@ -139,7 +139,7 @@ impl Writer for PostgresWriter {
 
     fn sweep(&mut self, _is_over: &dyn Fn() -> bool) -> Result<Swept, JobError> {
         let sweeper = self.sweeper;
-        let server = self.member.server;
+        let server = self.member.number();
         let teller = Arc::clone(&self.teller);
         let (swept, news) = self.in_transaction(DURABLE, |client| {
             let swept = sweeper.sweep(client, system_unix_ms())?;
@@ -210,8 +210,12 @@ impl PostgresWriter {
         self.begin(durability)?;
         let client = self.client.as_mut().expect("it has begun");
         let done = work(client).and_then(|done| {
-            client.batch_execute(sql::COMMIT)?;
-            Ok(done)
+            let committed = client.batch_execute(sql::COMMIT).map_err(JobError::from);
+            if (committed.as_ref()).is_err_and(JobError::is_of_a_lost_connection) {
+                // Nobody knows what has become of it. If it is there it is heard of, as others' writes are.
+                self.member.number.renew();
+            }
+            committed.map(|()| done)
         });
         self.drop_if_lost(done)
     }

@@ -58,7 +58,7 @@ impl Chat {
     }
 
     /// What is known of a user's chatrooms is asked for anew.
-    fn doubt(&mut self, id: UserId) {
+    pub(super) fn doubt(&mut self, id: UserId) {
         let user = self.sessions.user_by_id(id);
         if user.is_some_and(|user| user.doubt()) {
             self.load_user(id);

@@ -164,7 +164,8 @@ impl Chat {
             _ => false,
         };
         if is_old && !std::mem::replace(&mut waiting.is_renewed, true) {
-            user.chatrooms = Chatrooms::Unknown;
+            let id = user.user.id;
+            self.doubt(id);
             return Some(Step::AwaitUser(user_key));
         }
         None

@@ -86,7 +86,7 @@ fn crowd(seed: u64) -> World {
     data.add_chatroom(user_id(1));
     data.chatrooms[0].participants = (1..=4).map(user_id).collect();
     let store = Store::new(data, Faults::default(), 4096);
-    let trace = Trace::new(seed, false);
+    let trace = Trace::new(("LOITER_SIM_SEED", seed), false);
     let mut world = World::with(trace, Rng::with_seed(seed), config, store);
     for n in 0..8 {
         let token = format!("crowd-{n}");

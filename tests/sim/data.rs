@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use loiter::job::{
     AddedRow, ChatroomRow, Completion, Fault, Job, MessageBounds, MessageRange, MessageRows,
-    NONCE_LIFETIME, News, OverviewRow, RecentRows, RemovedRow, Saved, SavedBefore, SessionRow,
-    Whom,
+    NONCE_LIFETIME, News, OverviewRow, RecentRows, RemovedRow, Saved, SavedBefore, ServerAnswer,
+    SessionRow, Whom,
 };
 use loiter::model::{
     ChatroomId, ChatroomName, Message, MessageId, Now, Secret, SessionHash, User, UserId,
@@ -497,6 +497,11 @@ impl Data {
             Job::Probe { ticket } => Completion::Probed {
                 ticket,
                 done: Ok(()),
+            },
+            // What servers ask one another is not simulated: each is told of its own polls alone.
+            Job::AskServers { ticket, .. } => Completion::ServersAnswered {
+                ticket,
+                answer: Ok(ServerAnswer::default()),
             },
             Job::TouchSessions { used } => {
                 self.touch(used);

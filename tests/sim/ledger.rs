@@ -11,7 +11,7 @@ use loiter::model::{ChatroomId, MessageList, SessionHash, Ticket, UserId};
 
 use crate::ask::Ask;
 use crate::chronicle::Chronicle;
-use crate::data::hash_of;
+use crate::data::{Data, hash_of};
 use crate::line::Asked;
 use crate::store::Store;
 
@@ -28,6 +28,9 @@ pub(crate) struct Ledger {
     first: BTreeMap<i64, i64>,
     /// How much of the chronicle was told.
     told: usize,
+    /// Of several servers' chronicle how much is committed, and which of it this one is yet to be told.
+    committed: Option<usize>,
+    untold: BTreeSet<usize>,
     joined: BTreeSet<(i64, i64)>,
     /// How far the engine had heard of a chatroom when who is in it came into it.
     joined_at: BTreeMap<(i64, i64), i64>,
@@ -188,14 +191,17 @@ impl Ledger {
     }
 
     /// The engine is about to be told this.
-    pub(crate) fn tell(&mut self, completion: &Completion) {
+    pub(crate) fn tell(&mut self, completion: &Completion, data: &Data) {
         self.told += usize::from(Chronicle::is_told_by(completion));
         match completion {
             Completion::MessageSaved {
                 chatroom,
                 saved: Ok(Saved::New(message)),
                 ..
-            } => drop(self.heard.insert(chatroom.get(), message.id.get())),
+            } => {
+                let heard = self.heard.entry(chatroom.get()).or_default();
+                *heard = message.id.get().max(*heard);
+            }
             Completion::ChatroomCreated {
                 admin,
                 chatroom: Ok(chatroom),
@@ -219,7 +225,13 @@ impl Ledger {
                 self.left_turn.insert(key, self.turn);
             }
             Completion::MessagesExpired { chatroom, first } => {
-                self.first.insert(chatroom.get(), first.get());
+                let kept = self.first.entry(chatroom.get()).or_default();
+                // What others have deleted before this one was told of it may come yet.
+                let told = match self.committed {
+                    Some(_) => self.heard.get(&chatroom.get()).copied().unwrap_or_default() + 1,
+                    None => i64::MAX,
+                };
+                *kept = first.get().min(told).max(*kept);
             }
             Completion::LoggedIn {
                 login: Ok((user, token)),
@@ -230,7 +242,7 @@ impl Ledger {
                 session,
                 done: Ok(()),
                 ..
-            } => self.end_others(*user, session),
+            } => self.end_others(*user, session, data),
             Completion::LoggedOut {
                 session,
                 done: Ok(()) | Err(Fault::NoSession),
@@ -263,10 +275,13 @@ impl Ledger {
         self.refusals += u64::from(text.contains("Overloaded"));
     }
 
-    fn end_others(&mut self, user: UserId, kept: &SessionHash) {
+    fn end_others(&mut self, user: UserId, kept: &SessionHash, data: &Data) {
         let sessions = self.sessions.iter();
+        // Of another server's change it may hear after a session that was made behind it.
+        let is_shared = self.committed.is_some();
+        let has_ended = |hash: &[u8; 32]| !is_shared || data.sessions[hash].is_gone;
         let others: Vec<_> = sessions
-            .filter(|(hash, whose)| **whose == user.get() && **hash != kept.0)
+            .filter(|(hash, whose)| **whose == user.get() && **hash != kept.0 && has_ended(hash))
             .map(|(hash, _)| *hash)
             .collect();
         others.into_iter().for_each(|hash| self.end_session(hash));
@@ -336,7 +351,28 @@ impl Ledger {
 
     /// How much of the chronicle was told.
     pub(crate) fn told(&self) -> usize {
-        self.told
+        let first = self.untold.first().copied();
+        first.or(self.committed).unwrap_or(self.told)
+    }
+
+    /// Several servers have a store in common: so much of its chronicle is committed. What is `to_be_told` this one is yet to hear of.
+    pub(crate) fn note_committed(&mut self, committed: usize, to_be_told: Option<usize>) {
+        self.committed = Some(committed);
+        self.untold.extend(to_be_told);
+    }
+
+    /// It is told of that now.
+    pub(crate) fn note_told(&mut self, at: usize) {
+        self.untold.remove(&at);
+    }
+
+    pub(crate) fn is_untold(&self, at: usize) -> bool {
+        self.untold.contains(&at)
+    }
+
+    /// A session has been made, here or elsewhere.
+    pub(crate) fn note_session(&mut self, session: SessionHash, user: UserId) {
+        self.sessions.insert(session.0, user.get());
     }
 
     /// The chatrooms that a user is in, ascending.
@@ -398,7 +434,7 @@ impl Ledger {
             now_ms,
             at,
             of: self.begin_in(asked.ask.chatroom().unwrap_or(0), at),
-            told: self.told,
+            told: self.told(),
             committed: store.chronicle.now(),
             session_ended: self.has_ended(asked.session),
             storage_failures: self.storage_failures,

@@ -33,6 +33,10 @@ pub(crate) struct Asked {
     pub(crate) begun: Option<Begun>,
     /// The same of each chatroom, for a poll of several.
     pub(crate) begun_in: BTreeMap<usize, BegunIn>,
+    /// Of several servers' store, what was committed in each chatroom when its place there was settled: what comes after it must hear.
+    pub(crate) floors: BTreeMap<usize, i64>,
+    /// Since when it has waited for nothing else.
+    pub(crate) settled_ms: Option<u64>,
     /// The turn after which everything had come to rest, and a poll or stream was parked.
     pub(crate) parked: Option<u32>,
     /// A stream that has begun.

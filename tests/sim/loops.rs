@@ -121,17 +121,25 @@ impl World {
     /// Some of what the store has to tell is posted; all of it where it is `calm`.
     pub(crate) fn post_completions(&mut self, calm: bool) {
         while calm || self.rng.u8(..4) > 0 {
-            let Some(completion) = self.store.next_completion(&mut self.rng, calm) else {
-                return;
+            let Some((completion, at)) = self.store.next_completion(&mut self.rng, calm) else {
+                break;
             };
-            self.trace.note(format_args!("post {completion:?}"));
-            self.ledger.tell(&completion);
-            let audience = completion.audience();
-            for (number, event_loop) in (0..).zip(&mut self.loops) {
-                if audience == Audience::All || audience == Audience::One(number) {
-                    let letter = Letter::Completion(completion.clone());
-                    event_loop.inbox.push_back(letter);
-                }
+            at.into_iter().for_each(|at| self.ledger.note_told(at));
+            self.post(&completion);
+            self.note_own(&completion);
+        }
+        self.step_listener(calm);
+    }
+
+    /// Posts it to the loops that it concerns.
+    pub(crate) fn post(&mut self, completion: &Completion) {
+        self.trace.note(format_args!("post {completion:?}"));
+        self.ledger.tell(completion, &self.store.data);
+        let audience = completion.audience();
+        for (number, event_loop) in (0..).zip(&mut self.loops) {
+            if audience == Audience::All || audience == Audience::One(number) {
+                let letter = Letter::Completion(completion.clone());
+                event_loop.inbox.push_back(letter);
             }
         }
     }
@@ -188,7 +196,7 @@ impl World {
     }
 
     pub(crate) fn submit(&mut self, at: usize, job: Job) {
-        self.jobs += 1;
+        self.jobs += u32::from(!matches!(job, Job::Follow { .. }));
         self.touches += u32::from(matches!(job, Job::TouchSessions { .. }));
         match &job {
             Job::LoadChatroom {
@@ -218,7 +226,11 @@ impl World {
         if let Some(question) = question {
             *self.loops[at].awaited.entry(question).or_default() += 1;
         }
-        if let Err(job) = self.store.submit(&mut self.rng, job) {
+        let submitted = self.store.submit(&mut self.rng, job);
+        if self.cluster.is_some() {
+            self.store.read_some(&mut self.rng, self.now);
+        }
+        if let Err(job) = submitted {
             if let Some(question) = question {
                 self.loops[at].has_answer(question);
             }

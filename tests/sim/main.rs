@@ -22,6 +22,7 @@ mod loops;
 mod reader;
 mod request;
 mod run;
+mod servers;
 mod setup;
 mod speaker;
 mod stalled;
@@ -42,6 +43,32 @@ const SEEDS: u64 = 256;
 /// Seeds that have found a bug, or one that was made on purpose and that no other found.
 const KEPT: [u64; 13] = [
     96, 639, 665, 709, 740, 1100, 1326, 2750, 4856, 6582, 8498, 23807, 32028,
+];
+
+/// The same of several servers on one store.
+const SERVERS_SEEDS: u64 = 200;
+const SERVERS_KEPT: [u64; 0] = [];
+
+/// What an ordinary run of several servers injects, and what must come of it, each of it.
+const SERVERS_INJECTED: [&str; 18] = [
+    "changes heard of",
+    "clients that went to another server",
+    "crashes",
+    "databases that went on elsewhere",
+    "hints",
+    "hints doubled",
+    "hints late",
+    "hints lost",
+    "listeners cut off",
+    "messages followed by streams",
+    "messages followed in all chatrooms",
+    "messages followed in several chatrooms",
+    "messages followed",
+    "messages heard of",
+    "restarts",
+    "sends repeated",
+    "times that messages expired",
+    "writes kept that were told as failed",
 ];
 
 /// What an ordinary run injects, and what must come of it, each of it.
@@ -95,10 +122,36 @@ fn seeds() {
     }
 }
 
+/// Several servers on one store.
+#[test]
+fn seeds_of_servers() {
+    if let Some(seed) = number("LOITER_SIM_SERVERS_SEED") {
+        servers::run(seed, true);
+        return;
+    }
+    let seeds = number("LOITER_SIM_SERVERS_SEEDS").unwrap_or(SERVERS_SEEDS);
+    let mut tally = Tally::default();
+    for seed in SERVERS_KEPT.into_iter().chain(0..seeds) {
+        tally.merge(&servers::run(seed, false).tally);
+    }
+    println!(
+        "{} seeds of servers: {tally}",
+        SERVERS_KEPT.len() as u64 + seeds
+    );
+    if seeds >= SERVERS_SEEDS {
+        let missing = SERVERS_INJECTED
+            .into_iter()
+            .find(|what| tally.count(what) == 0);
+        assert_eq!(missing, None, "never happened: {tally}");
+    }
+}
+
 #[test]
 fn a_seed_gives_the_same_run() {
     for seed in 1000..1008 {
         let digest = || run::run(seed, false).digest;
         assert_eq!(digest(), digest(), "seed {seed}");
+        let digest = || servers::run(seed, false).digest;
+        assert_eq!(digest(), digest(), "seed {seed} of servers");
     }
 }

@@ -22,13 +22,13 @@ pub(crate) struct Ran {
 
 /// How often a server ends in whose place another begins, once in so many turns; 0 is never.
 #[derive(Clone, Copy)]
-struct Ends {
+pub(crate) struct Ends {
     crash: u32,
     restart: u32,
 }
 
 impl Ends {
-    fn draw(rng: &mut Rng) -> Self {
+    pub(crate) fn draw(rng: &mut Rng) -> Self {
         let often = |rng: &mut Rng| match rng.u8(..8) {
             0 => 20,
             1 => 60,
@@ -69,7 +69,7 @@ pub(crate) fn run(seed: u64, is_shown: bool) -> Ran {
 
 impl World {
     /// The server may end, and begin anew with what is stored.
-    fn may_end(&mut self, ends: Ends) {
+    pub(crate) fn may_end(&mut self, ends: Ends) {
         if ends.crash > 0 && self.rng.u32(..ends.crash) == 0 {
             self.tally.one("crashes");
             self.crash();
@@ -86,7 +86,7 @@ impl World {
         }
     }
 
-    fn tell_tally(&mut self) {
+    pub(crate) fn tell_tally(&mut self) {
         self.tally.add("steps", self.trace.turns().into());
         self.tally.merge(&self.store.tally);
         let rooms = self.store.data.chatrooms.iter();
@@ -100,7 +100,7 @@ impl World {
         }
     }
 
-    fn pass_time(&mut self) {
+    pub(crate) fn pass_time(&mut self) {
         let passed_ms = match self.rng.u16(..1000) {
             0..600 => 0,
             600..900 => self.rng.u64(..5),
@@ -120,7 +120,10 @@ impl World {
         }
     }
 
-    fn wait(&mut self, passed_ms: u64) {
+    pub(crate) fn wait(&mut self, passed_ms: u64) {
+        if self.cluster.is_some() {
+            return self.pass_with_listeners(passed_ms);
+        }
         self.now.monotonic_ms += passed_ms;
         self.now.unix_ms += passed_ms;
     }
@@ -133,13 +136,7 @@ impl World {
             .collect();
         self.come_to_rest();
         self.check_rest();
-        // Nothing is loaded any more: what is held is parked.
-        let lines = self.lines.values_mut();
-        for line in lines.filter(|line| line.is_held()) {
-            if let Some(asked) = line.asked.front_mut() {
-                asked.parked = asked.begun.map(|_| self.trace.turns());
-            }
-        }
+        self.mark_parked();
         self.check_polls_are_free();
         self.note_parked();
         for (id, window) in windows {
@@ -149,16 +146,37 @@ impl World {
         }
     }
 
-    fn come_to_rest(&mut self) {
-        for _ in 0..REST_TURNS {
-            for line in self.lines.values_mut() {
-                line.window = usize::MAX;
-                if let Some(body) = line.body.take() {
-                    line.write(&body);
-                }
+    /// Nothing is loaded any more: what is held is parked.
+    pub(crate) fn mark_parked(&mut self) {
+        let lines = self.lines.values_mut();
+        for line in lines.filter(|line| line.is_held()) {
+            if let Some(asked) = line.asked.front_mut() {
+                asked.parked = asked.begun.map(|_| self.trace.turns());
             }
+        }
+    }
+
+    pub(crate) fn open_windows(&mut self) {
+        for line in self.lines.values_mut() {
+            line.window = usize::MAX;
+            if let Some(body) = line.body.take() {
+                line.write(&body);
+            }
+        }
+    }
+
+    pub(crate) fn all_listen(&mut self) {
+        (0..self.clients.len()).for_each(|at| self.listen(at));
+    }
+
+    pub(crate) fn come_to_rest(&mut self) {
+        if self.cluster.is_some() {
+            return self.all_come_to_rest();
+        }
+        for _ in 0..REST_TURNS {
+            self.open_windows();
             self.turn(true);
-            (0..self.clients.len()).for_each(|at| self.listen(at));
+            self.all_listen();
             if self.is_at_rest() {
                 return;
             }
@@ -168,7 +186,7 @@ impl World {
     }
 
     /// A parked poll costs the store nothing, however long it waits.
-    fn check_polls_are_free(&mut self) {
+    pub(crate) fn check_polls_are_free(&mut self) {
         let mut asked = self.lines.values().filter_map(|line| line.asked.front());
         if asked.any(|asked| self.waits_ms(&asked.ask).0 != u64::MAX) {
             // Its own end may cost a read.
@@ -210,6 +228,12 @@ impl World {
         self.wait(11_000);
         self.come_to_rest();
         self.check_presence();
+        self.end_some();
+        self.end_lines();
+    }
+
+    /// Everything is about to end here.
+    pub(crate) fn end_some(&mut self) {
         if self.rng.u8(..3) == 0 {
             self.drain();
             for _ in 0..self.rng.u8(..20) {
@@ -224,7 +248,6 @@ impl World {
                 }
             }
         }
-        self.end_lines();
     }
 
     /// Waits until every line that ends has ended.
@@ -248,12 +271,14 @@ impl World {
         self.check_end();
     }
 
-    fn check_end(&mut self) {
+    pub(crate) fn check_end(&mut self) {
         self.demand(self.lines.is_empty(), "lines are left");
         let counts = self.counts();
         let nothing = counts == Held::default();
         self.demand(nothing, &format!("something is left: {counts:?}"));
-        self.wait(1_000_000);
+        // Nobody asks for anything any more.
+        self.now.monotonic_ms += 1_000_000;
+        self.now.unix_ms += 1_000_000;
         let now_ms = self.now.monotonic_ms;
         for at in 0..self.loops.len() {
             let engine = &mut self.loops[at].engine;

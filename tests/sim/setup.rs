@@ -15,7 +15,25 @@ use crate::world::World;
 /// The world of a seed.
 pub(crate) fn world(seed: u64, is_shown: bool) -> World {
     let mut rng = Rng::with_seed(seed);
+    let config = config(&mut rng);
+    let trace = Trace::new(("LOITER_SIM_SEED", seed), is_shown);
+    world_with(trace, seed, rng, config)
+}
+
+/// The world of a seed, in which two or three servers share a store.
+pub(crate) fn world_of_servers(seed: u64, is_shown: bool) -> World {
+    let mut rng = Rng::with_seed(seed);
     let mut config = config(&mut rng);
+    config.database = "postgres://simulated".into();
+    config.loops = rng.usize(1..3);
+    let trace = Trace::new(("LOITER_SIM_SERVERS_SEED", seed), is_shown);
+    let mut world = world_with(trace, seed, rng, config);
+    let servers = world.rng.usize(2..4);
+    world.share(servers);
+    world
+}
+
+fn world_with(trace: Trace, seed: u64, mut rng: Rng, mut config: Config) -> World {
     if seed % 5 == 3 {
         // Of two who send at a time one has to give way.
         config.max_unread = 400;
@@ -41,7 +59,7 @@ pub(crate) fn world(seed: u64, is_shown: bool) -> World {
     let queue_max = if rng.u8(..4) == 0 { 4 } else { 4096 };
     let store = Store::new(data, faults, queue_max);
     let dozes = if rng.u8(..3) == 0 { rng.u32(1..6) } else { 0 };
-    let mut world = World::with(Trace::new(seed, is_shown), rng, config, store);
+    let mut world = World::with(trace, rng, config, store);
     world.dozes = dozes;
     world.people();
     world

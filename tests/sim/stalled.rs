@@ -65,7 +65,7 @@ fn world() -> World {
     data.add_user("ann", "right");
     data.add_chatroom(user_id(1));
     let store = Store::new(data, Faults::default(), 4096);
-    let trace = Trace::new(2003, false);
+    let trace = Trace::new(("LOITER_SIM_SEED", 2003), false);
     let mut world = World::with(trace, Rng::with_seed(2003), config, store);
     (0..MESSAGES).for_each(|n| world.say(n));
     let data = &mut world.store.data;

@@ -4,11 +4,12 @@
 //! and told in the order of their commits; a read is done at any time after it was asked for and
 //! told at any time after it was done.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use fastrand::Rng;
 use loiter::job::{Completion, Fault, Job};
 use loiter::model::Now;
+use loiter::store::others::Followed;
 
 use crate::chronicle::Chronicle;
 use crate::data::{Data, only_reads};
@@ -34,17 +35,35 @@ pub(crate) struct Store {
     pub(crate) chronicle: Chronicle,
     pub(crate) faults: Faults,
     queue_max: usize,
+    /// Those of the server whose turn it is.
+    pub(crate) lanes: Lanes,
+    /// Several servers share it: what each transaction has come to, until the others have been told.
+    pub(crate) transactions: Option<Vec<Vec<Done>>>,
+    /// Texts whose senders were told that they are not saved, though they may be.
+    pub(crate) uncertain: BTreeSet<Box<str>>,
+    tokens: u32,
+    pub(crate) tally: Tally,
+}
+
+/// What has come of a write, and its place in the chronicle.
+pub(crate) type Done = (Completion, Option<usize>);
+
+/// A server's own.
+#[derive(Default)]
+pub(crate) struct Lanes {
     hashing: Vec<Job>,
     reading: Vec<Job>,
     writing: VecDeque<Job>,
     /// Completions of writes, in the order of their commits.
-    written: VecDeque<Completion>,
+    written: VecDeque<Done>,
     /// All others, which may be told in any order.
     others: Vec<Completion>,
     outage_steps: u32,
     silence_steps: u32,
-    tokens: u32,
-    pub(crate) tally: Tally,
+    /// Nothing can be read either.
+    pub(crate) away_steps: u32,
+    /// What its loops hold, where several servers share the store.
+    pub(crate) followed: Option<Followed>,
 }
 
 /// Jobs of one commit.
@@ -61,13 +80,9 @@ impl Store {
             data,
             faults,
             queue_max,
-            hashing: Vec::new(),
-            reading: Vec::new(),
-            writing: VecDeque::new(),
-            written: VecDeque::new(),
-            others: Vec::new(),
-            outage_steps: 0,
-            silence_steps: 0,
+            lanes: Lanes::default(),
+            transactions: None,
+            uncertain: BTreeSet::new(),
             tokens: 0,
             tally: Tally::default(),
         }
@@ -75,8 +90,30 @@ impl Store {
 
     /// Takes a job on, or gives it back where there is no room; where it is a password, another that waits may give way instead.
     pub(crate) fn submit(&mut self, rng: &mut Rng, job: Job) -> Result<(), Job> {
+        let followed = self.lanes.followed.as_ref();
+        match &job {
+            Job::Follow {
+                event_loop,
+                chatrooms,
+            } => {
+                followed
+                    .expect("it is shared")
+                    .follow(*event_loop, chatrooms);
+                return Ok(());
+            }
+            Job::LoadChatroom {
+                event_loop,
+                chatroom,
+                ..
+            } => {
+                followed
+                    .into_iter()
+                    .for_each(|followed| followed.follow(*event_loop, &[(*chatroom, true)]));
+            }
+            _ => {}
+        }
         if self.jobs() >= self.queue_max || hits(rng, self.faults.refusal) {
-            match self.hashing.pop_if(|_| is_password(&job)) {
+            match self.lanes.hashing.pop_if(|_| is_password(&job)) {
                 Some(gone) => self.give_way(&gone),
                 None => {
                     self.tally.one("jobs refused");
@@ -85,9 +122,9 @@ impl Store {
             }
         }
         match job {
-            job if is_password(&job) => self.hashing.push(job),
-            job if only_reads(&job) => self.reading.push(job),
-            job => self.writing.push_back(job),
+            job if is_password(&job) => self.lanes.hashing.push(job),
+            job if only_reads(&job) => self.lanes.reading.push(job),
+            job => self.lanes.writing.push_back(job),
         }
         Ok(())
     }
@@ -95,103 +132,166 @@ impl Store {
     /// A password that waits gives its place up for another's.
     fn give_way(&mut self, gone: &Job) {
         let gone = gone.failed(Fault::Overloaded);
-        self.others.push(gone.expect("it wants an answer"));
+        self.lanes.others.push(gone.expect("it wants an answer"));
         self.tally.one("passwords that gave way");
     }
 
     /// Takes on a writing job of another event loop.
     pub(crate) fn write_elsewhere(&mut self, job: Job) {
-        self.writing.push_back(job);
+        self.lanes.writing.push_back(job);
     }
 
     fn jobs(&self) -> usize {
-        self.hashing.len() + self.reading.len() + self.writing.len()
+        self.lanes.hashing.len() + self.lanes.reading.len() + self.lanes.writing.len()
     }
 
     /// Whether nothing is under way and nothing is left to be told.
     pub(crate) fn is_idle(&self) -> bool {
-        self.jobs() == 0 && self.written.is_empty() && self.others.is_empty()
+        self.jobs() == 0 && self.lanes.written.is_empty() && self.lanes.others.is_empty()
     }
 
     /// Gets some jobs done.
     pub(crate) fn work(&mut self, rng: &mut Rng, now: Now) {
-        self.outage_steps = self.outage_steps.saturating_sub(1);
+        self.lanes.outage_steps = self.lanes.outage_steps.saturating_sub(1);
+        self.lanes.away_steps = self.lanes.away_steps.saturating_sub(1);
         if hits(rng, self.faults.outage) {
-            self.outage_steps = rng.u32(5..60);
+            self.lanes.outage_steps = rng.u32(5..60);
             self.tally.one("outages");
         }
-        self.silence_steps = self.silence_steps.saturating_sub(1);
+        self.lanes.silence_steps = self.lanes.silence_steps.saturating_sub(1);
         if hits(rng, self.faults.silence) {
-            self.silence_steps = rng.u32(5..60);
+            self.lanes.silence_steps = rng.u32(5..60);
             self.tally.one("silences");
         }
-        while !self.hashing.is_empty() && rng.u8(..3) == 0 {
-            let job = self.hashing.swap_remove(rng.usize(..self.hashing.len()));
+        while !self.lanes.hashing.is_empty() && rng.u8(..3) == 0 {
+            let job = self
+                .lanes
+                .hashing
+                .swap_remove(rng.usize(..self.lanes.hashing.len()));
             self.hash(job);
         }
-        while !self.reading.is_empty() && rng.bool() {
-            let job = self.reading.swap_remove(rng.usize(..self.reading.len()));
-            self.read(rng, now, job);
-        }
+        self.read_some(rng, now);
         if rng.u8(..3) > 0 {
             self.commit(rng, now);
+        }
+    }
+
+    /// A read may be done as soon as it is asked for.
+    pub(crate) fn read_some(&mut self, rng: &mut Rng, now: Now) {
+        while !self.lanes.reading.is_empty() && rng.bool() {
+            let job = self
+                .lanes
+                .reading
+                .swap_remove(rng.usize(..self.lanes.reading.len()));
+            self.read(rng, now, job);
         }
     }
 
     fn hash(&mut self, job: Job) {
         if !self.data.has_right_password(&job) {
             let wrong = job.failed(Fault::BadCredentials);
-            return self.others.push(wrong.expect("it wants an answer"));
+            return self.lanes.others.push(wrong.expect("it wants an answer"));
         }
-        self.writing.push_back(job);
+        self.lanes.writing.push_back(job);
     }
 
     fn read(&mut self, rng: &mut Rng, now: Now, job: Job) {
-        let completion = match hits(rng, self.faults.read) {
+        let is_away = self.lanes.away_steps > 0;
+        let completion = match is_away || hits(rng, self.faults.read) {
             true => {
                 self.tally.one("reads failed");
                 (job.failed(Fault::StorageFailed)).expect("a read wants an answer")
             }
             false => self.data.read(now, job),
         };
-        self.others.push(completion);
+        if let Some(followed) = &self.lanes.followed {
+            followed.read(&completion);
+        }
+        self.lanes.others.push(completion);
     }
 
     fn commit(&mut self, rng: &mut Rng, now: Now) {
-        let size = rng.usize(..=GROUP_MAX).min(self.writing.len());
-        let fails = self.outage_steps > 0 || hits(rng, self.faults.group);
-        for job in self.writing.drain(..size) {
+        let size = rng.usize(..=GROUP_MAX).min(self.lanes.writing.len());
+        let is_away = self.lanes.outage_steps > 0 || self.lanes.away_steps > 0;
+        let fails = is_away || hits(rng, self.faults.group);
+        let group: Vec<Job> = self.lanes.writing.drain(..size).collect();
+        let mut done = Vec::new();
+        for job in group {
             let completion = if fails || hits(rng, self.faults.write) {
                 self.tally.one("writes failed");
                 job.failed(Fault::StorageFailed)
             } else {
-                self.tokens += 1;
-                let token = format!("token-{}-{:016x}", self.tokens, rng.u64(..));
-                self.data.write(now, &token, job)
+                self.write(rng, now, job)
             };
-            if let Some(completion) = &completion {
-                self.chronicle.note(completion, &self.data);
-            }
-            self.written.extend(completion);
+            done.extend(completion.map(|completion| self.note(completion)));
         }
         if !fails {
             let expired = self.data.expire(now);
             self.tally
                 .add("times that messages expired", expired.len() as u64);
-            self.written.extend(expired);
+            done.extend(expired.into_iter().map(|expired| (expired, None)));
+        }
+        self.announce(&done);
+        self.lanes.written.extend(done);
+    }
+
+    fn write(&mut self, rng: &mut Rng, now: Now, job: Job) -> Option<Completion> {
+        self.tokens += 1;
+        let token = format!("token-{}-{:016x}", self.tokens, rng.u64(..));
+        self.data.write(now, &token, job)
+    }
+
+    fn note(&mut self, completion: Completion) -> Done {
+        let before = self.chronicle.now();
+        self.chronicle.note(&completion, &self.data);
+        let is_noted = self.chronicle.now() > before;
+        (completion, is_noted.then_some(before))
+    }
+
+    /// A transaction is committed.
+    fn announce(&mut self, done: &[Done]) {
+        if let Some(transactions) = &mut self.transactions {
+            transactions.push(done.to_vec());
         }
     }
 
+    /// The database goes on elsewhere. What was being committed may be there or not; whoever wrote it is told that it is not.
+    pub(crate) fn fail_over(&mut self, rng: &mut Rng, now: Now) {
+        let size = rng.usize(..=GROUP_MAX).min(self.lanes.writing.len());
+        let is_there = rng.bool();
+        let group: Vec<Job> = self.lanes.writing.drain(..size).collect();
+        let mut done = Vec::new();
+        for job in group {
+            let failed = job.failed(Fault::StorageFailed);
+            self.lanes
+                .written
+                .extend(failed.map(|failed| (failed, None)));
+            if let Job::SaveMessage { text, .. } = &job {
+                self.uncertain.insert(text.clone());
+            }
+            if is_there {
+                self.tally.one("writes kept that were told as failed");
+                let completion = self.write(rng, now, job);
+                done.extend(completion.map(|completion| self.note(completion)));
+            }
+        }
+        self.announce(&done);
+        self.lanes.away_steps = rng.u32(1..30);
+    }
+
     /// The next thing to tell the engine; where it is `calm`, nothing is late.
-    pub(crate) fn next_completion(&mut self, rng: &mut Rng, calm: bool) -> Option<Completion> {
-        let tells_writes = !self.written.is_empty() && (calm || self.silence_steps == 0);
-        let choices = self.others.len() + usize::from(tells_writes);
+    pub(crate) fn next_completion(&mut self, rng: &mut Rng, calm: bool) -> Option<Done> {
+        let tells_writes =
+            !self.lanes.written.is_empty() && (calm || self.lanes.silence_steps == 0);
+        let choices = self.lanes.others.len() + usize::from(tells_writes);
         if choices == 0 {
             return None;
         }
         match rng.usize(..choices) {
-            pick if pick < self.others.len() => Some(self.others.swap_remove(pick)),
-            _ => self.written.pop_front(),
+            pick if pick < self.lanes.others.len() => {
+                Some((self.lanes.others.swap_remove(pick), None))
+            }
+            _ => self.lanes.written.pop_front(),
         }
     }
 
@@ -201,22 +301,24 @@ impl Store {
         for _ in 0..rng.u8(..4) {
             self.commit(rng, now);
         }
-        let untold = self.written.len() as u64;
+        let untold = self.lanes.written.len() as u64;
         self.tally.add("commits that a crash left untold", untold);
-        self.hashing.clear();
-        self.reading.clear();
-        self.writing.clear();
-        self.written.clear();
-        self.others.clear();
-        self.outage_steps = 0;
-        self.silence_steps = 0;
+        self.lanes.hashing.clear();
+        self.lanes.reading.clear();
+        self.lanes.writing.clear();
+        self.lanes.written.clear();
+        self.lanes.others.clear();
+        self.lanes.outage_steps = 0;
+        self.lanes.silence_steps = 0;
+        self.lanes.away_steps = 0;
     }
 
     /// Nothing goes wrong any more.
     pub(crate) fn mend(&mut self) {
         self.faults = Faults::default();
-        self.outage_steps = 0;
-        self.silence_steps = 0;
+        self.lanes.outage_steps = 0;
+        self.lanes.silence_steps = 0;
+        self.lanes.away_steps = 0;
         self.queue_max = usize::MAX;
     }
 }

@@ -14,8 +14,10 @@ use crate::world::World;
 pub(crate) struct Streaming {
     /// In chunks; else to the connection's end.
     pub(crate) is_chunked: bool,
-    /// The newest message that it has been told of, or what it has begun behind.
-    pub(crate) told: i64,
+    /// The newest message that it has been told of, or what it has begun behind; `None` where that is now, and others write too.
+    pub(crate) told: Option<i64>,
+    /// The newest message that was committed as it began.
+    pub(crate) stored: i64,
     /// The turn in which it began.
     pub(crate) begun_turn: u32,
     /// When something was last sent, or all that was sent before had been taken.
@@ -152,7 +154,7 @@ impl World {
             Piece::End => line.answers.push_back((line.queued, Came::End)),
             Piece::Events(events) => {
                 for event in events {
-                    told = event.id;
+                    told = Some(event.id);
                     let came = Came::Event(event.message);
                     line.answers.push_back((start + event.end, came));
                 }

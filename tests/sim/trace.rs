@@ -5,7 +5,8 @@ use std::fmt::{self, Write};
 use loiter::model::Now;
 
 pub(crate) struct Trace {
-    seed: u64,
+    /// The variable by which it is replayed, and its number.
+    seed: (&'static str, u64),
     turn: u32,
     is_shown: bool,
     digest: Digest,
@@ -24,7 +25,7 @@ impl Write for Digest {
 }
 
 impl Trace {
-    pub(crate) fn new(seed: u64, is_shown: bool) -> Self {
+    pub(crate) fn new(seed: (&'static str, u64), is_shown: bool) -> Self {
         Self {
             seed,
             turn: 0,
@@ -55,7 +56,8 @@ impl Trace {
     }
 
     pub(crate) fn stamp(&self) -> String {
-        format!("LOITER_SIM_SEED={}, turn {}", self.seed, self.turn)
+        let (variable, seed) = self.seed;
+        format!("{variable}={seed}, turn {}", self.turn)
     }
 }
 

@@ -15,6 +15,7 @@ use crate::clients::Client;
 use crate::ledger::Ledger;
 use crate::line::{Came, Flushed, Line};
 use crate::loops::Loop;
+use crate::servers::Cluster;
 use crate::store::{Store, hits};
 use crate::streaming;
 use crate::tally::Tally;
@@ -45,6 +46,9 @@ pub(crate) struct World {
     pub(crate) clients: Vec<Client>,
     /// Tokens that clients know of, good or not.
     pub(crate) tokens: Vec<String>,
+    /// Which server's turn it is, and what the others have of their own.
+    pub(crate) here: usize,
+    pub(crate) cluster: Option<Box<Cluster>>,
     /// Endpolls whose client went away: what they end nobody is told of.
     pub(crate) orphans: BTreeSet<(String, usize)>,
     pub(crate) seen: Seen,
@@ -82,6 +86,8 @@ impl World {
             lines_made: 0,
             clients: Vec::new(),
             tokens: Vec::new(),
+            here: 0,
+            cluster: None,
             orphans: BTreeSet::new(),
             seen: Seen::default(),
             not_saved: BTreeSet::new(),
@@ -101,7 +107,8 @@ impl World {
     pub(crate) fn turn(&mut self, calm: bool) {
         self.trace.turn(self.now);
         self.ledger.turn(self.trace.turns());
-        self.demand(self.trace.turns() < TURNS_MAX, "there is no end to it");
+        let turns_max = TURNS_MAX * self.servers() as u32 * 2;
+        self.demand(self.trace.turns() < turns_max, "there is no end to it");
         let mut loops: Vec<usize> = (0..self.loops.len()).collect();
         self.rng.shuffle(&mut loops);
         for at in loops {
@@ -111,6 +118,7 @@ impl World {
             }
         }
         self.store.work(&mut self.rng, self.now);
+        self.tell_others();
         for line in self.lines.values_mut() {
             line.carry(&mut self.rng, calm);
         }
@@ -144,6 +152,7 @@ impl World {
         self.flush(at);
         self.carry_out(at, calm);
         self.reap(at);
+        self.settle_floors(at);
         self.check_turn(at);
         self.loops[at].told_by_store.clear();
         self.loops[at].saved_taken = 0;
@@ -396,12 +405,20 @@ impl World {
         let held = self.counts().held as u64;
         self.tally.add("polls and calls that a crash cut off", held);
         self.store.crash(&mut self.rng, self.now);
+        self.tell_others();
+        self.forget_all();
+        self.go_down();
+    }
+
+    /// The process begins anew.
+    pub(crate) fn forget_all(&mut self) {
         self.loops = Loop::all(&self.config);
         self.ledger = Ledger::new(&self.store);
         self.ledger.turn(self.trace.turns());
         self.lines.clear();
         self.orphans.clear();
         self.seen = Seen::default();
+        self.begin_listening();
     }
 
     /// Any key that is in use: what another loop is told of must never be taken for one's own.

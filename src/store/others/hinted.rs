@@ -1,7 +1,7 @@
 //! What hints say ("-5 @8 7:42 9:3 +": who tells it, whose question was answered, which chatrooms have got messages and up to which, whether anything
 //! else has changed), and what is to be fetched for the loops.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::Followed;
 use crate::job::{Completion, Saved};
@@ -14,7 +14,7 @@ pub const FETCHED_MAX: usize = 1000;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Hinted {
     /// By chatroom the newest message.
-    pub chatrooms: HashMap<i64, i64>,
+    pub chatrooms: BTreeMap<i64, i64>,
     /// Anything else has changed, or something is asked.
     pub is_changed: bool,
     /// Somebody has answered this server.
@@ -146,7 +146,7 @@ impl Missing {
 #[derive(Debug)]
 pub struct Fetched {
     messages: Vec<Message>,
-    lasts: HashMap<ChatroomId, i64>,
+    lasts: BTreeMap<ChatroomId, i64>,
 }
 
 impl Fetched {
@@ -193,14 +193,14 @@ mod tests {
         let text = hint(-5, lasts.into_iter(), true, &[8]).expect("something");
         assert_eq!(text, "-5 @8 7:42 9:3 +");
         let heard = hinted(&text);
-        assert_eq!(heard.chatrooms, HashMap::from([(7, 42), (9, 3)]));
+        assert_eq!(heard.chatrooms, BTreeMap::from([(7, 42), (9, 3)]));
         assert!(heard.is_changed);
         assert!(!heard.is_answered);
         assert!(hinted("1 @3").is_answered);
         assert_eq!(hint(1, [].into_iter(), false, &[]), None);
         let mut heard = hinted("1 7:42");
         heard.take("1 7:41 9:3", 1);
-        assert_eq!(heard.chatrooms, HashMap::from([(7, 42), (9, 3)]), "late");
+        assert_eq!(heard.chatrooms, BTreeMap::from([(7, 42), (9, 3)]), "late");
         assert!(!hinted("1 7:42").is_changed);
         assert!(hinted("1 something new").is_changed);
     }

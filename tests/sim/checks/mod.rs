@@ -88,8 +88,9 @@ impl World {
         self.note_not_saved(asked)?;
         let mut failed = self.ledger.storage_failures > begun.storage_failures;
         if let (Ask::EndPolls { chatroom, .. }, Some(token)) = (&asked.ask, &asked.token) {
-            // At another loop, where it may have had no room; at the others polls may have ended.
-            failed |= self.loops.len() > 1 && self.ledger.refusals > begun.refusals;
+            // At another loop, where it may have had no room, or there was none to ask other servers; elsewhere polls may have ended.
+            let asks = self.loops.len() > 1 || self.servers() > 1;
+            failed |= asks && self.ledger.refusals > begun.refusals;
             self.orphans.insert((token.clone(), *chatroom));
         }
         demand(failed, "the storage has not failed")
@@ -117,6 +118,8 @@ impl World {
         if answer.status == 401 {
             demand(answer.is(401, "no_session"), "another code")?;
             let may_be_old = session.is_some() && self.has_short_sessions;
+            let may_be_old =
+                may_be_old || session.is_some_and(|session| self.is_mistaken_for_former(session));
             self.note_not_saved(asked)?;
             return demand(is_gone || may_be_old, "a good session is refused");
         }

@@ -20,7 +20,7 @@ impl World {
         answer: &Answer,
     ) -> Result<Last, String> {
         let (last, is_nothing_new) = match poll.since {
-            None => self.judge_recent(begun, poll, answer)?,
+            None => self.judge_recent(asked, begun, poll, answer)?,
             Some(since) => self.judge_newer(begun, poll, since, answer)?,
         };
         self.note_ended(asked, begun, is_nothing_new)?;
@@ -30,6 +30,7 @@ impl World {
     /// The list of most recent messages, and whether the poll can have heard nothing new in it.
     fn judge_recent(
         &self,
+        asked: &Asked,
         begun: Begun,
         poll: Poll,
         answer: &Answer,
@@ -38,7 +39,12 @@ impl World {
         let last = self.judge_list(&answer.body, of, begun, false)?;
         let newest = last.unwrap_or_else(|| self.stored(poll.chatroom));
         demand(newest >= begun.of.heard, "what was known is left out")?;
-        Ok((last, newest <= begun.of.heard && !begun.of.is_loading))
+        let was_loading = match self.cluster {
+            None => begun.of.is_loading,
+            // What was told while it waited for its list counts as new.
+            Some(_) => !asked.floors.contains_key(&poll.chatroom),
+        };
+        Ok((last, newest <= begun.of.heard && !was_loading))
     }
 
     /// The oldest of all that is newer, or nothing where nothing is.
@@ -81,13 +87,13 @@ impl World {
         demand(since + 1 < first && since < stored, "nothing is missing")
     }
 
-    pub(super) fn stored(&self, chatroom: usize) -> i64 {
+    pub(crate) fn stored(&self, chatroom: usize) -> i64 {
         let room = self.store.data.chatroom(chatroom_id(chatroom));
         room.map_or(0, |room| room.messages.len()) as i64
     }
 
     /// The oldest message that is kept, or the next to come.
-    pub(super) fn kept_from(&self, chatroom: usize) -> i64 {
+    pub(crate) fn kept_from(&self, chatroom: usize) -> i64 {
         let room = self.store.data.chatroom(chatroom_id(chatroom));
         room.map_or(0, |room| room.expired) as i64 + 1
     }

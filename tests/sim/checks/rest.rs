@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use loiter::model::ConnectionKey;
 
 use crate::ask::Ask;
+use crate::data::chatroom_id;
 use crate::loops::Held;
 use crate::world::World;
 
@@ -49,8 +50,13 @@ impl World {
             self.demand(asked.ask.waits(), "a call was never answered");
             let places = self.places(asked);
             for &(chatroom, read) in &places {
-                let heard = self.ledger.heard(chatroom);
-                self.demand(read == heard, "a wake was lost");
+                let (heard, stored) = (self.ledger.heard(chatroom), self.stored(chatroom));
+                let has_all = match self.cluster {
+                    None => read == heard,
+                    // What is gone before others have heard of it wakes nobody.
+                    Some(_) => read == stored || self.kept_from(chatroom) > stored,
+                };
+                self.demand(has_all, &format!("a wake was lost: {asked:?}"));
             }
             if !matches!(asked.ask, Ask::Poll(_)) {
                 followers.0 += 1;
@@ -60,8 +66,12 @@ impl World {
             self.demand(!self.ledger.is_draining, "a drain left a poll");
             let token = asked.token.as_deref().unwrap_or_default();
             let session = self.store.data.session(token).expect("it was good");
+            self.demand(!session.is_gone, "a session that is gone has a poll");
             let mut chatrooms = places.iter();
-            let has_joined = chatrooms.all(|&(id, _)| self.ledger.has_joined(session.user, id));
+            let has_joined = chatrooms.all(|&(id, _)| match self.cluster {
+                None => self.ledger.has_joined(session.user, id),
+                Some(_) => self.store.data.has_joined(session.user, chatroom_id(id)),
+            });
             self.demand(has_joined, "who is not in it has a poll there");
             let has_ended = self.ledger.has_ended(asked.session);
             self.demand(!has_ended, "an ended session's poll is held");

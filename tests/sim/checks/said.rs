@@ -51,6 +51,10 @@ impl World {
         if nonce.as_ref().is_some_and(|nonce| nonce.is_repeated) {
             return Ok(());
         }
+        if self.store.uncertain.contains(text.as_str()) {
+            // The database was lost while it was being committed.
+            return Ok(());
+        }
         demand(!self.is_saved(text), "a refused message is stored")?;
         if nonce.is_none() {
             self.not_saved.insert(text.clone());

@@ -96,7 +96,8 @@ impl World {
             if let Some(first) = messages.first() {
                 let first = first["id"].as_i64().ok_or("no id")?;
                 // Who has come in meanwhile hears from then on, unless they have said how far they were.
-                let is_behind = first == since + 1;
+                let is_behind = first == since + 1
+                    || several.since(id).is_none() && self.may_begin_with(asked, id, first);
                 let is_later = !was_in && several.since(id).is_none() && first > since;
                 demand(
                     is_behind || is_later,
@@ -113,6 +114,13 @@ impl World {
             )?;
         }
         Ok(())
+    }
+
+    /// Whether somebody who hears of a chatroom from when they came may hear of this message first: others write too.
+    fn may_begin_with(&self, asked: &Asked, chatroom: usize, first: i64) -> bool {
+        let heard = asked.begun_in(chatroom).of.heard;
+        let from_now = self.read_from_now(asked, chatroom);
+        self.cluster.is_some() && first > heard && first - 1 <= from_now
     }
 
     fn judge_refused_several(&self, asked: &Asked, several: &Several, answer: &Answer) -> Verdict {
@@ -151,7 +159,14 @@ impl World {
             });
         let is_gone = |id: usize| self.kept_from(id) > asked.begun_in(id).of.heard + 1;
         let has_left = self.has_left_one(asked, several, user);
-        has_come
+        let begun = asked.begun.expect("it is answered");
+        // Where it cannot be said which chatrooms those are, it is to ask again.
+        let is_unknown = self.cluster.is_some()
+            && several.which == Which::All
+            && (self.ledger.storage_failures > begun.storage_failures
+                || self.ledger.refusals > begun.refusals);
+        is_unknown
+            || has_come
             || has_left
             || several.since.is_none() && self.polled(asked).into_iter().any(is_gone)
     }

@@ -43,7 +43,11 @@ impl World {
         demand(is_known, "since is ahead")?;
         Ok(Streaming {
             is_chunked,
-            told: since.unwrap_or(begun.of.heard),
+            told: match self.cluster {
+                None => Some(since.unwrap_or(begun.of.heard)),
+                Some(_) => since,
+            },
+            stored: self.stored(chatroom),
             begun_turn: self.trace.turns(),
             active_ms: self.now.monotonic_ms,
         })
@@ -81,9 +85,14 @@ impl World {
                 demand(waiting <= BATCH_MAX + woken, "a long queue")?;
                 let mut told = stream.told;
                 for event in events {
-                    demand(event.id == told + 1, "an event is missing or doubled")?;
-                    told = event.id;
-                    self.judge_event(asked, begun, told, &event.message)?;
+                    let is_next = match told {
+                        Some(told) => event.id == told + 1,
+                        // Of what others had committed it may be told, or not.
+                        None => (begun.of.heard + 1..=stream.stored + 1).contains(&event.id),
+                    };
+                    demand(is_next, "an event is missing or doubled")?;
+                    told = Some(event.id);
+                    self.judge_event(asked, begun, event.id, &event.message)?;
                 }
                 Ok(())
             }
@@ -113,12 +122,13 @@ impl World {
         let has_left = (self.store.chronicle).may_be_out(session.user, chatroom, begun.told);
         let cannot_read = ledger.storage_failures > begun.storage_failures
             || ledger.refusals > begun.refusals
-            || self.kept_from(chatroom) > stream.told + 1;
+            || self.kept_from(chatroom) > stream.told.unwrap_or(begun.of.heard) + 1;
         let max = self.config.max_polls_per_session as u64;
         let token = asked.token.as_deref().unwrap_or_default();
         let is_surplus = max > 0 && ledger.polls(token, begun.at) > max;
         let may_end = ledger.is_draining
             || ledger.has_ended(asked.session)
+            || self.is_mistaken_for_former(session)
             || has_left
             || cannot_read
             || is_surplus;

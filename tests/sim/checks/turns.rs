@@ -70,6 +70,13 @@ impl World {
         if read.any(|&(chatroom, read)| read < ledger.heard(chatroom)) {
             return Some("a wake is late");
         }
+        let mut read = places.iter();
+        let mut read = read
+            .by_ref()
+            .filter(|&&(chatroom, _)| !may_have_gone(chatroom));
+        if read.any(|&(chatroom, read)| self.is_overdue(asked, chatroom, read)) {
+            return Some("what another server wrote is late");
+        }
         let waited_ms = self.now.monotonic_ms - begun.now_ms;
         let most_ms = self.waits_ms(&asked.ask).1.saturating_add(Due::STEP_MS);
         // Behind an answer that is not taken the deadline is that answer's.
@@ -102,7 +109,7 @@ impl World {
     }
 
     /// Whether the store is yet to say what the first request of a connection needs.
-    fn awaits_store(&self, line: &Line, asked: &Asked) -> bool {
+    pub(crate) fn awaits_store(&self, line: &Line, asked: &Asked) -> bool {
         let mut questions = self.questions(line.key, asked);
         questions.any(|question| self.loops[line.home].awaits(&question))
     }

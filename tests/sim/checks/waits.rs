@@ -37,16 +37,19 @@ impl World {
 
     /// Where a poll or stream that is parked has its places, and how far it has read in each.
     pub(crate) fn places(&self, asked: &Asked) -> Vec<(usize, i64)> {
-        let begun = asked.begun.expect("it is parked");
         match &asked.ask {
             Ask::Poll(Poll {
                 chatroom, since, ..
-            }) => vec![(*chatroom, since.unwrap_or(begun.of.heard))],
+            }) => vec![(
+                *chatroom,
+                since.unwrap_or(self.read_from_now(asked, *chatroom)),
+            )],
             Ask::Stream(Stream {
                 chatroom, since, ..
             }) => {
-                let told = asked.stream.map(|stream| stream.told);
-                vec![(*chatroom, told.or(*since).unwrap_or(begun.of.heard))]
+                let told = asked.stream.and_then(|stream| stream.told);
+                let from_now = self.read_from_now(asked, *chatroom);
+                vec![(*chatroom, told.or(*since).unwrap_or(from_now))]
             }
             Ask::Several(several) => {
                 let Some(user) = self.user_of(asked) else {
@@ -66,13 +69,22 @@ impl World {
                 };
                 let read = |id| {
                     // Of one that the user came into later it has heard from then on.
-                    let from_now = asked.begun_in(id).of.heard;
+                    let from_now = self.read_from_now(asked, id);
                     let from_now = from_now.max(self.ledger.joined_at(user, id));
                     several.since(id).unwrap_or(from_now)
                 };
                 ids.into_iter().map(|id| (id, read(id))).collect()
             }
             _ => Vec::new(),
+        }
+    }
+
+    /// How far somebody has read in a chatroom who hears of it from when they came.
+    pub(crate) fn read_from_now(&self, asked: &Asked, chatroom: usize) -> i64 {
+        match self.cluster {
+            None => asked.begun_in(chatroom).of.heard,
+            // Of what others commit meanwhile it may hear or not, until it is settled.
+            Some(_) => asked.floors.get(&chatroom).copied().unwrap_or(i64::MAX),
         }
     }
 

@@ -68,6 +68,8 @@ pub(crate) struct Client {
     pub(crate) role: Role,
     pub(crate) chatroom: usize,
     pub(crate) line: Option<u32>,
+    /// Where that is, or is to be made.
+    pub(crate) server: usize,
     /// Among the world's tokens.
     pub(crate) token: usize,
     /// Those that a follower of several follows.
@@ -84,6 +86,7 @@ impl Client {
             role,
             chatroom,
             line: None,
+            server: 0,
             token,
             chatrooms: Vec::new(),
             has_overview: false,
@@ -107,6 +110,9 @@ impl World {
     /// Every client may do something.
     pub(crate) fn act(&mut self) {
         for at in 0..self.clients.len() {
+            if self.clients[at].server != self.here {
+                continue;
+            }
             self.listen(at);
             if self.rng.u8(..3) == 0 {
                 self.act_one(at);
@@ -119,6 +125,9 @@ impl World {
 
     /// Reads what has come for a client.
     pub(crate) fn listen(&mut self, at: usize) {
+        if self.clients[at].server != self.here {
+            return;
+        }
         let line = self.clients[at].line.and_then(|id| self.lines.get_mut(&id));
         let Some(line) = line else {
             self.clients[at].line = None;
@@ -189,7 +198,11 @@ impl World {
             return;
         }
         let Some(id) = self.clients[at].line else {
-            return self.connect(at);
+            match self.goes_elsewhere() {
+                Some(server) => self.clients[at].server = server,
+                None => self.connect(at),
+            }
+            return;
         };
         let line = self.lines.get_mut(&id).expect("listened to");
         let pending = line.asked.len() + line.answers.len();
@@ -278,6 +291,8 @@ impl World {
             end: line.written + head.len() + body.len(),
             begun: None,
             begun_in: BTreeMap::new(),
+            floors: BTreeMap::new(),
+            settled_ms: None,
             parked: None,
             stream: None,
             came_before_drain: false,

@@ -1,0 +1,371 @@
+//! A server's thread that asks for what others have written, and hears hints: step by step, so that anything may happen between two.
+//!
+//! What it decides is decided by the server's own code (`store::others`); here is the order in which it asks.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use loiter::job::{Completion, Saved};
+use loiter::model::{ChatroomId, Message};
+use loiter::store::others::{FETCHED_MAX, Fetched, Hinted, Missing, Seen};
+
+use super::late::{ASK_EVERY_MS, HINTED_MS, LATE_MS, ROUND_MS, WAIT_MS};
+use crate::store::hits;
+use crate::world::World;
+
+#[derive(Default)]
+pub(super) struct Listener {
+    /// By which the others know it.
+    pub(super) number: i64,
+    pub(super) seen: Seen,
+    /// When it has last looked for changes.
+    looked_ms: u64,
+    hinted: Hinted,
+    ask_at_ms: u64,
+    /// When it looks at the latest what has been said meanwhile.
+    waits_ms: u64,
+    todo: VecDeque<Errand>,
+    /// When what is to be done was begun.
+    begun_ms: u64,
+    /// Its connection is lost until then.
+    cut_until_ms: u64,
+    /// Messages of this server that its loops have been told of: that is yet to be noted.
+    unsettled: VecDeque<(ChatroomId, i64)>,
+    /// What the loops must have been told by when: chatroom, message, time.
+    promises: Vec<(i64, i64, u64)>,
+    overdue: BTreeMap<i64, i64>,
+}
+
+#[derive(Debug)]
+enum Errand {
+    Look,
+    Tell(Vec<Completion>),
+    Ask,
+    FollowUp(Hinted),
+    Fetch(Missing),
+    TellFetched(Missing, Fetched),
+    NoteTold(Missing, Fetched),
+}
+
+impl Errand {
+    /// Whether the database is asked for it.
+    fn asks(&self) -> bool {
+        match self {
+            Self::Look | Self::Ask | Self::FollowUp(_) | Self::Fetch(_) => true,
+            Self::Tell(_) | Self::TellFetched(..) | Self::NoteTold(..) => false,
+        }
+    }
+}
+
+impl Listener {
+    pub(super) fn new(number: i64, now_ms: u64) -> Self {
+        Self {
+            number,
+            ask_at_ms: now_ms,
+            looked_ms: now_ms,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn promise(&mut self, chatroom: i64, id: i64, due_ms: u64) {
+        let due_ms = due_ms.max(self.cut_until_ms + LATE_MS);
+        self.promises.push((chatroom, id, due_ms));
+    }
+
+    /// Up to which message the loops must have been told of a chatroom.
+    pub(super) fn overdue(&self, chatroom: i64) -> i64 {
+        self.overdue.get(&chatroom).copied().unwrap_or_default()
+    }
+
+    /// Whether something is overdue from now on.
+    fn note_time(&mut self, now_ms: u64) -> bool {
+        let mut is_any = false;
+        for (chatroom, id, _) in self.promises.extract_if(.., |promise| promise.2 < now_ms) {
+            let overdue = self.overdue.entry(chatroom).or_default();
+            *overdue = id.max(*overdue);
+            is_any = true;
+        }
+        is_any
+    }
+
+    /// A hint comes. What is written to chatrooms is told soon.
+    pub(super) fn hear(&mut self, text: &str, now_ms: u64) {
+        if now_ms < self.cut_until_ms {
+            return;
+        }
+        self.hinted.take(text, self.number);
+        let mut only = Hinted::default();
+        only.take(text, self.number);
+        for (chatroom, last) in only.chatrooms {
+            self.promises.push((chatroom, last, now_ms + HINTED_MS));
+        }
+    }
+
+    /// The connection is lost; what was asked is lost too.
+    pub(super) fn cut(&mut self, until_ms: u64) {
+        // What was answered is told all the same.
+        self.hinted = Hinted::default();
+        self.cut_until_ms = until_ms;
+        (self.ask_at_ms, self.waits_ms) = (until_ms, until_ms);
+        for promise in &mut self.promises {
+            promise.2 = promise.2.max(until_ms + LATE_MS);
+        }
+    }
+
+    /// Something is to be done by then, at the latest.
+    pub(super) fn next_ms(&self) -> u64 {
+        match self.todo.is_empty() {
+            true => self.ask_at_ms.min(self.waits_ms),
+            false => self.begun_ms + ROUND_MS,
+        }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        let is_told = self.hinted.chatrooms.is_empty() && !self.hinted.is_changed;
+        self.todo.is_empty() && self.unsettled.is_empty() && is_told
+    }
+
+    fn is_cut(&self, now_ms: u64) -> bool {
+        now_ms < self.cut_until_ms
+    }
+}
+
+impl World {
+    /// The server's own message was posted to its loops.
+    pub(crate) fn note_own(&mut self, completion: &Completion) {
+        if self.cluster.is_some()
+            && let Completion::MessageSaved {
+                chatroom,
+                saved: Ok(Saved::New(message)),
+                ..
+            } = completion
+        {
+            let own = (*chatroom, message.id.get());
+            self.listener().unsettled.push_back(own);
+        }
+    }
+
+    /// Some of what the listener has to do is done; all of it where it is `calm`.
+    pub(crate) fn step_listener(&mut self, calm: bool) {
+        if self.cluster.is_none() {
+            return;
+        }
+        while calm || self.rng.u8(..3) > 0 {
+            let settles = !self.listener().unsettled.is_empty() && (calm || self.rng.bool());
+            if settles {
+                self.settle_own();
+            } else if !self.step_errand() {
+                return;
+            }
+        }
+    }
+
+    /// Does all that is to be done by now.
+    pub(super) fn finish_errands(&mut self) {
+        while self.step_errand() {}
+    }
+
+    fn settle_own(&mut self) {
+        let own = self.listener().unsettled.pop_front();
+        let (chatroom, id) = own.expect("looked at");
+        let followed = self.store.lanes.followed.as_ref();
+        followed.expect("it is shared").told(chatroom, id, id);
+    }
+
+    /// Whether there was something to do.
+    fn step_errand(&mut self) -> bool {
+        let now_ms = self.now.monotonic_ms;
+        let listener = self.listener();
+        let asks = |errand: &Errand| errand.asks();
+        if listener.is_cut(now_ms) && listener.todo.front().is_none_or(asks) {
+            listener.todo.clear();
+            return false;
+        }
+        if self.listener().todo.is_empty() && !self.begin_round() {
+            return false;
+        }
+        let errand = self.listener().todo.pop_front().expect("looked at");
+        let here = self.here;
+        self.trace.note(format_args!("listener {here} {errand:?}"));
+        match errand {
+            Errand::Look => {
+                let listener = self.listener();
+                let away_ms = now_ms - std::mem::replace(&mut listener.looked_ms, now_ms);
+                let number = listener.number;
+                let rows = self.rows_of_others(number, Duration::from_millis(away_ms));
+                let told = self.listener().seen.take(rows);
+                self.do_next(Errand::Tell(told));
+            }
+            Errand::Tell(told) => {
+                for completion in told {
+                    self.note_change_told(&completion);
+                    self.tally.one("changes heard of");
+                    self.post(&completion);
+                }
+            }
+            Errand::Ask => {
+                let behind = self.newer_than_told();
+                self.do_next(Errand::FollowUp(behind));
+            }
+            Errand::FollowUp(hinted) => {
+                let followed = self.store.lanes.followed.as_ref();
+                let missing = Missing::of(followed.expect("it is shared"), &hinted);
+                self.do_next(Errand::Fetch(missing));
+            }
+            Errand::Fetch(missing) if missing.is_empty() => {}
+            Errand::Fetch(missing) => {
+                let fetched = Fetched::of(self.news_of(&missing));
+                self.do_next(Errand::TellFetched(missing, fetched));
+            }
+            Errand::TellFetched(missing, fetched) => {
+                for completion in fetched.completions() {
+                    self.tally.one("messages heard of");
+                    self.post(&completion);
+                }
+                self.do_next(Errand::NoteTold(missing, fetched));
+            }
+            Errand::NoteTold(mut missing, fetched) => {
+                let followed = self.store.lanes.followed.as_ref();
+                missing.note_told(followed.expect("it is shared"), &fetched);
+                self.do_next(Errand::Fetch(missing));
+            }
+        }
+        true
+    }
+
+    fn do_next(&mut self, errand: Errand) {
+        self.listener().todo.push_front(errand);
+    }
+
+    /// Begins the next round, if it is time or something was said.
+    fn begin_round(&mut self) -> bool {
+        let now_ms = self.now.monotonic_ms;
+        let followed = self.store.lanes.followed.as_ref();
+        let due = followed.expect("it is shared").take_due();
+        let listener = self.listener();
+        for (chatroom, last) in due {
+            listener.hinted.chatrooms.insert(chatroom.get(), last);
+        }
+        let hinted = std::mem::take(&mut listener.hinted);
+        let is_time = listener.ask_at_ms <= now_ms;
+        listener.waits_ms = now_ms + WAIT_MS;
+        if !is_time && !hinted.is_changed && hinted.chatrooms.is_empty() {
+            return false;
+        }
+        listener.begun_ms = now_ms;
+        if is_time || hinted.is_changed {
+            listener.todo.push_back(Errand::Look);
+        }
+        if is_time {
+            listener.ask_at_ms = now_ms + ASK_EVERY_MS;
+            listener.todo.push_back(Errand::Ask);
+        }
+        listener.todo.push_back(Errand::FollowUp(hinted));
+        true
+    }
+
+    fn newer_than_told(&self) -> Hinted {
+        let followed = self.store.lanes.followed.as_ref();
+        let (chatrooms, told) = followed.expect("it is shared").all();
+        let mut behind = Hinted {
+            is_certain: true,
+            ..Hinted::default()
+        };
+        for (chatroom, told) in chatrooms.into_iter().zip(told) {
+            let last = self.stored(chatroom as usize);
+            if last > told {
+                behind.chatrooms.insert(chatroom, last);
+            }
+        }
+        behind
+    }
+
+    fn news_of(&self, missing: &Missing) -> Vec<Message> {
+        let asked = missing.chatrooms().into_iter().zip(missing.told());
+        let mut asked: Vec<(i64, i64)> = asked.collect();
+        asked.sort_unstable();
+        let mut found = Vec::new();
+        for (chatroom, told) in asked {
+            let of = ChatroomId::new(chatroom).expect("from 1");
+            if let Some(room) = self.store.data.chatroom(of) {
+                let kept = room.messages[room.expired..].iter();
+                found.extend(kept.filter(|message| message.id.get() > told).cloned());
+            }
+        }
+        found.truncate(FETCHED_MAX);
+        found
+    }
+
+    /// Time passes: at each moment at which something is to be done by a listener it is done.
+    pub(crate) fn pass_with_listeners(&mut self, passed_ms: u64) {
+        let end_ms = self.now.monotonic_ms + passed_ms;
+        let here = self.here;
+        loop {
+            let now_ms = self.now.monotonic_ms;
+            let cluster = self.cluster();
+            let mut next_ms = cluster.listeners.iter().map(Listener::next_ms).min();
+            let hints = cluster.telling.hints.iter().map(|hint| hint.due_ms);
+            next_ms = next_ms.into_iter().chain(hints).min();
+            let next_ms = next_ms.unwrap_or(end_ms).max(now_ms + 1).min(end_ms);
+            if now_ms >= end_ms {
+                break;
+            }
+            self.now.monotonic_ms = next_ms;
+            self.now.unix_ms += next_ms - now_ms;
+            for at in 0..self.servers() {
+                if !self.is_down(at) && self.cluster().listeners[at].note_time(next_ms) {
+                    self.visit(at);
+                    self.check_told_in_time();
+                }
+            }
+            self.deliver_hints(false);
+            for at in 0..self.servers() {
+                if self.is_down(at) {
+                    continue;
+                }
+                if self.cluster().listeners[at].next_ms() <= next_ms {
+                    self.visit(at);
+                    self.finish_errands();
+                }
+            }
+        }
+        self.visit(here);
+    }
+
+    /// Hints come whose time it is.
+    pub(super) fn deliver_hints(&mut self, all: bool) {
+        let now_ms = self.now.monotonic_ms;
+        let Self { cluster, rng, .. } = self;
+        let cluster = cluster.as_mut().expect("there are several servers");
+        let Cluster {
+            telling, listeners, ..
+        } = &mut **cluster;
+        let mut come: Vec<_> = (telling.hints)
+            .extract_if(.., |hint| all || hint.due_ms <= now_ms)
+            .collect();
+        rng.shuffle(&mut come);
+        for hint in come {
+            listeners[hint.to].hear(&hint.text, now_ms);
+        }
+    }
+
+    /// For how long some of them are still cut off.
+    pub(super) fn cut_for_ms(&mut self) -> u64 {
+        let now_ms = self.now.monotonic_ms;
+        let listeners = self.cluster().listeners.iter();
+        let cut_ms = listeners.map(|one| one.cut_until_ms.saturating_sub(now_ms));
+        cut_ms.max().unwrap_or_default()
+    }
+
+    /// A listener may lose its connection.
+    pub(super) fn may_be_cut(&mut self, percent: u32) {
+        if hits(&mut self.rng, percent) {
+            self.tally.one("listeners cut off");
+            let now_ms = self.now.monotonic_ms;
+            let until_ms = now_ms + self.rng.u64(..40_000);
+            self.listener().cut(until_ms);
+        }
+    }
+}
+
+use super::Cluster;

@@ -144,6 +144,11 @@ impl Chatroom {
         is_known.then(|| self.newest().max(self.reached.map_or(0, Since::get)))
     }
 
+    /// Whether the store has said how far it reaches.
+    pub(super) fn is_read(&self) -> bool {
+        matches!(self.load, Load::Known) || self.reached.is_some()
+    }
+
     /// From where on there is something newer for one who has read so far (see `Place::since`), if there is.
     pub(super) fn news(&self, since: Option<Since>) -> Option<Since> {
         let since = since.or_else(|| self.told.since(None))?;

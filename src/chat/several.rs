@@ -195,8 +195,9 @@ impl Chat {
         for (&id, &key) in ids.iter().zip(keys) {
             let since = call.since(id);
             let room = self.chatrooms.chatroom(key).expect("entered");
-            match (since, room.known_newest()) {
-                // What others write is told from what was read on.
+            // What others write is told from what was read on; what this server has written itself is not enough.
+            let is_heard = !self.settings.is_shared || room.is_read();
+            match (since, room.known_newest().filter(|_| is_heard)) {
                 (None, None) if self.settings.is_shared => unknown.push(id),
                 (None, _) => places.push((key, self.since_call(key, watch))),
                 (Some(_), None) => unknown.push(id),

@@ -15,7 +15,7 @@ fn behind_a_proxy() -> Option<(Serving, Proxy)> {
         return None;
     }
     let mut between = None;
-    let serving = Serving::with(|config| {
+    let serving = Serving::alone("it is one server's connections that are cut", |config| {
         let proxy = Proxy::before(&config.database);
         config.database.clone_from(&proxy.database);
         between = Some(proxy);

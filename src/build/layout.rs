@@ -145,13 +145,23 @@ pub(super) fn lay_out() {
     let script = folder.join("layout.ld");
     fs::write(&script, linker_script()).expect("a file that can be written");
     let layout = format!("-Wl,-T,{}", script.display());
-    if links(&folder, &layout) {
+    if links(&folder, &[&layout], false) {
         println!("cargo::rustc-link-arg-bins={layout}");
+    }
+    // Addresses that the system fills in at the start, packed: a fortieth of the binary, and as much of its memory. A system's C library
+    // may not know how to unpack them (glibc before 2.36): so it is tried here, where the binary is for this machine.
+    if is("CARGO_CFG_TARGET_ENV", "gnu")
+        && env::var_os("HOST") == env::var_os("TARGET")
+        && links(&folder, &[PACKED], true)
+    {
+        println!("cargo::rustc-link-arg-bins={PACKED}");
     }
 }
 
-/// Whether a small program can be linked as the binary will be, with that argument too.
-fn links(folder: &Path, argument: &str) -> bool {
+const PACKED: &str = "-Wl,-z,pack-relative-relocs";
+
+/// Whether a small program can be linked as the binary will be, with these arguments too; and run, if it is to be.
+fn links(folder: &Path, arguments: &[&str], is_to_run: bool) -> bool {
     let source = folder.join("probe.rs");
     fs::write(&source, "fn main() {}\n").expect("a file that can be written");
     let program = folder.join("probe");
@@ -164,11 +174,14 @@ fn links(folder: &Path, argument: &str) -> bool {
     if let Ok(linker) = env::var("RUSTC_LINKER") {
         rustc.arg(format!("-Clinker={linker}"));
     }
-    rustc.arg(format!("-Clink-arg={argument}"));
-    let made = rustc.output();
+    for argument in arguments {
+        rustc.arg(format!("-Clink-arg={argument}"));
+    }
+    let is_done = |mut command: Command| command.output().is_ok_and(|made| made.status.success());
+    let works = is_done(rustc) && (!is_to_run || is_done(Command::new(&program)));
     // Several megabytes, and there only where it could be linked.
     let _ = fs::remove_file(program);
-    made.is_ok_and(|made| made.status.success())
+    works
 }
 
 /// Added to what the linker does by itself.

@@ -119,6 +119,8 @@ mod tests {
         let expected = [
             "backup: database log log-format",
             "check: database",
+            #[cfg(feature = "postgres")]
+            "migrate: ",
             "user: database log log-format",
             "user add: database log log-format",
             "user password: database log log-format",

@@ -6,7 +6,7 @@ use std::process::Output;
 use super::{assert_holds, loiter, run, text};
 
 /// Every option: its group, and its default as `--help` shows it.
-const OPTIONS: [(&str, &str, &str); 34] = [
+const OPTIONS: &[(&str, &str, &str)] = &[
     (
         "Serving",
         "--listen",
@@ -14,6 +14,10 @@ const OPTIONS: [(&str, &str, &str); 34] = [
     ),
     ("Serving", "--database", "[default: loiter.db]"),
     ("Serving", "--metrics-addr", ""),
+    #[cfg(feature = "postgres")]
+    ("Storage", "--hints", "[default: notify]"),
+    #[cfg(feature = "postgres")]
+    ("Storage", "--ask-every", "[default: 1s]"),
     ("Messages", "--recent", "[default: 50]"),
     ("Messages", "--max-message", "[default: 4096]"),
     ("Messages", "--retention", "[default: 0]"),
@@ -204,7 +208,7 @@ fn help_tells_every_option_in_its_group_with_its_default_and_variable() {
     assert!(output.status.success());
     let help = text(&output.stdout);
     let mut entries = help_by_option(help);
-    for (group, option, default) in OPTIONS {
+    for &(group, option, default) in OPTIONS {
         let (heading, text) = entries.remove(option).expect(option);
         assert_eq!(heading, group, "{option}");
         assert_holds(&text, &[default, &format!("[env: {}]", variable(option))]);

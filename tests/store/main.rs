@@ -242,6 +242,8 @@ fn config(folder: &TempDir) -> Config {
         // What only a power failure could tell apart is not worth a sync here.
         durability: Durability::Normal,
         password_iterations: NonZeroU32::new(1000).expect("not zero"),
+        // Several servers count together, in their store; here each password is tried.
+        login_attempts: 0,
         ..Config::default()
     }
 }

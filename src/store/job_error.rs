@@ -26,6 +26,9 @@ pub(super) enum JobError {
     /// The Redis that hints travel by failed, or the connection to it: its address without the password, and how.
     #[cfg(feature = "redis")]
     Redis(String),
+    /// What other servers write cannot be asked for, so that what is remembered may not hold.
+    #[cfg(feature = "postgres")]
+    Deaf,
     /// A number in the database cannot be what it should be.
     #[cfg(feature = "postgres")]
     BadNumber,
@@ -102,6 +105,10 @@ impl fmt::Display for JobError {
             Self::Unreachable => f.write_str("there is no connection to the database"),
             #[cfg(feature = "redis")]
             Self::Redis(why) => f.write_str(why),
+            #[cfg(feature = "postgres")]
+            Self::Deaf => f.write_str(
+                "what other servers write cannot be asked for: see what is said of hints",
+            ),
             #[cfg(feature = "postgres")]
             Self::BadNumber => f.write_str("a number in the database is out of range"),
             Self::Pool(error) => error.fmt(f),

@@ -18,6 +18,7 @@ mod server;
 mod tls;
 mod unsteady;
 
+mod deaf;
 mod failover;
 mod parked;
 #[cfg(feature = "redis")]

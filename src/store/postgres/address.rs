@@ -75,6 +75,9 @@ impl Address {
         if config.get_tcp_user_timeout().is_none() {
             config.tcp_user_timeout(SILENCE_MAX);
         }
+        if config.get_keepalives_idle() == postgres::Config::new().get_keepalives_idle() {
+            config.keepalives_idle(SILENCE_MAX);
+        }
         // Of several hosts the one that leads: the others, which follow, cannot be written to, and lag behind.
         if config.get_hosts().len().max(config.get_hostaddrs().len()) > 1
             && config.get_target_session_attrs() == TargetSessionAttrs::Any

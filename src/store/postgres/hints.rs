@@ -149,6 +149,7 @@ impl Listener {
                 ask_at = Instant::now() + self.ask_every;
                 self.member.say_here(&mut client)?;
                 self.ask(&mut client)?;
+                self.member.hearing.note();
             }
             // Before the answers: who asked for them gets what was written before.
             self.follow_up(&mut client, &hinted)?;

@@ -11,6 +11,7 @@ mod carrier;
 mod changes;
 mod cryptography;
 mod failures;
+mod hearing;
 #[cfg(feature = "redis")]
 mod hint_box;
 mod hints;
@@ -46,6 +47,7 @@ use super::{Attendance, Attending, Backend, Threads};
 use crate::config::{Config, Hints};
 use address::Address;
 use carrier::{Carrier, Ear, Teller};
+use hearing::Hearing;
 use hints::{Listener, Stop};
 use number::Number;
 #[cfg(feature = "redis")]
@@ -73,7 +75,8 @@ pub(super) fn open(
         retention: config.retention,
     };
     let followed: Arc<Followed> = Arc::default();
-    let reader = Readers::open(&address, connections, config, &followed)?;
+    let hearing = Arc::new(Hearing::new(config.ask_every));
+    let reader = Readers::open(&address, connections, config, (&followed, &hearing))?;
     let stop: Arc<Stop> = Arc::default();
     // Of what others have changed before nothing is remembered here.
     let looked_at = Instant::now();
@@ -81,6 +84,7 @@ pub(super) fn open(
     let member = Member {
         number: Arc::new(Number::draw()?),
         questions: Arc::new(Questions::new(config.ask_every)),
+        hearing,
     };
     changes::look(&mut seen, &mut client, &member, Some(Duration::ZERO))
         .map_err(|error| address.failed(error))?;

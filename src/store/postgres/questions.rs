@@ -9,6 +9,7 @@ use std::time::Instant;
 use postgres::Client;
 use postgres::types::{ToSql, Type};
 
+use super::hearing::Hearing;
 use super::number::Number;
 use super::{rows, sql};
 use crate::job::{Completion, QuestionId, ServerAnswer, ServerQuestion};
@@ -27,6 +28,7 @@ const HAVE_HEARD: &str = "have_heard";
 #[derive(Clone, Debug)]
 pub(super) struct Member {
     pub(super) number: Arc<Number>,
+    pub(super) hearing: Arc<Hearing>,
     /// What it has asked.
     pub(super) questions: Arc<Questions>,
 }

@@ -11,6 +11,7 @@ use postgres::Client;
 use scheduled_thread_pool::ScheduledThreadPool;
 
 use super::address::Address;
+use super::hearing::Hearing;
 use crate::config::Config;
 use crate::store::error::OpenError;
 use crate::store::job_error::JobError;
@@ -34,6 +35,7 @@ pub(super) struct Readers {
     /// Failed logins a minute; 0 is unlimited.
     pub(super) failures_max: u32,
     pub(super) followed: Arc<Followed>,
+    hearing: Arc<Hearing>,
 }
 
 /// How the pool makes connections.
@@ -70,7 +72,7 @@ impl Readers {
         address: &Address,
         connections: usize,
         config: &Config,
-        followed: &Arc<Followed>,
+        (followed, hearing): (&Arc<Followed>, &Arc<Hearing>),
     ) -> Result<Self, OpenError> {
         let opener = ScheduledThreadPool::builder()
             .num_threads(1)
@@ -100,6 +102,7 @@ impl Readers {
             session_lifetime: config.session_lifetime,
             failures_max: config.login_attempts,
             followed: Arc::clone(followed),
+            hearing: Arc::clone(hearing),
         })
     }
 
@@ -109,6 +112,9 @@ impl Readers {
         &self,
         mut query: impl FnMut(&mut Client) -> Result<T, JobError>,
     ) -> Result<T, JobError> {
+        if self.hearing.is_deaf() {
+            return Err(JobError::Deaf);
+        }
         let mut lost_at_most = self.pool.max_size();
         loop {
             let mut connection = self.connection()?;

@@ -75,6 +75,9 @@ impl Writer for PostgresWriter {
     ) -> Result<(), JobError> {
         self.written.clear();
         let member = self.member.clone();
+        if member.hearing.is_deaf() {
+            return Err(JobError::Deaf);
+        }
         let teller = Arc::clone(&self.teller);
         let patience = match self.is_locked_out {
             true => Duration::ZERO,

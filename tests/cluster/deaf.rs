@@ -1,0 +1,39 @@
+//! A server that does not hear of what the others write, though it can write itself.
+
+use std::time::Instant;
+
+use loiter::config::Hints;
+
+use crate::serving::proxy::Proxy;
+use crate::serving::{PATIENCE, Serving, get, post, saying};
+
+#[test]
+fn who_hears_of_nothing_does_as_if_the_database_were_away() {
+    let mut between = None;
+    let deaf = Serving::with(|config| {
+        let proxy = Proxy::before(&config.database);
+        config.hints = Hints::From(proxy.database.to_str().expect("an address").to_owned());
+        between = Some(proxy);
+    });
+    let proxy = between.expect("set");
+    let other = Serving::with(|config| config.database = deaf.database());
+    let ann = deaf.user("ann");
+    let id = deaf.chatroom(&ann);
+    deaf.say(&ann, id, "before");
+    proxy.cut();
+    let begun = Instant::now();
+    while deaf.ask(&get("/readyz")).status == 200 {
+        assert!(begun.elapsed() < PATIENCE, "it is ready");
+    }
+    other.ask(&post("/logout").of(&ann)).ok();
+    let failed = deaf.ask(&saying(&ann, id, "after"));
+    failed.assert_failed(500, "storage_failed");
+    proxy.mend();
+    let begun = Instant::now();
+    while deaf.ask(&get("/readyz")).status != 200 {
+        assert!(begun.elapsed() < PATIENCE, "it is not ready");
+    }
+    // What has ended meanwhile has ended here, too.
+    let refused = deaf.ask(&saying(&ann, id, "after"));
+    refused.assert_failed(401, "no_session");
+}

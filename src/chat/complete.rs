@@ -365,6 +365,9 @@ impl Chat {
                 for polls in loading.endings {
                     self.end_parked(polls);
                 }
+                if !self.late.is_empty() {
+                    self.end_late(key);
+                }
             }
             Err(fault) => self.load_failed(key, *loading, fault),
         }
@@ -411,6 +414,9 @@ impl Chat {
             None if self.is_draining => self.wake(key),
             None => {}
         }
+        // How far it is nobody knows: who may have missed something asks again.
+        let late = self.late.extract_if(.., |(_, of)| *of == key);
+        self.closing.extend(late.map(|(held, _)| held));
         for waiter in loading.waiters {
             self.give_up(waiter, fault);
         }

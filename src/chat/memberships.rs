@@ -6,7 +6,7 @@
 use super::Chat;
 use super::call::Reply;
 use crate::job::{AddedRow, Fault, RemovedRow};
-use crate::model::{ChatroomId, Now, Ticket, UserId};
+use crate::model::{ChatroomId, MessageId, Now, Ticket, UserId};
 
 impl Chat {
     /// The store has said which chatrooms a user is in, or could not.
@@ -24,11 +24,13 @@ impl Chat {
             Ok(chatrooms) => {
                 let waiters = user.settle(chatrooms);
                 let (joined, left) = user.difference();
+                let behind = std::mem::take(&mut user.joined_behind);
                 self.again.extend(waiters);
                 left.into_iter().for_each(|of| self.forget_left(id, of));
-                joined
-                    .into_iter()
-                    .for_each(|of| self.follow_joined(now, id, of));
+                for of in joined {
+                    let behind = behind.iter().find(|(joined, _)| *joined == of);
+                    self.follow_joined(now, id, of, behind.map(|&(_, last)| last));
+                }
             }
             Err(fault) => {
                 for waiter in user.unsettle() {
@@ -46,15 +48,18 @@ impl Chat {
     }
 
     /// A user is in one chatroom more, as somebody has said.
-    fn note_joined(&mut self, now: Now, id: UserId, chatroom: ChatroomId) {
+    fn note_joined(&mut self, now: Now, id: UserId, chatroom: ChatroomId, last: Option<MessageId>) {
         let Some(user) = self.sessions.user_by_id(id) else {
             return;
         };
         if self.settings.is_shared {
+            if !user.chatrooms.is_unknown() {
+                user.joined_behind.push((chatroom, last));
+            }
             return self.doubt(id);
         }
         user.joined(chatroom);
-        self.follow_joined(now, id, chatroom);
+        self.follow_joined(now, id, chatroom, None);
     }
 
     /// What is known of a user's chatrooms is asked for anew.
@@ -80,7 +85,7 @@ impl Chat {
         chatroom: Result<ChatroomId, Fault>,
     ) {
         if let Ok(chatroom) = chatroom {
-            self.note_joined(now, admin, chatroom);
+            self.note_joined(now, admin, chatroom, None);
         }
         self.answer_own(ticket, chatroom.map(Reply::Created));
     }
@@ -93,7 +98,7 @@ impl Chat {
         added: Result<AddedRow, Fault>,
     ) {
         if let Ok(row) = &added {
-            self.note_joined(now, row.joined, id);
+            self.note_joined(now, row.joined, id, row.last);
         }
         self.answer_own(ticket, added.map(|row| Reply::Chatroom(id, row.chatroom)));
     }

@@ -162,6 +162,8 @@ pub struct Chat {
     searching: VecDeque<Search>,
     /// What other servers have asked.
     questions: Questions,
+    /// Who has come to wait in chatrooms that are still being loaded, later than their users came into those.
+    late: Vec<(HeldKey, ChatroomKey)>,
     /// What calls of this loop are answered when all servers have heard of it.
     unheard: HashMap<Ticket, Reply>,
     logins: Logins,
@@ -254,6 +256,7 @@ impl Chat {
             searching: VecDeque::new(),
             questions: Questions::default(),
             unheard: HashMap::new(),
+            late: Vec::new(),
             logins: Logins::new(config.login_attempts),
             rates: Rates::new(config.send_rate, config.register_rate),
             sends: 0,

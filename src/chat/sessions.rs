@@ -15,7 +15,7 @@ use crate::arena::{Arena, Key, Link, List, Pinned};
 use crate::chat::held::{Held, HeldKey};
 use crate::chat::lately::{Lately, Left};
 use crate::chat::serve::Endings;
-use crate::model::{ChatroomId, SessionHash, User, UserId};
+use crate::model::{ChatroomId, MessageId, SessionHash, User, UserId};
 
 pub(super) type SessionKey = Key<Session>;
 pub(super) type UserKey = Key<CachedUser>;
@@ -63,6 +63,8 @@ pub(super) struct CachedUser {
     pub(super) chatrooms: Chatrooms,
     /// Those that were known, while the store is asked anew or has failed to say: polls may be parked by them.
     before: Option<Vec<ChatroomId>>,
+    /// Those that the user has come into since the store was asked, and the newest message of each then.
+    pub(super) joined_behind: Vec<(ChatroomId, Option<MessageId>)>,
     sessions: List<Session>,
     /// All these sessions are gone for good, but are not ended here yet. Nobody finds this user by their id.
     is_former: bool,
@@ -82,6 +84,12 @@ pub(super) enum Chatrooms {
     },
     /// Ascending.
     Known(Vec<ChatroomId>),
+}
+
+impl Chatrooms {
+    pub(super) fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unknown)
+    }
 }
 
 /// What has changed in the chatrooms that a user is in.
@@ -227,6 +235,7 @@ impl Sessions {
         let chatrooms = std::mem::replace(&mut user.chatrooms, Chatrooms::Unknown);
         let mut again = CachedUser::new(user.user.clone(), chatrooms);
         again.before = user.before.take();
+        again.joined_behind = std::mem::take(&mut user.joined_behind);
         if let Some(kept) = kept {
             user.sessions.remove(&mut self.sessions, kept, of_user);
         }
@@ -384,6 +393,7 @@ impl CachedUser {
             user,
             chatrooms,
             before: None,
+            joined_behind: Vec::new(),
             sessions: List::default(),
             is_former: false,
         }

@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 
 use super::Chat;
 use super::call::{Failure, Reply};
-use super::chatrooms::ChatroomKey;
+use super::chatrooms::{ChatroomKey, Load};
 use super::followers::{Follower, Kind};
 use super::held::{Held, HeldKey};
 use super::news::Terms;
@@ -24,7 +24,7 @@ use super::told::Arrival;
 use super::wanted::{Limit, Since};
 use crate::buffer::Bytes;
 use crate::job::Fault;
-use crate::model::{ChatroomId, Now, Ticket, UserId};
+use crate::model::{ChatroomId, MessageId, Now, Ticket, UserId};
 
 /// A wait for a message in one of several chatrooms.
 #[derive(Clone, Debug)]
@@ -360,8 +360,14 @@ impl Chat {
         self.sessions.leave_these(session, ids, now);
     }
 
-    /// A user has come into a chatroom: who waits in all of theirs waits there too.
-    pub(super) fn follow_joined(&mut self, now: Now, user: UserId, id: ChatroomId) {
+    /// A user has come into a chatroom, when this was the newest message, if that is known: who waits in all of theirs waits there too.
+    pub(super) fn follow_joined(
+        &mut self,
+        now: Now,
+        user: UserId,
+        id: ChatroomId,
+        behind: Option<Option<MessageId>>,
+    ) {
         for key in self.followers.of_all(user) {
             let follower = self.followers.get(key).expect("it was noted");
             let Kind::All { elsewhere, .. } = &follower.kind else {
@@ -380,12 +386,37 @@ impl Chat {
                 // There is no room: it is told so when it asks again.
                 self.end_follower(now, key, None);
             } else {
-                let since = self.since_call(chatroom, None);
+                let since = match behind {
+                    Some(last) => Some(last.map_or(Since::NOTHING, Since::through)),
+                    None => self.since_call(chatroom, None),
+                };
                 (self.followers).take(&mut self.chatrooms, key, chatroom, since);
                 if self.settings.is_shared {
                     // What others write is told from what was loaded on.
                     self.load_chatroom(chatroom);
+                    self.late.push((key, chatroom));
+                    self.end_late(chatroom);
                 }
+            }
+        }
+    }
+
+    /// Who has come to wait in a chatroom later than their user came into it ends, if it has been spoken in meanwhile; when that is known.
+    pub(super) fn end_late(&mut self, chatroom: ChatroomKey) {
+        let Some(room) = self.chatrooms.get(chatroom) else {
+            return;
+        };
+        if !matches!(room.load, Load::Known) {
+            return;
+        }
+        let late = self.late.extract_if(.., |(_, of)| *of == chatroom);
+        let late: Vec<HeldKey> = late.map(|(key, _)| key).collect();
+        for key in late {
+            let place = self.followers.place_in(&self.chatrooms, key, chatroom);
+            let since = place.and_then(|place| self.followers.places.get(place)?.since);
+            let room = self.chatrooms.get(chatroom).expect("just seen");
+            if since.is_some() && room.news(since).is_some() {
+                self.closing.push_back(key);
             }
         }
     }

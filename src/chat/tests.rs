@@ -126,6 +126,7 @@ fn came_into(chatroom: ChatroomId) -> Completion {
         chatroom,
         added: Ok(AddedRow {
             joined: user().id,
+            last: MessageId::new(5),
             chatroom: room_row(),
         }),
     }

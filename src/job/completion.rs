@@ -307,6 +307,8 @@ pub enum News {
 pub struct AddedRow {
     /// Who joined, or was there already.
     pub joined: UserId,
+    /// The newest message ever saved then, kept or not; what is newer they must hear of.
+    pub last: Option<MessageId>,
     /// The chatroom as it is now.
     pub chatroom: ChatroomRow,
 }

@@ -224,3 +224,24 @@ fn who_is_told_that_somebody_is_out_finds_it_so_everywhere() {
     overview(&again).assert_failed(401, "no_session");
     chatrooms(&bob).ok();
 }
+
+/// What is said right after somebody was let in is theirs to hear, also at a server that hears of both at once.
+#[test]
+fn a_poll_of_all_hears_the_first_message_of_a_chatroom_that_its_user_has_come_into() {
+    let [one, other] = servers(hinting);
+    let (ann, bob) = (one.user("ann"), other.user("bob"));
+    let all = || get("/message/longpoll").with("chatroomid", "all").of(&bob);
+    for n in 0..15 {
+        let id = one.chatroom(&ann);
+        // What was said before is not for a poll from now on.
+        one.say(&ann, id, "before");
+        let mut from_now = other.connect();
+        from_now.park(&bob, &all());
+        let mut since = other.connect();
+        since.park(&bob, &all().with("since", "1000:0"));
+        one.ask(&adding(&ann, id, bob.userid)).ok();
+        let said = one.say(&ann, id, &format!("{n}"));
+        assert_eq!(from_now.answer().ok(), said);
+        assert_eq!(ids(&since.answer().ok()), [2]);
+    }
+}

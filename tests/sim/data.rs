@@ -592,6 +592,7 @@ impl Data {
         }
         Ok(AddedRow {
             joined,
+            last: self.chatroom(id).and_then(Chatroom::last),
             chatroom: self.chatroom_row(id),
         })
     }

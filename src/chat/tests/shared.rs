@@ -113,6 +113,25 @@ fn who_was_let_in_is_there_whatever_is_told_late() {
     loops.assert_idle();
 }
 
+/// Its server hears of both only then.
+#[test]
+fn what_was_said_since_somebody_was_let_in_is_theirs_to_hear() {
+    let mut loops = shared();
+    loops.slow = Some(VecDeque::new());
+    loops.chatrooms = vec![another_room()];
+    loops.call(0, 1, several(Which::All));
+    loops.catch_up();
+    loops.reached(&[(another_room(), 0)]);
+    loops.chatrooms = vec![room(), another_room()];
+    loops.complete(0, came_back());
+    loops.catch_up();
+    loops.loaded(0, Ok(7));
+    let heard = loops.heard();
+    assert_eq!(heard.len(), 1, "{heard:?}");
+    assert!(heard[0].ends_with("6 7"), "{heard:?}");
+    loops.assert_idle();
+}
+
 #[test]
 fn a_poll_of_all_ends_where_it_cannot_be_said_which_those_are() {
     let mut loops = shared();

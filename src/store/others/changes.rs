@@ -25,8 +25,8 @@ pub enum Change {
     SessionEnded(SessionHash),
     /// All sessions of the user have ended, but for this one.
     PasswordChanged(UserId, SessionHash),
-    /// Somebody came in.
-    Joined(ChatroomId, UserId),
+    /// Somebody came in, when this was the newest message.
+    Joined(ChatroomId, UserId, Option<MessageId>),
     /// Somebody went.
     Left(ChatroomId, UserId),
     /// The messages before this one are gone.
@@ -54,12 +54,12 @@ impl Change {
                 admin,
                 chatroom: Ok(chatroom),
                 ..
-            } => Self::Joined(*chatroom, *admin),
+            } => Self::Joined(*chatroom, *admin, None),
             Completion::ParticipantAdded {
                 chatroom,
                 added: Ok(added),
                 ..
-            } => Self::Joined(*chatroom, added.joined),
+            } => Self::Joined(*chatroom, added.joined, added.last),
             Completion::ParticipantRemoved {
                 chatroom,
                 removed: Ok(RemovedRow {
@@ -130,11 +130,12 @@ fn completion(change: Change) -> Completion {
             session,
             done: Ok(()),
         },
-        Change::Joined(chatroom, joined) => Completion::ParticipantAdded {
+        Change::Joined(chatroom, joined, last) => Completion::ParticipantAdded {
             ticket,
             chatroom,
             added: Ok(AddedRow {
                 joined,
+                last,
                 chatroom: row(joined),
             }),
         },

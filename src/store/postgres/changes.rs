@@ -11,7 +11,7 @@ use postgres::{Client, GenericClient};
 use super::questions::Member;
 use super::{questions, rows, sql};
 use crate::job::Completion;
-use crate::model::UserId;
+use crate::model::{MessageId, UserId};
 use crate::store::job_error::JobError;
 use crate::store::others::{Change, Seen, looked_back_ms};
 
@@ -41,8 +41,9 @@ impl Changes {
             Change::PasswordChanged(user, session) => {
                 self.push("password_changed", 0, user.get(), session.0.to_vec(), 0);
             }
-            Change::Joined(chatroom, user) => {
-                self.push("joined", chatroom.get(), user.get(), Vec::new(), 0);
+            Change::Joined(chatroom, user, last) => {
+                let last = last.map_or(0, MessageId::get);
+                self.push("joined", chatroom.get(), user.get(), Vec::new(), last);
             }
             Change::Left(chatroom, user) => {
                 self.push("left", chatroom.get(), user.get(), Vec::new(), 0);
@@ -136,7 +137,11 @@ fn change(row: &postgres::Row, member: &Member) -> Result<Option<Change>, JobErr
     Ok(Some(match kind {
         "session_ended" => Change::SessionEnded(session()?),
         "password_changed" => Change::PasswordChanged(rows::user_id(row, 3)?, session()?),
-        "joined" => Change::Joined(rows::chatroom_id(row, 2)?, rows::user_id(row, 3)?),
+        "joined" => Change::Joined(
+            rows::chatroom_id(row, 2)?,
+            rows::user_id(row, 3)?,
+            rows::message_id_if_any(row, 5)?,
+        ),
         "left" => Change::Left(rows::chatroom_id(row, 2)?, rows::user_id(row, 3)?),
         "expired" => Change::Expired(rows::chatroom_id(row, 2)?, rows::message_id(row, 5)?),
         other => {

@@ -284,8 +284,8 @@ INSERT INTO chatrooms (admin, name, created) VALUES ($1, $2, $3) RETURNING id";
 pub(super) const RENAME_CHATROOM: &str = "
 UPDATE chatrooms SET name = $3 WHERE id = $1 AND admin = $2";
 
-/// chatroom → admin, name
-pub(super) const CHATROOM: &str = "SELECT admin, name FROM chatrooms WHERE id = $1";
+/// chatroom → admin, name, newest message or 0
+pub(super) const CHATROOM: &str = "SELECT admin, name, last_message FROM chatrooms WHERE id = $1";
 
 /// chatroom, user → a row if the user is the chatroom's admin
 pub(super) const IS_ADMIN: &str = "SELECT id FROM chatrooms WHERE id = $1 AND admin = $2";

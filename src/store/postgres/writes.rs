@@ -239,8 +239,11 @@ impl Open<'_> {
             .user(whom)?
             .ok_or(JobError::Refused(Fault::NoSuchUser))?;
         self.participate(chatroom, joined)?;
+        let which: &[Parameter<'_>] = &[(&chatroom.get(), Type::INT8)];
+        let row = self.client.query_typed_one(sql::CHATROOM, which)?;
         Ok(AddedRow {
             joined,
+            last: rows::message_id_if_any(&row, 2)?,
             chatroom: self.chatroom(chatroom)?,
         })
     }

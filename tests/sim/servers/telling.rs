@@ -149,7 +149,7 @@ impl World {
         telling.transactions += 1;
         let latest = telling.transactions;
         let about = |change: &Change| match change {
-            Change::Joined(chatroom, _) | Change::Left(chatroom, _) => chatroom.get(),
+            Change::Joined(chatroom, ..) | Change::Left(chatroom, _) => chatroom.get(),
             Change::Expired(chatroom, _) => -chatroom.get(),
             _ => 0,
         };

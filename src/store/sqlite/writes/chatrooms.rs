@@ -4,7 +4,7 @@ use rusqlite::OptionalExtension;
 
 use super::{Open, or_refused};
 use crate::job::{AddedRow, ChatroomRow, Fault, RemovedRow, Whom};
-use crate::model::{ChatroomId, ChatroomName, UserId};
+use crate::model::{ChatroomId, ChatroomName, MessageId, UserId};
 use crate::store::job_error::JobError;
 use crate::store::sqlite::{rows, sql};
 
@@ -18,8 +18,11 @@ impl Open<'_> {
         self.check_admin(chatroom, admin)?;
         let joined = self.user(whom).map_err(or_refused(Fault::NoSuchUser))?;
         self.participate(chatroom, joined)?;
+        let last = (self.connection.prepare_cached(sql::NEWEST_MESSAGE)?)
+            .query_row((chatroom.get(),), |row| row.get::<_, Option<i64>>(0))?;
         Ok(AddedRow {
             joined,
+            last: last.and_then(MessageId::new),
             chatroom: self.chatroom(chatroom)?,
         })
     }

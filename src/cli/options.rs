@@ -47,11 +47,21 @@ pub(crate) struct Options {
     #[arg(value_parser = address, value_delimiter = ',')]
     listen: Vec<SocketAddr>,
 
-    /// The database's file.
+    #[cfg_attr(
+        feature = "postgres",
+        doc = "The database: a file, or the address of one on PostgreSQL."
+    )]
+    #[cfg_attr(not(feature = "postgres"), doc = "The database's file.")]
     ///
     /// A server creates the file where it is missing. It does not start where the file is not a database, is not
     /// writable, was written by a newer loiter, or is served by another one.
-    #[cfg_attr(feature = "postgres", doc = include_str!("address.txt"))]
+    #[cfg_attr(
+        feature = "postgres",
+        doc = "\nAn address is postgres://USER:PASSWORD@HOST:PORT/NAME?sslmode=verify-full, and several servers may share it. \
+               Its sslmode is disable, prefer (the default), require, verify-ca or verify-full, with sslrootcert=FILE for a \
+               certificate that the system does not trust. In the variable nobody else sees the password, on the command line \
+               everybody on the machine does; no line of the log has it."
+    )]
     #[arg(long, value_name = "PATH", help_heading = SERVING, env = "LOITER_DATABASE")]
     #[arg(default_value = "loiter.db", global = true)]
     database: PathBuf,

@@ -74,6 +74,9 @@ pool_mode = transaction
 max_client_conn = 200
 default_pool_size = 20
 INI
-  as_postgres "$(PATH=$PATH:/usr/sbin command -v pgbouncer)" -q "$folder/bouncer.ini" >"$folder/bouncer.log" 2>&1 &
+  local user=()
+  [ "$(id -u)" -ne 0 ] || user=(setpriv --reuid postgres --regid postgres --clear-groups)
+  # Not by a function, which would be a process of its own between this and what is to be ended.
+  "${user[@]}" "$(PATH=$PATH:/usr/sbin command -v pgbouncer)" -q "$folder/bouncer.ini" >"$folder/bouncer.log" 2>&1 &
   processes+=($!)
 }

@@ -179,7 +179,10 @@ check_bounds() {
   answers '*bad_parameter*2 400' '/register/?username=bob' -X POST --data "@$folder/form"
   head -c 70000 /dev/zero | tr '\0' x >"$folder/form"
   # Refused by its length. (By HTTP/2 the answer may come with the end of what is still being sent, and curl shows only the latter.)
-  answers '*1.1 413' '/register/?username=bob' -X POST --data "@$folder/form" --http1.1
+  # Where the proxy has closed while curl was sending, curl has no answer to show, and asks again.
+  local answer='' tries=0
+  until answer=$(ask '/register/?username=bob' -X POST --data "@$folder/form" --http1.1) || [ "$((tries += 1))" -eq 10 ]; do :; done
+  [[ $answer == *1.1\ 413 ]] || fail "70,000 bytes of a body: expected 413, and came $answer"
 }
 
 # Failed logins are counted for the address that the proxy tells, and not for the proxy's own nor for what a client makes up.

@@ -3,7 +3,7 @@
 #
 # Usage: tests/cluster.sh [what cargo test is to be told…]      without: all that is not about SQLite's file
 #        LOITER_TEST_SERVERS=3 tests/cluster.sh --test api     the API's tests on three servers
-#        LOITER_TEST_SECONDS=600 tests/cluster.sh --test cluster -- faults --nocapture     for so long each, where 10 seconds are usual
+#        LOITER_TEST_SECONDS=600 tests/cluster.sh --test cluster -- faults --nocapture     for so long each, where 5 seconds are usual
 # Needs what tests/postgres.sh needs. What of nginx, pgbouncer and Redis (Debian: nginx-light, pgbouncer, redis-server; and openssl, which makes it a certificate) is not here is said,
 # and those tests are left out.
 set -euo pipefail

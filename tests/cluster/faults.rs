@@ -1,6 +1,6 @@
 //! Three servers behind nginx, which sends each request to the next: while one thing after another breaks, nobody loses or doubles a message.
 //!
-//! A poll so goes to another server each time, and a message that was not answered is repeated at another. Each run breaks things for ten seconds
+//! A poll so goes to another server each time, and a message that was not answered is repeated at another. Each run breaks things for five seconds
 //! (`LOITER_TEST_SECONDS` for longer), and goes on when so many more messages have been acknowledged.
 
 use std::time::{Duration, Instant};
@@ -56,7 +56,7 @@ fn cast() -> Cast {
 /// How long things are broken.
 fn time() -> Duration {
     let seconds = std::env::var("LOITER_TEST_SECONDS");
-    Duration::from_secs(seconds.map_or(10, |seconds| seconds.parse().expect("seconds")))
+    Duration::from_secs(seconds.map_or(5, |seconds| seconds.parse().expect("seconds")))
 }
 
 impl Setting {

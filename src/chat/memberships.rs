@@ -33,6 +33,7 @@ impl Chat {
                 }
             }
             Err(fault) => {
+                user.joined_behind.clear();
                 for waiter in user.unsettle() {
                     self.give_up(waiter, fault);
                 }

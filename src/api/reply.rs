@@ -372,6 +372,11 @@ fn faulted<'a>(route: Option<Route>, fault: Fault) -> Draft<'a> {
             "storage_failed",
             "The database could not be read or written just now. Nothing was changed.",
         ),
+        Fault::OutcomeUnknown => (
+            500,
+            "storage_failed",
+            "The database failed while this was being done. Whether it was done is not known.",
+        ),
         Fault::Overloaded => (
             503,
             "overloaded",

@@ -24,7 +24,7 @@ const OFTEN: [&str; 6] = [
 ];
 
 /// Crates and modules. What is generic is of the crates of its types too.
-const RARE: [&str; 79] = [
+const RARE: [&str; 78] = [
     // Commands, help, errors in options.
     "clap_builder::error",
     "clap_builder::output::help_template",
@@ -73,7 +73,6 @@ const RARE: [&str; 79] = [
     "loiter::store::postgres",
     "md5",
     "phf",
-    "postgres",
     "postgres_protocol",
     "postgres_types",
     "sha2",

@@ -260,8 +260,8 @@ impl Chat {
         gathering.awaited -= 1;
         match ended {
             Ok(polls) => gathering.ended += polls,
-            // Not `Overloaded`, which would say that nothing was done.
-            Err(_) => gathering.fault = Some(Fault::StorageFailed),
+            // Others may have ended some.
+            Err(_) => gathering.fault = Some(Fault::OutcomeUnknown),
         }
         if gathering.awaited > 0 {
             return;

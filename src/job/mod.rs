@@ -301,11 +301,13 @@ impl MessageRange {
     }
 }
 
-/// Why a job was not done. Nothing of it was written, then.
+/// Why a job was not done. Nothing of it was written, then, but where that is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The disk is full, read-only, locked or broken; the store's log says which.
     StorageFailed,
+    /// It was being done when the store, or a part of those who had to do it, failed: all of it may have been done, or some, or nothing.
+    OutcomeUnknown,
     /// A bounded queue was full, and nothing was begun.
     Overloaded,
     /// Another user has this name.

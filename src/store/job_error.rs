@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-#[cfg(feature = "postgres")]
-use postgres::error::{DbError, Severity, SqlState};
 use rusqlite::ErrorCode;
+#[cfg(feature = "postgres")]
+use tokio_postgres::error::{DbError, Severity, SqlState};
 
 #[cfg(feature = "postgres")]
-use super::error::whole;
+use super::postgres;
 use crate::job::Fault;
 
 /// Why a job was not done.
@@ -20,6 +20,9 @@ pub(super) enum JobError {
     /// PostgreSQL failed, or the connection to it.
     #[cfg(feature = "postgres")]
     Postgres(postgres::Error),
+    /// The connection to PostgreSQL was lost in a commit, so that nobody knows what became of that.
+    #[cfg(feature = "postgres")]
+    LostInCommit(Box<JobError>),
     /// There is no connection to PostgreSQL, and it is too early to try again.
     #[cfg(feature = "postgres")]
     Unreachable,
@@ -47,6 +50,8 @@ impl JobError {
     pub(super) fn fault(&self) -> Fault {
         match self {
             Self::Refused(fault) => *fault,
+            #[cfg(feature = "postgres")]
+            Self::LostInCommit(_) => Fault::OutcomeUnknown,
             _ => Fault::StorageFailed,
         }
     }
@@ -56,7 +61,7 @@ impl JobError {
         match self {
             Self::Sqlite(error) => error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy),
             #[cfg(feature = "postgres")]
-            Self::Postgres(error) => error.code().is_some_and(|code| {
+            Self::Postgres(error) => error.told().map(DbError::code).is_some_and(|code| {
                 *code == SqlState::LOCK_NOT_AVAILABLE || *code == SqlState::T_R_DEADLOCK_DETECTED
             }),
             _ => false,
@@ -72,7 +77,17 @@ impl JobError {
             matches!(severity, Some(Severity::Fatal | Severity::Panic))
                 || *told.code() == SqlState::READ_ONLY_SQL_TRANSACTION
         };
-        matches!(self, Self::Postgres(error) if error.as_db_error().is_none_or(is_last_word))
+        match self {
+            Self::Postgres(error) => error.told().is_none_or(is_last_word),
+            Self::LostInCommit(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the database has not answered in time, so that another connection to it would not help.
+    #[cfg(feature = "postgres")]
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self, Self::Postgres(postgres::Error::Silent(_)))
     }
 }
 
@@ -89,18 +104,23 @@ impl From<postgres::Error> for JobError {
     }
 }
 
+#[cfg(feature = "postgres")]
+impl From<tokio_postgres::Error> for JobError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Postgres(error.into())
+    }
+}
+
 /// For the log: SQLite's messages name tables and columns, never what is in them.
 impl fmt::Display for JobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(fault) => write!(f, "refused: {fault:?}"),
             Self::Sqlite(error) => error.fmt(f),
-            // Its details may quote a row, which nobody's log should have.
             #[cfg(feature = "postgres")]
-            Self::Postgres(error) => match error.as_db_error() {
-                Some(told) => write!(f, "{} ({})", told.message(), told.code().code()),
-                None => f.write_str(&whole(error)),
-            },
+            Self::Postgres(error) => error.fmt(f),
+            #[cfg(feature = "postgres")]
+            Self::LostInCommit(error) => write!(f, "in a commit: {error}"),
             #[cfg(feature = "postgres")]
             Self::Unreachable => f.write_str("there is no connection to the database"),
             #[cfg(feature = "redis")]

@@ -148,11 +148,15 @@ impl<W: Writer> WritingLane<W> {
             }
         }
         let mut outcomes = outcomes.into_iter();
+        let uncommitted = match &committed {
+            Err(error) => error.fault(),
+            Ok(()) => Fault::StorageFailed,
+        };
         let tell = |write: &Write| match outcomes.next() {
             Some(Ok(completion)) if committed.is_ok() => completion,
             Some(Err(error)) => write.failed(error.fault()),
             // Not committed, or not even begun.
-            Some(Ok(_)) | None => write.failed(Fault::StorageFailed),
+            Some(Ok(_)) | None => write.failed(uncommitted),
         };
         batch.iter().filter_map(tell).collect()
     }

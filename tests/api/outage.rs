@@ -153,7 +153,10 @@ fn a_commit_whose_answer_is_lost_is_found_by_its_nonce() {
     poll.park(&ann, &polling(&ann, id).with("since", 1));
     let sending = saying(&ann, id, "once").with("nonce", "n");
     proxy.lose_answer_to_commit();
-    serving.ask(&sending).assert_failed(500, "storage_failed");
+    let failed = serving.ask(&sending);
+    failed.assert_failed(500, "storage_failed");
+    let told = failed.json()["message"].clone();
+    assert!(told.to_string().contains("not known"), "{told}");
     proxy.mend();
     comes_back(&serving, &get("/readyz"));
     comes_back(&serving, &find(&ann));

@@ -20,6 +20,7 @@ mod unsteady;
 
 mod deaf;
 mod failover;
+mod frozen;
 mod parked;
 #[cfg(feature = "redis")]
 mod redis;

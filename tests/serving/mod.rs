@@ -299,8 +299,8 @@ impl Serving {
     /// A connection with a poll parked in a chatroom.
     pub(crate) fn poll(&self, session: &Session, chatroom: i64) -> Client {
         let mut client = self.connect();
-        if self.servers.len() > 1 {
-            // This one has the chatroom's list from now on, and need not wait for it.
+        if !database::is_file() {
+            // This loop has the chatroom's list from now on, and need not wait for it.
             let ahead = polling(session, chatroom).with("since", 1_i64 << 40);
             // Where the database is away nothing comes of it.
             client.ask(&ahead);

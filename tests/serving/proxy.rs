@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
 /// Listens until it is dropped.
@@ -24,6 +24,9 @@ struct Links {
     /// The next commit is the last that goes through, and its answer does not come back.
     is_last_commit_lost: AtomicBool,
     is_over: AtomicBool,
+    /// What comes is kept, and nobody is told anything.
+    is_frozen: Mutex<bool>,
+    thawed: Condvar,
     sockets: Mutex<Vec<TcpStream>>,
 }
 
@@ -56,8 +59,14 @@ impl Proxy {
         self.links.cut();
     }
 
+    /// Takes what comes, and new connections, and answers nothing until [`Self::mend`].
+    pub(crate) fn freeze(&self) {
+        *self.links.is_frozen.lock().expect("no panic") = true;
+    }
+
     pub(crate) fn mend(&self) {
         self.links.is_cut.store(false, Ordering::SeqCst);
+        self.links.thaw();
     }
 
     /// Cuts as soon as the next commit is done, before it is told.
@@ -70,6 +79,7 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.links.is_over.store(true, Ordering::SeqCst);
         self.links.cut();
+        self.links.thaw();
         // Wakes the one that listens.
         let _ = TcpStream::connect(self.address);
     }
@@ -82,6 +92,11 @@ impl Links {
             // It may have ended by itself.
             let _ = socket.shutdown(Shutdown::Both);
         }
+    }
+
+    fn thaw(&self) {
+        *self.is_frozen.lock().expect("no panic") = false;
+        self.thawed.notify_all();
     }
 
     fn accept(self: &Arc<Self>, listener: &TcpListener, host: &str) {
@@ -124,6 +139,8 @@ impl Links {
     fn carry(&self, (mut from, mut to): (TcpStream, TcpStream), look: impl Fn(&[u8], &Self)) {
         let mut bytes = vec![0; 64 * 1024];
         while let Ok(count @ 1..) = from.read(&mut bytes) {
+            let is_frozen = self.is_frozen.lock().expect("no panic");
+            drop(self.thawed.wait_while(is_frozen, |is_frozen| *is_frozen));
             look(&bytes[..count], self);
             if to.write_all(&bytes[..count]).is_err() {
                 break;

@@ -70,7 +70,7 @@ fn a_loop_that_cannot_load_keeps_its_polls_and_the_caller_is_told() {
     loops.deliver();
     loops.loaded(0, Err(Fault::Overloaded));
     loops.deliver_all();
-    let failed = [answer(1, 5, "Fault(StorageFailed)")];
+    let failed = [answer(1, 5, "Fault(OutcomeUnknown)")];
     assert_eq!(loops.answered(), failed);
     assert_eq!(loops.chats[0].counts().held, 1);
     // It is asked again for who comes later.

@@ -1,22 +1,29 @@
 //! Where a database is: `postgres://user:password@host:port/name?sslmode=verify-full&…`, as libpq's users know it.
 //!
-//! What the `postgres` crate knows is left to it. How TLS is used is taken out before: of `sslmode` it knows less than libpq, and of
+//! What the `tokio-postgres` crate knows is left to it. How TLS is used is taken out before: of `sslmode` it knows less than libpq, and of
 //! certificates nothing.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
-use postgres::config::{SslMode, TargetSessionAttrs};
-use postgres::{Client, Config};
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::client::{self, Client};
 use super::tls::{self, Verification};
 pub(super) use crate::config::without_password;
 use crate::store::error::OpenError;
 use crate::store::job_error::JobError;
 
-/// How long we wait for a connection: less than those who wait for an answer.
+/// Where PostgreSQL listens if nothing else is said.
+const DEFAULT_PORT: u16 = 5432;
+
+/// How long we wait for a connection, all that is said at its begin included: less than those who wait for an answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long what was sent may stay unconfirmed before a connection counts as lost.
@@ -29,6 +36,8 @@ pub(super) struct Address {
     pub(super) tls: MakeRustlsConnect,
     /// Without the password.
     pub(super) shown: String,
+    /// Where it was connected to last.
+    last: Arc<Mutex<Option<Config>>>,
 }
 
 impl Address {
@@ -61,7 +70,7 @@ impl Address {
             true => before.to_owned(),
             false => format!("{before}?{}", kept.join("&")),
         };
-        let mut config: Config = address.parse().map_err(|error: postgres::Error| {
+        let mut config: Config = address.parse().map_err(|error: tokio_postgres::Error| {
             let source = std::error::Error::source(&error);
             source.map_or_else(|| error.to_string(), ToString::to_string)
         })?;
@@ -75,7 +84,7 @@ impl Address {
         if config.get_tcp_user_timeout().is_none() {
             config.tcp_user_timeout(SILENCE_MAX);
         }
-        if config.get_keepalives_idle() == postgres::Config::new().get_keepalives_idle() {
+        if config.get_keepalives_idle() == Config::new().get_keepalives_idle() {
             config.keepalives_idle(SILENCE_MAX);
         }
         // Of several hosts the one that leads: the others, which follow, cannot be written to, and lag behind.
@@ -91,11 +100,72 @@ impl Address {
             config,
             tls: tls::connector(verification, root.as_deref())?,
             shown: without_password(given),
+            last: Arc::default(),
         })
     }
 
-    pub(super) fn connect(&self) -> Result<Client, postgres::Error> {
-        self.config.connect(self.tls.clone())
+    /// Connects to the first place that takes it, the last that has done so before all others. One that stands still takes no more of the time than
+    /// any other.
+    pub(super) fn connect(&self) -> Result<Client, client::Error> {
+        let patience = *(self.config.get_connect_timeout()).unwrap_or(&CONNECT_TIMEOUT);
+        let (places, mut why) = self.places();
+        for place in places {
+            match Client::connect(&place, &self.tls, patience) {
+                Ok(client) => {
+                    *self.last() = Some(place);
+                    return Ok(client);
+                }
+                Err(error) => why = error,
+            }
+        }
+        Err(why)
+    }
+
+    /// Where it may be, one by one, and why it may be nowhere.
+    fn places(&self) -> (Vec<Config>, client::Error) {
+        let (hosts, addresses) = (self.config.get_hosts(), self.config.get_hostaddrs());
+        let ports = self.config.get_ports();
+        let mut places = Vec::new();
+        let mut why = client::Error::Closed;
+        for index in 0..hosts.len().max(addresses.len()) {
+            let port = ports.get(index).or(ports.first()).copied();
+            let port = port.unwrap_or(DEFAULT_PORT);
+            let place = |address: Option<IpAddr>| {
+                let mut place = without_places(&self.config);
+                match hosts.get(index) {
+                    Some(Host::Tcp(name)) => _ = place.host(name),
+                    Some(Host::Unix(path)) => _ = place.host_path(path),
+                    None => {}
+                }
+                if let Some(address) = address {
+                    place.hostaddr(address);
+                }
+                place.port(port);
+                place
+            };
+            match (addresses.get(index), hosts.get(index)) {
+                (None, Some(Host::Tcp(name))) => match (&**name, port).to_socket_addrs() {
+                    Ok(found) => places.extend(found.map(|found| place(Some(found.ip())))),
+                    Err(error) => why = client::Error::Io(error),
+                },
+                (address, _) => places.push(place(address.copied())),
+            }
+        }
+        match self.config.get_load_balance_hosts() {
+            LoadBalanceHosts::Random => {
+                places.sort_by_cached_key(|_| RandomState::new().build_hasher().finish());
+            }
+            // Those before it would have to be waited for again, each time.
+            _ => {
+                let last = self.last();
+                places.sort_by_key(|place| Some(place) != last.as_ref());
+            }
+        }
+        (places, why)
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<Config>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the failure of something other than a job means for whoever asked for it.
@@ -113,12 +183,51 @@ impl Address {
         }
     }
 
-    pub(super) fn unreachable(&self, source: postgres::Error) -> OpenError {
+    pub(super) fn unreachable(&self, source: impl Into<client::Error>) -> OpenError {
         OpenError::Postgres {
             database: self.shown.clone(),
-            source: Box::new(source),
+            source: Box::new(source.into()),
         }
     }
+}
+
+/// All of it but where.
+fn without_places(config: &Config) -> Config {
+    let mut all = Config::new();
+    all.ssl_mode(config.get_ssl_mode())
+        .ssl_negotiation(config.get_ssl_negotiation())
+        .channel_binding(config.get_channel_binding())
+        .target_session_attrs(config.get_target_session_attrs())
+        .keepalives(config.get_keepalives())
+        .keepalives_idle(config.get_keepalives_idle());
+    if let Some(user) = config.get_user() {
+        all.user(user);
+    }
+    if let Some(password) = config.get_password() {
+        all.password(password);
+    }
+    if let Some(name) = config.get_dbname() {
+        all.dbname(name);
+    }
+    if let Some(options) = config.get_options() {
+        all.options(options);
+    }
+    if let Some(name) = config.get_application_name() {
+        all.application_name(name);
+    }
+    if let Some(&time) = config.get_connect_timeout() {
+        all.connect_timeout(time);
+    }
+    if let Some(&time) = config.get_tcp_user_timeout() {
+        all.tcp_user_timeout(time);
+    }
+    if let Some(time) = config.get_keepalives_interval() {
+        all.keepalives_interval(time);
+    }
+    if let Some(count) = config.get_keepalives_retries() {
+        all.keepalives_retries(count);
+    }
+    all
 }
 
 /// What libpq's modes are here. `allow` would begin without TLS where the server does not insist, which is as good as `prefer`.

@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use postgres::Client;
-use postgres::types::{ToSql, Type};
+use tokio_postgres::types::{ToSql, Type};
 
+use super::client::Client;
 #[cfg(feature = "redis")]
 use super::hint_box::{Inbox, Outbox};
 use super::number::Number;

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use postgres::types::{ToSql, Type};
-use postgres::{Client, GenericClient};
+use tokio_postgres::types::{ToSql, Type};
 
+use super::client::Client;
 use super::questions::Member;
 use super::{questions, rows, sql};
 use crate::job::Completion;
@@ -81,11 +81,7 @@ impl Changes {
     }
 
     /// Writes them, within the transaction that is open.
-    pub(super) fn write(
-        &self,
-        client: &mut impl GenericClient,
-        server: i64,
-    ) -> Result<(), JobError> {
+    pub(super) fn write(&self, client: &mut Client, server: i64) -> Result<(), JobError> {
         if self.is_empty() {
             return Ok(());
         }
@@ -121,7 +117,7 @@ pub(super) fn look(
         (&behind, Type::INT8),
     ];
     let found = client.query_typed(sql::servers::CHANGES_OF_OTHERS, asked)?;
-    let id_and_change = |row: &postgres::Row| Ok((row.try_get(0)?, change(row, member)?));
+    let id_and_change = |row: &tokio_postgres::Row| Ok((row.try_get(0)?, change(row, member)?));
     let found = found.iter().map(id_and_change);
     let found = found.collect::<Result<_, JobError>>()?;
     Ok(match away {
@@ -131,7 +127,7 @@ pub(super) fn look(
 }
 
 /// Nothing for a kind that a newer loiter has written.
-fn change(row: &postgres::Row, member: &Member) -> Result<Option<Change>, JobError> {
+fn change(row: &tokio_postgres::Row, member: &Member) -> Result<Option<Change>, JobError> {
     let kind: &str = row.try_get(1)?;
     let session = || rows::session(row, 4);
     Ok(Some(match kind {

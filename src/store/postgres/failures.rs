@@ -8,10 +8,10 @@
 
 use std::sync::Arc;
 
-use postgres::types::{ToSql, Type};
-use postgres::{Client, GenericClient};
 use ring::digest::{SHA256, digest};
+use tokio_postgres::types::{ToSql, Type};
 
+use super::client::Client;
 use super::sql;
 use crate::job::Fault;
 use crate::model::Customer;
@@ -22,11 +22,7 @@ use crate::store::write::Tried;
 pub(super) const WINDOW_MS: i64 = 60_000;
 
 /// Whose failures a login counts to.
-fn whose(
-    client: &mut impl GenericClient,
-    tried: &Tried,
-    customer: Customer,
-) -> Result<Vec<Vec<u8>>, JobError> {
+fn whose(client: &mut Client, tried: &Tried, customer: Customer) -> Result<Vec<Vec<u8>>, JobError> {
     let hash = |text: String| digest(&SHA256, text.as_bytes()).as_ref().to_vec();
     let name = match tried {
         Tried::Name(folded) => folded.clone(),
@@ -65,11 +61,7 @@ pub(super) fn check(
 }
 
 /// Writes that one has failed.
-pub(super) fn add(
-    client: &mut impl GenericClient,
-    tried: &Tried,
-    customer: Customer,
-) -> Result<(), JobError> {
+pub(super) fn add(client: &mut Client, tried: &Tried, customer: Customer) -> Result<(), JobError> {
     let whose = whose(client, tried, customer)?;
     let failed: &[(&(dyn ToSql + Sync), Type)] = &[(&whose, Type::BYTEA_ARRAY)];
     client.execute_typed(sql::servers::ADD_FAILED_LOGINS, failed)?;

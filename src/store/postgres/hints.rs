@@ -9,13 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use fallible_iterator::FallibleIterator;
-use postgres::Client;
-use postgres::types::{ToSql, Type};
+use tokio_postgres::types::{ToSql, Type};
 
 use super::address::Address;
 use super::carrier::Ear;
 use super::changes;
+use super::client::{self, Client};
 use super::questions::Member;
 use super::{rows, sql};
 use crate::job::Completion;
@@ -87,10 +86,8 @@ pub(super) struct Listener {
 }
 
 /// The channel on which servers that share a schema tell one another.
-pub(super) fn channel(client: &mut Client) -> Result<String, postgres::Error> {
-    client
-        .query_typed_one(sql::servers::CHANNEL, &[])?
-        .try_get(0)
+pub(super) fn channel(client: &mut Client) -> Result<String, client::Error> {
+    Ok((client.query_typed_one(sql::servers::CHANNEL, &[])?).try_get(0)?)
 }
 
 impl Listener {
@@ -199,18 +196,10 @@ impl Listener {
         let mut hinted = Hinted::default();
         let server = self.member.number();
         let mine = format!("{server} ");
-        {
-            let mut notifications = client.notifications();
-            let mut next = notifications.timeout_iter(left).next()?;
-            while let Some(notification) = next {
-                if !notification.payload().starts_with(&mine) {
-                    hinted.take(notification.payload(), server);
-                }
-                next = notifications.iter().next()?;
+        for notification in client.notifications(left)? {
+            if !notification.payload().starts_with(&mine) {
+                hinted.take(notification.payload(), server);
             }
-        }
-        if client.is_closed() {
-            return Err(JobError::Unreachable);
         }
         Ok(hinted)
     }

@@ -4,9 +4,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use postgres::Client;
-use postgres::types::{ToSql, Type};
+use tokio_postgres::types::{ToSql, Type};
 
+use super::client::Client;
 use super::{rows, sql};
 use crate::job::{Completion, Fault, Job, NONCE_LIFETIME, Saved, SavedBefore};
 use crate::model::{ChatroomId, Message, MessageId, UserId};
@@ -253,7 +253,7 @@ fn sent_before(
         (&expiry_unix_ms(now_unix_ms, NONCE_LIFETIME), Type::INT8),
     ];
     let found = client.query_typed(sql::MESSAGES_OF_NONCES, asked)?;
-    let sent = |row: &postgres::Row| {
+    let sent = |row: &tokio_postgres::Row| {
         let nonce: &[u8] = row.try_get(2)?;
         let key = (
             rows::chatroom_id(row, 0)?,

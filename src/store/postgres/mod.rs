@@ -9,6 +9,7 @@
 mod address;
 mod carrier;
 mod changes;
+mod client;
 mod cryptography;
 mod failures;
 mod hearing;
@@ -36,6 +37,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub(super) use client::Error;
 pub(super) use target::Target;
 pub(super) use users::PostgresUsers;
 
@@ -47,6 +49,7 @@ use super::{Attendance, Attending, Backend, Threads};
 use crate::config::{Config, Hints};
 use address::Address;
 use carrier::{Carrier, Ear, Teller};
+use client::Client;
 use hearing::Hearing;
 use hints::{Listener, Stop};
 use number::Number;
@@ -67,7 +70,9 @@ pub(super) fn open(
     let mut client = address
         .connect()
         .map_err(|error| address.unreachable(error))?;
+    client.be_patient(true);
     schema::upgrade(&mut client, &address)?;
+    client.be_patient(false);
     schema::refuse_unfinished(&mut client, &address)?;
     let connections = threads.reading.saturating_add(threads.hashing);
     let sweeper = Sweeper {
@@ -105,6 +110,8 @@ pub(super) fn open(
         seen: (seen, looked_at),
     };
     threads.push(("loiter-hints", Box::new(|| listener.run())));
+    // Nothing is remembered yet, however long that has taken.
+    member.hearing.note();
     let number = Arc::clone(&member.number);
     let teller = Teller { number, by };
     Ok(Backend {
@@ -121,7 +128,7 @@ pub(super) fn open(
 /// What hints travel by, what is listened to, and the threads that this takes.
 fn carriers(
     config: &Config,
-    client: &mut postgres::Client,
+    client: &mut Client,
     database: &Address,
     server: i64,
     stop: &Arc<Stop>,
@@ -159,7 +166,7 @@ fn carriers(
 #[cfg(feature = "redis")]
 fn link(
     redis: &str,
-    client: &mut postgres::Client,
+    client: &mut Client,
     database: &Address,
     server: i64,
     stop: &Arc<Stop>,
@@ -170,7 +177,7 @@ fn link(
     };
     let address = RedisAddress::parse(redis).map_err(bad)?;
     let named = client.query_typed_one(sql::servers::DATABASE_AND_SCHEMA, &[]);
-    let named: Result<String, _> = named.and_then(|row| row.try_get(0));
+    let named: Result<String, _> = named.and_then(|row| Ok(row.try_get(0)?));
     let named = named.map_err(|error| database.unreachable(error))?;
     Link::new(&address, &named, server, Arc::clone(stop)).map_err(|error| bad(error.to_string()))
 }

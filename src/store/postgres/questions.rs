@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use postgres::Client;
-use postgres::types::{ToSql, Type};
+use tokio_postgres::types::{ToSql, Type};
 
+use super::client::{self, Client};
 use super::hearing::Hearing;
 use super::number::Number;
 use super::{rows, sql};
@@ -55,7 +55,7 @@ impl Member {
     }
 
     /// Says to all others that this server is there.
-    pub(super) fn say_here(&self, client: &mut Client) -> Result<(), postgres::Error> {
+    pub(super) fn say_here(&self, client: &mut Client) -> Result<(), client::Error> {
         client.execute_typed(sql::servers::SAY_HERE, &[(&self.number(), Type::INT8)])?;
         Ok(())
     }
@@ -180,7 +180,7 @@ impl Drop for Asking<'_> {
 }
 
 /// The question in a row of the changes of this kind; nothing where it is none.
-pub(super) fn question(kind: &str, row: &postgres::Row) -> Result<Option<Change>, JobError> {
+pub(super) fn question(kind: &str, row: &tokio_postgres::Row) -> Result<Option<Change>, JobError> {
     let question = match kind {
         WHO_IS_PRESENT => ServerQuestion::WhoIsPresent {
             chatroom: rows::chatroom_id(row, 2)?,

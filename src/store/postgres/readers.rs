@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use postgres::Client;
 use scheduled_thread_pool::ScheduledThreadPool;
 
 use super::address::Address;
+use super::client::{self, Client};
 use super::hearing::Hearing;
 use crate::config::Config;
 use crate::store::error::OpenError;
@@ -49,17 +49,17 @@ struct Connection {
 
 impl r2d2::ManageConnection for Connecting {
     type Connection = Connection;
-    type Error = postgres::Error;
+    type Error = client::Error;
 
-    fn connect(&self) -> Result<Connection, postgres::Error> {
+    fn connect(&self) -> Result<Connection, client::Error> {
         Ok(Connection {
             client: self.0.connect()?,
             is_lost: false,
         })
     }
 
-    fn is_valid(&self, connection: &mut Connection) -> Result<(), postgres::Error> {
-        connection.client.is_valid(PATIENCE)
+    fn is_valid(&self, connection: &mut Connection) -> Result<(), client::Error> {
+        connection.client.batch_execute("")
     }
 
     fn has_broken(&self, connection: &mut Connection) -> bool {
@@ -121,7 +121,7 @@ impl Readers {
             match query(&mut connection.client) {
                 Err(error) if error.is_of_a_lost_connection() => {
                     connection.is_lost = true;
-                    if lost_at_most == 0 {
+                    if lost_at_most == 0 || error.is_silence() {
                         return Err(error);
                     }
                     lost_at_most -= 1;

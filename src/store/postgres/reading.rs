@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use postgres::types::{ToSql, Type};
-use postgres::{Client, GenericClient, Transaction};
+use tokio_postgres::types::{ToSql, Type};
 
+use super::client::{Client, Transaction};
 use super::readers::Readers;
 use super::{failures, rows, sql};
 use crate::job::{
@@ -241,7 +241,7 @@ fn newest_of(
 
 /// The newest message ever of each chatroom that there is.
 fn last_messages(
-    client: &mut impl GenericClient,
+    client: &mut Client,
     chatrooms: &[ChatroomId],
 ) -> Result<Vec<(ChatroomId, Option<MessageId>)>, JobError> {
     let ids: Vec<i64> = chatrooms.iter().map(|chatroom| chatroom.get()).collect();
@@ -317,7 +317,7 @@ fn read_news(
 
 /// Which messages a chatroom has; nothing for one who is not in it.
 fn bounds_for(
-    snapshot: &mut Transaction<'_>,
+    snapshot: &mut Client,
     chatroom: ChatroomId,
     asker: UserId,
 ) -> Result<Option<MessageBounds>, JobError> {
@@ -335,7 +335,7 @@ fn bounds_for(
 
 /// Appends a range of messages, at most `limit`.
 fn write_messages(
-    snapshot: &mut Transaction<'_>,
+    snapshot: &mut Client,
     chatroom: ChatroomId,
     (range, limit): (MessageRange, u32),
     bounds: MessageBounds,
@@ -387,9 +387,5 @@ fn overview(client: &mut Client, user: UserId) -> Result<Vec<OverviewRow>, JobEr
 
 /// One state of the database, for several statements.
 fn snapshot(client: &mut Client) -> Result<Transaction<'_>, JobError> {
-    let snapshot = client
-        .build_transaction()
-        .isolation_level(postgres::IsolationLevel::RepeatableRead)
-        .read_only(true);
-    Ok(snapshot.start()?)
+    Ok(client.snapshot()?)
 }

@@ -1,6 +1,6 @@
 //! Columns to nouns. A number that cannot be what its column says (a negative id) is an error of the read, never a panic.
 
-use postgres::Row;
+use tokio_postgres::Row;
 
 use crate::job::OverviewRow;
 use crate::model::{ChatroomId, Message, MessageId, SessionHash, User, UserId};

@@ -1,9 +1,9 @@
 //! The schema, step by step; all steps in one transaction, one server at a time.
 
-use postgres::Client;
-use postgres::types::Type;
+use tokio_postgres::types::Type;
 
 use super::address::Address;
+use super::client::Client;
 use super::sql;
 use crate::store::error::OpenError;
 

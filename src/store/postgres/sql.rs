@@ -137,7 +137,7 @@ pub(super) const NOTE_VERSION: &str = "UPDATE loiter_schema SET version = $1";
 /// How long a lock is waited for, in milliseconds, is to be put behind it.
 pub(super) const BEGIN: &str = "
 BEGIN ISOLATION LEVEL READ COMMITTED;
-SET LOCAL statement_timeout = '10s';
+SET LOCAL statement_timeout = '6s';
 SET LOCAL idle_in_transaction_session_timeout = '5s';
 SET LOCAL lock_timeout = ";
 /// … and behind that, where nothing of it is worth a sync.

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use postgres::Client;
-use postgres::types::{ToSql, Type};
+use tokio_postgres::types::{ToSql, Type};
 
+use super::client::Client;
 use super::{failures, rows, sql};
 use crate::job::{Completion, NONCE_LIFETIME};
 use crate::model::{ChatroomId, MessageId};

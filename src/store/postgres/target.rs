@@ -3,10 +3,10 @@
 
 use std::path::Path;
 
-use postgres::types::{ToSql, Type};
-use postgres::{Client, Transaction};
+use tokio_postgres::types::{ToSql, Type};
 
 use super::address::Address;
+use super::client::{self, Client, Transaction};
 use super::{open_address, schema, sql};
 use crate::store::migrate::{Batch, Column, Key, MigrateError, Place, TABLES};
 
@@ -26,7 +26,9 @@ impl Target {
     ) -> Result<Self, MigrateError> {
         let address = open_address(given).map_err(MigrateError::Target)?;
         let client = address.connect();
-        let client = client.map_err(|error| MigrateError::Target(address.unreachable(error)))?;
+        let mut client =
+            client.map_err(|error| MigrateError::Target(address.unreachable(error)))?;
+        client.be_patient(true);
         let mut target = Self {
             client,
             address,
@@ -44,7 +46,7 @@ impl Target {
         begin.query_typed(sql::LOCK_SCHEMA, &[]).map_err(failed)?;
         let holds = |transaction: &mut Transaction<'_>, question| {
             let answer = transaction.query_typed_one(question, &[]).map_err(failed)?;
-            answer.try_get::<_, bool>(0).map_err(failed)
+            (answer.try_get::<_, bool>(0)).map_err(|error| failed(error.into()))
         };
         if holds(&mut begin, sql::IS_MIGRATING)? {
             let row = begin.query_typed_one(sql::MIGRATION, &[]).map_err(failed)?;
@@ -107,7 +109,7 @@ impl Target {
     fn move_on(
         &mut self,
         next: Place,
-        write: impl FnOnce(&mut Transaction<'_>) -> Result<u64, postgres::Error>,
+        write: impl FnOnce(&mut Transaction<'_>) -> Result<u64, client::Error>,
     ) -> Result<(), MigrateError> {
         let before = &self.place;
         let noted: &[(&(dyn ToSql + Sync), Type)] = &[
@@ -147,7 +149,8 @@ impl Target {
         let mut end = self.client.transaction().map_err(failed)?;
         for (table, &rows) in counts.iter().enumerate() {
             let found = end.query_typed_one(sql::COUNT_ROWS[table], &[]);
-            let found: i64 = found.and_then(|row| row.try_get(0)).map_err(failed)?;
+            let found = found.and_then(|row| Ok(row.try_get(0)?));
+            let found: i64 = found.map_err(failed)?;
             if found.unsigned_abs() != rows {
                 return Err(MigrateError::Differs {
                     table: TABLES[table].name,
@@ -170,12 +173,12 @@ impl Target {
         end.commit().map_err(failed)
     }
 
-    fn failed(&self, error: postgres::Error) -> MigrateError {
+    fn failed(&self, error: client::Error) -> MigrateError {
         MigrateError::Target(self.address.unreachable(error))
     }
 }
 
-fn place_of(row: &postgres::Row) -> Result<Place, postgres::Error> {
+fn place_of(row: &tokio_postgres::Row) -> Result<Place, client::Error> {
     Ok(Place {
         step: row.try_get(2)?,
         copied: row.try_get(3)?,

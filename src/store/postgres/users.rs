@@ -4,11 +4,11 @@
 
 use std::cell::RefCell;
 
-use postgres::Client;
-use postgres::types::Type;
+use tokio_postgres::types::Type;
 
 use super::address::Address;
 use super::changes::Changes;
+use super::client::Client;
 use super::{open_address, rows, schema, sql};
 use crate::config::Config;
 use crate::model::{User, UserId, Username};

@@ -11,13 +11,12 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use log::Level;
-use postgres::Client;
-use postgres::types::Type;
+use tokio_postgres::types::Type;
 
 use super::address::Address;
 use super::carrier::{News, Teller};
 use super::changes::Changes;
+use super::client::Client;
 use super::messages::Newest;
 use super::questions::{Asking, Member};
 use super::sweeping::Sweeper;
@@ -28,7 +27,6 @@ use crate::store::clock::system_unix_ms;
 use crate::store::job_error::JobError;
 use crate::store::lane::outlive;
 use crate::store::others::Followed;
-use crate::store::trouble;
 use crate::store::write::Write;
 use crate::store::writing::{Outcome, Swept, Writer};
 
@@ -169,13 +167,7 @@ impl Writer for PostgresWriter {
     }
 
     fn close(self) {
-        if let Some(client) = self.client
-            && let Err(error) = client.close()
-        {
-            let line =
-                format_args!("the connection to the database could not be closed well: {error}");
-            trouble::tell(Level::Warn, line);
-        }
+        drop(self.client);
     }
 }
 
@@ -214,11 +206,14 @@ impl PostgresWriter {
         let client = self.client.as_mut().expect("it has begun");
         let done = work(client).and_then(|done| {
             let committed = client.batch_execute(sql::COMMIT).map_err(JobError::from);
-            if (committed.as_ref()).is_err_and(JobError::is_of_a_lost_connection) {
-                // Nobody knows what has become of it. If it is there it is heard of, as others' writes are.
+            committed.map(|()| done).map_err(|error| {
+                if !error.is_of_a_lost_connection() {
+                    return error;
+                }
+                // If it is there it is heard of, as others' writes are.
                 self.member.number.renew();
-            }
-            committed.map(|()| done)
+                JobError::LostInCommit(Box::new(error))
+            })
         });
         self.drop_if_lost(done)
     }
@@ -229,8 +224,14 @@ impl PostgresWriter {
         let begin = format!("{}{}{durability}", sql::BEGIN, lock_timeout.as_millis());
         let begun = self.connected()?.batch_execute(&begin);
         let begun = self.drop_if_lost(begun.map_err(JobError::from));
-        if begun.is_ok() || self.client.is_some() {
-            return begun;
+        match &begun {
+            // It is there, but does not answer: nor would it another connection.
+            Err(error) if error.is_silence() => {
+                self.connect_at = Instant::now() + self.jittered(PAUSE_MAX);
+                return begun;
+            }
+            Err(_) if self.client.is_none() => {}
+            _ => return begun,
         }
         let begun = self.connected()?.batch_execute(&begin);
         self.drop_if_lost(begun.map_err(JobError::from))

@@ -2,9 +2,9 @@
 //!
 //! A write checks its own conditions before it changes anything. A chatroom that it is about is locked by then.
 
-use postgres::Client;
-use postgres::types::{ToSql, Type};
+use tokio_postgres::types::{ToSql, Type};
 
+use super::client::Client;
 use super::questions::Asking;
 use super::{failures, rows, sql};
 use crate::job::{AddedRow, ChatroomRow, Completion, Fault, Job, RemovedRow, Whom};

@@ -1,0 +1,307 @@
+//! A connection to PostgreSQL, whose answers are waited for, but not for ever.
+//!
+//! A database that is gone says so, or the system does: its machine confirms nothing any more. One that stands still takes what it is sent, and never
+//! answers. So whoever asks waits for [`PATIENCE`], and the connection counts as lost then.
+//!
+//! The client is an asynchronous one, and runs on whatever thread asks, for as long as that waits.
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::ops::{Deref, DerefMut};
+use std::pin::pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use std::{fmt, io};
+
+use tokio::runtime::Runtime;
+use tokio::time::timeout;
+use tokio_postgres::error::DbError;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{AsyncMessage, Config, Notification, Row, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::sql;
+use crate::store::error::whole;
+
+/// How long an answer is waited for: longer than the database goes on with a statement of those that write, and less than a server that is to end lets others
+/// wait for it.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// How long it may take to say that nobody waits any more, or that a connection ends.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(in crate::store) enum Error {
+    /// The database has refused, or the connection is lost.
+    Postgres(tokio_postgres::Error),
+    /// It has not answered for so long.
+    Silent(Duration),
+    /// The connection was lost before.
+    Closed,
+    /// No connection can be made, since the system gives nothing for it.
+    Io(io::Error),
+}
+
+/// A parameter and its type.
+type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// What speaks on the socket.
+type Speaker =
+    tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
+
+/// See the module.
+pub(super) struct Client {
+    runtime: Runtime,
+    /// Nothing once the connection is lost.
+    link: Option<(tokio_postgres::Client, Speaker)>,
+    /// What the database has told that nobody has asked for.
+    notified: VecDeque<Notification>,
+    patience: Option<Duration>,
+    tls: MakeRustlsConnect,
+}
+
+impl Client {
+    /// Connects to a database that is there within that time.
+    pub(super) fn connect(
+        config: &Config,
+        tls: &MakeRustlsConnect,
+        patience: Duration,
+    ) -> Result<Self, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(Error::Io)?;
+        let connecting = async { timeout(patience, config.connect(tls.clone())).await };
+        let link = runtime.block_on(connecting);
+        Ok(Self {
+            link: Some(link.map_err(|_| Error::Silent(patience))??),
+            runtime,
+            notified: VecDeque::new(),
+            patience: Some(PATIENCE),
+            tls: tls.clone(),
+        })
+    }
+
+    /// Waits for answers as long as usual, or for as long as they take: what is asked may take long by its nature.
+    pub(super) fn be_patient(&mut self, for_ever: bool) {
+        self.patience = (!for_ever).then_some(PATIENCE);
+    }
+
+    pub(super) fn query_typed(
+        &mut self,
+        statement: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, Error> {
+        self.run(async |client| client.query_typed(statement, parameters).await)
+    }
+
+    /// Where there is just one row.
+    pub(super) fn query_typed_one(
+        &mut self,
+        statement: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Row, Error> {
+        self.run(async |client| client.query_typed_one(statement, parameters).await)
+    }
+
+    /// Where there is one row or none.
+    pub(super) fn query_typed_opt(
+        &mut self,
+        statement: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Option<Row>, Error> {
+        self.run(async |client| client.query_typed_opt(statement, parameters).await)
+    }
+
+    /// Returns how many rows it has changed.
+    pub(super) fn execute_typed(
+        &mut self,
+        statement: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<u64, Error> {
+        self.run(async |client| client.execute_typed(statement, parameters).await)
+    }
+
+    /// Statements without parameters.
+    pub(super) fn batch_execute(&mut self, statements: &str) -> Result<(), Error> {
+        self.run(async |client| client.batch_execute(statements).await)
+    }
+
+    /// Begins a transaction. It is undone where what is returned is dropped before it is committed.
+    pub(super) fn transaction(&mut self) -> Result<Transaction<'_>, Error> {
+        Transaction::begin(self, "BEGIN")
+    }
+
+    /// Begins a transaction that reads from one state of the database.
+    pub(super) fn snapshot(&mut self) -> Result<Transaction<'_>, Error> {
+        Transaction::begin(self, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    }
+
+    /// What the database tells without being asked; waits for the first of it, but no longer than that.
+    pub(super) fn notifications(&mut self, time: Duration) -> Result<Vec<Notification>, Error> {
+        let (_, speaker) = self.link.as_mut().ok_or(Error::Closed)?;
+        let notified = &mut self.notified;
+        let told = poll_fn(|context| match speak(speaker, notified, context) {
+            Ok(()) if notified.is_empty() => Poll::Pending,
+            told => Poll::Ready(told),
+        });
+        // That nothing has been told in the time is an answer, too.
+        let told = (self.runtime).block_on(async { timeout(time, told).await });
+        let told = told.unwrap_or(Ok(()));
+        self.forget_if_lost();
+        told?;
+        Ok(self.notified.drain(..).collect())
+    }
+
+    /// Asks, and waits for the answer.
+    fn run<T>(
+        &mut self,
+        ask: impl AsyncFnOnce(&tokio_postgres::Client) -> Result<T, tokio_postgres::Error>,
+    ) -> Result<T, Error> {
+        let (client, speaker) = self.link.as_mut().ok_or(Error::Closed)?;
+        let (notified, patience) = (&mut self.notified, self.patience);
+        let answered = self.runtime.block_on(async {
+            let mut answer = pin!(ask(client));
+            let spoken = poll_fn(|context| {
+                speak(speaker, notified, context)?;
+                answer.as_mut().poll(context).map_err(Error::Postgres)
+            });
+            match patience {
+                Some(patience) => timeout(patience, spoken)
+                    .await
+                    .unwrap_or(Err(Error::Silent(patience))),
+                None => spoken.await,
+            }
+        });
+        match &answered {
+            Err(Error::Silent(_)) => self.give_up(),
+            _ => self.forget_if_lost(),
+        }
+        answered
+    }
+
+    /// Nobody waits any more: the database need not go on with what it was asked, if it hears of that. What it may still answer is read by nobody.
+    fn give_up(&mut self) {
+        let Some((client, _)) = self.link.take() else {
+            return;
+        };
+        let token = client.cancel_token();
+        let cancelling = async { timeout(LAST_WORDS, token.cancel_query(self.tls.clone())).await };
+        if !matches!(self.runtime.block_on(cancelling), Ok(Ok(()))) {
+            log::debug!("the database does not take word that nobody waits for it any more");
+        }
+    }
+
+    fn forget_if_lost(&mut self) {
+        self.link.take_if(|(client, _)| client.is_closed());
+    }
+}
+
+impl Drop for Client {
+    /// Says that it ends, which the database would log otherwise.
+    fn drop(&mut self) {
+        let Some((client, mut speaker)) = self.link.take() else {
+            return;
+        };
+        drop(client);
+        let ending = poll_fn(|context| speaker.poll_message(context).map(|told| told.is_none()));
+        // In vain, at the worst.
+        _ = (self.runtime).block_on(async { timeout(LAST_WORDS, ending).await });
+    }
+}
+
+/// Has the socket go on, as far as it can.
+fn speak(
+    speaker: &mut Speaker,
+    notified: &mut VecDeque<Notification>,
+    context: &mut Context<'_>,
+) -> Result<(), Error> {
+    loop {
+        match speaker.poll_message(context) {
+            Poll::Ready(Some(Ok(AsyncMessage::Notification(told)))) => notified.push_back(told),
+            Poll::Ready(Some(Ok(_))) => {}
+            Poll::Ready(Some(Err(lost))) => return Err(Error::Postgres(lost)),
+            Poll::Ready(None) => return Err(Error::Closed),
+            Poll::Pending => return Ok(()),
+        }
+    }
+}
+
+/// A transaction that is open.
+pub(super) struct Transaction<'a> {
+    client: &'a mut Client,
+    is_open: bool,
+}
+
+impl<'a> Transaction<'a> {
+    fn begin(client: &'a mut Client, how: &str) -> Result<Self, Error> {
+        client.batch_execute(how)?;
+        Ok(Self {
+            client,
+            is_open: true,
+        })
+    }
+
+    pub(super) fn commit(mut self) -> Result<(), Error> {
+        self.is_open = false;
+        self.client.batch_execute(sql::COMMIT)
+    }
+}
+
+impl Deref for Transaction<'_> {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        self.client
+    }
+}
+
+impl DerefMut for Transaction<'_> {
+    fn deref_mut(&mut self) -> &mut Client {
+        self.client
+    }
+}
+
+impl Drop for Transaction<'_> {
+    /// A connection that cannot even do that is of no use any more, and says so to whoever asks next.
+    fn drop(&mut self) {
+        if self.is_open && self.client.batch_execute(sql::ROLLBACK).is_err() {
+            self.client.link = None;
+        }
+    }
+}
+
+impl Error {
+    /// What the database has said, if it was that.
+    pub(in crate::store) fn told(&self) -> Option<&DbError> {
+        match self {
+            Self::Postgres(error) => error.as_db_error(),
+            Self::Silent(_) | Self::Closed | Self::Io(_) => None,
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Postgres(error)
+    }
+}
+
+/// Without the details of what the database says: they may quote a row, which nobody's log should have.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Postgres(error) => match error.as_db_error() {
+                Some(told) => write!(f, "{} ({})", told.message(), told.code().code()),
+                None => f.write_str(&whole(error)),
+            },
+            Self::Silent(time) => write!(f, "it has not answered for {} s", time.as_secs_f32()),
+            Self::Closed => f.write_str("the connection was lost"),
+            Self::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

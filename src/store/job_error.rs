@@ -4,7 +4,7 @@ use std::fmt;
 
 use rusqlite::ErrorCode;
 #[cfg(feature = "postgres")]
-use tokio_postgres::error::{DbError, Severity, SqlState};
+use tokio_postgres::error::{DbError, SqlState};
 
 #[cfg(feature = "postgres")]
 use super::postgres;
@@ -68,17 +68,11 @@ impl JobError {
         }
     }
 
-    /// Whether the connection is of no use any more. The client does not say so by itself. One to a database that may only be read from, as a
-    /// former primary may, is none to write on: another may lead elsewhere.
+    /// Whether the connection is of no use any more.
     #[cfg(feature = "postgres")]
     pub(super) fn is_of_a_lost_connection(&self) -> bool {
-        let is_last_word = |told: &DbError| {
-            let severity = told.parsed_severity();
-            matches!(severity, Some(Severity::Fatal | Severity::Panic))
-                || *told.code() == SqlState::READ_ONLY_SQL_TRANSACTION
-        };
         match self {
-            Self::Postgres(error) => error.told().is_none_or(is_last_word),
+            Self::Postgres(error) => error.is_of_a_lost_connection(),
             Self::LostInCommit(_) => true,
             _ => false,
         }

@@ -8,14 +8,14 @@
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::ops::{Deref, DerefMut};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use std::{fmt, io};
 
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
-use tokio_postgres::error::DbError;
+use tokio_postgres::error::{DbError, Severity, SqlState};
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{AsyncMessage, Config, Notification, Row, Socket};
@@ -40,6 +40,8 @@ pub(in crate::store) enum Error {
     Silent(Duration),
     /// The connection was lost before.
     Closed,
+    /// There are more rows than there can be, or none.
+    OtherRows,
     /// No connection can be made, since the system gives nothing for it.
     Io(io::Error),
 }
@@ -103,7 +105,7 @@ impl Client {
         statement: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Row, Error> {
-        self.run(async |client| client.query_typed_one(statement, parameters).await)
+        (self.query_typed_opt(statement, parameters)?).ok_or(Error::OtherRows)
     }
 
     /// Where there is one row or none.
@@ -112,7 +114,11 @@ impl Client {
         statement: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Option<Row>, Error> {
-        self.run(async |client| client.query_typed_opt(statement, parameters).await)
+        let mut rows = self.query_typed(statement, parameters)?;
+        match rows.len() {
+            0 | 1 => Ok(rows.pop()),
+            _ => Err(Error::OtherRows),
+        }
     }
 
     /// Returns how many rows it has changed.
@@ -161,25 +167,18 @@ impl Client {
         ask: impl AsyncFnOnce(&tokio_postgres::Client) -> Result<T, tokio_postgres::Error>,
     ) -> Result<T, Error> {
         let (client, speaker) = self.link.as_mut().ok_or(Error::Closed)?;
-        let (notified, patience) = (&mut self.notified, self.patience);
-        let answered = self.runtime.block_on(async {
-            let mut answer = pin!(ask(client));
-            let spoken = poll_fn(|context| {
-                speak(speaker, notified, context)?;
-                answer.as_mut().poll(context).map_err(Error::Postgres)
-            });
-            match patience {
-                Some(patience) => timeout(patience, spoken)
-                    .await
-                    .unwrap_or(Err(Error::Silent(patience))),
-                None => spoken.await,
-            }
-        });
-        match &answered {
+        let mut answer = None;
+        let spoken = {
+            let asking = pin!(async { answer = Some(ask(client).await) });
+            let heard = (speaker, &mut self.notified);
+            speak_until(&self.runtime, heard, self.patience, asking)
+        };
+        match &spoken {
             Err(Error::Silent(_)) => self.give_up(),
             _ => self.forget_if_lost(),
         }
-        answered
+        spoken?;
+        Ok(answer.expect("it has been spoken until then")?)
     }
 
     /// Nobody waits any more: the database need not go on with what it was asked, if it hears of that. What it may still answer is read by nobody.
@@ -227,6 +226,27 @@ fn speak(
             Poll::Pending => return Ok(()),
         }
     }
+}
+
+/// Has the socket go on until something is done that depends on it.
+fn speak_until(
+    runtime: &Runtime,
+    (speaker, notified): (&mut Speaker, &mut VecDeque<Notification>),
+    patience: Option<Duration>,
+    mut asking: Pin<&mut dyn Future<Output = ()>>,
+) -> Result<(), Error> {
+    let spoken = poll_fn(|context| {
+        speak(speaker, notified, context)?;
+        asking.as_mut().poll(context).map(Ok)
+    });
+    runtime.block_on(async {
+        match patience {
+            Some(patience) => timeout(patience, spoken)
+                .await
+                .unwrap_or(Err(Error::Silent(patience))),
+            None => spoken.await,
+        }
+    })
 }
 
 /// A transaction that is open.
@@ -278,7 +298,21 @@ impl Error {
     pub(in crate::store) fn told(&self) -> Option<&DbError> {
         match self {
             Self::Postgres(error) => error.as_db_error(),
-            Self::Silent(_) | Self::Closed | Self::Io(_) => None,
+            Self::Silent(_) | Self::Closed | Self::OtherRows | Self::Io(_) => None,
+        }
+    }
+
+    /// Whether the connection is of no use any more. The client does not say so by itself. One to a database that may only be read from, as a
+    /// former primary may, is none to write on: another may lead elsewhere.
+    pub(in crate::store) fn is_of_a_lost_connection(&self) -> bool {
+        match (self, self.told()) {
+            (Self::OtherRows, _) => false,
+            (_, None) => true,
+            (_, Some(told)) => {
+                let severity = told.parsed_severity();
+                matches!(severity, Some(Severity::Fatal | Severity::Panic))
+                    || *told.code() == SqlState::READ_ONLY_SQL_TRANSACTION
+            }
         }
     }
 }
@@ -298,6 +332,9 @@ impl fmt::Display for Error {
                 None => f.write_str(&whole(error)),
             },
             Self::Silent(time) => write!(f, "it has not answered for {} s", time.as_secs_f32()),
+            Self::OtherRows => {
+                f.write_str("it has answered with another number of rows than there can be")
+            }
             Self::Closed => f.write_str("the connection was lost"),
             Self::Io(error) => error.fmt(f),
         }

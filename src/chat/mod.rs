@@ -173,6 +173,8 @@ pub struct Chat {
     /// Sessions whose use the store is to be told of.
     used: Vec<(SessionHash, u64)>,
     is_draining: bool,
+    /// Nothing is heard of what other servers write.
+    is_deaf: bool,
     outputs: VecDeque<Output>,
 }
 
@@ -262,6 +264,7 @@ impl Chat {
             sends: 0,
             used: Vec::new(),
             is_draining: false,
+            is_deaf: false,
             outputs: VecDeque::new(),
         }
     }
@@ -373,6 +376,11 @@ impl Chat {
                 }
             }
         }
+    }
+
+    /// Whether nothing is heard of what other servers write, from now on: what is remembered may not hold then, and calls fail.
+    pub fn set_deaf(&mut self, is_deaf: bool) {
+        self.is_deaf = is_deaf;
     }
 
     /// From here on every poll ends at once with its list, those that come too.

@@ -142,6 +142,10 @@ impl Chat {
 
     fn proceed(&mut self, now: Now, waiting: &mut Waiting) -> Step {
         let ticket = waiting.ticket;
+        if self.is_deaf {
+            self.refuse(waiting, Fault::StorageFailed);
+            return Step::Done;
+        }
         let session = match self.good_session(now, &waiting.session) {
             Ok(session) => session,
             Err(Some(step)) => return step,

@@ -368,6 +368,11 @@ impl Engine {
         self.set_deadline(now, key);
     }
 
+    /// Whether the store hears nothing of what other servers write, from now on.
+    pub fn set_deaf(&mut self, is_deaf: bool) {
+        self.chat.set_deaf(is_deaf);
+    }
+
     /// The store says what became of a job.
     pub fn complete(&mut self, now: Now, completion: Completion) {
         self.chat.complete(now, completion);

@@ -154,6 +154,7 @@ impl EventLoop {
         self.control.assert_whole(number);
         self.control.give_pulse(number);
         let now = self.clock.now();
+        self.engine.set_deaf(self.store.is_deaf());
         self.obey(now);
         let enough = self.enough();
         let (mailbox, engine) = (&mut self.mailbox, &mut self.engine);

@@ -106,6 +106,11 @@ trait Attendant: Send + Sync {
     /// Has them end, after what is under way.
     fn end(&self);
 
+    /// Whether those that are to hear of what other servers write do not.
+    fn is_deaf(&self) -> bool {
+        false
+    }
+
     /// Has one panic, for a test.
     #[cfg(debug_assertions)]
     fn break_thread(&self);
@@ -175,6 +180,12 @@ impl Store {
             return Err(OpenError::NotBuilt(crate::config::shown(&config.database)));
         }
         Self::start(config, threads, sqlite::open(config, threads)?, &outlet)
+    }
+
+    /// Whether other servers share the database, and nothing has been heard of them for so long that nothing remembered need hold.
+    pub fn is_deaf(&self) -> bool {
+        let attendant = self.attendant.as_ref();
+        attendant.is_some_and(|attendant| attendant.is_deaf())
     }
 
     /// What the writing lane counts, shared with whoever looks.

@@ -148,3 +148,22 @@ fn a_poll_of_all_ends_where_it_cannot_be_said_which_those_are() {
     assert_eq!(loops.heard(), ["1: "]);
     loops.assert_idle();
 }
+
+#[test]
+fn who_hears_of_nothing_answers_nothing_from_memory() {
+    let mut loops = shared();
+    loops.poll(0, 1);
+    loops.loaded(0, Ok(2));
+    loops.poll(0, 2);
+    loops.chats[0].set_deaf(true);
+    loops.poll(0, 3);
+    loops.call(0, 4, Call::InSession(SessionCall::Chatrooms));
+    let failed = |exchange| answer(0, exchange, "Fault(StorageFailed)");
+    assert_eq!(loops.answered(), [failed(3), failed(4)]);
+    loops.chats[0].set_deaf(false);
+    loops.complete(0, saved(3));
+    let mut answered = loops.answered();
+    answered.sort();
+    assert_eq!(answered, [answer(0, 1, "1 2 3"), answer(0, 2, "1 2 3")]);
+    loops.assert_idle();
+}

@@ -15,6 +15,7 @@ use super::address::Address;
 use super::carrier::Ear;
 use super::changes;
 use super::client::{self, Client};
+use super::hearing::Hearing;
 use super::questions::Member;
 use super::{rows, sql};
 use crate::job::Completion;
@@ -33,8 +34,9 @@ pub(super) const PAUSE_MIN: Duration = Duration::from_millis(50);
 pub(super) const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// Has the thread end.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Stop {
+    hearing: Arc<Hearing>,
     is_over: AtomicBool,
     lock: Mutex<()>,
     changed: Condvar,
@@ -43,6 +45,17 @@ pub(super) struct Stop {
 }
 
 impl Stop {
+    pub(super) fn new(hearing: Arc<Hearing>) -> Self {
+        Self {
+            hearing,
+            is_over: AtomicBool::new(false),
+            lock: Mutex::new(()),
+            changed: Condvar::new(),
+            #[cfg(debug_assertions)]
+            is_broken: AtomicBool::new(false),
+        }
+    }
+
     pub(super) fn is_over(&self) -> bool {
         #[cfg(debug_assertions)]
         assert!(!self.is_broken.load(Ordering::Relaxed), "broken by a test");
@@ -62,6 +75,10 @@ impl Attendant for Stop {
         let _lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         self.is_over.store(true, Ordering::Relaxed);
         self.changed.notify_all();
+    }
+
+    fn is_deaf(&self) -> bool {
+        self.hearing.is_deaf()
     }
 
     #[cfg(debug_assertions)]

@@ -82,7 +82,7 @@ pub(super) fn open(
     let followed: Arc<Followed> = Arc::default();
     let hearing = Arc::new(Hearing::new(config.ask_every));
     let reader = Readers::open(&address, connections, config, (&followed, &hearing))?;
-    let stop: Arc<Stop> = Arc::default();
+    let stop = Arc::new(Stop::new(Arc::clone(&hearing)));
     // Of what others have changed before nothing is remembered here.
     let looked_at = Instant::now();
     let mut seen = Seen::default();

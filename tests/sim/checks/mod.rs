@@ -40,6 +40,10 @@ impl World {
         if self.gave_way(asked, answer) {
             // Its last byte may have been read after it had been refused.
             self.tally.one("requests that gave way");
+            if asked.begun.is_some() {
+                // It had been read to its end before it was refused: a poll may have been ended, and counted.
+                self.note_perhaps_ended(asked);
+            }
             return self.note_not_saved(asked);
         }
         let Some(begun) = asked.begun else {

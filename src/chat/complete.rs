@@ -55,8 +55,14 @@ impl Chat {
                 ticket,
                 user,
                 session,
+                ended,
                 done,
-            } => self.password_changed(now, ticket, user, &session, done),
+            } => {
+                if done.is_ok() {
+                    self.end_others(user, &session, ended.as_deref());
+                }
+                self.password_changed(now, ticket, done);
+            }
             Completion::ChatroomCreated {
                 ticket,
                 admin,
@@ -165,6 +171,11 @@ impl Chat {
 
     fn end_session(&mut self, hash: &SessionHash) {
         self.end_reads(|reader| reader.session == *hash);
+        self.end_remembered(hash);
+    }
+
+    /// Ends what is remembered of a session that is gone for good.
+    pub(super) fn end_remembered(&mut self, hash: &SessionHash) {
         let Some(key) = self.sessions.find(hash) else {
             return;
         };

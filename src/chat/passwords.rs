@@ -4,7 +4,12 @@
 //! one, whose sessions are good for nothing, and the session that stays has a user of its own ([`Sessions::part`]). What is
 //! remembered of the former one's sessions goes slice by slice, and their polls with it.
 //!
+//! Where other servers share the database one of them may have made a session since, of which this loop may know before it hears of the
+//! change: so the store says which have ended, and those alone end, each as at a logout.
+//!
 //! [`Sessions::part`]: super::sessions::Sessions::part
+
+use std::collections::HashSet;
 
 use super::Chat;
 use super::call::Reply;
@@ -14,23 +19,26 @@ use crate::job::{Fault, LOGINS_LOOP};
 use crate::model::{Now, SessionHash, Ticket, UserId};
 
 impl Chat {
-    /// The store has changed a password, or has not.
-    pub(super) fn password_changed(
+    /// The sessions of a user have ended: these, or all but the one that is kept.
+    pub(super) fn end_others(
         &mut self,
-        now: Now,
-        ticket: Ticket,
         user: UserId,
-        session: &SessionHash,
-        done: Result<(), Fault>,
+        kept: &SessionHash,
+        ended: Option<&[SessionHash]>,
     ) {
-        if done.is_ok() {
-            self.end_reads(|reader| reader.user == user && reader.session != *session);
+        if let Some(ended) = ended {
+            let all: HashSet<&SessionHash> = ended.iter().collect();
+            self.end_reads(|reader| all.contains(&reader.session));
+            return ended.iter().for_each(|hash| self.end_remembered(hash));
         }
-        if done.is_ok()
-            && let Some(former) = self.sessions.part(user, session)
-        {
+        self.end_reads(|reader| reader.user == user && reader.session != *kept);
+        if let Some(former) = self.sessions.part(user, kept) {
             self.parting.push_back(former);
         }
+    }
+
+    /// The store has changed a password, or has not.
+    pub(super) fn password_changed(&mut self, now: Now, ticket: Ticket, done: Result<(), Fault>) {
         if self.settings.event_loop == LOGINS_LOOP {
             self.verified(now, ticket, done.map(|()| Reply::Done));
         }

@@ -113,6 +113,8 @@ pub enum Completion {
         user: UserId,
         /// The session that stays.
         session: SessionHash,
+        /// Those that are gone, where somebody else may have made others since; all others of the user where that is not said.
+        ended: Option<Arc<[SessionHash]>>,
         /// Whether the password is the new one, and all other sessions of the user are gone for good.
         done: Result<(), Fault>,
     },
@@ -476,6 +478,7 @@ mod tests {
             ticket: ticket(),
             user: UserId::new(1).expect("positive"),
             session,
+            ended: None,
             done,
         };
         assert_eq!(changed(Ok(())).audience(), Audience::All);

@@ -405,6 +405,7 @@ impl Job {
                 ticket,
                 user,
                 session,
+                ended: None,
                 done: Err(fault),
             },
             Self::LogOut { ticket, session } => Completion::LoggedOut {

@@ -132,10 +132,20 @@ impl Failure {
 impl NewPassword {
     /// The completion of it.
     pub(super) fn completion(&self, done: Result<(), Fault>) -> Completion {
+        self.ended(None, done)
+    }
+
+    /// The same, where it is known which sessions have ended.
+    pub(super) fn ended(
+        &self,
+        ended: Option<Arc<[SessionHash]>>,
+        done: Result<(), Fault>,
+    ) -> Completion {
         Completion::PasswordChanged {
             ticket: self.ticket,
             user: self.user,
             session: self.session,
+            ended,
             done,
         }
     }

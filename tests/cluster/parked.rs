@@ -225,6 +225,29 @@ fn who_is_told_that_somebody_is_out_finds_it_so_everywhere() {
     chatrooms(&bob).ok();
 }
 
+/// … and none that was made behind it: a server may know of that before it hears of the password.
+#[test]
+fn a_password_that_is_set_beside_servers_ends_the_sessions_that_were_there() {
+    let [one, other] = servers(asking);
+    let ann = one.user("ann");
+    let id = one.chatroom(&ann);
+    let former = [ann, one.login("ann"), other.login("ann")];
+    let mut former = former.map(|session| other.poll(&session, id));
+    let config = Config {
+        database: one.database(),
+        ..Config::default()
+    };
+    let mut users = loiter::Users::open(&config).expect("a database");
+    assert_eq!(users.set_password("ann", "another").expect("changed"), 3);
+    let again = Session::of(&one.ask(&trying("ann", "another")));
+    let mut poll = other.poll(&again, id);
+    for poll in &mut former {
+        poll.answer().assert_failed(401, "no_session");
+    }
+    one.say(&again, id, "hi");
+    assert_eq!(ids(&poll.answer().ok()), [1]);
+}
+
 /// What is said right after somebody was let in is theirs to hear, also at a server that hears of both at once.
 #[test]
 fn a_poll_of_all_hears_the_first_message_of_a_chatroom_that_its_user_has_come_into() {

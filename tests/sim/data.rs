@@ -22,6 +22,8 @@ pub(crate) struct Data {
     pub(crate) sessions: BTreeMap<[u8; 32], Session>,
     pub(crate) chatrooms: Vec<Chatroom>,
     pub(crate) session_lifetime_ms: u64,
+    /// Several servers have it in common.
+    pub(crate) is_shared: bool,
     /// How long messages are kept, if not for ever.
     pub(crate) retention_ms: Option<u64>,
 }
@@ -431,11 +433,12 @@ impl Data {
                 new,
                 ..
             } => {
-                self.change_password(session, user, &new);
+                let ended = self.change_password(session, user, &new);
                 Completion::PasswordChanged {
                     ticket,
                     user,
                     session,
+                    ended: self.is_shared.then_some(ended),
                     done: Ok(()),
                 }
             }
@@ -518,13 +521,22 @@ impl Data {
         (user, Secret(token.into()))
     }
 
-    fn change_password(&mut self, kept: SessionHash, user: UserId, new: &Secret) {
+    /// Returns the sessions that have ended.
+    fn change_password(
+        &mut self,
+        kept: SessionHash,
+        user: UserId,
+        new: &Secret,
+    ) -> Arc<[SessionHash]> {
         let account = &mut self.users[user.get() as usize - 1];
         account.passwords.push(new.0.to_string());
-        let sessions = self.sessions.iter_mut();
-        for (_, session) in sessions.filter(|(hash, _)| **hash != kept.0) {
-            session.is_gone |= session.user == user;
-        }
+        let others = (self.sessions.iter_mut())
+            .filter(|(hash, session)| **hash != kept.0 && session.user == user);
+        let end = |(hash, session): (&[u8; 32], &mut Session)| {
+            let was_gone = std::mem::replace(&mut session.is_gone, true);
+            (!was_gone).then_some(SessionHash(*hash))
+        };
+        others.filter_map(end).collect()
     }
 
     fn log_out(&mut self, session: SessionHash) -> Result<(), Fault> {

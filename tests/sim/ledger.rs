@@ -11,7 +11,7 @@ use loiter::model::{ChatroomId, MessageList, SessionHash, Ticket, UserId};
 
 use crate::ask::Ask;
 use crate::chronicle::Chronicle;
-use crate::data::{Data, hash_of};
+use crate::data::hash_of;
 use crate::line::Asked;
 use crate::store::Store;
 
@@ -191,7 +191,7 @@ impl Ledger {
     }
 
     /// The engine is about to be told this.
-    pub(crate) fn tell(&mut self, completion: &Completion, data: &Data) {
+    pub(crate) fn tell(&mut self, completion: &Completion) {
         self.told += usize::from(Chronicle::is_told_by(completion));
         match completion {
             Completion::MessageSaved {
@@ -240,9 +240,13 @@ impl Ledger {
             Completion::PasswordChanged {
                 user,
                 session,
+                ended,
                 done: Ok(()),
                 ..
-            } => self.end_others(*user, session, data),
+            } => match ended {
+                Some(ended) => ended.iter().for_each(|hash| self.end_session(hash.0)),
+                None => self.end_others(*user, session),
+            },
             Completion::LoggedOut {
                 session,
                 done: Ok(()) | Err(Fault::NoSession),
@@ -275,13 +279,10 @@ impl Ledger {
         self.refusals += u64::from(text.contains("Overloaded"));
     }
 
-    fn end_others(&mut self, user: UserId, kept: &SessionHash, data: &Data) {
+    fn end_others(&mut self, user: UserId, kept: &SessionHash) {
         let sessions = self.sessions.iter();
-        // Of another server's change it may hear after a session that was made behind it.
-        let is_shared = self.committed.is_some();
-        let has_ended = |hash: &[u8; 32]| !is_shared || data.sessions[hash].is_gone;
         let others: Vec<_> = sessions
-            .filter(|(hash, whose)| **whose == user.get() && **hash != kept.0 && has_ended(hash))
+            .filter(|(hash, whose)| **whose == user.get() && **hash != kept.0)
             .map(|(hash, _)| *hash)
             .collect();
         others.into_iter().for_each(|hash| self.end_session(hash));

@@ -134,7 +134,7 @@ impl World {
     /// Posts it to the loops that it concerns.
     pub(crate) fn post(&mut self, completion: &Completion) {
         self.trace.note(format_args!("post {completion:?}"));
-        self.ledger.tell(completion, &self.store.data);
+        self.ledger.tell(completion);
         let audience = completion.audience();
         for (number, event_loop) in (0..).zip(&mut self.loops) {
             if audience == Audience::All || audience == Audience::One(number) {

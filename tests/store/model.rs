@@ -34,6 +34,7 @@ impl Beside {
             fixture: Fixture::new(),
             data: Data {
                 session_lifetime_ms: u64::MAX,
+                is_shared: !is_file(),
                 ..Data::default()
             },
             now: Now::default(),

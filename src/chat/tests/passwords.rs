@@ -7,6 +7,7 @@ fn password_changed() -> Completion {
         ticket: ticket(9, 0),
         user: user().id,
         session: SessionHash([8; 32]),
+        ended: None,
         done: Ok(()),
     }
 }
@@ -78,4 +79,28 @@ fn however_many_sessions_end_with_a_password_none_hears_more() {
     assert_eq!(answered, [answer(0, 8, "1 2")]);
     loops.assert_idle();
     assert_eq!(loops.chats[0].counts().remembered, (1, 1, 1));
+}
+
+/// Another server has made the second one since the password was changed.
+#[test]
+fn where_it_is_said_which_sessions_have_ended_no_other_does() {
+    let mut loops = Loops::new(1, 0);
+    let since = SessionHash([9; 32]);
+    for (exchange, session) in [(1, SESSION), (2, since)] {
+        loops.session = session;
+        loops.poll(0, exchange);
+    }
+    loops.loaded(0, Ok(1));
+    let changed = Completion::PasswordChanged {
+        ticket: ticket(9, 0),
+        user: user().id,
+        session: SessionHash([8; 32]),
+        ended: Some([SESSION, SessionHash([6; 32])].into()),
+        done: Ok(()),
+    };
+    loops.complete(0, changed);
+    assert_eq!(loops.answered(), [answer(0, 1, "Fault(NoSession)")]);
+    loops.complete(0, saved(2));
+    assert_eq!(loops.answered(), [answer(0, 2, "1 2")]);
+    loops.assert_idle();
 }

@@ -181,6 +181,7 @@ fn whose_password_changes_is_present_all_the_time() {
         user: user().id,
         // None that is remembered here.
         session: SessionHash([1; 32]),
+        ended: None,
         done: Ok(()),
     };
     loops.chats[0].complete(loops.now, changed);

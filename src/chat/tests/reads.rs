@@ -67,6 +67,7 @@ fn password_changed(kept: SessionHash) -> Completion {
         ticket: ticket(9, 0),
         user: user().id,
         session: kept,
+        ended: None,
         done: Ok(()),
     }
 }

@@ -23,8 +23,6 @@ pub fn looked_back_ms(away: Duration) -> i64 {
 pub enum Change {
     /// The session is gone for good.
     SessionEnded(SessionHash),
-    /// All sessions of the user have ended, but for this one.
-    PasswordChanged(UserId, SessionHash),
     /// Somebody came in, when this was the newest message.
     Joined(ChatroomId, UserId, Option<MessageId>),
     /// Somebody went.
@@ -36,20 +34,26 @@ pub enum Change {
 }
 
 impl Change {
-    /// What others must hear of what has come of a write, if anything.
-    pub fn told_by(completion: &Completion) -> Option<Self> {
+    /// What others must hear of what has come of a write.
+    pub fn told_by(completion: &Completion) -> Vec<Self> {
+        match completion {
+            // Not "all of the user's but one": who hears of it late may have heard of one that was made since.
+            Completion::PasswordChanged {
+                ended: Some(ended),
+                done: Ok(()),
+                ..
+            } => ended.iter().copied().map(Self::SessionEnded).collect(),
+            completion => Self::one_told_by(completion).into_iter().collect(),
+        }
+    }
+
+    fn one_told_by(completion: &Completion) -> Option<Self> {
         Some(match completion {
             Completion::LoggedOut {
                 session,
                 done: Ok(()),
                 ..
             } => Self::SessionEnded(*session),
-            Completion::PasswordChanged {
-                user,
-                session,
-                done: Ok(()),
-                ..
-            } => Self::PasswordChanged(*user, *session),
             Completion::ChatroomCreated {
                 admin,
                 chatroom: Ok(chatroom),
@@ -124,12 +128,6 @@ fn completion(change: Change) -> Completion {
             session,
             done: Ok(()),
         },
-        Change::PasswordChanged(user, session) => Completion::PasswordChanged {
-            ticket,
-            user,
-            session,
-            done: Ok(()),
-        },
         Change::Joined(chatroom, joined, last) => Completion::ParticipantAdded {
             ticket,
             chatroom,
@@ -172,6 +170,23 @@ mod tests {
             other => panic!("{other:?}"),
         });
         told.collect()
+    }
+
+    /// Whoever hears of it late knows of sessions that were made since.
+    #[test]
+    fn a_changed_password_is_told_session_by_session() {
+        let ended = [1, 2].map(|n| SessionHash([n; 32]));
+        let changed = |done| Completion::PasswordChanged {
+            ticket: Ticket::of_nobody(),
+            user: UserId::new(1).expect("positive"),
+            session: SessionHash([3; 32]),
+            ended: Some(ended.into()),
+            done,
+        };
+        let told = Change::told_by(&changed(Ok(())));
+        assert_eq!(told, ended.map(Change::SessionEnded));
+        let failed = changed(Err(crate::job::Fault::StorageFailed));
+        assert_eq!(Change::told_by(&failed), []);
     }
 
     #[test]

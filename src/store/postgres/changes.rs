@@ -11,7 +11,7 @@ use super::client::Client;
 use super::questions::Member;
 use super::{questions, rows, sql};
 use crate::job::Completion;
-use crate::model::{MessageId, UserId};
+use crate::model::MessageId;
 use crate::store::job_error::JobError;
 use crate::store::others::{Change, Seen, looked_back_ms};
 
@@ -28,18 +28,16 @@ pub(super) struct Changes {
 impl Changes {
     /// Notes what others must hear of what has come of a write.
     pub(super) fn note(&mut self, completion: &Completion) {
-        if let Some(change) = Change::told_by(completion) {
+        for change in Change::told_by(completion) {
             self.push_change(change);
         }
     }
 
-    fn push_change(&mut self, change: Change) {
+    /// Notes what no completion tells of.
+    pub(super) fn push_change(&mut self, change: Change) {
         match change {
             Change::SessionEnded(session) => {
                 self.push("session_ended", 0, 0, session.0.to_vec(), 0);
-            }
-            Change::PasswordChanged(user, session) => {
-                self.push("password_changed", 0, user.get(), session.0.to_vec(), 0);
             }
             Change::Joined(chatroom, user, last) => {
                 let last = last.map_or(0, MessageId::get);
@@ -68,12 +66,6 @@ impl Changes {
         self.users.push(user);
         self.sessions.push(session);
         self.messages.push(message);
-    }
-
-    /// All sessions of a user have ended, of which no server has said so.
-    pub(super) fn note_password(&mut self, user: UserId) {
-        // No session has this hash, so none stays.
-        self.push("password_changed", 0, user.get(), vec![0; 32], 0);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -132,7 +124,6 @@ fn change(row: &tokio_postgres::Row, member: &Member) -> Result<Option<Change>, 
     let session = || rows::session(row, 4);
     Ok(Some(match kind {
         "session_ended" => Change::SessionEnded(session()?),
-        "password_changed" => Change::PasswordChanged(rows::user_id(row, 3)?, session()?),
         "joined" => Change::Joined(
             rows::chatroom_id(row, 2)?,
             rows::user_id(row, 3)?,

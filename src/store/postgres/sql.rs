@@ -237,8 +237,9 @@ pub(super) const NAME_OF_USER: &str = "SELECT folded FROM users WHERE id = $1";
 /// user, password
 pub(super) const SET_PASSWORD: &str = "UPDATE users SET password = $2 WHERE id = $1";
 
-/// user
-pub(super) const REMOVE_SESSIONS_OF_USER: &str = "DELETE FROM sessions WHERE user_id = $1";
+/// user → the tokens of those that are removed
+pub(super) const REMOVE_SESSIONS_OF_USER: &str =
+    "DELETE FROM sessions WHERE user_id = $1 RETURNING token";
 
 /// user → password
 pub(super) const PASSWORD_OF_USER: &str = "SELECT password FROM users WHERE id = $1";
@@ -251,9 +252,10 @@ UPDATE users SET password = $2 WHERE id = $1 AND strpos(password, $3) > 0";
 pub(super) const RAISE_PASSWORD: &str = "
 UPDATE users SET password = $2 WHERE id = $1 AND password = $3";
 
-/// user, token
+/// user, token → the tokens of those that are removed, in their order
 pub(super) const REMOVE_OTHER_SESSIONS: &str = "
-DELETE FROM sessions WHERE user_id = $1 AND token <> $2";
+WITH gone AS (DELETE FROM sessions WHERE user_id = $1 AND token <> $2 RETURNING token)
+SELECT token FROM gone ORDER BY token";
 
 /// token, user, now, the mark of the password that was verified; adds nothing if that is another by now. The user's row is locked, since
 /// another server may be changing the password: its sessions end with that, this one too.

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::model::{User, UserId, Username};
 use crate::store::clock::system_unix_ms;
 use crate::store::job_error::JobError;
+use crate::store::others::Change;
 use crate::store::users::{Account, UserTable, UsersError};
 
 /// The number of what has changed something and is no server; a server's is random.
@@ -89,16 +90,17 @@ impl UserTable for PostgresUsers {
                 &[(&user, Type::INT8), (&hash, Type::TEXT)],
             )?;
             let ended =
-                transaction.execute_typed(sql::REMOVE_SESSIONS_OF_USER, &[(&user, Type::INT8)])?;
+                transaction.query_typed(sql::REMOVE_SESSIONS_OF_USER, &[(&user, Type::INT8)])?;
             let mut changes = Changes::default();
-            changes.note_password(of);
+            for row in &ended {
+                changes.push_change(Change::SessionEnded(rows::session(row, 0)?));
+            }
             changes.write(&mut transaction, NO_SERVER)?;
             transaction.commit()?;
-            Ok(ended)
+            Ok(ended.len())
         };
-        let ended: Result<u64, JobError> = change();
-        let ended = ended.map_err(|error| self.failed(error))?;
-        Ok(usize::try_from(ended).unwrap_or(usize::MAX))
+        let ended: Result<usize, JobError> = change();
+        ended.map_err(|error| self.failed(error))
     }
 
     fn list(&self, after: i64, count: u32) -> Result<Vec<Account>, UsersError> {

@@ -203,11 +203,11 @@ impl Open<'_> {
         if changed == 0 {
             return Err(JobError::Refused(Fault::BadCredentials));
         }
-        self.execute(
-            sql::REMOVE_OTHER_SESSIONS,
-            &[(&user, Type::INT8), (&&new.session.0[..], Type::BYTEA)],
-        )?;
-        Ok(new.completion(Ok(())))
+        let others: &[Parameter<'_>] = &[(&user, Type::INT8), (&&new.session.0[..], Type::BYTEA)];
+        let ended = (self.client).query_typed(sql::REMOVE_OTHER_SESSIONS, others)?;
+        let ended = ended.iter().map(|row| rows::session(row, 0));
+        let ended = ended.collect::<Result<_, _>>()?;
+        Ok(new.ended(Some(ended), Ok(())))
     }
 
     fn remove_session(&mut self, session: SessionHash) -> Result<(), JobError> {

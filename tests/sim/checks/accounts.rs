@@ -7,7 +7,7 @@ use super::{Verdict, demand};
 use crate::answer::Answer;
 use crate::ask::Ask;
 use crate::chronicle::user_json;
-use crate::data::{Account, Session};
+use crate::data::Account;
 use crate::ledger::Begun;
 use crate::line::Asked;
 use crate::world::World;
@@ -18,13 +18,6 @@ fn passwords(account: &Account, begun: Begun) -> &[String] {
 }
 
 impl World {
-    /// Whether a session may be taken for one of those that its user's changed password has ended: a server may hear of another's change behind a
-    /// session that was made since.
-    pub(super) fn is_mistaken_for_former(&self, session: &Session) -> bool {
-        let account = &self.store.data.users[session.user.get() as usize - 1];
-        self.cluster.is_some() && account.passwords.len() > 1
-    }
-
     pub(super) fn judge_without(&self, ask: &Ask, begun: Begun, answer: &Answer) -> Verdict {
         let data = &self.store.data;
         match ask {

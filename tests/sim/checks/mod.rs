@@ -122,8 +122,6 @@ impl World {
         if answer.status == 401 {
             demand(answer.is(401, "no_session"), "another code")?;
             let may_be_old = session.is_some() && self.has_short_sessions;
-            let may_be_old =
-                may_be_old || session.is_some_and(|session| self.is_mistaken_for_former(session));
             self.note_not_saved(asked)?;
             return demand(is_gone || may_be_old, "a good session is refused");
         }

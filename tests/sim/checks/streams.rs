@@ -128,7 +128,6 @@ impl World {
         let is_surplus = max > 0 && ledger.polls(token, begun.at) > max;
         let may_end = ledger.is_draining
             || ledger.has_ended(asked.session)
-            || self.is_mistaken_for_former(session)
             || has_left
             || cannot_read
             || is_surplus;

@@ -53,6 +53,7 @@ impl World {
     /// There are so many servers from now on; nobody has come yet.
     pub(crate) fn share(&mut self, servers: usize) {
         self.store.transactions = Some(Vec::new());
+        self.store.data.is_shared = true;
         let other = |config: &Config, ledger| Server {
             loops: Loop::all(config),
             lanes: Lanes::default(),

@@ -15,7 +15,7 @@ use crate::world::World;
 /// How much earlier than its commit a transaction may have written what it has.
 const WRITTEN_BEFORE_MS: u64 = 8_000;
 /// Between the ids of the rows of one transaction and those of the next.
-const IDS_EACH: i64 = 64;
+const IDS_EACH: i64 = 4096;
 
 /// What is on its way from server to server.
 #[derive(Default)]
@@ -82,12 +82,12 @@ impl World {
         let mut lasts: BTreeMap<ChatroomId, i64> = BTreeMap::new();
         let mut changes = Vec::new();
         for (completion, at) in done {
-            let change = Change::told_by(completion);
-            changes.extend(change);
-            if let (Some(change), Some(at)) = (change, at) {
+            let told = Change::told_by(completion);
+            if let (Some(&change), Some(at)) = (told.first(), at) {
                 self.cluster().telling.changes.push((*at, change));
             }
-            self.note_in_ledgers(completion, *at, change.is_some());
+            self.note_in_ledgers(completion, *at, !told.is_empty());
+            changes.extend(told);
             if let Completion::MessageSaved {
                 chatroom,
                 saved: Ok(Saved::New(message)),
@@ -162,7 +162,7 @@ impl World {
         for (n, &change) in (0..).zip(changes) {
             telling.last_about.insert(about(&change), latest);
             telling.rows.push(Row {
-                id: of * IDS_EACH + lane * 16 + n,
+                id: of * IDS_EACH + lane * 1024 + n,
                 server,
                 time_ms,
                 change,
@@ -227,7 +227,7 @@ impl World {
 
     /// A change that is told now has its place in the chronicle.
     pub(super) fn note_change_told(&mut self, completion: &Completion) {
-        let Some(change) = Change::told_by(completion) else {
+        let Some(change) = Change::told_by(completion).pop() else {
             return;
         };
         let cluster = self.cluster.as_ref().expect("there are several servers");

@@ -501,7 +501,7 @@ impl Data {
                 ticket,
                 done: Ok(()),
             },
-            // What servers ask one another is not simulated: each is told of its own polls alone.
+            // There are no others.
             Job::AskServers { ticket, .. } => Completion::ServersAnswered {
                 ticket,
                 answer: Ok(ServerAnswer::default()),

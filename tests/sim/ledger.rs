@@ -47,10 +47,6 @@ pub(crate) struct Ledger {
     pub(crate) storage_failures: u64,
     pub(crate) refusals: u64,
     unloaded: BTreeMap<i64, u64>,
-    /// Polls that ended since all endpolls were last answered, by session and chatroom.
-    pub(crate) ended_polls: BTreeMap<(String, usize), EndedPolls>,
-    /// The turn in which an endpoll was last answered, by session and chatroom.
-    pub(crate) endpolls: BTreeMap<(String, usize), u32>,
     /// Logins that are with the store, with their folded names.
     pub(crate) logins: HashMap<Ticket, Option<Arc<str>>>,
     /// Logins that have failed in the minute since the first of them, by folded name.
@@ -73,6 +69,8 @@ pub(crate) struct Begun {
     pub(crate) session_ended: bool,
     pub(crate) storage_failures: u64,
     pub(crate) refusals: u64,
+    /// How often not all servers had answered.
+    pub(crate) unanswered: u64,
     /// How many were committed.
     pub(crate) users: usize,
     /// How many passwords the user has had whose password is asked for; none where there was no such user.
@@ -109,23 +107,6 @@ pub(crate) struct Parting {
     turn: u32,
     /// The newest messages that were told of before, by chatroom.
     heard: BTreeMap<i64, i64>,
-}
-
-/// Polls that ended, as far as one endpoll, or several that overlap, may have had a part in it.
-#[derive(Debug, Default)]
-pub(crate) struct EndedPolls {
-    pub(crate) polls: Vec<EndedPoll>,
-    /// How many have been told, while another endpoll is under way, and the turn in which the first began.
-    pub(crate) told: u64,
-    pub(crate) since: Option<u32>,
-}
-
-#[derive(Debug)]
-pub(crate) struct EndedPoll {
-    /// The turn of its answer.
-    pub(crate) turn: u32,
-    /// No message can have ended it.
-    pub(crate) is_by_endpoll: bool,
 }
 
 impl Ledger {
@@ -275,7 +256,8 @@ impl Ledger {
             _ => {}
         }
         let text = format!("{completion:?}");
-        self.storage_failures += u64::from(text.contains("StorageFailed"));
+        let has_failed = text.contains("StorageFailed") || text.contains("has_failed: true");
+        self.storage_failures += u64::from(has_failed);
         self.refusals += u64::from(text.contains("Overloaded"));
     }
 
@@ -440,6 +422,7 @@ impl Ledger {
             session_ended: self.has_ended(asked.session),
             storage_failures: self.storage_failures,
             refusals: self.refusals,
+            unanswered: 0,
             users: data.users.len(),
             passwords: account.map_or(0, |account| account.passwords.len()),
         }

@@ -125,6 +125,7 @@ impl World {
                 break;
             };
             at.into_iter().for_each(|at| self.ledger.note_told(at));
+            self.note_own_ended(&completion, at);
             self.post(&completion);
             self.note_own(&completion);
         }
@@ -135,6 +136,7 @@ impl World {
     pub(crate) fn post(&mut self, completion: &Completion) {
         self.trace.note(format_args!("post {completion:?}"));
         self.ledger.tell(completion);
+        self.note_answered_by_servers(completion);
         let audience = completion.audience();
         for (number, event_loop) in (0..).zip(&mut self.loops) {
             if audience == Audience::All || audience == Audience::One(number) {
@@ -236,6 +238,7 @@ impl World {
             }
             self.trace.note(format_args!("refused {job:?}"));
             self.ledger.refuse(&job);
+            self.unanswered += u64::from(matches!(job, Job::AskServers { .. }));
             self.loops[at].engine.refused(self.now, &job);
         }
     }

@@ -81,6 +81,7 @@ impl World {
                 self.act();
                 self.turn(false);
             }
+            self.say_gone();
             // Who takes long is not waited for.
             self.crash();
         }
@@ -101,7 +102,10 @@ impl World {
     }
 
     pub(crate) fn pass_time(&mut self) {
+        let is_steady = self.is_steady();
         let passed_ms = match self.rng.u16(..1000) {
+            // So polls have long been parked when something is said, and a hint may find the round under way.
+            0..500 if is_steady => self.rng.u64(..400),
             0..600 => 0,
             600..900 => self.rng.u64(..5),
             900..990 => self.rng.u64(..300),

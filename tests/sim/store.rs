@@ -7,8 +7,8 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use fastrand::Rng;
-use loiter::job::{Completion, Fault, Job};
-use loiter::model::Now;
+use loiter::job::{Completion, Fault, Job, QuestionId, ServerAnswer, ServerQuestion};
+use loiter::model::{Now, Ticket};
 use loiter::store::others::Followed;
 
 use crate::chronicle::Chronicle;
@@ -38,7 +38,9 @@ pub(crate) struct Store {
     /// Those of the server whose turn it is.
     pub(crate) lanes: Lanes,
     /// Several servers share it: what each transaction has come to, until the others have been told.
-    pub(crate) transactions: Option<Vec<Vec<Done>>>,
+    pub(crate) transactions: Option<Vec<Transaction>>,
+    /// What that under way has asked and answered.
+    open: Transaction,
     /// Texts whose senders were told that they are not saved, though they may be.
     pub(crate) uncertain: BTreeSet<Box<str>>,
     tokens: u32,
@@ -47,6 +49,16 @@ pub(crate) struct Store {
 
 /// What has come of a write, and its place in the chronicle.
 pub(crate) type Done = (Completion, Option<usize>);
+
+/// What has come of a transaction.
+#[derive(Debug, Default)]
+pub(crate) struct Transaction {
+    pub(crate) done: Vec<Done>,
+    /// What other servers are asked, and for whom; for nobody where that was told that it has failed.
+    pub(crate) asked: Vec<(Option<Ticket>, ServerQuestion)>,
+    /// What they are answered.
+    pub(crate) answered: Vec<(QuestionId, ServerAnswer)>,
+}
 
 /// A server's own.
 #[derive(Default)]
@@ -62,6 +74,8 @@ pub(crate) struct Lanes {
     silence_steps: u32,
     /// Nothing can be read either.
     pub(crate) away_steps: u32,
+    /// It hears of nothing that others write, and so does as if the database were away.
+    pub(crate) is_deaf: bool,
     /// What its loops hold, where several servers share the store.
     pub(crate) followed: Option<Followed>,
 }
@@ -82,6 +96,7 @@ impl Store {
             queue_max,
             lanes: Lanes::default(),
             transactions: None,
+            open: Transaction::default(),
             uncertain: BTreeSet::new(),
             tokens: 0,
             tally: Tally::default(),
@@ -196,7 +211,7 @@ impl Store {
     }
 
     fn read(&mut self, rng: &mut Rng, now: Now, job: Job) {
-        let is_away = self.lanes.away_steps > 0;
+        let is_away = self.lanes.away_steps > 0 || self.lanes.is_deaf;
         let completion = match is_away || hits(rng, self.faults.read) {
             true => {
                 self.tally.one("reads failed");
@@ -213,6 +228,7 @@ impl Store {
     fn commit(&mut self, rng: &mut Rng, now: Now) {
         let size = rng.usize(..=GROUP_MAX).min(self.lanes.writing.len());
         let is_away = self.lanes.outage_steps > 0 || self.lanes.away_steps > 0;
+        let is_away = is_away || self.lanes.is_deaf;
         let fails = is_away || hits(rng, self.faults.group);
         let group: Vec<Job> = self.lanes.writing.drain(..size).collect();
         let mut done = Vec::new();
@@ -236,6 +252,17 @@ impl Store {
     }
 
     fn write(&mut self, rng: &mut Rng, now: Now, job: Job) -> Option<Completion> {
+        let job = match job {
+            Job::AskServers { ticket, question } if self.transactions.is_some() => {
+                self.open.asked.push((Some(ticket), question));
+                return None;
+            }
+            Job::AnswerServer { question, answer } => {
+                self.open.answered.push((question, answer));
+                return None;
+            }
+            job => job,
+        };
         self.tokens += 1;
         let token = format!("token-{}-{:016x}", self.tokens, rng.u64(..));
         self.data.write(now, &token, job)
@@ -251,7 +278,11 @@ impl Store {
     /// A transaction is committed.
     fn announce(&mut self, done: &[Done]) {
         if let Some(transactions) = &mut self.transactions {
-            transactions.push(done.to_vec());
+            let transaction = std::mem::take(&mut self.open);
+            transactions.push(Transaction {
+                done: done.to_vec(),
+                ..transaction
+            });
         }
     }
 
@@ -275,8 +306,16 @@ impl Store {
                 done.extend(completion.map(|completion| self.note(completion)));
             }
         }
+        (self.open.asked.iter_mut()).for_each(|(ticket, _)| *ticket = None);
         self.announce(&done);
         self.lanes.away_steps = rng.u32(1..30);
+    }
+
+    /// Nobody else was there to be asked.
+    pub(crate) fn tell_alone(&mut self, ticket: Ticket) {
+        let answer = Ok(ServerAnswer::default());
+        let answered = Completion::ServersAnswered { ticket, answer };
+        self.lanes.written.push_back((answered, None));
     }
 
     /// The next thing to tell the engine; where it is `calm`, nothing is late.
@@ -295,12 +334,15 @@ impl Store {
         }
     }
 
-    /// The process dies: of what was under way some is committed yet and the rest lost; what is committed stays, told or
-    /// not.
+    /// The process dies: of what was under way some is committed yet, and the rest is to be lost.
     pub(crate) fn crash(&mut self, rng: &mut Rng, now: Now) {
         for _ in 0..rng.u8(..4) {
             self.commit(rng, now);
         }
+    }
+
+    /// What is committed stays, told or not.
+    pub(crate) fn lose(&mut self) {
         let untold = self.lanes.written.len() as u64;
         self.tally.add("commits that a crash left untold", untold);
         self.lanes.hashing.clear();

@@ -1,6 +1,6 @@
 //! One simulated world: engines, their network, their store, their clock, and turns as the server makes them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 
 use fastrand::Rng;
@@ -10,9 +10,9 @@ use loiter::model::{ConnectionKey, Now};
 
 use crate::answer::Answer;
 use crate::ask::Ask;
-use crate::checks::Seen;
+use crate::checks::{Ended, Endings, Seen};
 use crate::clients::Client;
-use crate::ledger::Ledger;
+use crate::ledger::{Begun, Ledger};
 use crate::line::{Came, Flushed, Line};
 use crate::loops::Loop;
 use crate::servers::Cluster;
@@ -49,9 +49,12 @@ pub(crate) struct World {
     /// Which server's turn it is, and what the others have of their own.
     pub(crate) here: usize,
     pub(crate) cluster: Option<Box<Cluster>>,
-    /// Endpolls whose client went away: what they end nobody is told of.
-    pub(crate) orphans: BTreeSet<(String, usize)>,
+    /// How often something was answered though not all servers had said what they were asked.
+    pub(crate) unanswered: u64,
+    pub(crate) endings: Endings,
     pub(crate) seen: Seen,
+    /// What writes have ended, for whom at which server and loop.
+    pub(crate) ended: HashMap<(usize, u16, ConnectionKey), Ended>,
     /// Messages whose senders were told that they are not saved.
     pub(crate) not_saved: BTreeSet<String>,
     pub(crate) has_short_sessions: bool,
@@ -88,8 +91,10 @@ impl World {
             tokens: Vec::new(),
             here: 0,
             cluster: None,
-            orphans: BTreeSet::new(),
+            unanswered: 0,
+            endings: Endings::default(),
             seen: Seen::default(),
+            ended: HashMap::new(),
             not_saved: BTreeSet::new(),
             texts: 0,
             jobs: 0,
@@ -117,6 +122,7 @@ impl World {
                 self.turn_loop(at, calm);
             }
         }
+        self.note_deaf();
         self.store.work(&mut self.rng, self.now);
         self.tell_others();
         for line in self.lines.values_mut() {
@@ -196,7 +202,11 @@ impl World {
             if asked.begun.is_none() && asked.end <= taken {
                 let now_ms = now.monotonic_ms;
                 let begun = (self.ledger).begin(&self.store, asked, at, now_ms);
-                asked.begun = Some(begun);
+                let unanswered = self.unanswered;
+                asked.begun = Some(Begun {
+                    unanswered,
+                    ..begun
+                });
             }
         }
         // What was said once may be said again, or not.
@@ -394,7 +404,7 @@ impl World {
         (line.asked.iter()).for_each(|asked| self.note_gone(asked));
         for asked in line.asked.into_iter().filter(|asked| asked.begun.is_some()) {
             if let (Ask::EndPolls { chatroom, .. }, Some(token)) = (asked.ask, asked.token) {
-                self.orphans.insert((token, chatroom));
+                self.endings.orphans.insert((token, chatroom));
             }
         }
     }
@@ -406,19 +416,37 @@ impl World {
         self.tally.add("polls and calls that a crash cut off", held);
         self.store.crash(&mut self.rng, self.now);
         self.tell_others();
-        self.forget_all();
+        self.store.lose();
         self.go_down();
+        self.forget_all();
     }
 
     /// The process begins anew.
     pub(crate) fn forget_all(&mut self) {
+        match self.cluster {
+            Some(_) => self.lose_lines(),
+            None => {
+                self.lines.clear();
+                self.endings = Endings::default();
+                self.seen = Seen::default();
+            }
+        }
         self.loops = Loop::all(&self.config);
         self.ledger = Ledger::new(&self.store);
         self.ledger.turn(self.trace.turns());
-        self.lines.clear();
-        self.orphans.clear();
-        self.seen = Seen::default();
         self.begin_listening();
+    }
+
+    /// Nobody is told of what was under way here; the other servers may have been.
+    fn lose_lines(&mut self) {
+        let ids: Vec<u32> = self.lines.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.note_lost(id));
+        for line in std::mem::take(&mut self.lines).into_values() {
+            self.orphan(line);
+        }
+        self.forget_parked();
+        let here = self.here;
+        self.ended.retain(|(at, ..), _| *at != here);
     }
 
     /// Any key that is in use: what another loop is told of must never be taken for one's own.

@@ -5,6 +5,7 @@
 mod accounts;
 mod chatrooms;
 mod endings;
+mod heard;
 mod lists;
 mod polls;
 mod presence;
@@ -23,6 +24,8 @@ use crate::ledger::Begun;
 use crate::line::Asked;
 use crate::world::World;
 
+pub(crate) use endings::Endings;
+pub(crate) use heard::Ended;
 pub(crate) use presence::Seen;
 
 pub(crate) type Verdict = Result<(), String>;
@@ -82,6 +85,9 @@ impl World {
             let refused = self.ledger.refusals > begun.refusals;
             return demand(refused, "no job was refused");
         }
+        if answer.status == 200 {
+            self.check_all_have_heard(asked, begun)?;
+        }
         match asked.ask.needs_session() {
             true => self.judge_in_session(asked, begun, answer),
             false => self.judge_without(&asked.ask, begun, answer),
@@ -95,7 +101,7 @@ impl World {
             // At another loop, where it may have had no room, or there was none to ask other servers; elsewhere polls may have ended.
             let asks = self.loops.len() > 1 || self.servers() > 1;
             failed |= asks && self.ledger.refusals > begun.refusals;
-            self.orphans.insert((token.clone(), *chatroom));
+            (self.endings.orphans).insert((token.clone(), *chatroom));
         }
         demand(failed, "the storage has not failed")
     }
@@ -193,7 +199,7 @@ impl World {
                 return self.judge_participants(&answer.body, chatroom, begun);
             }
             Ask::Presence { .. } => {
-                return self.judge_presence(&answer.body, chatroom, begun);
+                return self.judge_presence(&answer.body, (chatroom, user), begun);
             }
             Ask::Poll(poll) => self.judge_poll(asked, begun, *poll, answer)?,
             Ask::EndPolls { limit, .. } => {

@@ -7,7 +7,7 @@ use super::{Verdict, demand};
 use crate::answer::Answer;
 use crate::ask::Poll;
 use crate::data::chatroom_id;
-use crate::ledger::{Begun, EndedPoll};
+use crate::ledger::Begun;
 use crate::line::Asked;
 use crate::world::World;
 
@@ -106,6 +106,9 @@ impl World {
         is_nothing_new: bool,
     ) -> Verdict {
         if self.ledger.is_draining {
+            if self.cluster.is_some() {
+                self.note_perhaps_ended(asked);
+            }
             return Ok(());
         }
         let token = asked.token.clone().unwrap_or_default();
@@ -134,8 +137,8 @@ impl World {
     }
 
     /// Whether an endpoll in a chatroom may be what has ended a poll of this session that was begun in that turn.
-    fn may_be_ended(&self, token: &str, chatroom: usize, turn: u32, is_late: bool) -> bool {
-        let answered = self.ledger.endpolls.get(&(token.to_owned(), chatroom));
+    fn may_be_ended(&mut self, token: &str, chatroom: usize, turn: u32, is_late: bool) -> bool {
+        let answered = (self.endings.answered).get(&(token.to_owned(), chatroom));
         let was_asked = answered.is_some_and(|&answered| answered >= turn);
         self.is_endpoll_under_way(token, chatroom) || is_late && was_asked
     }
@@ -150,11 +153,7 @@ impl World {
     }
 
     fn push_ended(&mut self, key: (String, usize), is_by_endpoll: bool) {
-        let ended = EndedPoll {
-            turn: self.trace.turns(),
-            is_by_endpoll,
-        };
-        let polls = self.ledger.ended_polls.entry(key).or_default();
-        polls.polls.push(ended);
+        let turn = self.trace.turns();
+        self.endings.push(key, turn, is_by_endpoll);
     }
 }

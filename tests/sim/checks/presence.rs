@@ -1,4 +1,4 @@
-//! Who is present: bounds for each answer while clients come and go, and exactly who it is when everything rests.
+//! Who is present, at whichever server: bounds for each answer while clients come and go, and exactly who it is when everything rests.
 //!
 //! A poll or stream that is known to be parked counts from then on, and for ten seconds more, whatever ends it. Nobody counts for longer
 //! than ten seconds (and a little) after their last has gone.
@@ -9,6 +9,7 @@ use loiter::model::UserId;
 use serde_json::Value;
 
 use super::{Verdict, demand};
+use crate::answer::Answer;
 use crate::ask::{Ask, Several, Which};
 use crate::ledger::Begun;
 use crate::line::{Asked, Came, Line};
@@ -19,17 +20,17 @@ use crate::world::World;
 const LATELY_MS: u64 = 10_000;
 /// Time goes in steps.
 const STEPS_MS: u64 = 256;
-/// Turns within which a question is answered where everything rests.
+/// Turns within which a question is answered where everything rests, each of all servers.
 const TURNS_MAX: u32 = 100;
 
 /// Somebody, and where they wait: in one chatroom, or in all that they are in.
 type Waits = (UserId, Option<usize>);
 
-/// When polls and streams were seen.
+/// When polls and streams were seen, by any server.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    /// Parked, for certain.
-    parked_ms: BTreeMap<Waits, u64>,
+    /// Parked, for certain, and at which server.
+    parked_ms: BTreeMap<(usize, Waits), u64>,
     /// Answered, or lost with their connections.
     gone_ms: BTreeMap<Waits, u64>,
 }
@@ -53,9 +54,16 @@ impl World {
     /// Everything rests: what is held is parked.
     pub(crate) fn note_parked(&mut self) {
         let now_ms = self.now.monotonic_ms;
+        let here = self.here;
         for wait in self.waiting(|line, asked| line.is_held() && asked.parked.is_some()) {
-            self.seen.parked_ms.insert(wait, now_ms);
+            self.seen.parked_ms.insert((here, wait), now_ms);
         }
+    }
+
+    /// The server that has its turn knows of nobody any more.
+    pub(crate) fn forget_parked(&mut self) {
+        let here = self.here;
+        self.seen.parked_ms.retain(|(at, _), _| *at != here);
     }
 
     /// A request is over.
@@ -67,6 +75,14 @@ impl World {
         }
     }
 
+    fn waiting_anywhere(
+        &mut self,
+        is_meant: impl Fn(&Line, &Asked) -> bool + Copy,
+    ) -> BTreeSet<Waits> {
+        let waiting = self.at_each(|world| world.waiting(is_meant));
+        waiting.into_iter().flatten().collect()
+    }
+
     fn waiting(&self, is_meant: impl Fn(&Line, &Asked) -> bool) -> BTreeSet<Waits> {
         let lines = self.lines.values();
         let asked = lines.flat_map(|line| line.asked.iter().map(move |asked| (line, asked)));
@@ -74,7 +90,12 @@ impl World {
         meant.flat_map(|(_, asked)| self.waits(asked)).collect()
     }
 
-    pub(super) fn judge_presence(&self, body: &Value, chatroom: usize, begun: Begun) -> Verdict {
+    pub(super) fn judge_presence(
+        &mut self,
+        body: &Value,
+        (chatroom, asker): (usize, UserId),
+        begun: Begun,
+    ) -> Verdict {
         let told = ids(body)?;
         let rooms = self.store.chronicle.rooms(chatroom, begun.committed);
         let is_in_order = |participants: &[UserId]| {
@@ -84,15 +105,18 @@ impl World {
         let was_so = rooms.iter().any(|room| is_in_order(&room.participants));
         demand(was_so, "others than participants, or in another order")?;
         let now_ms = self.now.monotonic_ms;
-        for (&(user, at), &parked_ms) in &self.seen.parked_ms {
+        let was_in = |user: &UserId| rooms.iter().all(|room| room.participants.contains(user));
+        // Who has been put out is told of nobody by the others.
+        let may_lack = self.may_lack(begun) || !was_in(&asker);
+        for (&(server, (user, at)), &parked_ms) in &self.seen.parked_ms {
             let is_here = at.is_none_or(|at| at == chatroom) && now_ms <= parked_ms + LATELY_MS;
-            let was_in = rooms.iter().all(|room| room.participants.contains(&user));
+            let may_be_missing = may_lack && server != self.here;
             demand(
-                !is_here || !was_in || told.contains(&user),
-                &format!("user {user} is missing"),
+                !is_here || !was_in(&user) || may_be_missing || told.contains(&user),
+                &format!("user {user} is missing, who is at server {server}"),
             )?;
         }
-        let under_way = self.waiting(|_, asked| asked.begun.is_some());
+        let under_way = self.waiting_anywhere(|_, asked| asked.begun.is_some());
         for user in told {
             let waits = [(user, Some(chatroom)), (user, None)];
             let may_be_here = waits
@@ -113,26 +137,43 @@ impl World {
     /// else.
     pub(crate) fn check_presence(&mut self) {
         self.trace.note(format_args!("who is present?"));
-        let now_ms = self.now.monotonic_ms;
-        let parked = self.waiting(|line, asked| line.is_held() && asked.begun.is_some());
         for chatroom in 1..=self.store.data.chatrooms.len() {
-            let participants = self.store.data.chatrooms[chatroom - 1].participants.clone();
-            let is_any = |user: UserId, is: &dyn Fn(&Waits) -> bool| {
-                is(&(user, Some(chatroom))) || is(&(user, None))
-            };
-            for home in 0..self.loops.len() {
-                let Some(told) = self.ask_presence(home, chatroom) else {
-                    continue;
-                };
-                for &user in &participants {
-                    let is_parked = is_any(user, &|wait| parked.contains(wait));
-                    // Whose own time was over when this began may count yet, or not.
-                    let may_count = is_any(user, &|wait| self.was_here(wait, now_ms));
-                    let is_so = told.contains(&user) == is_parked || !is_parked && may_count;
-                    let what = format!("{told:?} are told to be in {chatroom}, of {parked:?}");
-                    self.demand(is_so, &what);
+            let homes = match self.cluster {
+                None => 0..self.loops.len(),
+                // It takes them long to ask one another, and each asks for all of its loops.
+                Some(_) => {
+                    let home = self.rng.usize(..self.loops.len());
+                    home..home + 1
                 }
+            };
+            for home in homes {
+                self.check_present(home, chatroom);
             }
+        }
+    }
+
+    fn check_present(&mut self, home: usize, chatroom: usize) {
+        let is_parked = |line: &Line, asked: &Asked| line.is_held() && asked.begun.is_some();
+        let now_ms = self.now.monotonic_ms;
+        let before = self.waiting_anywhere(is_parked);
+        let Some(told) = self.ask_presence(home, chatroom) else {
+            return;
+        };
+        // Meanwhile somebody's time may be over.
+        let parked = self.waiting_anywhere(is_parked);
+        let is_any = |user: UserId, is: &dyn Fn(&Waits) -> bool| {
+            is(&(user, Some(chatroom))) || is(&(user, None))
+        };
+        let participants = self.store.data.chatrooms[chatroom - 1].participants.clone();
+        for user in participants {
+            let is_parked = is_any(user, &|wait| parked.contains(wait) && before.contains(wait));
+            // Whose own time was over when this began may count yet, or not.
+            let may_count = is_any(user, &|wait| {
+                before.contains(wait) || self.was_here(wait, now_ms)
+            });
+            let is_so = told.contains(&user) == is_parked || !is_parked && may_count;
+            let what = format!("{told:?} are told to be in {chatroom}, of {parked:?}");
+            self.demand(is_so, &what);
         }
     }
 
@@ -143,22 +184,29 @@ impl World {
             .first()?;
         let token = format!("asks-{}", self.lines_made);
         self.store.data.add_session(user, self.now, &token);
+        let answer = self.ask_calmly(home, Ask::Presence { chatroom }, token);
+        Some(ids(&answer.body).expect("200"))
+    }
+
+    /// Asks where everything rests, on a connection of its own, and waits for the answer.
+    pub(super) fn ask_calmly(&mut self, home: usize, ask: Ask, token: String) -> Answer {
         self.lines_made += 1;
         let id = self.lines_made;
         self.lines.insert(id, Line::new(home, usize::MAX));
-        let ask = Ask::Presence { chatroom };
         self.write_as(id, ask, Shape::default(), Some(token));
-        for _ in 0..TURNS_MAX {
-            self.turn(true);
+        for turn in 1..=TURNS_MAX {
+            match self.cluster {
+                None => self.turn(true),
+                Some(_) => self.calm_round(turn),
+            }
             let line = self.lines.get_mut(&id).expect("it is being answered");
             if let Some((end, Came::Answer(_, answer))) = line.answers.pop_front() {
                 line.read = end;
                 line.has_fin = true;
-                return Some(ids(&answer.body).expect("200"));
+                return answer;
             }
         }
-        self.demand(false, "nobody says who is present");
-        None
+        panic!("{}: nobody answers", self.trace.stamp());
     }
 }
 

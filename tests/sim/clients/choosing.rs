@@ -37,6 +37,9 @@ impl World {
     }
 
     fn choose_call(&mut self, chatroom: usize) -> Ask {
+        if self.cluster.is_some() && self.rng.u8(..3) == 0 {
+            return choose_for_servers(&mut self.rng, chatroom);
+        }
         let rng = &mut self.rng;
         match rng.u8(..60) {
             0..20 => {
@@ -142,6 +145,28 @@ fn choose_change(rng: &mut Rng, chatroom: usize) -> Ask {
             chatroom,
             whom: whom(rng),
         },
+    }
+}
+
+/// What servers ask one another for, and what makes up for it.
+fn choose_for_servers(rng: &mut Rng, chatroom: usize) -> Ask {
+    match rng.u8(..16) {
+        0..6 => Ask::EndPolls {
+            chatroom,
+            limit: limit(rng),
+        },
+        6..8 => Ask::Presence { chatroom },
+        8 => Ask::LogOut,
+        9 => Ask::Leave { chatroom },
+        10 => Ask::Remove {
+            chatroom,
+            whom: whom(rng),
+        },
+        11..14 => Ask::Add {
+            chatroom,
+            whom: whom(rng),
+        },
+        _ => choose_of_accounts(rng),
     }
 }
 

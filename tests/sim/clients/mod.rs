@@ -1,7 +1,8 @@
 //! Those who use the server: pollers, talkers, and some who mean it no good.
 //!
-//! Here is how they come, ask, listen and go; `choosing` is what each asks for, `following` how to miss nothing, `elsewhere` who is not simulated.
+//! Here is how they come, ask, listen and go; `choosing` is what each asks for, `following` how to miss nothing, `aiming` what of other servers, `elsewhere` who is not simulated.
 
+mod aiming;
 mod choosing;
 mod elsewhere;
 mod following;
@@ -262,6 +263,7 @@ impl World {
     }
 
     fn write(&mut self, at: usize, id: u32, ask: Ask) {
+        let (ask, aimed) = self.aim(ask);
         let shape = self.shape(self.clients[at].role, &ask);
         let known = match self.clients[at].role {
             Role::Talker if self.rng.u8(..4) == 0 => self.rng.usize(..self.tokens.len()),
@@ -270,7 +272,7 @@ impl World {
         let token = match self.rng.u8(..60) {
             0 => None,
             1 => Some("never-given".to_owned()),
-            _ => Some(self.tokens[known].clone()),
+            _ => aimed.or_else(|| Some(self.tokens[known].clone())),
         };
         self.write_as(id, ask, shape, token);
     }

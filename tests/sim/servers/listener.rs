@@ -9,9 +9,16 @@ use loiter::job::{Completion, Saved};
 use loiter::model::{ChatroomId, Message};
 use loiter::store::others::{FETCHED_MAX, Fetched, Hinted, Missing, Seen};
 
+use super::Cluster;
+use super::asking::Waiting;
 use super::late::{ASK_EVERY_MS, HINTED_MS, LATE_MS, ROUND_MS, WAIT_MS};
 use crate::store::hits;
 use crate::world::World;
+
+/// It does as if the database were away when it could not look for so long.
+const DEAF_MS: u64 = 5_000;
+/// Between two attempts to connect.
+const PAUSE_MS: u64 = 2_000;
 
 #[derive(Default)]
 pub(super) struct Listener {
@@ -29,6 +36,10 @@ pub(super) struct Listener {
     begun_ms: u64,
     /// Its connection is lost until then.
     cut_until_ms: u64,
+    /// What other servers ask, until the loops are told.
+    questions: Vec<Completion>,
+    /// What it has asked them.
+    pub(super) waiting: Waiting,
     /// Messages of this server that its loops have been told of: that is yet to be noted.
     unsettled: VecDeque<(ChatroomId, i64)>,
     /// What the loops must have been told by when: chatroom, message, time.
@@ -38,21 +49,32 @@ pub(super) struct Listener {
 
 #[derive(Debug)]
 enum Errand {
-    Look,
+    /// For all that was changed lately, or only for the newest of it.
+    Look(bool),
     Tell(Vec<Completion>),
+    SayHere,
     Ask,
     FollowUp(Hinted),
     Fetch(Missing),
     TellFetched(Missing, Fetched),
     NoteTold(Missing, Fetched),
+    TellQuestions,
+    TakeAnswers,
 }
 
 impl Errand {
     /// Whether the database is asked for it.
     fn asks(&self) -> bool {
         match self {
-            Self::Look | Self::Ask | Self::FollowUp(_) | Self::Fetch(_) => true,
-            Self::Tell(_) | Self::TellFetched(..) | Self::NoteTold(..) => false,
+            Self::Look(_)
+            | Self::SayHere
+            | Self::Ask
+            | Self::FollowUp(_)
+            | Self::Fetch(_)
+            | Self::TakeAnswers => true,
+            Self::Tell(_) | Self::TellFetched(..) | Self::NoteTold(..) | Self::TellQuestions => {
+                false
+            }
         }
     }
 }
@@ -106,7 +128,7 @@ impl Listener {
         // What was answered is told all the same.
         self.hinted = Hinted::default();
         self.cut_until_ms = until_ms;
-        (self.ask_at_ms, self.waits_ms) = (until_ms, until_ms);
+        self.ask_at_ms = until_ms;
         for promise in &mut self.promises {
             promise.2 = promise.2.max(until_ms + LATE_MS);
         }
@@ -121,13 +143,21 @@ impl Listener {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        let is_told = self.hinted.chatrooms.is_empty() && !self.hinted.is_changed;
-        self.todo.is_empty() && self.unsettled.is_empty() && is_told
+        self.todo.is_empty() && self.unsettled.is_empty() && !has_said(&self.hinted)
+    }
+
+    /// Whether it could not look for so long that what is remembered may not hold.
+    pub(super) fn is_deaf(&self, now_ms: u64) -> bool {
+        now_ms > self.looked_ms + DEAF_MS
     }
 
     fn is_cut(&self, now_ms: u64) -> bool {
         now_ms < self.cut_until_ms
     }
+}
+
+fn has_said(hinted: &Hinted) -> bool {
+    !hinted.chatrooms.is_empty() || hinted.is_changed || hinted.is_answered
 }
 
 impl World {
@@ -178,7 +208,11 @@ impl World {
         let listener = self.listener();
         let asks = |errand: &Errand| errand.asks();
         if listener.is_cut(now_ms) && listener.todo.front().is_none_or(asks) {
+            // What was asked and not told yet nobody tells any more.
             listener.todo.clear();
+            listener.questions.clear();
+            listener.waits_ms = now_ms + PAUSE_MS;
+            self.expire_questions();
             return false;
         }
         if self.listener().todo.is_empty() && !self.begin_round() {
@@ -188,13 +222,24 @@ impl World {
         let here = self.here;
         self.trace.note(format_args!("listener {here} {errand:?}"));
         match errand {
-            Errand::Look => {
-                let listener = self.listener();
-                let away_ms = now_ms - std::mem::replace(&mut listener.looked_ms, now_ms);
-                let number = listener.number;
-                let rows = self.rows_of_others(number, Duration::from_millis(away_ms));
-                let told = self.listener().seen.take(rows);
-                self.do_next(Errand::Tell(told));
+            Errand::Look(is_all) => {
+                let told = self.look(is_all);
+                let is_question = |told: &Completion| matches!(told, Completion::ServerAsks { .. });
+                let (asked, changed) = told.into_iter().partition(is_question);
+                self.listener().questions = asked;
+                self.do_next(Errand::Tell(changed));
+            }
+            Errand::SayHere => self.say_here(),
+            Errand::TellQuestions => {
+                for question in std::mem::take(&mut self.listener().questions) {
+                    self.tally.one("questions heard of");
+                    self.post(&question);
+                }
+            }
+            Errand::TakeAnswers => {
+                for completion in self.take_answers() {
+                    self.post(&completion);
+                }
             }
             Errand::Tell(told) => {
                 for completion in told {
@@ -233,12 +278,26 @@ impl World {
         true
     }
 
+    fn look(&mut self, is_all: bool) -> Vec<Completion> {
+        let now_ms = self.now.monotonic_ms;
+        let listener = self.listener();
+        let number = listener.number;
+        if !is_all {
+            let rows = self.rows_of_others(number, None);
+            return self.listener().seen.take_newest(rows);
+        }
+        let away_ms = now_ms - std::mem::replace(&mut listener.looked_ms, now_ms);
+        let rows = self.rows_of_others(number, Some(Duration::from_millis(away_ms)));
+        self.listener().seen.take(rows)
+    }
+
     fn do_next(&mut self, errand: Errand) {
         self.listener().todo.push_front(errand);
     }
 
     /// Begins the next round, if it is time or something was said.
     fn begin_round(&mut self) -> bool {
+        self.expire_questions();
         let now_ms = self.now.monotonic_ms;
         let followed = self.store.lanes.followed.as_ref();
         let due = followed.expect("it is shared").take_due();
@@ -249,18 +308,25 @@ impl World {
         let hinted = std::mem::take(&mut listener.hinted);
         let is_time = listener.ask_at_ms <= now_ms;
         listener.waits_ms = now_ms + WAIT_MS;
-        if !is_time && !hinted.is_changed && hinted.chatrooms.is_empty() {
+        if !is_time && !has_said(&hinted) {
             return false;
         }
         listener.begun_ms = now_ms;
         if is_time || hinted.is_changed {
-            listener.todo.push_back(Errand::Look);
+            listener.todo.push_back(Errand::Look(is_time));
         }
         if is_time {
             listener.ask_at_ms = now_ms + ASK_EVERY_MS;
+            listener.todo.push_back(Errand::SayHere);
             listener.todo.push_back(Errand::Ask);
         }
+        let takes_answers = (is_time || hinted.is_answered) && listener.waiting.0.is_asking();
+        // Before the answers: who asked for them gets what was written before.
         listener.todo.push_back(Errand::FollowUp(hinted));
+        listener.todo.push_back(Errand::TellQuestions);
+        if takes_answers {
+            listener.todo.push_back(Errand::TakeAnswers);
+        }
         true
     }
 
@@ -362,10 +428,10 @@ impl World {
         if hits(&mut self.rng, percent) {
             self.tally.one("listeners cut off");
             let now_ms = self.now.monotonic_ms;
-            let until_ms = now_ms + self.rng.u64(..40_000);
+            let longest_ms = [300, 3_000, 3_000, 40_000][self.rng.usize(..4)];
+            let until_ms = now_ms + self.rng.u64(..longest_ms);
             self.listener().cut(until_ms);
+            self.may_lose_answers();
         }
     }
 }
-
-use super::Cluster;

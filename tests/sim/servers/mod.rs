@@ -1,27 +1,28 @@
 //! Several servers on one store: each with loops, lanes and connections of its own, and a listener that hears of what the others write.
 //!
 //! One server has its turn at a time: what is its own stands in the world then, and what the others have of their own
-//! stands here. `listener` is what the server's thread does that asks for what others have written, by the server's own code
+//! stands here. `asking` is what they ask one another; `listener` is what the server's thread does that asks for what others have written, by the server's own code
 //! (`store::others`); `telling` is what a commit tells the others, and what becomes of that on its way; `late` is how late anybody may hear of
 //! a message; `run` lets them live.
 
+mod asking;
 mod late;
 mod listener;
 mod run;
 mod telling;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use loiter::config::Config;
 use loiter::store::others::Followed;
 
-use crate::checks::Seen;
 use crate::ledger::Ledger;
 use crate::line::Line;
 use crate::loops::Loop;
 use crate::store::Lanes;
 use crate::world::World;
+use asking::Asking;
 use listener::Listener;
 use telling::Telling;
 
@@ -33,6 +34,9 @@ pub(crate) struct Cluster {
     away: Vec<Option<Server>>,
     listeners: Vec<Listener>,
     telling: Telling,
+    asking: Asking,
+    /// Time passes mostly in steps between those of a turn and those of a listener.
+    is_steady: bool,
     /// Rounds for which each is down.
     down: Vec<u32>,
 }
@@ -43,8 +47,6 @@ struct Server {
     lanes: Lanes,
     ledger: Ledger,
     lines: BTreeMap<u32, Line>,
-    orphans: BTreeSet<(String, usize)>,
-    seen: Seen,
     jobs: u32,
     touches: u32,
 }
@@ -59,8 +61,6 @@ impl World {
             lanes: Lanes::default(),
             ledger,
             lines: BTreeMap::new(),
-            orphans: BTreeSet::new(),
-            seen: Seen::default(),
             jobs: 0,
             touches: 0,
         };
@@ -68,11 +68,14 @@ impl World {
             .map(|at| (at > 0).then(|| other(&self.config, Ledger::new(&self.store))))
             .collect();
         let telling = Telling::draw(&mut self.rng);
+        let asking = Asking::draw(&mut self.rng);
         let listeners = (0..servers).map(|_| Listener::default()).collect();
         self.cluster = Some(Box::new(Cluster {
             away,
             listeners,
             telling,
+            asking,
+            is_steady: self.rng.bool(),
             down: vec![0; servers],
         }));
         for at in 0..servers {
@@ -90,6 +93,11 @@ impl World {
             .map_or(1, |cluster| cluster.listeners.len())
     }
 
+    pub(crate) fn is_steady(&self) -> bool {
+        let cluster = self.cluster.as_ref();
+        cluster.is_some_and(|cluster| cluster.is_steady)
+    }
+
     fn cluster(&mut self) -> &mut Cluster {
         self.cluster.as_mut().expect("there are several servers")
     }
@@ -99,7 +107,19 @@ impl World {
         &mut self.cluster().listeners[here]
     }
 
-    fn is_down(&self, at: usize) -> bool {
+    /// What each finds that looks at what is its own, in their order.
+    pub(crate) fn at_each<T>(&mut self, mut look: impl FnMut(&Self) -> T) -> Vec<T> {
+        let here = self.here;
+        let found = (0..self.servers()).map(|at| {
+            self.visit(at);
+            look(self)
+        });
+        let found = found.collect();
+        self.visit(here);
+        found
+    }
+
+    pub(crate) fn is_down(&self, at: usize) -> bool {
         let cluster = self.cluster.as_ref();
         cluster.is_some_and(|cluster| cluster.down[at] > 0)
     }
@@ -121,8 +141,6 @@ impl World {
         std::mem::swap(&mut self.store.lanes, &mut server.lanes);
         std::mem::swap(&mut self.ledger, &mut server.ledger);
         std::mem::swap(&mut self.lines, &mut server.lines);
-        std::mem::swap(&mut self.orphans, &mut server.orphans);
-        std::mem::swap(&mut self.seen, &mut server.seen);
         std::mem::swap(&mut self.jobs, &mut server.jobs);
         std::mem::swap(&mut self.touches, &mut server.touches);
         away[here] = Some(server);
@@ -160,11 +178,15 @@ impl World {
         }
         self.tell_others();
         self.store.lanes.followed = Some(Followed::default());
+        self.store.lanes.is_deaf = false;
         let now_ms = self.now.monotonic_ms;
         let rng = &mut self.rng;
         let mut listener = Listener::new(rng.i64(..), now_ms);
-        let rows = self.rows_of_others(listener.number, Duration::ZERO);
+        let rows = self.rows_of_others(listener.number, Some(Duration::ZERO));
         listener.seen.take(rows);
         *self.listener() = listener;
+        if !self.is_down(self.here) {
+            self.say_here();
+        }
     }
 }

@@ -82,6 +82,9 @@ impl World {
             let now_ms = world.now.monotonic_ms;
             let until_ms = now_ms + world.rng.u64(..3_000);
             let number = world.rng.i64(..);
+            // What it has asked it may be asked itself now.
+            world.note_all_stray();
+            world.may_lose_answers();
             let listener = world.listener();
             listener.cut(until_ms);
             // What it has written and does not know of it hears of as of others'.
@@ -138,8 +141,11 @@ impl World {
             windows.extend(lines.map(|(&id, line)| (id, line.window)));
         });
         self.come_to_rest();
+        self.endings.settle();
         self.visit_all(|world| world.check_rest());
         self.visit_all(World::mark_parked);
+        self.check_endpoll();
+        self.come_to_rest();
         self.check_polls_are_free();
         self.visit_all(World::note_parked);
         self.visit_all(|world| {
@@ -156,7 +162,7 @@ impl World {
         let here = self.here;
         let mut quiet = 0;
         for _ in 0..REST_ROUNDS {
-            let mut is_at_rest = true;
+            let (mut is_at_rest, mut is_asking) = (true, false);
             self.deliver_hints(true);
             self.visit_all(|world| {
                 world.open_windows();
@@ -165,8 +171,13 @@ impl World {
             });
             self.visit_all(|world| {
                 is_at_rest &= world.is_at_rest() && world.listener().is_idle();
+                is_asking |= world.listener().waiting.0.is_asking();
             });
-            quiet = if is_at_rest { quiet + 1 } else { 0 };
+            quiet = if is_at_rest && !is_asking {
+                quiet + 1
+            } else {
+                0
+            };
             if quiet == 2 {
                 return self.visit(here);
             }
@@ -183,11 +194,23 @@ impl World {
         self.demand(false, "nothing comes to rest");
     }
 
+    /// Each has a turn, and now and then time to ask the others.
+    pub(crate) fn calm_round(&mut self, turn: u32) {
+        let here = self.here;
+        self.deliver_hints(true);
+        self.visit_all(|world| world.turn(true));
+        self.visit(here);
+        if turn.is_multiple_of(4) {
+            self.wait(super::late::WAIT_MS);
+        }
+    }
+
     /// Ends all, and sees that nothing is left of them.
     fn end_all(&mut self) {
         self.all_come_up();
         self.visit_all(|world| world.store.mend());
         self.cluster().telling.mend();
+        self.cluster().asking.mend();
         self.wait(11_000);
         self.come_to_rest();
         self.visit_all(World::check_presence);
@@ -202,7 +225,9 @@ impl World {
             });
         }
         self.come_to_rest();
-        self.visit_all(World::check_presence);
+        let here = self.rng.usize(..self.servers());
+        self.visit(here);
+        self.check_presence();
         self.come_to_rest();
         self.wait(80_000);
         self.visit_all(|world| world.turn(true));

@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fastrand::Rng;
-use loiter::job::{Completion, Saved};
+use loiter::job::{Completion, QuestionId, Saved, ServerQuestion};
 use loiter::model::ChatroomId;
 use loiter::store::others::{Change, KEPT, hint, looked_back_ms};
 
+use super::asking::lease_ms;
 use super::late::LATE_MS;
-use crate::store::{Done, hits};
+use crate::store::{Transaction, hits};
 use crate::world::World;
 
 /// How much earlier than its commit a transaction may have written what it has.
 const WRITTEN_BEFORE_MS: u64 = 8_000;
-/// Between the ids of the rows of one transaction and those of the next.
-const IDS_EACH: i64 = 4096;
+/// Ids that a transaction under way may have taken.
+const HOLE_MAX: i64 = 8;
 
 /// What is on its way from server to server.
 #[derive(Default)]
@@ -27,8 +28,12 @@ pub(super) struct Telling {
     late: u32,
     doubled: u32,
     rows: Vec<Row>,
+    /// The last id that was given to a row.
+    last_id: i64,
+    /// What transactions have taken that are not committed yet.
+    holes: Vec<Hole>,
     transactions: i64,
-    /// The last transaction that has written rows about a chatroom, or about sessions (0).
+    /// The last transaction that has written rows about a chatroom.
     last_about: BTreeMap<i64, i64>,
     pub(super) hints: Vec<Hint>,
     /// Changes of the chronicle.
@@ -42,10 +47,28 @@ struct Row {
     change: Change,
 }
 
+/// Ids that were taken for rows that nobody sees yet.
+struct Hole {
+    first: i64,
+    size: i64,
+    time_ms: u64,
+    /// The last transaction then.
+    behind: i64,
+}
+
 pub(super) struct Hint {
     pub(super) to: usize,
     pub(super) due_ms: u64,
     pub(super) text: String,
+}
+
+/// What a change is of where an earlier one of the same must be seen before. A session ends once.
+fn about(change: &Change) -> Option<i64> {
+    match change {
+        Change::Joined(chatroom, ..) | Change::Left(chatroom, _) => Some(chatroom.get()),
+        Change::Expired(chatroom, _) => Some(-chatroom.get()),
+        Change::SessionEnded(_) | Change::Asked(..) => None,
+    }
 }
 
 impl Telling {
@@ -60,6 +83,29 @@ impl Telling {
         }
     }
 
+    /// Where a transaction that was under way may have written these: the first id, and when.
+    fn hole_for(&mut self, changes: &[Change]) -> Option<(i64, u64)> {
+        // What concerns the same is locked by who writes it: only of what concerns something else rows are older than ones seen before.
+        let lasts = changes.iter().filter_map(about);
+        let lasts = lasts.filter_map(|about| self.last_about.get(&about));
+        let last = lasts.max().copied().unwrap_or_default();
+        let fits = |hole: &Hole| hole.size >= changes.len() as i64 && hole.behind >= last;
+        let at = self.holes.iter().position(fits)?;
+        let hole = self.holes.swap_remove(at);
+        Some((hole.first, hole.time_ms))
+    }
+
+    /// What a server has asked since then.
+    pub(super) fn questions_of(&self, number: i64, since_ms: u64) -> Vec<ServerQuestion> {
+        let rows = self.rows.iter();
+        let rows = rows.filter(|row| row.server == number && row.time_ms >= since_ms);
+        rows.filter_map(|row| match row.change {
+            Change::Asked(_, question) => Some(question),
+            _ => None,
+        })
+        .collect()
+    }
+
     /// Hints come from now on.
     pub(super) fn mend(&mut self) {
         (self.lost, self.late, self.doubled) = (0, 0, 0);
@@ -72,16 +118,22 @@ impl World {
         let Some(transactions) = &mut self.store.transactions else {
             return;
         };
-        for done in std::mem::take(transactions) {
-            self.tell_of(&done);
+        for transaction in std::mem::take(transactions) {
+            self.tell_of(transaction);
         }
     }
 
-    fn tell_of(&mut self, done: &[Done]) {
-        self.trace.note(format_args!("committed {done:?}"));
+    fn tell_of(&mut self, transaction: Transaction) {
+        let Transaction {
+            done,
+            asked,
+            answered,
+        } = transaction;
+        self.trace
+            .note(format_args!("committed {done:?} {asked:?} {answered:?}"));
         let mut lasts: BTreeMap<ChatroomId, i64> = BTreeMap::new();
         let mut changes = Vec::new();
-        for (completion, at) in done {
+        for (completion, at) in &done {
             let told = Change::told_by(completion);
             if let (Some(&change), Some(at)) = (told.first(), at) {
                 self.cluster().telling.changes.push((*at, change));
@@ -99,8 +151,11 @@ impl World {
             }
         }
         self.write_rows(&changes);
+        let is_changed = !changes.is_empty() || !asked.is_empty();
+        self.ask_others(asked);
+        let answered = self.answer_others(answered);
         let number = self.listener().number;
-        let text = hint(number, lasts.into_iter(), !changes.is_empty(), &[]);
+        let text = hint(number, lasts.into_iter(), is_changed, &answered);
         if let Some(text) = text {
             self.send_hints(&text);
         }
@@ -136,38 +191,56 @@ impl World {
 
     fn write_rows(&mut self, changes: &[Change]) {
         let now_ms = self.now.monotonic_ms;
-        let is_early = self.rng.u8(..4) == 0;
-        let (back, back_ms) = match is_early {
-            true => (self.rng.i64(0..4), self.rng.u64(..WRITTEN_BEFORE_MS)),
-            false => (0, 0),
-        };
+        let (is_early, begins_another) = (self.rng.u8(..4) == 0, self.rng.u8(..4) == 0);
+        let taken = self.rng.i64(1..=HOLE_MAX);
         let server = self.listener().number;
         let telling = &mut self.cluster().telling;
         telling
             .rows
             .retain(|row| row.time_ms + KEPT.as_millis() as u64 >= now_ms);
+        (telling.holes).retain(|hole| hole.time_ms + WRITTEN_BEFORE_MS > now_ms);
         telling.transactions += 1;
-        let latest = telling.transactions;
-        let about = |change: &Change| match change {
-            Change::Joined(chatroom, ..) | Change::Left(chatroom, _) => chatroom.get(),
-            Change::Expired(chatroom, _) => -chatroom.get(),
-            _ => 0,
-        };
-        // What concerns the same is locked by who writes it: only of what concerns something else rows are older than ones seen before.
-        let last = |change: &Change| telling.last_about.get(&about(change)).copied();
-        let first_free = changes.iter().filter_map(last).max().unwrap_or(0) + 1;
-        let of = (latest - back).max(first_free).min(latest);
-        let time_ms = now_ms - if of < latest { back_ms.min(now_ms) } else { 0 };
-        let lane = latest - of;
-        for (n, &change) in (0..).zip(changes) {
-            telling.last_about.insert(about(&change), latest);
+        let (first, time_ms) = match is_early {
+            true => telling.hole_for(changes),
+            false => None,
+        }
+        .unwrap_or((telling.last_id + 1, now_ms));
+        for (id, &change) in (first..).zip(changes) {
+            telling.last_id = id.max(telling.last_id);
+            if let Some(about) = about(&change) {
+                telling.last_about.insert(about, telling.transactions);
+            }
             telling.rows.push(Row {
-                id: of * IDS_EACH + lane * 1024 + n,
+                id,
                 server,
                 time_ms,
                 change,
             });
         }
+        if begins_another {
+            telling.holes.push(Hole {
+                first: telling.last_id + 1,
+                size: taken,
+                time_ms: now_ms,
+                behind: telling.transactions,
+            });
+            telling.last_id += taken;
+        }
+    }
+
+    /// Writes a row by which others are asked; its id is the question's number.
+    pub(super) fn write_question(&mut self, question: ServerQuestion) -> i64 {
+        let (server, time_ms) = (self.listener().number, self.now.monotonic_ms);
+        let telling = &mut self.cluster().telling;
+        telling.last_id += 1;
+        let number = telling.last_id;
+        telling.rows.push(Row {
+            id: number,
+            server,
+            time_ms,
+            change: Change::Asked(QuestionId { server, number }, question),
+        });
+        number
     }
 
     fn send_hints(&mut self, text: &str) {
@@ -210,17 +283,28 @@ impl World {
         }
     }
 
-    /// The rows that a server finds when it asks, which has asked last so long ago.
+    /// The rows that a server finds when it asks, which has asked last so long ago; only the newest of them where that is not said. A question
+    /// that nobody waits for any more is none.
     pub(super) fn rows_of_others(
         &mut self,
         number: i64,
-        away: Duration,
+        away: Option<Duration>,
     ) -> Vec<(i64, Option<Change>)> {
         let now_ms = self.now.monotonic_ms;
-        let back_ms = looked_back_ms(away) as u64;
+        let back_ms = looked_back_ms(away.unwrap_or_default()) as u64;
+        let behind = match away {
+            Some(_) => 0,
+            None => self.listener().seen.newest(),
+        };
         let rows = self.cluster().telling.rows.iter();
-        let rows = rows.filter(|row| row.server != number && row.time_ms + back_ms > now_ms);
-        let mut rows: Vec<_> = rows.map(|row| (row.id, Some(row.change))).collect();
+        let rows = rows.filter(|row| {
+            row.server != number && row.time_ms + back_ms > now_ms && row.id > behind
+        });
+        let change = |row: &Row| {
+            let is_over = row.time_ms + lease_ms() <= now_ms;
+            Some(row.change).filter(|change| !(is_over && matches!(change, Change::Asked(..))))
+        };
+        let mut rows: Vec<_> = rows.map(|row| (row.id, change(row))).collect();
         rows.sort_unstable_by_key(|row| row.0);
         rows
     }

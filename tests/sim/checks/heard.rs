@@ -1,0 +1,92 @@
+//! What all servers have heard of, when somebody is told that somebody is out.
+
+use loiter::job::{Completion, RemovedRow};
+use loiter::model::{ConnectionKey, SessionHash};
+
+use super::{Verdict, demand};
+use crate::ask::Ask;
+use crate::ledger::Begun;
+use crate::line::Asked;
+use crate::world::World;
+
+/// What a write has ended: who waits for its answer must find it so everywhere.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    sessions: Vec<SessionHash>,
+    /// Somebody has left a chatroom: its place in the chronicle.
+    left: Option<usize>,
+}
+
+impl Ended {
+    /// By what, and for whom.
+    fn by(completion: &Completion, at: Option<usize>) -> Option<((u16, ConnectionKey), Self)> {
+        let (ticket, sessions) = match completion {
+            Completion::LoggedOut {
+                ticket,
+                session,
+                done: Ok(()),
+            } => (ticket, vec![*session]),
+            Completion::PasswordChanged {
+                ticket,
+                ended: Some(ended),
+                done: Ok(()),
+                ..
+            } => (ticket, ended.to_vec()),
+            Completion::ParticipantRemoved {
+                ticket,
+                removed: Ok(RemovedRow { left: Some(_), .. }),
+                ..
+            } => (ticket, Vec::new()),
+            _ => return None,
+        };
+        let left = at.filter(|_| sessions.is_empty());
+        let who = (ticket.event_loop, ticket.connection);
+        Some((who, Self { sessions, left }))
+    }
+}
+
+impl World {
+    /// The server that has its turn tells its loops what has come of a write of theirs.
+    pub(crate) fn note_own_ended(&mut self, completion: &Completion, at: Option<usize>) {
+        let here = self.here;
+        if self.cluster.is_some()
+            && let Some(((event_loop, key), ended)) = Ended::by(completion, at)
+        {
+            self.ended.insert((here, event_loop, key), ended);
+        }
+    }
+
+    /// Whether not all servers may have answered since a request was begun.
+    pub(super) fn may_lack(&self, begun: Begun) -> bool {
+        self.unanswered > begun.unanswered
+    }
+
+    /// An answer says that somebody is out: so they are at all servers.
+    pub(super) fn check_all_have_heard(&mut self, asked: &Asked, begun: Begun) -> Verdict {
+        let (Ask::LogOut | Ask::ChangePassword { .. } | Ask::Remove { .. } | Ask::Leave { .. }) =
+            asked.ask
+        else {
+            return Ok(());
+        };
+        let Some(key) = self.answering else {
+            return Ok(());
+        };
+        let at = u16::try_from(begun.at).expect("few");
+        let Some(ended) = self.ended.remove(&(self.here, at, key)) else {
+            return Ok(());
+        };
+        let may_lack = self.may_lack(begun);
+        let here = self.here;
+        let has_heard = |world: &Self| {
+            let mut sessions = ended.sessions.iter();
+            let has_heard = sessions.all(|&session| world.ledger.has_ended(session))
+                && ended.left.is_none_or(|at| !world.ledger.is_untold(at));
+            has_heard || world.is_down(world.here) || may_lack && world.here != here
+        };
+        let has_heard = self.at_each(has_heard);
+        demand(
+            !has_heard.contains(&false),
+            &format!("not all have heard of it: {has_heard:?}"),
+        )
+    }
+}

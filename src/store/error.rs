@@ -394,7 +394,7 @@ impl fmt::Display for OpenError {
             }
             #[cfg(feature = "postgres")]
             Self::BadHints { address, why } => {
-                write!(f, "the address of hints {address} is not right: {why}")
+                write!(f, "cannot use the address of hints {address}: {why}")
             }
             Self::NotBuilt(_) => f.write_str("this loiter is built without PostgreSQL (feature postgres), and its database must be a file"),
             Self::Thread(source) => write!(f, "cannot start a thread for the store: {source}"),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use rusqlite::ErrorCode;
 #[cfg(feature = "postgres")]
-use tokio_postgres::error::{DbError, SqlState};
+use tokio_postgres::error::SqlState;
 
 #[cfg(feature = "postgres")]
 use super::postgres;
@@ -29,6 +29,9 @@ pub(super) enum JobError {
     /// The Redis that hints travel by failed, or the connection to it: its address without the password, and how.
     #[cfg(feature = "redis")]
     Redis(String),
+    /// This address, without its password, leads to another database than the one that is served.
+    #[cfg(feature = "postgres")]
+    OtherDatabase(String),
     /// What other servers write cannot be asked for, so that what is remembered may not hold.
     #[cfg(feature = "postgres")]
     Deaf,
@@ -61,7 +64,7 @@ impl JobError {
         match self {
             Self::Sqlite(error) => error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy),
             #[cfg(feature = "postgres")]
-            Self::Postgres(error) => error.told().map(DbError::code).is_some_and(|code| {
+            Self::Postgres(error) => error.code().is_some_and(|code| {
                 *code == SqlState::LOCK_NOT_AVAILABLE || *code == SqlState::T_R_DEADLOCK_DETECTED
             }),
             _ => false,
@@ -119,6 +122,11 @@ impl fmt::Display for JobError {
             Self::Unreachable => f.write_str("there is no connection to the database"),
             #[cfg(feature = "redis")]
             Self::Redis(why) => f.write_str(why),
+            #[cfg(feature = "postgres")]
+            Self::OtherDatabase(address) => write!(
+                f,
+                "{address} leads to another database than the one that is served, and is not asked"
+            ),
             #[cfg(feature = "postgres")]
             Self::Deaf => f.write_str(
                 "what other servers write cannot be asked for: see what is said of hints",

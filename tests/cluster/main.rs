@@ -4,6 +4,7 @@
 //! - `faults`: three processes behind nginx, while one thing after another breaks, and nobody loses or doubles a message.
 //! - `figures`: how much later a message comes to another server; it measures.
 //! - `counts`: what they ask of the database.
+//! - `hints`: those from an address of their own.
 //! - `nodes`, `nginx`, `unsteady`: those processes, what is before them, and the PostgreSQL behind them.
 
 mod counts;
@@ -21,6 +22,7 @@ mod unsteady;
 mod deaf;
 mod failover;
 mod frozen;
+mod hints;
 mod parked;
 #[cfg(feature = "redis")]
 mod redis;

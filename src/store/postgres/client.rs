@@ -295,11 +295,16 @@ impl Drop for Transaction<'_> {
 
 impl Error {
     /// What the database has said, if it was that.
-    pub(in crate::store) fn told(&self) -> Option<&DbError> {
+    fn told(&self) -> Option<&DbError> {
         match self {
             Self::Postgres(error) => error.as_db_error(),
             Self::Silent(_) | Self::Closed | Self::OtherRows | Self::Io(_) => None,
         }
+    }
+
+    /// The code of that.
+    pub(in crate::store) fn code(&self) -> Option<&SqlState> {
+        self.told().map(DbError::code)
     }
 
     /// Whether the connection is of no use any more. The client does not say so by itself. One to a database that may only be read from, as a

@@ -17,7 +17,7 @@ use super::changes;
 use super::client::{self, Client};
 use super::hearing::Hearing;
 use super::questions::Member;
-use super::{rows, sql};
+use super::{rows, schema, sql};
 use crate::job::Completion;
 use crate::store::Attendant;
 use crate::store::job_error::JobError;
@@ -92,6 +92,8 @@ impl Attendant for Stop {
 pub(super) struct Listener {
     /// Where notifications come from; where none are wanted, or hints come by something else, only who asks.
     pub(super) address: Address,
+    /// By what the database is known that this server writes to.
+    pub(super) identity: Option<String>,
     pub(super) ear: Ear,
     pub(super) ask_every: Duration,
     pub(super) member: Member,
@@ -136,6 +138,10 @@ impl Listener {
         pause: &mut Duration,
     ) -> Result<(), JobError> {
         let mut client = self.address.connect()?;
+        // Where it leads to may have changed: what is said there is of other chatrooms and users with the same ids.
+        if schema::identity(&mut client)? != self.identity {
+            return Err(JobError::OtherDatabase(self.address.shown.clone()));
+        }
         if matches!(self.ear, Ear::Listen) {
             let channel = channel(&mut client)?;
             client.batch_execute(&format!("LISTEN \"{channel}\""))?;

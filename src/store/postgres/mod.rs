@@ -41,7 +41,7 @@ pub(super) use client::Error;
 pub(super) use target::Target;
 pub(super) use users::PostgresUsers;
 
-use super::error::OpenError;
+use super::error::{OpenError, whole};
 use super::lane::Outlet;
 use super::others::{Followed, Questions, Seen};
 use super::writing::Writer;
@@ -74,6 +74,8 @@ pub(super) fn open(
     schema::upgrade(&mut client, &address)?;
     client.be_patient(false);
     schema::refuse_unfinished(&mut client, &address)?;
+    let identity = schema::identity(&mut client).map_err(|error| address.unreachable(error))?;
+    let heard_at = listened_at(config, &address, identity.as_deref())?;
     let connections = threads.reading.saturating_add(threads.hashing);
     let sweeper = Sweeper {
         session_lifetime: config.session_lifetime,
@@ -97,10 +99,8 @@ pub(super) fn open(
     (member.say_here(&mut client)).map_err(|error| address.unreachable(error))?;
     let (by, ear, mut threads) = carriers(config, &mut client, &address, member.number(), &stop)?;
     let listener = Listener {
-        address: match &config.hints {
-            Hints::From(other) => open_address(other.as_ref())?,
-            Hints::Notify | Hints::Redis(_) | Hints::None => address.clone(),
-        },
+        address: heard_at,
+        identity,
         ear,
         ask_every: config.ask_every,
         member: member.clone(),
@@ -123,6 +123,34 @@ pub(super) fn open(
         },
         held: Box::new(()),
     })
+}
+
+/// Where what others have written is asked for, and hints of it are listened to. An address of its own must lead to the same database: the messages
+/// and sessions of another have the same numbers.
+fn listened_at(
+    config: &Config,
+    database: &Address,
+    identity: Option<&str>,
+) -> Result<Address, OpenError> {
+    let Hints::From(given) = &config.hints else {
+        return Ok(database.clone());
+    };
+    let bad = |why| OpenError::BadHints {
+        address: address::without_password(given),
+        why,
+    };
+    let hints = Address::parse(given).map_err(bad)?;
+    let found = hints
+        .connect()
+        .and_then(|mut client| schema::identity(&mut client));
+    let found = found.map_err(|error| bad(whole(&error)))?;
+    match found.as_deref() == identity {
+        true => Ok(hints),
+        false => Err(bad(format!(
+            "it leads to another database (or schema) than {}, and must lead to the same, such as past a pooler",
+            database.shown
+        ))),
+    }
 }
 
 /// What hints travel by, what is listened to, and the threads that this takes.

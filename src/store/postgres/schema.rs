@@ -1,9 +1,10 @@
 //! The schema, step by step; all steps in one transaction, one server at a time.
 
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
 use super::address::Address;
-use super::client::Client;
+use super::client::{self, Client};
 use super::sql;
 use crate::store::error::OpenError;
 
@@ -41,6 +42,17 @@ pub(super) fn refuse_unfinished(client: &mut Client, address: &Address) -> Resul
         true => Err(address
             .unusable("what was to be copied into it is not all there: run loiter migrate again")),
         false => Ok(()),
+    }
+}
+
+/// By what a database is known, whatever address leads to it; nothing where no loiter has served it, or only an older one.
+pub(super) fn identity(client: &mut Client) -> Result<Option<String>, client::Error> {
+    let found = client.query_typed_opt(sql::IDENTITY, &[]);
+    let is_missing = |error: &client::Error| matches!(error.code(), Some(code) if [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN].contains(code));
+    match found {
+        Ok(row) => Ok(row.map(|row| row.try_get(0)).transpose()?),
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -11,7 +11,7 @@ pub(super) mod servers;
 /// The steps from nothing to the newest schema. Step `n` (from 0) makes version `n + 1` of version `n`.
 ///
 /// A step that was ever released is never changed: the next version is one more constant here.
-pub(super) const MIGRATIONS: &[&str] = &[VERSION_1];
+pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// Names sort by their bytes, as SQLite's do: a search for a prefix is a range.
 const VERSION_1: &str = r#"
@@ -110,6 +110,11 @@ CREATE TABLE probes (count BIGINT NOT NULL);
 INSERT INTO probes (count) VALUES (0);
 "#;
 
+/// By its identity a database is known, whatever address leads to it: a copy of it has the same, and no other has.
+const VERSION_2: &str = "
+ALTER TABLE loiter_schema ADD COLUMN identity UUID NOT NULL DEFAULT gen_random_uuid();
+";
+
 /// → the schema's name, or null where no schema of the search path may be written to; the encoding of all texts
 pub(super) const CURRENT_SCHEMA: &str =
     "SELECT current_schema()::text, current_setting('server_encoding')";
@@ -129,6 +134,9 @@ SELECT to_regclass(quote_ident(current_schema()) || '.loiter_schema') IS NOT NUL
 
 /// → version
 pub(super) const VERSION: &str = "SELECT max(version) FROM loiter_schema";
+
+/// → by what the database is known
+pub(super) const IDENTITY: &str = "SELECT identity::text FROM loiter_schema";
 
 /// version
 pub(super) const NOTE_VERSION: &str = "UPDATE loiter_schema SET version = $1";

@@ -4,9 +4,11 @@
 //! - `faults`: three processes behind nginx, while one thing after another breaks, and nobody loses or doubles a message.
 //! - `figures`: how much later a message comes to another server; it measures.
 //! - `counts`: what they ask of the database.
+//! - `asked`: whom one waits for that has asked the others.
 //! - `hints`: those from an address of their own.
 //! - `nodes`, `nginx`, `unsteady`: those processes, what is before them, and the PostgreSQL behind them.
 
+mod asked;
 mod counts;
 mod faults;
 mod figures;
@@ -18,6 +20,7 @@ mod nodes;
 mod server;
 mod tls;
 mod unsteady;
+mod upgrade;
 
 mod deaf;
 mod failover;

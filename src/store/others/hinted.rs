@@ -1,5 +1,5 @@
 //! What hints say ("-5 @8 7:42 9:3 +": who tells it, whose question was answered, which chatrooms have got messages and up to which, whether anything
-//! else has changed), and what is to be fetched for the loops.
+//! else has changed; or "-5 -": it is gone), and what is to be fetched for the loops.
 
 use std::collections::BTreeMap;
 
@@ -19,6 +19,8 @@ pub struct Hinted {
     pub is_changed: bool,
     /// Somebody has answered this server.
     pub is_answered: bool,
+    /// A server has ended: nobody is to wait for its answers.
+    pub has_gone: bool,
     /// There were others, perhaps, of which this server has not heard: it is to ask.
     pub is_missed: bool,
     /// It is the database itself that has said so, when it was asked. A hint may be wrong: of a commit that a database which has failed over
@@ -34,6 +36,10 @@ impl Hinted {
                 self.is_answered |= asker.parse() == Ok(server);
                 continue;
             }
+            if word == GONE {
+                self.has_gone = true;
+                continue;
+            }
             let pair = word.split_once(':');
             match pair.map(|(chatroom, last)| (chatroom.parse(), last.parse::<i64>())) {
                 Some((Ok(chatroom), Ok(last))) => self.note(chatroom, last),
@@ -47,6 +53,14 @@ impl Hinted {
         let newest = self.chatrooms.entry(chatroom).or_insert(last);
         *newest = last.max(*newest);
     }
+}
+
+/// What a server says that has ended.
+const GONE: &str = "-";
+
+/// The text of the last hint of a server.
+pub fn last_hint(server: i64) -> String {
+    format!("{server} {GONE}")
 }
 
 /// The text of a hint: who tells it, and what. Nothing where there is nothing to tell.
@@ -197,6 +211,9 @@ mod tests {
         assert!(heard.is_changed);
         assert!(!heard.is_answered);
         assert!(hinted("1 @3").is_answered);
+        assert_eq!(hinted("1 @3 7:42 +").has_gone, false);
+        let last = hinted(&last_hint(-5));
+        assert!(last.has_gone && !last.is_changed && !last.is_answered);
         assert_eq!(hint(1, [].into_iter(), false, &[]), None);
         let mut heard = hinted("1 7:42");
         heard.take("1 7:41 9:3", 1);

@@ -10,5 +10,5 @@ mod questions;
 
 pub use changes::{Change, KEPT, Seen, looked_back_ms};
 pub use followed::Followed;
-pub use hinted::{FETCHED_MAX, Fetched, Hinted, Missing, hint};
+pub use hinted::{FETCHED_MAX, Fetched, Hinted, Missing, hint, last_hint};
 pub use questions::Questions;

@@ -23,9 +23,15 @@ pub struct Questions {
 #[derive(Debug)]
 struct Open {
     ticket: Ticket,
-    awaited: Vec<i64>,
-    until: Instant,
+    awaited: Vec<Awaited>,
     answer: ServerAnswer,
+}
+
+/// A server that is waited for.
+#[derive(Debug)]
+struct Awaited {
+    server: i64,
+    until: Instant,
 }
 
 impl Questions {
@@ -37,17 +43,21 @@ impl Questions {
         }
     }
 
-    /// How long a server is there after it has said so, and for how long a question is worth answering.
+    /// How long this server is there after it has said so, and for how long it waits for answers at least.
     pub fn lease(&self) -> Duration {
         self.lease
     }
 
-    /// Waits for these servers' answers to a question, from now on.
-    pub fn ask(&self, number: i64, ticket: Ticket, servers: Vec<i64>, now: Instant) {
+    /// Waits for these servers' answers to a question, from now on. Each has so long as it says that it is there, since it may ask as seldom; and
+    /// as long as this one, which may look for answers as seldom.
+    pub fn ask(&self, number: i64, ticket: Ticket, servers: Vec<(i64, Duration)>, now: Instant) {
+        let awaited = |(server, lease): (i64, Duration)| Awaited {
+            server,
+            until: now + lease.max(self.lease),
+        };
         let open = Open {
             ticket,
-            awaited: servers,
-            until: now + self.lease,
+            awaited: servers.into_iter().map(awaited).collect(),
             answer: ServerAnswer::default(),
         };
         self.lock().insert(number, open);
@@ -67,7 +77,8 @@ impl Questions {
     pub fn answered(&self, number: i64, server: i64, answer: ServerAnswer) -> Option<Completion> {
         let mut questions = self.lock();
         let open = questions.get_mut(&number)?;
-        let place = open.awaited.iter().position(|&awaited| awaited == server)?;
+        let mut awaited = open.awaited.iter();
+        let place = awaited.position(|awaited| awaited.server == server)?;
         open.awaited.swap_remove(place);
         open.answer.add(answer);
         match open.awaited.is_empty() {
@@ -76,10 +87,32 @@ impl Questions {
         }
     }
 
+    /// All servers that are waited for.
+    pub fn awaited(&self) -> Vec<i64> {
+        let questions = self.lock();
+        let awaited = questions.values().flat_map(|open| &open.awaited);
+        let mut servers: Vec<i64> = awaited.map(|awaited| awaited.server).collect();
+        servers.sort_unstable();
+        servers.dedup();
+        servers
+    }
+
+    /// These servers will answer no more. Tells of the questions that nobody is waited for any longer.
+    pub fn gone(&self, servers: &[i64]) -> Vec<Completion> {
+        self.wait_only_for(|awaited| !servers.contains(&awaited.server))
+    }
+
     /// Tells of the questions that nobody is waited for any longer.
     pub fn expire(&self, now: Instant) -> Vec<Completion> {
+        self.wait_only_for(|awaited| now < awaited.until)
+    }
+
+    fn wait_only_for(&self, is_awaited: impl Fn(&Awaited) -> bool) -> Vec<Completion> {
         let mut questions = self.lock();
-        let over = questions.extract_if(|_, open| open.until <= now);
+        let over = questions.extract_if(|_, open| {
+            open.awaited.retain(&is_awaited);
+            open.awaited.is_empty()
+        });
         over.map(|(_, open)| open.completion()).collect()
     }
 
@@ -126,7 +159,8 @@ mod tests {
 
     fn asking() -> (Questions, Instant) {
         let (questions, now) = (Questions::new(Duration::from_secs(1)), Instant::now());
-        questions.ask(5, Ticket::of_nobody(), vec![7, 8], now);
+        let servers = [7, 8].map(|server| (server, Duration::ZERO));
+        questions.ask(5, Ticket::of_nobody(), servers.into(), now);
         assert!(questions.is_asking());
         (questions, now)
     }
@@ -159,6 +193,27 @@ mod tests {
         let told = told(questions.expire(now + questions.lease()).pop());
         assert_eq!(told.ended, 1);
         assert!(questions.answered(5, 7, answer(1, 1)).is_none());
+    }
+
+    #[test]
+    fn each_server_is_waited_for_as_long_as_it_says_that_it_is_there() {
+        let (questions, now) = asking();
+        let servers = [(8, Duration::from_secs(60)), (9, Duration::from_secs(1))];
+        questions.ask(6, Ticket::of_nobody(), servers.into(), now);
+        assert_eq!(questions.awaited(), [7, 8, 9]);
+        assert_eq!(questions.expire(now + questions.lease()).len(), 1);
+        assert_eq!(questions.awaited(), [8]);
+        assert!(questions.expire(now + Duration::from_secs(59)).is_empty());
+        assert_eq!(questions.expire(now + Duration::from_secs(60)).len(), 1);
+    }
+
+    #[test]
+    fn who_has_gone_is_not_waited_for() {
+        let (questions, _) = asking();
+        assert!(questions.gone(&[7, 9]).is_empty());
+        questions.answered(5, 7, answer(1, 1));
+        assert_eq!(told(questions.gone(&[8]).pop()).ended, 0);
+        assert!(!questions.is_asking());
     }
 
     #[test]

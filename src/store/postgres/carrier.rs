@@ -14,7 +14,7 @@ use super::number::Number;
 use super::sql;
 use crate::model::ChatroomId;
 use crate::store::job_error::JobError;
-use crate::store::others::hint;
+use crate::store::others::{hint, last_hint};
 
 /// What a transaction has done that others hear of.
 #[derive(Debug, Default)]
@@ -72,6 +72,18 @@ impl Teller {
                 &news.answered,
             )
         {
+            let told: &[(&(dyn ToSql + Sync), Type)] =
+                &[(channel, Type::TEXT), (&hint, Type::TEXT)];
+            client.query_typed(sql::servers::NOTIFY, told)?;
+        }
+        Ok(())
+    }
+
+    /// Tells within the transaction that is open that this server has ended. Where hints travel otherwise, they do no more by then, and those who
+    /// wait find it out when they next look.
+    pub(super) fn tell_gone_within(&self, client: &mut Client) -> Result<(), JobError> {
+        if let Carrier::Notify(channel) = &self.by {
+            let hint = last_hint(self.number.get());
             let told: &[(&(dyn ToSql + Sync), Type)] =
                 &[(channel, Type::TEXT), (&hint, Type::TEXT)];
             client.query_typed(sql::servers::NOTIFY, told)?;

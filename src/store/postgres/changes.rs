@@ -132,9 +132,11 @@ fn change(row: &tokio_postgres::Row, member: &Member) -> Result<Option<Change>, 
         "left" => Change::Left(rows::chatroom_id(row, 2)?, rows::user_id(row, 3)?),
         "expired" => Change::Expired(rows::chatroom_id(row, 2)?, rows::message_id(row, 5)?),
         other => {
-            let age_ms: f64 = row.try_get(7)?;
+            let (age_ms, waits_ms): (f64, i64) = (row.try_get(7)?, row.try_get(5)?);
             let question = questions::question(other, row)?;
-            return Ok(question.filter(|_| age_ms < member.lease_ms()));
+            // As long as who has asked waits for this server.
+            let waits_ms = waits_ms.max(member.lease_ms()) as f64;
+            return Ok(question.filter(|_| age_ms < waits_ms));
         }
     }))
 }

@@ -174,8 +174,10 @@ impl Listener {
             // Before the answers: who asked for them gets what was written before.
             self.follow_up(&mut client, &hinted)?;
             self.outlet.post(questions);
-            if (is_time || hinted.is_answered) && self.member.questions.is_asking() {
-                self.outlet.post(self.member.take_answers(&mut client)?);
+            let looks_for_gone = is_time || hinted.has_gone;
+            if (looks_for_gone || hinted.is_answered) && self.member.questions.is_asking() {
+                let told = self.member.take_answers(&mut client, looks_for_gone)?;
+                self.outlet.post(told);
             }
             self.outlet
                 .post(self.member.questions.expire(Instant::now()));
@@ -183,8 +185,7 @@ impl Listener {
             *pause = PAUSE_MIN;
             hinted = self.wait(&mut client, ask_at)?;
         }
-        // So that nobody waits for its answers.
-        self.member.say_gone(&mut client)
+        Ok(())
     }
 
     /// Waits for hints, until the next is asked for at most, and takes all that are there.

@@ -1,10 +1,11 @@
 //! How servers ask one another by way of the database.
 //!
 //! A question is a row among the [changes](super::changes), and each answer a row of its own, for the server that asked. Who is asked are the
-//! servers that have lately said that they are there; one that stands still, or died, is waited for until that is no longer so.
+//! servers that have lately said that they are there; one that stands still, or died, is waited for as long as it has said that it would be
+//! there, and one that has said that it is gone no longer.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio_postgres::types::{ToSql, Type};
 
@@ -49,18 +50,20 @@ impl Member {
         self.number.get()
     }
 
-    /// In milliseconds: how long a server is there after it has said so, and for how long a question is worth answering.
-    pub(super) fn lease_ms(&self) -> f64 {
-        self.questions.lease().as_secs_f64() * 1000.0
+    /// In milliseconds: how long this server is there after it has said so.
+    pub(super) fn lease_ms(&self) -> i64 {
+        i64::try_from(self.questions.lease().as_millis()).unwrap_or(i64::MAX)
     }
 
     /// Says to all others that this server is there.
     pub(super) fn say_here(&self, client: &mut Client) -> Result<(), client::Error> {
-        client.execute_typed(sql::servers::SAY_HERE, &[(&self.number(), Type::INT8)])?;
+        let here: &[Parameter<'_>] =
+            &[(&self.number(), Type::INT8), (&self.lease_ms(), Type::INT8)];
+        client.execute_typed(sql::servers::SAY_HERE, here)?;
         Ok(())
     }
 
-    /// … that it is no longer.
+    /// … that it is no longer: behind all that it has answered.
     pub(super) fn say_gone(&self, client: &mut Client) -> Result<(), JobError> {
         client.execute_typed(sql::servers::SAY_GONE, &[(&self.number(), Type::INT8)])?;
         Ok(())
@@ -75,8 +78,18 @@ impl Member {
         }
     }
 
-    /// Takes the answers that are there, and tells of the questions that all have answered.
-    pub(super) fn take_answers(&self, client: &mut Client) -> Result<Vec<Completion>, JobError> {
+    /// Takes the answers that are there, and tells of the questions that all have answered. Who has gone meanwhile is waited for no longer, where
+    /// that is looked for.
+    pub(super) fn take_answers(
+        &self,
+        client: &mut Client,
+        looks_for_gone: bool,
+    ) -> Result<Vec<Completion>, JobError> {
+        // Before their answers, which were all there when they went.
+        let gone = match looks_for_gone {
+            true => self.gone(client)?,
+            false => Vec::new(),
+        };
         let found =
             client.query_typed(sql::servers::TAKE_ANSWERS, &[(&self.number(), Type::INT8)])?;
         let mut told = Vec::new();
@@ -92,7 +105,16 @@ impl Member {
             let (question, server) = (row.try_get(0)?, row.try_get(1)?);
             told.extend(self.questions.answered(question, server, answer));
         }
+        told.extend(self.questions.gone(&gone));
         Ok(told)
+    }
+
+    /// The servers among those that are waited for that have said that they are gone.
+    fn gone(&self, client: &mut Client) -> Result<Vec<i64>, JobError> {
+        let awaited = self.questions.awaited();
+        let gone = client.query_typed(sql::servers::GONE, &[(&awaited, Type::INT8_ARRAY)])?;
+        let gone = gone.iter().map(|row| row.try_get(0));
+        Ok(gone.collect::<Result<_, _>>()?)
     }
 }
 
@@ -116,11 +138,11 @@ impl Asking<'_> {
         };
         let asked: &[Parameter<'_>] = &[
             (&self.member.number(), Type::INT8),
-            (&self.member.lease_ms(), Type::FLOAT8),
             (&kind, Type::TEXT),
             (&chatroom, Type::INT8),
             (&user, Type::INT8),
             (&session, Type::BYTEA),
+            (&self.member.lease_ms(), Type::INT8),
         ];
         let found = client.query_typed(sql::servers::ASK, asked)?;
         let Some(first) = found.first() else {
@@ -130,8 +152,11 @@ impl Asking<'_> {
             }));
         };
         let number = first.try_get(0)?;
-        let servers = found.iter().map(|row| row.try_get(1));
-        let servers = servers.collect::<Result<_, _>>()?;
+        let servers = found.iter().map(|row| {
+            let lease_ms = u64::try_from(row.try_get::<_, i64>(2)?).unwrap_or(0);
+            Ok((row.try_get(1)?, Duration::from_millis(lease_ms)))
+        });
+        let servers = servers.collect::<Result<_, JobError>>()?;
         let questions = &self.member.questions;
         questions.ask(number, ticket, servers, Instant::now());
         self.asked.push(number);

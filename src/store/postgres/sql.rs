@@ -11,7 +11,7 @@ pub(super) mod servers;
 /// The steps from nothing to the newest schema. Step `n` (from 0) makes version `n + 1` of version `n`.
 ///
 /// A step that was ever released is never changed: the next version is one more constant here.
-pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
+pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
 
 /// Names sort by their bytes, as SQLite's do: a search for a prefix is a range.
 const VERSION_1: &str = r#"
@@ -113,6 +113,11 @@ INSERT INTO probes (count) VALUES (0);
 /// By its identity a database is known, whatever address leads to it: a copy of it has the same, and no other has.
 const VERSION_2: &str = "
 ALTER TABLE loiter_schema ADD COLUMN identity UUID NOT NULL DEFAULT gen_random_uuid();
+";
+
+/// How long each server is there after it has said so: they may say so at different times.
+const VERSION_3: &str = "
+ALTER TABLE servers ADD COLUMN lease_ms BIGINT NOT NULL DEFAULT 3000;
 ";
 
 /// → the schema's name, or null where no schema of the search path may be written to; the encoding of all texts

@@ -11,6 +11,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use log::Level;
 use tokio_postgres::types::Type;
 
 use super::address::Address;
@@ -27,6 +28,7 @@ use crate::store::clock::system_unix_ms;
 use crate::store::job_error::JobError;
 use crate::store::lane::outlive;
 use crate::store::others::Followed;
+use crate::store::trouble;
 use crate::store::write::Write;
 use crate::store::writing::{Outcome, Swept, Writer};
 
@@ -166,8 +168,20 @@ impl Writer for PostgresWriter {
         Ok(())
     }
 
-    fn close(self) {
-        drop(self.client);
+    /// What was asked of this server and is not answered by now will not be: nobody is to wait for it.
+    fn close(mut self) {
+        if self.client.is_some() {
+            let (member, teller) = (self.member.clone(), Arc::clone(&self.teller));
+            let told = self.in_transaction(sql::FLEETING, |client| {
+                member.say_gone(client)?;
+                teller.tell_gone_within(client)
+            });
+            if let Err(error) = told {
+                let line =
+                    format_args!("other servers could not be told of the end of this one: {error}");
+                trouble::tell(Level::Warn, line);
+            }
+        }
     }
 }
 

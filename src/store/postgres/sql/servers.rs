@@ -19,22 +19,27 @@ pub(in crate::store::postgres) const REMOVE_OLD_CHANGES: &str = "
 DELETE FROM changes WHERE id IN
     (SELECT id FROM changes WHERE time < clock_timestamp() - $1 * interval '1 ms' ORDER BY time LIMIT $2 FOR UPDATE SKIP LOCKED)";
 
-/// server. What it says is worth no sync: it says so again.
+/// server, for how many milliseconds. What it says is worth no sync: it says so again.
 pub(in crate::store::postgres) const SAY_HERE: &str = "
-INSERT INTO servers (server, seen)
-SELECT $1, clock_timestamp() FROM set_config('synchronous_commit', 'off', true)
+INSERT INTO servers (server, lease_ms, seen)
+SELECT $1, $2, clock_timestamp() FROM set_config('synchronous_commit', 'off', true)
 ON CONFLICT (server) DO UPDATE SET seen = excluded.seen";
 
 /// server
 pub(in crate::store::postgres) const SAY_GONE: &str = "DELETE FROM servers WHERE server = $1";
 
-/// server, milliseconds, kind, chatroom, user, session → the number of the question and a server that is asked, for each that has said for so
-/// long that it is there; none, and nothing written, where there are no others
+/// servers → those of them that have said that they are gone
+pub(in crate::store::postgres) const GONE: &str = "
+SELECT asked.server FROM unnest($1::bigint[]) AS asked (server)
+WHERE NOT EXISTS (SELECT 1 FROM servers WHERE servers.server = asked.server)";
+
+/// server, kind, chatroom, user, session, for how many milliseconds an answer is waited for at least → the number of the question and a server that
+/// is asked, with the milliseconds that it is there for, for each that has lately said so; none, and nothing written, where there are no others
 pub(in crate::store::postgres) const ASK: &str = "
-WITH others AS (SELECT server FROM servers WHERE server <> $1 AND seen > clock_timestamp() - $2 * interval '1 ms'),
+WITH others AS (SELECT server, lease_ms FROM servers WHERE server <> $1 AND seen > clock_timestamp() - lease_ms * interval '1 ms'),
      asked AS (INSERT INTO changes (server, kind, chatroom, user_id, session, message)
-               SELECT $1, $3, $4, $5, $6, 0 WHERE EXISTS (SELECT 1 FROM others) RETURNING id)
-SELECT asked.id, others.server FROM asked, others";
+               SELECT $1, $2, $3, $4, $5, $6 WHERE EXISTS (SELECT 1 FROM others) RETURNING id)
+SELECT asked.id, others.server, others.lease_ms FROM asked, others";
 
 /// question, the server that asked, the one that answers, users, polls, whether it has failed
 pub(in crate::store::postgres) const ANSWER: &str = "

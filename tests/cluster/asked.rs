@@ -1,0 +1,129 @@
+//! Whom a server waits for that has asked the others: each as long as it has said that it would be there, and nobody who has said that he is gone.
+//!
+//! One of those that are asked is made up: what it says and answers is written into the database by the test.
+
+use std::time::{Duration, Instant};
+
+use loiter::Config;
+use serde_json::Value;
+
+use crate::serving::{Client, OtherProgram, PATIENCE, Serving, ending};
+use crate::{asking, hinting, servers};
+
+/// The number of the one that is made up.
+const MADE_UP: i64 = 77;
+
+struct Asked {
+    _server: Serving,
+    database: OtherProgram,
+    asks: Client,
+}
+
+impl Asked {
+    /// A server that has asked the made-up one, which has said so many seconds ago that it would be there for so many.
+    fn with(server: Serving, said_s: i64, lease_s: i64) -> Self {
+        let ann = server.user("ann");
+        let id = server.chatroom(&ann);
+        let mut database = server.other_program();
+        database.execute(&format!(
+            "INSERT INTO servers (server, seen, lease_ms)
+             VALUES ({MADE_UP}, clock_timestamp() - {said_s} * interval '1 s', {lease_s} * 1000)"
+        ));
+        let mut asks = server.connect();
+        asks.send(ending(&ann, id).bytes());
+        let mut asked = Self {
+            _server: server,
+            database,
+            asks,
+        };
+        asked.wait_for("SELECT count(*) FROM changes WHERE kind = 'end_polls'");
+        asked
+    }
+
+    fn wait_for(&mut self, count: &str) {
+        let begun = Instant::now();
+        while self.database.number(count) == 0 {
+            assert!(begun.elapsed() < PATIENCE, "{count}");
+        }
+    }
+
+    /// The made-up one has ended, without a word.
+    fn go(&mut self) {
+        let gone = format!("DELETE FROM servers WHERE server = {MADE_UP}");
+        assert_eq!(self.database.execute(&gone), 1);
+    }
+
+    fn answer(&mut self) -> Value {
+        self.asks.answer().ok()["ended"].take()
+    }
+}
+
+fn seldom(config: &mut Config) {
+    asking(config);
+    config.ask_every = Duration::from_secs(60);
+}
+
+#[test]
+fn each_says_for_how_long_it_is_there() {
+    let [one, _other] = servers(asking);
+    let _seldom = Serving::with(|config| {
+        seldom(config);
+        config.database = one.database();
+    });
+    let mut database = one.other_program();
+    for (lease_ms, count) in [(3_000, 2), (180_000, 1)] {
+        let count_of = format!("SELECT count(*) FROM servers WHERE lease_ms = {lease_ms}");
+        assert_eq!(database.number(&count_of), count, "{lease_ms}");
+    }
+}
+
+/// One that asks more seldom than this one is neither forgotten nor given up before it can have heard.
+#[test]
+fn who_asks_seldom_is_waited_for() {
+    let mut asked = Asked::with(Serving::with(asking), 10, 600);
+    asked.wait_for(
+        "SELECT count(*) FROM changes WHERE kind = 'end_polls' AND time < clock_timestamp() - interval '4 s'",
+    );
+    asked.asks.assert_silent();
+    asked.database.execute(&format!(
+        "INSERT INTO answers (asker, question, server, users, ended, failed)
+         SELECT server, id, {MADE_UP}, '{{}}', 5, false FROM changes WHERE kind = 'end_polls'"
+    ));
+    assert_eq!(asked.answer(), 5);
+}
+
+#[test]
+fn who_has_not_said_for_its_own_time_that_it_is_there_is_not_asked() {
+    let server = Serving::with(seldom);
+    let ann = server.user("ann");
+    let id = server.chatroom(&ann);
+    let mut database = server.other_program();
+    database.execute(&format!(
+        "INSERT INTO servers (server, seen, lease_ms)
+         VALUES ({MADE_UP}, clock_timestamp() - interval '10 s', 3000)"
+    ));
+    assert_eq!(server.ask(&ending(&ann, id)).ok()["ended"], 0);
+    assert_eq!(
+        database.number("SELECT count(*) FROM changes WHERE kind = 'end_polls'"),
+        0
+    );
+}
+
+#[test]
+fn who_ends_while_it_is_asked_is_waited_for_no_longer() {
+    let mut asked = Asked::with(Serving::with(asking), 0, 600);
+    asked.go();
+    assert_eq!(asked.answer(), 0);
+}
+
+/// Long before it would look by itself.
+#[test]
+fn a_server_that_ends_says_so_by_a_hint() {
+    let [one, other] = servers(hinting);
+    let mut asked = Asked::with(one, 0, 600);
+    asked.go();
+    asked.asks.assert_silent();
+    other.handle().stop();
+    other.wait_for_end();
+    assert_eq!(asked.answer(), 0);
+}

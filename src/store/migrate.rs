@@ -58,11 +58,13 @@ pub enum MigrateError {
     OlderSchema(PathBuf),
     /// The source cannot be opened or read, or is served.
     Source(OpenError),
-    /// What the rows are to be copied to is no address of PostgreSQL.
+    /// What the rows are to be copied from is an address, here without its password.
+    NotAFile(PathBuf),
+    /// What the rows are to be copied to, here without its password, is no address of PostgreSQL.
     NotAnAddress(PathBuf),
     /// The target cannot be reached, opened or written.
     Target(OpenError),
-    /// The target, here without its password, has users, chatrooms or messages that do not come from an earlier run.
+    /// The target, here without its password, has users, chatrooms or messages: those of an earlier run that has copied all, or somebody's own.
     NotEmpty(String),
     /// The target has been filled from another source until now.
     OtherSource {
@@ -210,7 +212,10 @@ impl Migration {
         mut told: impl FnMut(&str, u64, u64),
     ) -> Result<Vec<(&'static str, u64)>, MigrateError> {
         if !is_address(&self.to) {
-            return Err(MigrateError::NotAnAddress(self.to.clone()));
+            return Err(MigrateError::NotAnAddress(shown(&self.to)));
+        }
+        if is_address(&self.from) {
+            return Err(MigrateError::NotAFile(shown(&self.from)));
         }
         let source = Source::claim(&self.from)?;
         let counts = (0..TABLES.len()).map(|table| source.count(table));
@@ -295,6 +300,11 @@ impl fmt::Display for MigrateError {
                 path.display()
             ),
             Self::Source(error) | Self::Target(error) => error.fmt(f),
+            Self::NotAFile(address) => write!(
+                f,
+                "{} is an address, and a database is copied from its file",
+                address.display()
+            ),
             Self::NotAnAddress(path) => write!(
                 f,
                 "{} is not the address of a PostgreSQL database, such as postgres://ann@db.example/chat",
@@ -302,7 +312,8 @@ impl fmt::Display for MigrateError {
             ),
             Self::NotEmpty(database) => write!(
                 f,
-                "the database {database} is not empty, and what is in it does not come from here"
+                "there are users, chatrooms or messages in the database {database}, and no copying into it is under way: either all has been copied \
+                 before, and a server may be started on it, or it is somebody's own; to copy into it anew, empty it first"
             ),
             Self::OtherSource { database, source } => write!(
                 f,

@@ -35,6 +35,14 @@ fn a_source_is_a_database_of_this_version_that_nobody_serves() {
         to: fixture.to.clone(),
     };
     refused(&of("missing.db"), "there is no database");
+    for address in ["postgres://ann:hush@db/chat", "mysql://ann:hush@db/chat"] {
+        let migration = Migration {
+            from: address.into(),
+            to: fixture.to.clone(),
+        };
+        let error = refused(&migration, "ann@db/chat is");
+        assert!(!format!("{error} {error:?}").contains("hush"), "{error:?}");
+    }
     fs::write(fixture.folder.path().join("diary"), [b'x'; 4096]).expect("written");
     refused(&of("diary"), "is not a database");
     let older = rusqlite::Connection::open(fixture.folder.path().join("older.db"));
@@ -88,7 +96,8 @@ fn a_target_has_nothing_of_anybody_else() {
         .execute("INSERT INTO users VALUES (1, 'a', 'a', 'hash', 1)", ())
         .expect("a user");
     fixture.migrate().expect("still nobody");
-    refused(&fixture.migration(), "is not empty");
+    let done = refused(&fixture.migration(), "all has been copied before");
+    assert!(done.to_string().contains("empty it first"), "{done}");
     let foreign = Fixture::new();
     foreign
         .target()
@@ -159,6 +168,11 @@ fn a_target_that_is_not_there_is_told_without_its_password() {
     );
     assert!(!format!("{error} {error:?}").contains("hush"), "{error:?}");
     refused(&to("copy.db"), "is not the address");
+    let foreign = refused(&to("mysql://ann:hush@db/chat"), "postgres://ann@");
+    assert!(
+        !format!("{foreign} {foreign:?}").contains("hush"),
+        "{foreign:?}"
+    );
     let migration = to("postgres://ann:hush@127.0.0.1:1/chat");
     assert!(!format!("{migration:?}").contains("hush"));
 }

@@ -17,7 +17,7 @@ pub mod values;
 
 #[cfg(feature = "postgres")]
 pub(crate) use database::without_password;
-pub(crate) use database::{is_address, shown};
+pub(crate) use database::{is_address, is_foreign_address, shown};
 pub use network::{Network, NotANetwork};
 pub use origin::{NotAnOrigin, Origin};
 pub use settings::BadSetting;

@@ -5,12 +5,25 @@ use std::path::{Path, PathBuf};
 
 use super::Config;
 
-const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
+const SCHEMES: [&str; 2] = ["postgres", "postgresql"];
 
 /// Whether a database is given by an address, and not by a file's path.
 pub(crate) fn is_address(database: &Path) -> bool {
-    let is_one = |given: &str| SCHEMES.iter().any(|scheme| given.starts_with(scheme));
-    database.to_str().is_some_and(is_one)
+    let is_one = |scheme: &str| SCHEMES.iter().any(|one| scheme.eq_ignore_ascii_case(one));
+    scheme(database).is_some_and(is_one)
+}
+
+/// Whether it is given by an address of something else, which would be taken for a path otherwise.
+pub(crate) fn is_foreign_address(database: &Path) -> bool {
+    scheme(database).is_some() && !is_address(database)
+}
+
+/// What an address begins with; a path has none.
+fn scheme(given: &Path) -> Option<&str> {
+    let (scheme, _) = given.to_str()?.split_once("://")?;
+    let is_of_one = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.:".contains(&byte);
+    let begins = scheme.starts_with(|first: char| first.is_ascii_alphabetic());
+    (begins && scheme.bytes().all(is_of_one)).then_some(scheme)
 }
 
 /// An address as it may be shown: what stands between the user's name and the host is left out, and so are the parameters.
@@ -31,7 +44,7 @@ pub(crate) fn without_password(address: &str) -> String {
 
 /// A database as it may be shown, whatever it is given by.
 pub(crate) fn shown(database: &Path) -> PathBuf {
-    match is_address(database) {
+    match scheme(database).is_some() {
         true => without_password(&database.to_string_lossy()).into(),
         false => database.to_owned(),
     }
@@ -85,6 +98,11 @@ mod tests {
             ("postgres://ann:se?cret@db/chat", "postgres://…"),
             ("postgres://ann:se/cret@db/chat", "postgres://ann@db/chat"),
             ("postgres://ann:secret@", "postgres://ann@"),
+            ("Postgres://ann:secret@db/chat", "Postgres://ann@db/chat"),
+            (
+                "POSTGRESQL://ann:secret@db/chat",
+                "POSTGRESQL://ann@db/chat",
+            ),
         ] {
             assert_eq!(without_password(given), expected);
             let config = Config {
@@ -99,8 +117,35 @@ mod tests {
     }
 
     #[test]
+    fn what_is_an_address_of_something_else_is_no_file() {
+        for given in [
+            "mysql://ann:secret@db/chat",
+            "postgresql+psycopg://ann:secret@db/chat",
+            "jdbc:postgresql://ann:secret@db/chat",
+            "sqlite:///loiter.db?key=secret",
+        ] {
+            let config = Config {
+                database: given.into(),
+                ..Config::default()
+            };
+            assert!(is_foreign_address(&config.database), "{given}");
+            assert_eq!(config.database_address(), None);
+            let debug = format!("{config:?}");
+            assert!(!debug.contains("secret"), "{debug}");
+        }
+    }
+
+    #[test]
     fn a_file_is_no_address() {
-        for file in ["loiter.db", "./postgres:/x", "postgres:x", ""] {
+        for file in [
+            "loiter.db",
+            "./postgres:/x",
+            "postgres:x",
+            "./x://y",
+            "://y",
+            "",
+        ] {
+            assert!(!is_foreign_address(file.as_ref()), "{file}");
             let config = Config {
                 database: file.into(),
                 ..Config::default()

@@ -48,6 +48,8 @@ pub enum OpenError {
     },
     /// The path is empty.
     NoPath,
+    /// The database is given by an address, here without its password, of something that is not PostgreSQL.
+    ForeignAddress(PathBuf),
     /// The path is that of a folder.
     IsFolder(PathBuf),
     /// The path is that of something else that is no regular file, such as a device.
@@ -325,6 +327,11 @@ impl fmt::Display for OpenError {
                 database.display()
             ),
             Self::NotADatabase(path) => write!(f, "{} is not a database", path.display()),
+            Self::ForeignAddress(address) => write!(
+                f,
+                "{} is not the address of a database that loiter can use: that begins with postgres:// or postgresql://, and a file is given by its path alone",
+                address.display()
+            ),
             Self::Foreign(path) => write!(
                 f,
                 "{} is the database of another application",

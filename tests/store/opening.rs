@@ -86,6 +86,18 @@ fn a_database_is_served_once() {
 }
 
 #[test]
+fn an_address_of_something_else_is_taken_for_no_folder() {
+    for given in ["mysql://ann:hush@db/chat", "sqlite://chat.db"] {
+        let error = Store::open(&at(given.as_ref()), |_| ()).err();
+        let error = error.expect("refused");
+        assert!(matches!(error, OpenError::ForeignAddress(_)), "{error:?}");
+        let told = format!("{error} {error:?}");
+        assert!(told.contains("postgres://"), "{told}");
+        assert!(!told.contains("hush"), "{told}");
+    }
+}
+
+#[test]
 fn a_newer_schema_is_refused_with_both_versions() {
     let mut fixture = Fixture::new();
     fixture.close();

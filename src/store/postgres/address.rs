@@ -66,8 +66,9 @@ impl Address {
             verification = Verification::Chain;
         }
         let root = root.filter(|root| root != "system").map(PathBuf::from);
+        let before = in_lower_case(before);
         let address = match kept.is_empty() {
-            true => before.to_owned(),
+            true => before,
             false => format!("{before}?{}", kept.join("&")),
         };
         let mut config: Config = address.parse().map_err(|error: tokio_postgres::Error| {
@@ -230,6 +231,14 @@ fn without_places(config: &Config) -> Config {
     all
 }
 
+/// An address whose scheme is as the `tokio-postgres` crate knows it.
+fn in_lower_case(address: &str) -> String {
+    match address.split_once("://") {
+        Some((scheme, rest)) => format!("{}://{rest}", scheme.to_ascii_lowercase()),
+        None => address.to_owned(),
+    }
+}
+
 /// What libpq's modes are here. `allow` would begin without TLS where the server does not insist, which is as good as `prefer`.
 fn ssl_mode(mode: &str) -> Result<(SslMode, Verification), String> {
     Ok(match mode {
@@ -265,6 +274,7 @@ mod tests {
             address.config.get_ssl_mode()
         };
         assert_eq!(parsed(""), SslMode::Prefer);
+        assert!(Address::parse("POSTGRES://ann@Db/chat").is_ok());
         assert_eq!(parsed("?sslmode=disable"), SslMode::Disable);
         assert_eq!(
             parsed("?sslmode=verify-full&connect_timeout=1"),

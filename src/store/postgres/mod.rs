@@ -183,10 +183,21 @@ fn carriers(
             let _ = (server, stop);
             Err(OpenError::BadHints {
                 address: address::without_password(redis),
-                why: "this loiter is built without Redis (feature redis)".to_owned(),
+                why: not_redis(redis),
             })
         }
         Hints::None => Ok((Carrier::None, Ear::None, Vec::new())),
+    }
+}
+
+/// What is wrong with an address that is not PostgreSQL's.
+#[cfg(not(feature = "redis"))]
+fn not_redis(given: &str) -> String {
+    let scheme = given.split("://").next().unwrap_or_default();
+    let is_one = |one: &&str| scheme.eq_ignore_ascii_case(one);
+    match ["redis", "rediss"].iter().any(is_one) {
+        true => "this loiter is built without Redis (feature redis)".to_owned(),
+        false => "it must begin with postgres://".to_owned(),
     }
 }
 
@@ -217,4 +228,19 @@ fn open_address(database: &Path) -> Result<Address, OpenError> {
         database: address::without_password(&given),
         why,
     })
+}
+
+#[cfg(all(test, not(feature = "redis")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_redis_is_missing_where_it_is_not_built_in() {
+        for given in ["redis://db", "REDISS://:secret@db"] {
+            assert!(not_redis(given).contains("without Redis"), "{given}");
+        }
+        for given in ["mysql://:secret@db", "valkey://db", "re://dis"] {
+            assert!(not_redis(given).contains("postgres://"), "{given}");
+        }
+    }
 }

@@ -21,7 +21,7 @@ use scheduled_thread_pool::ScheduledThreadPool;
 use super::lock::Lock;
 use super::readers::Pool;
 use super::{schema, sql};
-use crate::config::Durability;
+use crate::config::{Durability, is_foreign_address, shown};
 use crate::store::error::OpenError;
 use crate::store::job_error::JobError;
 
@@ -214,9 +214,7 @@ pub(super) fn outwait<T>(
 /// A link to a file that is not there yet is followed by hand. It ends somewhere: of links that lead in a circle, or
 /// too far, the system says that they do.
 fn locate(given: &Path) -> Result<PathBuf, OpenError> {
-    if given.as_os_str().is_empty() {
-        return Err(OpenError::NoPath);
-    }
+    refuse_no_path(given)?;
     let of_io = |error| OpenError::of_io(given, error);
     let path = path::absolute(given).map_err(of_io)?;
     match path.canonicalize() {
@@ -245,10 +243,8 @@ fn locate(given: &Path) -> Result<PathBuf, OpenError> {
 /// have gone well.
 pub(super) fn locate_existing(given: &Path) -> Result<Result<PathBuf, PathBuf>, OpenError> {
     let of_io = |error| OpenError::of_io(given, error);
-    let path = match given.as_os_str().is_empty() {
-        true => return Err(OpenError::NoPath),
-        false => path::absolute(given).map_err(of_io)?,
-    };
+    refuse_no_path(given)?;
+    let path = path::absolute(given).map_err(of_io)?;
     let path = match path.canonicalize() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Err(path)),
         located => located.map_err(of_io)?,
@@ -259,6 +255,17 @@ pub(super) fn locate_existing(given: &Path) -> Result<Result<PathBuf, PathBuf>, 
         return Err(OpenError::NotADatabase(path));
     }
     Ok(Ok(path))
+}
+
+/// Who gives an address of something else is not to find a folder of its name missing.
+fn refuse_no_path(given: &Path) -> Result<(), OpenError> {
+    if given.as_os_str().is_empty() {
+        return Err(OpenError::NoPath);
+    }
+    match is_foreign_address(given) {
+        true => Err(OpenError::ForeignAddress(shown(given))),
+        false => Ok(()),
+    }
 }
 
 /// A folder, a device and the like can be no database, and nothing is to be written beside them.

@@ -129,6 +129,8 @@ impl World {
             match ticket {
                 Some(ticket) => {
                     let waiting = &self.listener().waiting.0;
+                    let lease = Duration::from_millis(lease_ms());
+                    let others = others.into_iter().map(|other| (other, lease)).collect();
                     waiting.ask(id, ticket, others, instant(now_ms));
                 }
                 // It was asked all the same.

@@ -20,8 +20,9 @@ impl RedisAddress {
     /// What is wrong with it, as the end of a sentence that names it.
     pub(in crate::store::postgres) fn parse(given: &str) -> Result<Self, String> {
         let (scheme, rest) = given.split_once("://").unwrap_or(("", given));
-        if !["redis", "rediss"].contains(&scheme) {
-            return Err("it must begin with redis:// or rediss://".to_owned());
+        let scheme = scheme.to_ascii_lowercase();
+        if !["redis", "rediss"].contains(&&*scheme) {
+            return Err("it must begin with postgres://, redis:// or rediss://".to_owned());
         }
         let (rest, number) = split_number(rest)?;
         let (user, host) = match rest.rsplit_once('@') {
@@ -36,7 +37,7 @@ impl RedisAddress {
             return Err("it names no host".to_owned());
         }
         let host = host.to_owned();
-        let place = match scheme {
+        let place = match &*scheme {
             "redis" => ConnectionAddr::Tcp(host, port),
             // The certificate must be of one whom the system trusts.
             _ => ConnectionAddr::TcpTls {
@@ -133,6 +134,7 @@ mod tests {
     #[test]
     fn what_is_given_is_taken_as_it_is_written() {
         let text = |text: &str| Some(text.to_owned());
+        assert_eq!(parsed("Redis://db"), parsed("redis://db"));
         assert_eq!(parsed("redis://db"), ("db:6379".into(), None, None, 0));
         assert_eq!(
             parsed("redis://ann:s%2Fcr%40t@db.example:7000/3"),
@@ -162,6 +164,7 @@ mod tests {
             ("redis://ann:se#cret@db", "%23"),
             ("redis://ann:se/cret@db", "%2F"),
             ("redis://ann:%FFsecret@db", "no text"),
+            ("mysql://:secret@db", "postgres://, redis:// or"),
             ("redis:db", "redis:// or rediss://"),
             ("valkey://:secret@db", "redis:// or rediss://"),
         ] {

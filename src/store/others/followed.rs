@@ -3,7 +3,8 @@
 //! **Told is never too high**, or a message would be lost: it begins with what was loaded, and goes up only by what follows. Too low costs a
 //! message that is told twice, which a loop takes for what it is.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::job::Completion;
@@ -15,7 +16,8 @@ pub struct Followed(Mutex<Places>);
 
 #[derive(Debug, Default)]
 struct Places {
-    by_chatroom: HashMap<ChatroomId, Place>,
+    /// By their ids: who asks for some of them goes on behind those.
+    by_chatroom: BTreeMap<ChatroomId, Place>,
     /// What hints have said of chatrooms that were being loaded then, and are loaded now.
     due: Vec<(ChatroomId, i64)>,
 }
@@ -97,13 +99,24 @@ impl Followed {
         self.told(chatroom, 0, last);
     }
 
-    /// All of them of which that is known, and up to where they have been told.
-    pub fn all(&self) -> (Vec<i64>, Vec<i64>) {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.lock().by_chatroom.len()
+    }
+
+    /// Of so many behind this one, or of the first, those of which it is known, and up to where they have been told; and the last that was looked at,
+    /// nothing where there are no more.
+    pub(super) fn some(
+        &self,
+        behind: Option<ChatroomId>,
+        max: usize,
+    ) -> ((Vec<i64>, Vec<i64>), Option<ChatroomId>) {
         let places = self.lock();
-        let known = places.by_chatroom.iter();
-        known
-            .filter_map(|(id, place)| Some((id.get(), place.told?)))
-            .unzip()
+        let from = behind.map_or(Bound::Unbounded, Bound::Excluded);
+        let looked_at = || (places.by_chatroom.range((from, Bound::Unbounded))).take(max);
+        let known = looked_at().filter_map(|(id, place)| Some((id.get(), place.told?)));
+        let last = looked_at().nth(max - 1);
+        (known.unzip(), last.map(|(&id, _)| id))
     }
 
     /// Up to where a chatroom has been told, if it is held and that is less than `last`. Where it is being loaded it is due when it is.
@@ -157,7 +170,8 @@ mod tests {
         assert_eq!(followed.behind(chatroom(), 9), None);
         load(&followed, 3);
         assert_eq!(followed.behind(chatroom(), 9), Some(3));
-        assert_eq!(followed.all(), (vec![7], vec![3]));
+        let known = ((vec![7], vec![3]), None);
+        assert_eq!(followed.some(None, 2), known);
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! What other servers have written, told to the loops of this one.
 //!
-//! **The truth is in the database; a hint is only a hint.** A thread asks, in one query for all chatrooms that the loops hold, which have something
-//! newer than they have been told, fetches it and tells them. It does so [`Config::ask_every`](crate::Config::ask_every), and sooner for what a hint
+//! **The truth is in the database; a hint is only a hint.** A thread looks [`Config::ask_every`](crate::Config::ask_every) at what the others have
+//! written since it looked last (`written`), fetches of it what is newer in the chatrooms that the loops hold, and tells them. It does so sooner for what a hint
 //! says: the text of one is "-5 @8 7:42 9:3 +": who tells it, whose question was answered, the chatrooms that a commit has written to and up
 //! to which message, and whether it has changed anything else. A hint that is lost costs time, and no message; one that is wrong costs a question.
+//!
+//! Besides it asks for the chatrooms that are held, whatever was said of them: for all as soon as it is connected, and else for each once a minute, in
+//! slices between which it hears hints (`Rounds`).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -17,12 +20,14 @@ use super::changes;
 use super::client::{self, Client};
 use super::hearing::Hearing;
 use super::questions::Member;
-use super::{rows, schema, sql};
+use super::{rows, schema, sql, written};
 use crate::job::Completion;
 use crate::store::Attendant;
 use crate::store::job_error::JobError;
 use crate::store::lane::{Outlet, outlive};
-use crate::store::others::{FETCHED_MAX, Fetched, Followed, Hinted, Missing, Seen};
+use crate::store::others::{
+    ASKED_AT_ONCE, FETCHED_MAX, Fetched, Followed, Hinted, Missing, Rounds, Seen, Written,
+};
 use crate::store::trouble::Trouble;
 
 /// How long the thread waits for notifications before it looks whether it is to end.
@@ -148,6 +153,8 @@ impl Listener {
         }
         let mut ask_at = Instant::now();
         let mut hinted = Hinted::default();
+        let (mut found, mut rounds) = (Written::default(), Rounds::new(ASKED_AT_ONCE));
+        let mut asked_at = Instant::now();
         while !self.stop.is_over() {
             let is_time = ask_at <= Instant::now() || hinted.is_missed;
             let mut questions = Vec::new();
@@ -166,10 +173,21 @@ impl Listener {
                 self.outlet.post(changed);
             }
             if is_time {
-                ask_at = Instant::now() + self.ask_every;
-                self.member.say_here(&mut client)?;
-                self.ask(&mut client)?;
+                // What was looked at holds, however long the rest takes.
                 self.member.hearing.note();
+                let away = asked_at.elapsed();
+                asked_at = Instant::now();
+                ask_at = asked_at + self.ask_every;
+                self.member.say_here(&mut client)?;
+                let (said, is_missed) = written::look(&mut found, &mut client, &self.member, away)?;
+                self.follow_up(&mut client, &said)?;
+                rounds.pass(away);
+                if is_missed {
+                    rounds.ask_for_all(&self.followed);
+                }
+            }
+            if rounds.are_due(&self.followed) {
+                self.ask(&mut client, &mut rounds)?;
             }
             // Before the answers: who asked for them gets what was written before.
             self.follow_up(&mut client, &hinted)?;
@@ -183,14 +201,18 @@ impl Listener {
                 .post(self.member.questions.expire(Instant::now()));
             trouble.over();
             *pause = PAUSE_MIN;
-            hinted = self.wait(&mut client, ask_at)?;
+            let wait_until = match rounds.are_due(&self.followed) {
+                true => Instant::now(),
+                false => ask_at,
+            };
+            hinted = self.wait(&mut client, wait_until)?;
         }
         Ok(())
     }
 
-    /// Waits for hints, until the next is asked for at most, and takes all that are there.
-    fn wait(&self, client: &mut Client, ask_at: Instant) -> Result<Hinted, JobError> {
-        let mut left = ask_at
+    /// Waits for hints, until then at most, and takes all that are there.
+    fn wait(&self, client: &mut Client, until: Instant) -> Result<Hinted, JobError> {
+        let mut left = until
             .saturating_duration_since(Instant::now())
             .min(WAIT_MAX);
         let due = self.followed.take_due();
@@ -228,9 +250,9 @@ impl Listener {
         Ok(hinted)
     }
 
-    /// Asks for all chatrooms that are held.
-    fn ask(&self, client: &mut Client) -> Result<(), JobError> {
-        let (chatrooms, told) = self.followed.all();
+    /// Asks for some of the chatrooms that are held, whatever was said of them.
+    fn ask(&self, client: &mut Client, rounds: &mut Rounds) -> Result<(), JobError> {
+        let (chatrooms, told) = rounds.take(&self.followed);
         if chatrooms.is_empty() {
             return Ok(());
         }

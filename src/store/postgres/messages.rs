@@ -64,7 +64,7 @@ impl Newest {
         &mut self,
         client: &mut Client,
         run: &[Write],
-        now_unix_ms: i64,
+        (server, now_unix_ms): (i64, i64),
         outcomes: &mut Vec<Outcome>,
     ) -> Result<(), JobError> {
         let participants = participants_of(client, run)?;
@@ -99,7 +99,7 @@ impl Newest {
         }
         if !columns.ids.is_empty() {
             columns.write(client)?;
-            self.write_last(client, &firsts)?;
+            self.write_last(client, server, &firsts)?;
             write_nonces(client, &nonces, now_unix_ms)?;
         }
         let told = run.iter().zip(saved);
@@ -107,10 +107,11 @@ impl Newest {
         Ok(())
     }
 
-    /// Notes with each chatroom of the run which is its newest message now.
+    /// Notes with each chatroom of the run which is its newest message now, and for the other servers.
     fn write_last(
         &self,
         client: &mut Client,
+        server: i64,
         firsts: &HashMap<ChatroomId, i64>,
     ) -> Result<(), JobError> {
         let (mut of, mut ids, mut times, mut first_times) = (vec![], vec![], vec![], vec![]);
@@ -126,6 +127,7 @@ impl Newest {
             (&ids, Type::INT8_ARRAY),
             (&times, Type::INT8_ARRAY),
             (&first_times, Type::INT8_ARRAY),
+            (&server, Type::INT8),
         ];
         client.execute_typed(sql::NOTE_LAST_MESSAGES, columns)?;
         Ok(())

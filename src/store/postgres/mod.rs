@@ -32,6 +32,7 @@ mod tls;
 mod users;
 mod writer;
 mod writes;
+mod written;
 
 use std::path::Path;
 use std::sync::Arc;

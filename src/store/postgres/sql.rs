@@ -11,7 +11,7 @@ pub(super) mod servers;
 /// The steps from nothing to the newest schema. Step `n` (from 0) makes version `n + 1` of version `n`.
 ///
 /// A step that was ever released is never changed: the next version is one more constant here.
-pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
+pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4];
 
 /// Names sort by their bytes, as SQLite's do: a search for a prefix is a range.
 const VERSION_1: &str = r#"
@@ -119,6 +119,19 @@ ALTER TABLE loiter_schema ADD COLUMN identity UUID NOT NULL DEFAULT gen_random_u
 const VERSION_3: &str = "
 ALTER TABLE servers ADD COLUMN lease_ms BIGINT NOT NULL DEFAULT 3000;
 ";
+
+/// What each transaction has written to chatrooms. Nothing of it need outlive a crash: who was connected before asks for all.
+const VERSION_4: &str = r#"
+CREATE UNLOGGED TABLE written (
+    transaction BIGINT      NOT NULL DEFAULT txid_current(),
+    time        TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    server      BIGINT      NOT NULL,
+    chatrooms   BIGINT[]    NOT NULL,
+    lasts       BIGINT[]    NOT NULL
+);
+CREATE INDEX written_by_transaction ON written (transaction);
+CREATE INDEX written_by_time ON written (time);
+"#;
 
 /// → the schema's name, or null where no schema of the search path may be written to; the encoding of all texts
 pub(super) const CURRENT_SCHEMA: &str =
@@ -348,8 +361,9 @@ pub(super) const ADD_MESSAGES: &str = "
 INSERT INTO messages (chatroom, id, user_id, text, time)
 SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[])";
 
-/// chatrooms, their newest messages, the times of those and of the first that is new
+/// chatrooms, their newest messages, the times of those and of the first that is new, server; for the other servers too
 pub(super) const NOTE_LAST_MESSAGES: &str = "
+WITH told AS (INSERT INTO written (server, chatrooms, lasts) VALUES ($5, $1, $2))
 UPDATE chatrooms SET last_message = newest.id, last_time = newest.time,
     oldest_time = coalesce(chatrooms.oldest_time, newest.first_time)
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) AS newest (chatroom, id, time, first_time)

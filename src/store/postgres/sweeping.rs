@@ -13,11 +13,14 @@ use crate::job::{Completion, NONCE_LIFETIME};
 use crate::model::{ChatroomId, MessageId};
 use crate::store::clock::expiry_unix_ms;
 use crate::store::job_error::JobError;
-use crate::store::others::KEPT;
+use crate::store::others::{KEPT, WRITTEN_KEPT};
 use crate::store::writing::Swept;
 
 /// Rows of each kind that are removed in one transaction.
 const ROWS_MAX: usize = 256;
+
+/// Rows of what was written to chatrooms, each of a batch of messages; no log is written for them.
+const WRITTEN_ROWS_MAX: usize = 2048;
 
 /// How long a server that has ended without a word is remembered, in milliseconds.
 const SERVERS_KEPT_MS: f64 = 24.0 * 60.0 * 60.0 * 1000.0;
@@ -52,6 +55,12 @@ impl Sweeper {
             &[(&kept_ms, Type::FLOAT8), (&(ROWS_MAX as i64), Type::INT8)];
         swept.is_partial |=
             client.execute_typed(sql::servers::REMOVE_OLD_CHANGES, old)? == ROWS_MAX as u64;
+        let old: &[(&(dyn ToSql + Sync), Type)] = &[
+            (&(WRITTEN_KEPT.as_secs_f64() * 1000.0), Type::FLOAT8),
+            (&(WRITTEN_ROWS_MAX as i64), Type::INT8),
+        ];
+        let removed = client.execute_typed(sql::servers::REMOVE_OLD_WRITTEN, old)?;
+        swept.is_partial |= removed == WRITTEN_ROWS_MAX as u64;
         let old: &[(&(dyn ToSql + Sync), Type)] = &[
             (&(failures::WINDOW_MS as f64), Type::FLOAT8),
             (&(ROWS_MAX as i64), Type::INT8),

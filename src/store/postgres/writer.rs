@@ -99,7 +99,7 @@ impl Writer for PostgresWriter {
             outcomes.clear();
             let mut asking = member.begin();
             let written = self.in_transaction(durability, |client| {
-                let newest = write_all(client, batch, outcomes, &mut asking)?;
+                let newest = write_all(client, batch, outcomes, (member.number(), &mut asking))?;
                 let mut changes = Changes::default();
                 let done = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok());
                 done.flatten().for_each(|done| changes.note(done));
@@ -295,7 +295,7 @@ fn write_all(
     client: &mut Client,
     batch: &mut [Write],
     outcomes: &mut Vec<Outcome>,
-    asking: &mut Asking<'_>,
+    (server, asking): (i64, &mut Asking<'_>),
 ) -> Result<Newest, JobError> {
     let mut newest = lock_chatrooms(client, batch)?;
     let now_unix_ms = system_unix_ms();
@@ -313,7 +313,7 @@ fn write_all(
                 newest.note_new(&outcome);
                 outcomes.push(outcome);
             }
-            messages => newest.save(client, messages, now_unix_ms, outcomes)?,
+            messages => newest.save(client, messages, (server, now_unix_ms), outcomes)?,
         }
         rest = behind;
     }

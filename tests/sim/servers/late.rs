@@ -1,5 +1,7 @@
 //! How late a server may hear of what another has written: in simulated time, whatever becomes of hints.
 
+use loiter::store::others::ROUND;
+
 use crate::ask::Ask;
 use crate::line::{Asked, Line};
 use crate::world::World;
@@ -14,6 +16,8 @@ pub(super) const ROUND_MS: u64 = 300;
 pub(super) const HINTED_MS: u64 = 2 * ROUND_MS;
 /// Between a commit and the same, if no hint comes.
 pub(super) const LATE_MS: u64 = ASK_EVERY_MS + HINTED_MS;
+/// … and there is no row for it either.
+pub(super) const ASKED_MS: u64 = ROUND.as_millis() as u64 + 2 * LATE_MS;
 
 impl World {
     /// At a turn's end: who waits for nothing but messages hears of all that are committed from now on.

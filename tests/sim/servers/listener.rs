@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use loiter::job::{Completion, Saved};
 use loiter::model::{ChatroomId, Message};
-use loiter::store::others::{FETCHED_MAX, Fetched, Hinted, Missing, Seen};
+use loiter::store::others::{FETCHED_MAX, Fetched, Hinted, Missing, Rounds, Seen, Written};
 
 use super::Cluster;
 use super::asking::Waiting;
@@ -15,18 +15,24 @@ use super::late::{ASK_EVERY_MS, HINTED_MS, LATE_MS, ROUND_MS, WAIT_MS};
 use crate::store::hits;
 use crate::world::World;
 
+/// Chatrooms that are asked for at once: fewer than there are.
+const SLICE: usize = 2;
+
 /// It does as if the database were away when it could not look for so long.
 const DEAF_MS: u64 = 5_000;
 /// Between two attempts to connect.
 const PAUSE_MS: u64 = 2_000;
 
-#[derive(Default)]
 pub(super) struct Listener {
     /// By which the others know it.
     pub(super) number: i64,
     pub(super) seen: Seen,
     /// When it has last looked for changes.
     looked_ms: u64,
+    written: Written,
+    /// When it has last looked at that.
+    asked_ms: u64,
+    rounds: Rounds,
     hinted: Hinted,
     ask_at_ms: u64,
     /// When it looks at the latest what has been said meanwhile.
@@ -53,6 +59,7 @@ enum Errand {
     Look(bool),
     Tell(Vec<Completion>),
     SayHere,
+    Written,
     Ask,
     FollowUp(Hinted),
     Fetch(Missing),
@@ -68,6 +75,7 @@ impl Errand {
         match self {
             Self::Look(_)
             | Self::SayHere
+            | Self::Written
             | Self::Ask
             | Self::FollowUp(_)
             | Self::Fetch(_)
@@ -85,7 +93,20 @@ impl Listener {
             number,
             ask_at_ms: now_ms,
             looked_ms: now_ms,
-            ..Self::default()
+            asked_ms: now_ms,
+            seen: Seen::default(),
+            written: Written::default(),
+            rounds: Rounds::new(SLICE),
+            hinted: Hinted::default(),
+            waits_ms: 0,
+            todo: VecDeque::new(),
+            begun_ms: 0,
+            cut_until_ms: 0,
+            questions: Vec::new(),
+            waiting: Waiting::default(),
+            unsettled: VecDeque::new(),
+            promises: Vec::new(),
+            overdue: BTreeMap::new(),
         }
     }
 
@@ -127,6 +148,8 @@ impl Listener {
     pub(super) fn cut(&mut self, until_ms: u64) {
         // What was answered is told all the same.
         self.hinted = Hinted::default();
+        self.written = Written::default();
+        self.rounds = Rounds::new(SLICE);
         self.cut_until_ms = until_ms;
         self.ask_at_ms = until_ms;
         for promise in &mut self.promises {
@@ -248,9 +271,14 @@ impl World {
                     self.post(&completion);
                 }
             }
+            Errand::Written => {
+                let said = self.look_at_written();
+                self.do_next(Errand::FollowUp(said));
+            }
             Errand::Ask => {
-                let behind = self.newer_than_told();
-                self.do_next(Errand::FollowUp(behind));
+                if let Some(behind) = self.ask_for_some() {
+                    self.do_next(Errand::FollowUp(behind));
+                }
             }
             Errand::FollowUp(hinted) => {
                 let followed = self.store.lanes.followed.as_ref();
@@ -300,15 +328,19 @@ impl World {
         self.expire_questions();
         let now_ms = self.now.monotonic_ms;
         let followed = self.store.lanes.followed.as_ref();
-        let due = followed.expect("it is shared").take_due();
-        let listener = self.listener();
+        let followed = followed.expect("it is shared");
+        let due = followed.take_due();
+        let here = self.here;
+        let listeners = &mut self.cluster.as_mut().expect("there are several").listeners;
+        let listener = &mut listeners[here];
+        let asks = listener.rounds.are_due(followed);
         for (chatroom, last) in due {
             listener.hinted.chatrooms.insert(chatroom.get(), last);
         }
         let hinted = std::mem::take(&mut listener.hinted);
         let is_time = listener.ask_at_ms <= now_ms;
         listener.waits_ms = now_ms + WAIT_MS;
-        if !is_time && !has_said(&hinted) {
+        if !is_time && !asks && !has_said(&hinted) {
             return false;
         }
         listener.begun_ms = now_ms;
@@ -318,8 +350,9 @@ impl World {
         if is_time {
             listener.ask_at_ms = now_ms + ASK_EVERY_MS;
             listener.todo.push_back(Errand::SayHere);
-            listener.todo.push_back(Errand::Ask);
+            listener.todo.push_back(Errand::Written);
         }
+        listener.todo.push_back(Errand::Ask);
         let takes_answers = (is_time || hinted.is_answered) && listener.waiting.0.is_asking();
         // Before the answers: who asked for them gets what was written before.
         listener.todo.push_back(Errand::FollowUp(hinted));
@@ -330,9 +363,33 @@ impl World {
         true
     }
 
-    fn newer_than_told(&self) -> Hinted {
+    fn look_at_written(&mut self) -> Hinted {
+        let now_ms = self.now.monotonic_ms;
+        let here = self.here;
+        let cluster = self.cluster.as_mut().expect("there are several servers");
+        let listener = &mut cluster.listeners[here];
+        let away_ms = now_ms - std::mem::replace(&mut listener.asked_ms, now_ms);
+        let away = Duration::from_millis(away_ms);
+        let behind = listener.written.behind(away);
+        let (found, now) = cluster.telling.written.look(&behind, listener.number);
+        let (said, is_missed) = listener.written.take(found, Some(now));
+        listener.rounds.pass(away);
+        if is_missed {
+            let followed = self.store.lanes.followed.as_ref();
+            listener.rounds.ask_for_all(followed.expect("it is shared"));
+        }
+        said
+    }
+
+    /// What is newer in some of the chatrooms that are held, if it is time to ask for them.
+    fn ask_for_some(&mut self) -> Option<Hinted> {
         let followed = self.store.lanes.followed.as_ref();
-        let (chatrooms, told) = followed.expect("it is shared").all();
+        let followed = followed.expect("it is shared");
+        let here = self.here;
+        let listeners = &mut self.cluster.as_mut().expect("there are several").listeners;
+        let rounds = &mut listeners[here].rounds;
+        let (chatrooms, told) = (rounds.are_due(followed)).then(|| rounds.take(followed))?;
+        self.tally.one("slices asked for");
         let mut behind = Hinted {
             is_certain: true,
             ..Hinted::default()
@@ -343,7 +400,7 @@ impl World {
                 behind.chatrooms.insert(chatroom, last);
             }
         }
-        behind
+        Some(behind)
     }
 
     fn news_of(&self, missing: &Missing) -> Vec<Message> {

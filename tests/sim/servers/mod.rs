@@ -2,7 +2,7 @@
 //!
 //! One server has its turn at a time: what is its own stands in the world then, and what the others have of their own
 //! stands here. `asking` is what they ask one another; `listener` is what the server's thread does that asks for what others have written, by the server's own code
-//! (`store::others`); `telling` is what a commit tells the others, and what becomes of that on its way; `late` is how late anybody may hear of
+//! (`store::others`); `telling` is what a commit tells the others, and what becomes of that on its way; `written` the rows of what it has written; `late` is how late anybody may hear of
 //! a message; `run` lets them live.
 
 mod asking;
@@ -10,6 +10,7 @@ mod late;
 mod listener;
 mod run;
 mod telling;
+mod written;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -69,7 +70,7 @@ impl World {
             .collect();
         let telling = Telling::draw(&mut self.rng);
         let asking = Asking::draw(&mut self.rng);
-        let listeners = (0..servers).map(|_| Listener::default()).collect();
+        let listeners = (0..servers).map(|_| Listener::new(0, 0)).collect();
         self.cluster = Some(Box::new(Cluster {
             away,
             listeners,

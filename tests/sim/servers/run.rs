@@ -2,6 +2,7 @@
 
 use fastrand::Rng;
 
+use super::late::{ASK_EVERY_MS, ASKED_MS};
 use crate::run::{Ends, Ran};
 use crate::setup::world_of_servers;
 use crate::store::hits;
@@ -73,6 +74,10 @@ impl World {
     fn fail_over(&mut self) {
         self.tally.one("databases that went on elsewhere");
         self.trace.note(format_args!("fail over"));
+        let is_written_before = self.rng.bool();
+        if !is_written_before {
+            self.forget_written();
+        }
         self.visit_all(|world| {
             if world.is_down(world.here) {
                 return;
@@ -90,6 +95,15 @@ impl World {
             // What it has written and does not know of it hears of as of others'.
             listener.number = number;
         });
+        if is_written_before {
+            self.forget_written();
+        }
+    }
+
+    fn forget_written(&mut self) {
+        let Self { cluster, rng, .. } = self;
+        let cluster = cluster.as_mut().expect("there are several servers");
+        cluster.telling.written.fail_over(rng);
     }
 
     /// A server has died, and is down for a while.
@@ -183,7 +197,11 @@ impl World {
             }
             if is_at_rest {
                 let cut_ms = self.cut_for_ms();
-                self.wait(cut_ms + 2 * super::late::ASK_EVERY_MS);
+                let late_ms = match self.cluster().telling.written.is_incomplete {
+                    true => ASKED_MS,
+                    false => 2 * ASK_EVERY_MS,
+                };
+                self.wait(cut_ms + late_ms);
             }
         }
         self.visit_all(|world| {

@@ -9,7 +9,8 @@ use loiter::model::ChatroomId;
 use loiter::store::others::{Change, KEPT, hint, looked_back_ms};
 
 use super::asking::lease_ms;
-use super::late::LATE_MS;
+use super::late::{ASKED_MS, LATE_MS};
+use super::written::Table;
 use crate::store::{Transaction, hits};
 use crate::world::World;
 
@@ -36,6 +37,7 @@ pub(super) struct Telling {
     /// The last transaction that has written rows about a chatroom.
     last_about: BTreeMap<i64, i64>,
     pub(super) hints: Vec<Hint>,
+    pub(super) written: Table,
     /// Changes of the chronicle.
     changes: Vec<(usize, Change)>,
 }
@@ -79,6 +81,7 @@ impl Telling {
             lost: percent(rng),
             late: percent(rng),
             doubled: percent(rng),
+            written: Table::draw(rng),
             ..Self::default()
         }
     }
@@ -109,6 +112,7 @@ impl Telling {
     /// Hints come from now on.
     pub(super) fn mend(&mut self) {
         (self.lost, self.late, self.doubled) = (0, 0, 0);
+        self.written.mend();
     }
 }
 
@@ -147,7 +151,6 @@ impl World {
             } = completion
             {
                 lasts.insert(*chatroom, message.id.get());
-                self.promise(*chatroom, message.id.get());
             }
         }
         self.write_rows(&changes);
@@ -155,17 +158,37 @@ impl World {
         self.ask_others(asked);
         let answered = self.answer_others(answered);
         let number = self.listener().number;
+        let late_ms = match self.write_written(number, &lasts) {
+            true => LATE_MS,
+            false => ASKED_MS,
+        };
+        for (&chatroom, &last) in &lasts {
+            self.promise(chatroom, last, late_ms);
+        }
         let text = hint(number, lasts.into_iter(), is_changed, &answered);
         if let Some(text) = text {
             self.send_hints(&text);
         }
     }
 
+    /// Whether there is a row for it.
+    fn write_written(&mut self, number: i64, lasts: &BTreeMap<ChatroomId, i64>) -> bool {
+        let now_ms = self.now.monotonic_ms;
+        let Self { cluster, rng, .. } = self;
+        let telling = &mut cluster.as_mut().expect("there are several").telling;
+        let is_row = telling.written.commit(rng, now_ms, number, lasts);
+        self.tally
+            .add("rows lost", (!is_row && !lasts.is_empty()).into());
+        is_row
+    }
+
     /// Every server must hear of a message in time.
-    fn promise(&mut self, chatroom: ChatroomId, id: i64) {
-        let due_ms = self.now.monotonic_ms + LATE_MS;
-        for listener in &mut self.cluster().listeners {
-            listener.promise(chatroom.get(), id, due_ms);
+    fn promise(&mut self, chatroom: ChatroomId, id: i64, late_ms: u64) {
+        let (now_ms, here) = (self.now.monotonic_ms, self.here);
+        for (at, listener) in (0..).zip(&mut self.cluster().listeners) {
+            // Who has written it is told by its lane, however late.
+            let late_ms = if at == here { ASKED_MS } else { late_ms };
+            listener.promise(chatroom.get(), id, now_ms + late_ms);
         }
     }
 

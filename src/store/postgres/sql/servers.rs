@@ -14,6 +14,19 @@ FROM changes
 WHERE time > clock_timestamp() - $2 * interval '1 ms' AND id > $3 AND server <> $1
 ORDER BY id";
 
+/// server, the first transaction that had no number, those that were open, count → which are so now; and in rows that lack that, of what others have written in
+/// transactions that were not over then, chatrooms and their newest messages. Both are of one moment.
+pub(in crate::store::postgres) const WRITTEN_BY_OTHERS: &str = "
+SELECT txid_current_snapshot()::text, NULL::bigint[], NULL::bigint[]
+UNION ALL
+(SELECT NULL, chatrooms, lasts FROM written
+ WHERE (transaction >= $2 OR transaction = ANY ($3)) AND server <> $1 LIMIT $4)";
+
+/// milliseconds, count; removes those that are so old
+pub(in crate::store::postgres) const REMOVE_OLD_WRITTEN: &str = "
+DELETE FROM written WHERE ctid = ANY (ARRAY
+    (SELECT ctid FROM written WHERE time < clock_timestamp() - $1 * interval '1 ms' ORDER BY time LIMIT $2 FOR UPDATE SKIP LOCKED))";
+
 /// milliseconds, count; removes those that are so old
 pub(in crate::store::postgres) const REMOVE_OLD_CHANGES: &str = "
 DELETE FROM changes WHERE id IN

@@ -249,6 +249,17 @@ impl Chatrooms {
         polled.map(|(key, _)| key).collect()
     }
 
+    /// What is known of their messages may not be so any more: it is read when somebody asks for it.
+    pub(super) fn doubt_all(&mut self) {
+        let keys: Vec<_> = self.chatrooms.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            let chatroom = self.chatrooms.get_mut(key).expect("just listed");
+            if let Load::Known = chatroom.load {
+                chatroom.load = Load::Unknown;
+            }
+        }
+    }
+
     fn touch(&mut self, key: ChatroomKey) {
         self.by_use
             .remove(&mut self.chatrooms, key, |chatroom| &mut chatroom.by_use);

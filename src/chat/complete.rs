@@ -42,6 +42,7 @@ impl Chat {
             Completion::MessagesExpired { chatroom, first } => {
                 self.messages_expired(chatroom, first);
             }
+            Completion::ChangesMissed => self.changes_missed(),
             Completion::LoggedOut {
                 ticket,
                 session,
@@ -153,7 +154,7 @@ impl Chat {
             Standing::Loading { waiters, ended, .. } => {
                 Some((key, std::mem::take(waiters), *ended))
             }
-            Standing::Good(_) | Standing::Ended(_) => None,
+            Standing::Good(_) | Standing::Ended(..) => None,
         }
     }
 
@@ -183,7 +184,7 @@ impl Chat {
         if let Standing::Loading { ended, .. } = &mut session.standing {
             *ended = true;
         } else {
-            self.sessions.end(key);
+            self.sessions.end(key, Fault::NoSession);
             self.end(key, Ending::of_session());
         }
     }

@@ -50,7 +50,7 @@ impl Chat {
             let Some(session) = self.sessions.first_of(former) else {
                 return cost.max(1);
             };
-            self.sessions.end(session);
+            self.sessions.end(session, Fault::NoSession);
             self.end(session, Ending::of_session());
         }
         self.parting.push_back(former);

@@ -252,7 +252,7 @@ impl Chat {
         };
         let session = self.sessions.session(key).expect("found");
         match session.standing {
-            Standing::Loading { ended: true, .. } | Standing::Ended(_) => return Err(None),
+            Standing::Loading { ended: true, .. } | Standing::Ended(..) => return Err(None),
             Standing::Loading { .. } => return Err(Some(Step::AwaitSession(key))),
             Standing::Good(user) => {
                 if !self.parting.is_empty() && self.sessions.is_former(user) {

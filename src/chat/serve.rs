@@ -52,7 +52,7 @@ pub(super) struct Ending {
 enum Why {
     /// endpoll: those in one chatroom, with its list; then the caller is told how many.
     Asked { caller: Ticket, newest: Newest },
-    /// The session is gone for good: all of them.
+    /// The session is gone for good, or forgotten: all of them.
     Ended,
 }
 
@@ -368,7 +368,10 @@ impl Chat {
             self.count_ended(key);
         }
         match list {
-            None => self.answer(poll.ticket, Fault::NoSession.into()),
+            None => {
+                let why = poll.refusal.unwrap_or(Fault::NoSession);
+                self.answer(poll.ticket, why.into());
+            }
             Some(list) => self.end_with(&poll, list),
         }
         cost
@@ -409,7 +412,7 @@ impl Chat {
         endings.walk = Walk::Waiting;
         if endings.queue.is_empty() {
             session.endings = None;
-            if matches!(session.standing, Standing::Ended(_)) {
+            if matches!(session.standing, Standing::Ended(..)) {
                 self.sessions.remove(key);
             }
         } else {
@@ -481,7 +484,8 @@ impl Chat {
         let session = (self.sessions.session(key)).expect("its polls keep it");
         let standing = match session.standing {
             Standing::Good(user) => Some(user),
-            Standing::Loading { .. } | Standing::Ended(_) => None,
+            Standing::Loading { .. } => None,
+            Standing::Ended(_, why) => return Some(why),
         };
         match standing {
             Some(user) if self.parting.is_empty() || !self.sessions.is_former(user) => None,

@@ -14,6 +14,7 @@ use super::call::{Failure, Reply, SessionCall};
 use super::held::Waiting;
 use super::notice::Notice;
 use super::proceed::Step;
+use super::serve::Ending;
 use super::sessions::{Chatrooms, SessionKey};
 use super::several::Which;
 use crate::job::{Audience, Fault, Job, QuestionId, ServerAnswer, ServerQuestion};
@@ -137,6 +138,23 @@ impl Chat {
         } else {
             let there = Audience::One(ticket.event_loop);
             self.tell(there, Notice::AnswerWhenHeard(ticket, reply));
+        }
+    }
+
+    /// What others have changed cannot be told any more, for this server has not heard of them for too long: all that is remembered is asked for anew. Who
+    /// waits here may have been logged out or removed meanwhile, so they are told that the storage has failed, and ask again.
+    pub(super) fn changes_missed(&mut self) {
+        self.last_list = None;
+        self.last_events = None;
+        self.chatrooms.doubt_all();
+        for key in self.sessions.good() {
+            let session = self.sessions.session(key).expect("just listed");
+            if session.is_idle() {
+                self.sessions.remove(key);
+            } else {
+                self.sessions.end(key, Fault::StorageFailed);
+                self.end(key, Ending::of_session());
+            }
         }
     }
 

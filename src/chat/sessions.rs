@@ -15,6 +15,7 @@ use crate::arena::{Arena, Key, Link, List, Pinned};
 use crate::chat::held::{Held, HeldKey};
 use crate::chat::lately::{Lately, Left};
 use crate::chat::serve::Endings;
+use crate::job::Fault;
 use crate::model::{ChatroomId, MessageId, SessionHash, User, UserId};
 
 pub(super) type SessionKey = Key<Session>;
@@ -52,8 +53,8 @@ pub(super) enum Standing {
     },
     /// It is this user's.
     Good(UserKey),
-    /// It is gone for good, but polls of it are still being ended. It was this user's.
-    Ended(UserId),
+    /// It is gone for good, or forgotten, but polls of it are still being ended, for this reason. It was this user's.
+    Ended(UserId, Fault),
 }
 
 /// A user with a remembered session.
@@ -290,14 +291,24 @@ impl Sessions {
             .push_back(&mut self.sessions, key, |session| &mut session.by_use);
     }
 
-    /// From here on requests do not find the session, which was good. Its value stays until [`Sessions::remove`].
-    pub(super) fn end(&mut self, key: SessionKey) {
+    /// All that are good, but for those of former users.
+    pub(super) fn good(&self) -> Vec<SessionKey> {
+        let is_good = |session: &Session| match session.standing {
+            Standing::Good(user) => !self.is_former(user),
+            Standing::Loading { .. } | Standing::Ended(..) => false,
+        };
+        let good = (self.sessions.iter()).filter(|(_, session)| is_good(session));
+        good.map(|(key, _)| key).collect()
+    }
+
+    /// From here on requests do not find the session, which was good. Its value stays until [`Sessions::remove`], and its polls get this fault.
+    pub(super) fn end(&mut self, key: SessionKey, why: Fault) {
         let session = self.sessions.get_mut(key).expect("ended while it is there");
         let Standing::Good(user) = session.standing else {
             unreachable!("only good sessions end")
         };
         let id = self.users.get(user).expect("its sessions keep it").user.id;
-        session.standing = Standing::Ended(id);
+        session.standing = Standing::Ended(id, why);
         self.by_hash.remove(&session.hash);
         self.leave_user(user, key);
     }
@@ -310,7 +321,7 @@ impl Sessions {
         debug_assert!(session.polls.is_empty(), "its polls would be orphans");
         let (user, left) = (self.user_id(session), session.left.clone());
         match session.standing {
-            Standing::Ended(_) => {}
+            Standing::Ended(..) => {}
             Standing::Loading { .. } => {
                 self.by_hash.remove(&session.hash);
                 self.end_load();
@@ -515,7 +526,7 @@ mod tests {
         sessions.user_by_id(user(1).id).expect("the kept one's");
         for key in [keys[0], keys[2]] {
             assert_eq!(sessions.first_of(former), Some(key));
-            sessions.end(key);
+            sessions.end(key, Fault::NoSession);
         }
         assert_eq!(sessions.counts(), (3, 1));
         // Nobody has come since.
@@ -547,7 +558,7 @@ mod tests {
             sessions.settle(key, user(1), 0);
             key
         });
-        sessions.end(keys[0]);
+        sessions.end(keys[0], Fault::NoSession);
         assert_eq!(sessions.counts(), (2, 1));
         sessions.remove(keys[0]);
         sessions.remove(keys[1]);

@@ -194,6 +194,8 @@ pub enum Completion {
         /// What it asks.
         question: ServerQuestion,
     },
+    /// Of no job: what other servers have changed cannot be told any more. Nothing that is remembered of the database holds.
+    ChangesMissed,
     /// Of no job: a chatroom's oldest messages are gone for good, and their ids are not used again.
     MessagesExpired {
         /// Which chatroom.
@@ -378,6 +380,7 @@ impl Completion {
                 ..
             }
             | Self::MessagesExpired { .. }
+            | Self::ChangesMissed
             | Self::PasswordChanged { done: Ok(()), .. }
             | Self::LoggedOut {
                 done: Ok(()) | Err(Fault::NoSession),
@@ -487,6 +490,7 @@ mod tests {
             first: MessageId::new(2).expect("positive"),
         };
         assert_eq!(expired.audience(), Audience::All);
+        assert_eq!(Completion::ChangesMissed.audience(), Audience::All);
         let wrong = changed(Err(Fault::BadCredentials));
         assert_eq!(wrong.audience(), Audience::One(LOGINS_LOOP));
         let log_in = Job::LogIn {

@@ -256,7 +256,9 @@ impl Ledger {
             _ => {}
         }
         let text = format!("{completion:?}");
-        let has_failed = text.contains("StorageFailed") || text.contains("has_failed: true");
+        let has_failed = text.contains("StorageFailed")
+            || text.contains("has_failed: true")
+            || text == "ChangesMissed";
         self.storage_failures += u64::from(has_failed);
         self.refusals += u64::from(text.contains("Overloaded"));
     }
@@ -347,6 +349,11 @@ impl Ledger {
     /// It is told of that now.
     pub(crate) fn note_told(&mut self, at: usize) {
         self.untold.remove(&at);
+    }
+
+    /// Nothing that was remembered holds.
+    pub(crate) fn note_all_told(&mut self) {
+        self.untold.clear();
     }
 
     pub(crate) fn is_untold(&self, at: usize) -> bool {

@@ -50,8 +50,9 @@ const SERVERS_SEEDS: u64 = 200;
 const SERVERS_KEPT: [u64; 1] = [1638];
 
 /// What an ordinary run of several servers injects, and what must come of it, each of it.
-const SERVERS_INJECTED: [&str; 18] = [
+const SERVERS_INJECTED: [&str; 21] = [
     "changes heard of",
+    "changes missed",
     "clients that went to another server",
     "crashes",
     "databases that went on elsewhere",
@@ -66,7 +67,9 @@ const SERVERS_INJECTED: [&str; 18] = [
     "messages followed",
     "messages heard of",
     "restarts",
+    "rows lost",
     "sends repeated",
+    "slices asked for",
     "times that messages expired",
     "writes kept that were told as failed",
 ];

@@ -16,7 +16,7 @@ impl Sessions {
         match session.standing {
             Standing::Loading { .. } => None,
             Standing::Good(user) => self.users.get(user).map(|user| user.user.id),
-            Standing::Ended(id) => Some(id),
+            Standing::Ended(id, _) => Some(id),
         }
     }
 

@@ -9,13 +9,18 @@ use crate::model::{ChatroomId, MessageId, SessionHash, Ticket, UserId};
 /// How long back a server looks beyond the time of its last look: longer than a transaction may take.
 const LOOKED_BACK: Duration = Duration::from_secs(20);
 
-/// How long changes are kept: a server that cannot ask for so long, less what it looks back, has missed some.
+/// How long changes are kept: a server that has not looked for so long, less what it looks back, may have missed some.
 pub const KEPT: Duration = Duration::from_secs(600);
 
 /// How far back a server looks whose last look was so long ago, in milliseconds.
 pub fn looked_back_ms(away: Duration) -> i64 {
     let back = LOOKED_BACK.saturating_add(away).min(KEPT);
     i64::try_from(back.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Whether that is less far than it would have to be: some may not be kept any more.
+fn are_missed(away: Duration) -> bool {
+    LOOKED_BACK.saturating_add(away) > KEPT
 }
 
 /// Something that other servers' caches may have otherwise.
@@ -83,10 +88,13 @@ pub struct Seen(BTreeSet<i64>);
 
 impl Seen {
     /// Takes in all that the others have changed lately ([`looked_back_ms`]), by the rows' ids; a kind that a newer loiter has written is
-    /// none. What has not been seen before the loops are told.
-    pub fn take(&mut self, found: Vec<(i64, Option<Change>)>) -> Vec<Completion> {
+    /// none. What has not been seen before the loops are told; first of all that there was more, where the last look was too long ago.
+    pub fn take(&mut self, away: Duration, found: Vec<(i64, Option<Change>)>) -> Vec<Completion> {
         let before = std::mem::take(&mut self.0);
         let mut told = Vec::new();
+        if are_missed(away) {
+            told.push(Completion::ChangesMissed);
+        }
         for (id, change) in found {
             if self.0.insert(id) && !before.contains(&id) {
                 told.extend(change.map(completion));
@@ -193,17 +201,30 @@ mod tests {
     fn each_is_told_once_however_it_is_found() {
         let mut seen = Seen::default();
         assert_eq!(seen.newest(), 0);
-        assert_eq!(told(&seen.take(rows([11, 13, 15]))), [11, 15]);
+        let take = |seen: &mut Seen, found| seen.take(Duration::from_secs(1), found);
+        assert_eq!(told(&take(&mut seen, rows([11, 13, 15]))), [11, 15]);
         // One that was not visible before, and one that is new.
-        assert_eq!(told(&seen.take(rows([11, 12, 13, 15, 500]))), [12, 500]);
+        let found = rows([11, 12, 13, 15, 500]);
+        assert_eq!(told(&take(&mut seen, found)), [12, 500]);
         assert_eq!(seen.newest(), 400);
         assert_eq!(told(&seen.take_newest(rows([450, 500, 501]))), [450, 501]);
         assert_eq!(told(&seen.take_newest(rows([450, 500, 501]))), [0_i64; 0]);
         // What is older than anybody looks back is forgotten; nothing else.
         assert_eq!(
-            told(&seen.take(rows([14, 15, 450, 500, 501, 502]))),
+            told(&take(&mut seen, rows([14, 15, 450, 500, 501, 502]))),
             [14, 502]
         );
-        assert_eq!(told(&seen.take(rows([450, 500, 501, 502]))), [0_i64; 0]);
+        let found = rows([450, 500, 501, 502]);
+        assert_eq!(told(&take(&mut seen, found)), [0_i64; 0]);
+    }
+
+    #[test]
+    fn who_was_away_for_longer_than_changes_are_kept_is_told_so() {
+        let mut seen = Seen::default();
+        let just = KEPT - LOOKED_BACK;
+        assert_eq!(told(&seen.take(just, rows([11]))), [11]);
+        let late = seen.take(just + Duration::from_millis(1), rows([11, 12]));
+        assert!(matches!(late[0], Completion::ChangesMissed), "{late:?}");
+        assert_eq!(told(&late[1..]), [12]);
     }
 }

@@ -1,7 +1,7 @@
 //! Which of the chatrooms that are held the database is asked for whatever was said of them, a few at a time.
 //!
 //! What the others have written is said by their rows, once. Should one be missing for a reason that nobody has thought of (or should a server not write any,
-//! for it is older), each chatroom is asked for once in a [`ROUND`] all the same; and all of them as soon as can be where rows may have been missed.
+//! for it is older), each chatroom is asked for once in a [`ROUND`] all the same (or in two, where fewer are held than were); and all of them as soon as can be where rows may have been missed.
 
 use std::time::Duration;
 
@@ -69,10 +69,8 @@ impl Rounds {
 
     /// Between one slice and the next, where so many are held.
     fn pause(&self, held: usize) -> Duration {
-        match held <= self.slice {
-            true => ROUND,
-            false => ROUND.mul_f64(self.slice as f64 / held as f64),
-        }
+        let slices = u32::try_from(held.div_ceil(self.slice)).unwrap_or(u32::MAX);
+        ROUND / slices.max(1)
     }
 }
 
@@ -114,8 +112,12 @@ mod tests {
     fn many_are_spread_over_it() {
         let (mut rounds, followed) = (Rounds::new(1000), holding(30_000));
         let all = asked(&mut rounds, &followed, 60);
-        assert!((29..=31).contains(&all.len()), "{all:?}");
+        assert_eq!(all.len(), 30, "{all:?}");
         assert!(all.is_sorted_by(|a, b| a.0 < b.0), "one after the other");
+        // The last of a round may be a short one.
+        let (mut rounds, followed) = (Rounds::new(1000), holding(1001));
+        let all = asked(&mut rounds, &followed, 60);
+        assert_eq!(all, [(29, 1000), (59, 1)]);
     }
 
     #[test]

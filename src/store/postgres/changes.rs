@@ -113,7 +113,7 @@ pub(super) fn look(
     let found = found.iter().map(id_and_change);
     let found = found.collect::<Result<_, JobError>>()?;
     Ok(match away {
-        Some(_) => seen.take(found),
+        Some(away) => seen.take(away, found),
         None => seen.take_newest(found),
     })
 }

@@ -17,7 +17,7 @@ pub(super) const HINTED_MS: u64 = 2 * ROUND_MS;
 /// Between a commit and the same, if no hint comes.
 pub(super) const LATE_MS: u64 = ASK_EVERY_MS + HINTED_MS;
 /// … and there is no row for it either.
-pub(super) const ASKED_MS: u64 = ROUND.as_millis() as u64 + 2 * LATE_MS;
+pub(super) const ASKED_MS: u64 = 2 * (ROUND.as_millis() as u64 + LATE_MS);
 
 impl World {
     /// At a turn's end: who waits for nothing but messages hears of all that are committed from now on.

@@ -315,8 +315,9 @@ impl World {
             return self.listener().seen.take_newest(rows);
         }
         let away_ms = now_ms - std::mem::replace(&mut listener.looked_ms, now_ms);
-        let rows = self.rows_of_others(number, Some(Duration::from_millis(away_ms)));
-        self.listener().seen.take(rows)
+        let away = Duration::from_millis(away_ms);
+        let rows = self.rows_of_others(number, Some(away));
+        self.listener().seen.take(away, rows)
     }
 
     fn do_next(&mut self, errand: Errand) {

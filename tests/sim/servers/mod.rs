@@ -184,7 +184,7 @@ impl World {
         let rng = &mut self.rng;
         let mut listener = Listener::new(rng.i64(..), now_ms);
         let rows = self.rows_of_others(listener.number, Some(Duration::ZERO));
-        listener.seen.take(rows);
+        listener.seen.take(Duration::ZERO, rows);
         *self.listener() = listener;
         if !self.is_down(self.here) {
             self.say_here();

@@ -18,6 +18,7 @@ const REST_ROUNDS: u32 = 300;
 struct Troubles {
     ends: Ends,
     cut: u32,
+    cut_for_long: u32,
     fail_over: u32,
 }
 
@@ -26,6 +27,7 @@ impl Troubles {
         Self {
             ends: Ends::draw(rng),
             cut: [0, 0, 2, 5][rng.usize(..4)],
+            cut_for_long: [0, 0, 0, 2][rng.usize(..4)],
             fail_over: [0, 0, 1, 3][rng.usize(..4)],
         }
     }
@@ -53,6 +55,29 @@ pub(crate) fn run(seed: u64, is_shown: bool) -> Ran {
 
 impl World {
     fn round(&mut self, troubles: Troubles) {
+        if hits(&mut self.rng, troubles.cut_for_long) {
+            self.cut_off_for_long(troubles);
+        }
+        self.live(troubles);
+    }
+
+    /// A server hears of nothing for about as long as changes are kept, while others change something.
+    fn cut_off_for_long(&mut self, troubles: Troubles) {
+        let at = self.rng.usize(..self.servers());
+        if self.is_down(at) {
+            return;
+        }
+        self.visit(at);
+        let until_ms = self.now.monotonic_ms + self.rng.u64(500_000..900_000);
+        self.listener().cut(until_ms);
+        for _ in 0..self.rng.u32(1..20) {
+            self.live(troubles);
+        }
+        let left_ms = until_ms.saturating_sub(self.now.monotonic_ms);
+        self.wait(left_ms);
+    }
+
+    fn live(&mut self, troubles: Troubles) {
         if hits(&mut self.rng, troubles.fail_over) {
             self.fail_over();
         }

@@ -334,6 +334,10 @@ impl World {
 
     /// A change that is told now has its place in the chronicle.
     pub(super) fn note_change_told(&mut self, completion: &Completion) {
+        if matches!(completion, Completion::ChangesMissed) {
+            self.tally.one("changes missed");
+            return self.ledger.note_all_told();
+        }
         let Some(change) = Change::told_by(completion).pop() else {
             return;
         };

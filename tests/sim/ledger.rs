@@ -44,7 +44,9 @@ pub(crate) struct Ledger {
     /// Polls that each session has begun at each loop.
     polls: BTreeMap<(String, usize), u64>,
     turn: u32,
-    pub(crate) storage_failures: u64,
+    /// Calls fail that could be answered from memory.
+    is_deaf: bool,
+    storage_failures: u64,
     pub(crate) refusals: u64,
     unloaded: BTreeMap<i64, u64>,
     /// Logins that are with the store, with their folded names.
@@ -131,6 +133,17 @@ impl Ledger {
             }
         }
         ledger
+    }
+
+    /// Whether the server hears nothing of the others in this turn.
+    pub(crate) fn note_deaf(&mut self, is_deaf: bool) {
+        self.is_deaf = is_deaf;
+        self.storage_failures += u64::from(is_deaf);
+    }
+
+    /// Whether the storage has failed since a call was begun.
+    pub(crate) fn has_storage_failed(&self, begun: &Begun) -> bool {
+        self.is_deaf || self.storage_failures > begun.storage_failures
     }
 
     /// A turn begins.

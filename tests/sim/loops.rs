@@ -137,6 +137,7 @@ impl World {
         self.trace.note(format_args!("post {completion:?}"));
         self.ledger.tell(completion);
         self.note_answered_by_servers(completion);
+        self.store.lanes.posted.note(completion);
         let audience = completion.audience();
         for (number, event_loop) in (0..).zip(&mut self.loops) {
             if audience == Audience::All || audience == Audience::One(number) {

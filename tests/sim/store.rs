@@ -13,6 +13,7 @@ use loiter::store::others::Followed;
 
 use crate::chronicle::Chronicle;
 use crate::data::{Data, only_reads};
+use crate::servers::Posted;
 use crate::tally::Tally;
 
 /// What goes wrong, in percent.
@@ -78,6 +79,8 @@ pub(crate) struct Lanes {
     pub(crate) is_deaf: bool,
     /// What its loops hold, where several servers share the store.
     pub(crate) followed: Option<Followed>,
+    /// What its loops were told of chatrooms.
+    pub(crate) posted: Posted,
 }
 
 /// Jobs of one commit.
@@ -221,6 +224,7 @@ impl Store {
         };
         if let Some(followed) = &self.lanes.followed {
             followed.read(&completion);
+            self.lanes.posted.note_read(&completion);
         }
         self.lanes.others.push(completion);
     }

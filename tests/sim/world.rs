@@ -149,6 +149,9 @@ impl World {
 
     fn turn_loop(&mut self, at: usize, calm: bool) {
         self.trace.note(format_args!("loop {at}"));
+        let is_deaf = self.store.lanes.is_deaf;
+        self.loops[at].engine.set_deaf(is_deaf);
+        self.ledger.note_deaf(is_deaf);
         self.take_post(at);
         self.read_lines(at, calm);
         self.accept_lines(at, calm);

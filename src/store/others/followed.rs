@@ -106,7 +106,7 @@ impl Followed {
 
     /// Of so many behind this one, or of the first, those of which it is known, and up to where they have been told; and the last that was looked at,
     /// nothing where there are no more.
-    pub(super) fn some(
+    pub fn some(
         &self,
         behind: Option<ChatroomId>,
         max: usize,

@@ -34,7 +34,7 @@ impl World {
             Ask::Ready if answer.is(503, "not_ready") => {
                 let ledger = &self.ledger;
                 let may_be = ledger.is_draining
-                    || ledger.storage_failures > begun.storage_failures
+                    || ledger.has_storage_failed(&begun)
                     || ledger.refusals > begun.refusals;
                 demand(may_be && answer.has_retry_after, "it is ready")
             }

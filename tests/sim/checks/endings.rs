@@ -156,7 +156,10 @@ impl World {
                 let is_old = asked.begun.is_some_and(|begun| begun.turn <= turn);
                 is_old && world.places(asked).iter().any(|(id, _)| *id == of.1)
             };
-            let polls = world.polling(of).map(|(_, asked)| asked);
+            let polls = world.polling(of);
+            // One that has ended may wait for its list.
+            let polls = polls.filter(|(line, asked)| !world.awaits_store(line, asked));
+            let polls = polls.map(|(_, asked)| asked);
             let polls = polls.filter(|asked| is_there(asked)).map(left_ms);
             let polls: Vec<_> = polls.collect();
             let long = polls.iter().filter(|left_ms| **left_ms > ANSWERED_MS);

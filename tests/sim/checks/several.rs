@@ -163,8 +163,7 @@ impl World {
         // Where it cannot be said which chatrooms those are, it is to ask again.
         let is_unknown = self.cluster.is_some()
             && several.which == Which::All
-            && (self.ledger.storage_failures > begun.storage_failures
-                || self.ledger.refusals > begun.refusals);
+            && (self.ledger.has_storage_failed(&begun) || self.ledger.refusals > begun.refusals);
         is_unknown
             || has_come
             || has_left

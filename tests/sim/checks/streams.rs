@@ -120,7 +120,7 @@ impl World {
         let chatroom = asked.ask.chatroom().expect("a stream is of one");
         let session = &self.store.data.sessions[&asked.session.0];
         let has_left = (self.store.chronicle).may_be_out(session.user, chatroom, begun.told);
-        let cannot_read = ledger.storage_failures > begun.storage_failures
+        let cannot_read = ledger.has_storage_failed(&begun)
             || ledger.refusals > begun.refusals
             || self.kept_from(chatroom) > stream.told.unwrap_or(begun.of.heard) + 1;
         let max = self.config.max_polls_per_session as u64;

@@ -12,6 +12,7 @@ use loiter::store::others::{FETCHED_MAX, Fetched, Hinted, Missing, Rounds, Seen,
 use super::Cluster;
 use super::asking::Waiting;
 use super::late::{ASK_EVERY_MS, HINTED_MS, LATE_MS, ROUND_MS, WAIT_MS};
+use super::told::Heard;
 use crate::store::hits;
 use crate::world::World;
 
@@ -34,6 +35,8 @@ pub(super) struct Listener {
     asked_ms: u64,
     rounds: Rounds,
     hinted: Hinted,
+    /// The same, until it has been followed up.
+    pub(super) heard: Heard,
     ask_at_ms: u64,
     /// When it looks at the latest what has been said meanwhile.
     waits_ms: u64,
@@ -98,6 +101,7 @@ impl Listener {
             written: Written::default(),
             rounds: Rounds::new(SLICE),
             hinted: Hinted::default(),
+            heard: Heard::default(),
             waits_ms: 0,
             todo: VecDeque::new(),
             begun_ms: 0,
@@ -140,6 +144,7 @@ impl Listener {
         let mut only = Hinted::default();
         only.take(text, self.number);
         for (chatroom, last) in only.chatrooms {
+            self.heard.note(chatroom, last);
             self.promises.push((chatroom, last, now_ms + HINTED_MS));
         }
     }
@@ -148,6 +153,7 @@ impl Listener {
     pub(super) fn cut(&mut self, until_ms: u64) {
         // What was answered is told all the same.
         self.hinted = Hinted::default();
+        self.heard = Heard::default();
         self.written = Written::default();
         self.rounds = Rounds::new(SLICE);
         self.cut_until_ms = until_ms;
@@ -223,6 +229,7 @@ impl World {
         let (chatroom, id) = own.expect("looked at");
         let followed = self.store.lanes.followed.as_ref();
         followed.expect("it is shared").told(chatroom, id, id);
+        self.check_told();
     }
 
     /// Whether there was something to do.
@@ -238,8 +245,11 @@ impl World {
             self.expire_questions();
             return false;
         }
-        if self.listener().todo.is_empty() && !self.begin_round() {
-            return false;
+        if self.listener().todo.is_empty() {
+            self.check_followed_up();
+            if !self.begin_round() {
+                return false;
+            }
         }
         let errand = self.listener().todo.pop_front().expect("looked at");
         let here = self.here;
@@ -300,6 +310,7 @@ impl World {
             Errand::NoteTold(mut missing, fetched) => {
                 let followed = self.store.lanes.followed.as_ref();
                 missing.note_told(followed.expect("it is shared"), &fetched);
+                self.check_told();
                 self.do_next(Errand::Fetch(missing));
             }
         }
@@ -336,9 +347,11 @@ impl World {
         let listener = &mut listeners[here];
         let asks = listener.rounds.are_due(followed);
         for (chatroom, last) in due {
-            listener.hinted.chatrooms.insert(chatroom.get(), last);
+            listener.hinted.note(chatroom.get(), last);
         }
         let hinted = std::mem::take(&mut listener.hinted);
+        self.check_hinted(&hinted);
+        let listener = self.listener();
         let is_time = listener.ask_at_ms <= now_ms;
         listener.waits_ms = now_ms + WAIT_MS;
         if !is_time && !asks && !has_said(&hinted) {

@@ -2,7 +2,7 @@
 //!
 //! One server has its turn at a time: what is its own stands in the world then, and what the others have of their own
 //! stands here. `asking` is what they ask one another; `listener` is what the server's thread does that asks for what others have written, by the server's own code
-//! (`store::others`); `telling` is what a commit tells the others, and what becomes of that on its way; `written` the rows of what it has written; `late` is how late anybody may hear of
+//! (`store::others`); `told` how far the loops have been told; `telling` is what a commit tells the others, and what becomes of that on its way; `written` the rows of what it has written; `late` is how late anybody may hear of
 //! a message; `run` lets them live.
 
 mod asking;
@@ -10,6 +10,7 @@ mod late;
 mod listener;
 mod run;
 mod telling;
+mod told;
 mod written;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use listener::Listener;
 use telling::Telling;
 
 pub(crate) use run::run;
+pub(crate) use told::Posted;
 
 /// What the servers have beside the store.
 pub(crate) struct Cluster {
@@ -180,6 +182,7 @@ impl World {
         self.tell_others();
         self.store.lanes.followed = Some(Followed::default());
         self.store.lanes.is_deaf = false;
+        self.store.lanes.posted = Posted::default();
         let now_ms = self.now.monotonic_ms;
         let rng = &mut self.rng;
         let mut listener = Listener::new(rng.i64(..), now_ms);

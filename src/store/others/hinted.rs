@@ -211,7 +211,7 @@ mod tests {
         assert!(heard.is_changed);
         assert!(!heard.is_answered);
         assert!(hinted("1 @3").is_answered);
-        assert_eq!(hinted("1 @3 7:42 +").has_gone, false);
+        assert!(!hinted("1 @3 7:42 +").has_gone);
         let last = hinted(&last_hint(-5));
         assert!(last.has_gone && !last.is_changed && !last.is_answered);
         assert_eq!(hint(1, [].into_iter(), false, &[]), None);

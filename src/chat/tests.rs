@@ -3,6 +3,7 @@
 mod endpolls;
 mod leaving;
 mod logins;
+mod missed;
 mod nonces;
 mod passwords;
 mod presence;

@@ -17,8 +17,12 @@ pub(super) struct News {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Listener {
     pub(super) ask_every: f64,
-    /// What asking takes.
+    /// What asking takes what others have written.
     pub(super) ask: f64,
+    /// How often it asks for some of the chatrooms that it holds.
+    pub(super) slice_every: f64,
+    /// … and what that takes.
+    pub(super) slice: f64,
     /// What fetching takes.
     pub(super) fetch: f64,
 }
@@ -45,8 +49,14 @@ impl Listener {
         // Up to here all is told by asking.
         let mut asked_up_to = 0;
         let mut ask_at = random.share() * self.ask_every;
+        let mut slice_at = random.share() * self.slice_every;
         let mut now = 0.0;
         while left > 0 {
+            if now >= slice_at {
+                // It finds nothing that no row has told.
+                slice_at += self.slice_every;
+                now += self.slice;
+            }
             if now >= ask_at {
                 let begun = now;
                 ask_at = begun + self.ask_every;
@@ -78,7 +88,7 @@ impl Listener {
             }
             if hinted.is_empty() {
                 let next = hints.peek().map_or(ask_at, |(when, _)| when.min(ask_at));
-                now = next.max(now);
+                now = next.min(slice_at).max(now);
                 continue;
             }
             now += self.fetch;
@@ -101,6 +111,8 @@ mod tests {
     const LISTENER: Listener = Listener {
         ask_every: 1.0,
         ask: 0.002,
+        slice_every: 60.0,
+        slice: 0.002,
         fetch: 0.001,
     };
 

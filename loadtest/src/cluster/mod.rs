@@ -22,11 +22,18 @@ const US: f64 = 1e-6;
 /// Statements of a batch of messages before its commit: begin, lock, participants, messages, last messages; and the hint.
 const STATEMENTS: f64 = 6.0;
 
-/// Small queries with each asking: what else has changed, that this server is there.
-const ASKED_BESIDE: f64 = 2.0;
+/// Small queries with each asking: what others have written, what else has changed, that this server is there.
+const ASKED: f64 = 3.0;
+
+/// Seconds in which each chatroom that is held is asked for once, and how many at once.
+const ROUND: f64 = 60.0;
+const SLICE: f64 = 1000.0;
 
 /// Bytes of a chatroom in a question: two numbers of eight bytes with their lengths.
 const ASKED_BYTES: f64 = 24.0;
+/// Bytes of a row of what a batch has written, with two arrays, and of each chatroom in it: two numbers with their lengths.
+const ROW_BYTES: f64 = 60.0;
+const WRITTEN_BYTES: f64 = 24.0;
 
 /// Bytes of a hint: who tells it, and for each chatroom its number and its message's; roughly, as text.
 const HINT_BYTES: f64 = 20.0;
@@ -152,17 +159,22 @@ impl Cluster<'_> {
         };
         let mut random = Random::new(options.seed);
         let commits = lanes.run(options.seconds, &mut random);
-        let ask_cpu = (ASKED_BESIDE + 1.0) * costs.query + held * costs.asked;
+        let seconds = commits.last().map_or(1.0, |last| last.at);
+        let per_second = commits.len() as f64 / seconds;
+        let rows = per_second * self.ask_every;
+        let ask_cpu = ASKED * costs.query + rows * costs.row;
+        let in_slice = held.clamp(1.0, SLICE);
+        let slice_cpu = costs.query + in_slice * costs.asked;
         let listener = Listener {
             ask_every: self.ask_every,
-            ask: ((ASKED_BESIDE + 1.0) * costs.round_trip + ask_cpu * slower) * US,
+            ask: (ASKED * costs.round_trip + ask_cpu * slower) * US,
+            slice_every: ROUND * in_slice / held,
+            slice: (costs.round_trip + slice_cpu * slower) * US,
             fetch: query,
         };
         let lost = [0.0, options.lost / 1000.0, 1.0];
         let [all, some, none] = lost.map(|lost| self.listen(&listener, &commits, lost));
-        let seconds = commits.last().map_or(1.0, |last| last.at);
         let each = f64::from(self.nodes) / f64::from(self.observed());
-        let per_second = commits.len() as f64 / seconds;
         let fetches = all.fetches as f64 * each / seconds;
         let asks = f64::from(self.nodes) / self.ask_every;
         let notified = match self.hints {
@@ -171,7 +183,8 @@ impl Cluster<'_> {
             }
             Carrier::Redis => 0.0,
         };
-        let asking_cores = asks * ask_cpu * US;
+        let slices = f64::from(self.nodes) / listener.slice_every;
+        let asking_cores = (asks * ask_cpu + slices * slice_cpu) * US;
         let written = per_second * (STATEMENTS + 1.0) * costs.query;
         Costing {
             held,
@@ -224,7 +237,8 @@ impl Cluster<'_> {
     }
 
     fn asked_bytes(&self, costing: &Costing) -> f64 {
-        costing.held * ASKED_BYTES * f64::from(self.nodes) / self.ask_every
+        let rows = costing.commits * ROW_BYTES + self.options.messages * WRITTEN_BYTES;
+        f64::from(self.nodes) * (costing.held * ASKED_BYTES / ROUND + rows)
     }
 
     fn line(&self, costing: &Costing) -> String {
@@ -411,10 +425,22 @@ mod tests {
         assert!((0.9..1.05).contains(&commits), "{commits}");
     }
 
+    /// Three small queries each second, and a slice for each thousand chatrooms that are held once a minute.
+    #[test]
+    fn asking_costs_what_messages_cost_and_little_for_what_is_held() {
+        let words = "--nodes 10 --chatroom-polls 2 --hints redis --messages 100 --seconds 60";
+        let options = options(words);
+        let (costs, costing) = (&options.costs, cluster(&options).cost());
+        let looks = 3.0 * costs.query + costing.commits * costs.row;
+        let held = costing.held * (costs.asked + costs.query / SLICE) / ROUND;
+        let ratio = costing.asking_cores / (10.0 * (looks + held) * US);
+        assert!((0.999..1.001).contains(&ratio), "{ratio}");
+    }
+
     #[test]
     fn what_asks_too_much_has_no_times() {
         let options = options(
-            "--nodes 10 --chatroom-polls 2 --hints redis --ask-every 1 --cores 8 --seconds 1",
+            "--nodes 10 --chatroom-polls 2 --hints redis --ask-every 1 --cores 8 --seconds 1 --asked 100",
         );
         let costing = cluster(&options).cost();
         assert!(costing.latencies.is_none() && costing.asking_cores > 8.0);

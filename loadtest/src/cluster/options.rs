@@ -29,7 +29,7 @@ pub(crate) struct ClusterOptions {
         long,
         value_name = "SECONDS",
         value_delimiter = ',',
-        default_value = "1,60",
+        default_value = "1",
         value_parser = positive
     )]
     pub(crate) ask_every: Vec<f64>,
@@ -76,6 +76,9 @@ pub(crate) struct Costs {
     /// CPU of a small query
     #[arg(long, value_name = "US", default_value_t = 100.0, value_parser = positive)]
     pub(crate) query: f64,
+    /// CPU of finding one row of what a batch has written, among many
+    #[arg(long, value_name = "US", default_value_t = 0.7, value_parser = positive)]
+    pub(crate) row: f64,
     /// CPU of asking for one chatroom, among many
     #[arg(long, value_name = "US", default_value_t = 3.0, value_parser = positive)]
     pub(crate) asked: f64,
@@ -93,6 +96,7 @@ impl Default for Costs {
             round_trip: 500.0,
             flush: 1800.0,
             query: 100.0,
+            row: 0.7,
             asked: 3.0,
             notified: 30.0,
             cores: 32.0,

@@ -27,7 +27,7 @@ impl Troubles {
         Self {
             ends: Ends::draw(rng),
             cut: [0, 0, 2, 5][rng.usize(..4)],
-            cut_for_long: [0, 0, 0, 2][rng.usize(..4)],
+            cut_for_long: [0, 0, 0, 1][rng.usize(..4)],
             fail_over: [0, 0, 1, 3][rng.usize(..4)],
         }
     }

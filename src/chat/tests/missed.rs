@@ -1,0 +1,111 @@
+//! A server that has not heard of the others for too long: nothing that it remembers holds.
+
+use super::*;
+
+fn shared() -> Loops {
+    Loops::with(Config {
+        database: "postgres://nowhere".into(),
+        ..Config::default()
+    })
+}
+
+fn all() -> Call {
+    let call = SeveralCall {
+        chatrooms: Which::All,
+        since: None,
+        limit: None,
+        timeout_s: None,
+        is_over: false,
+        is_ahead: false,
+    };
+    Call::InSession(SessionCall::PollSeveral(Box::new(call)))
+}
+
+fn stream() -> Call {
+    Call::InSession(SessionCall::Stream(StreamCall {
+        chatroom: room(),
+        since: None,
+        is_ahead: false,
+    }))
+}
+
+/// Ann's session, her chatrooms and what was said in one of them are remembered, and nobody waits.
+fn remembering() -> Loops {
+    let mut loops = shared();
+    loops.poll_for(0, 1, since(2));
+    loops.loaded(0, Ok(3));
+    assert_eq!(loops.heard(), ["1: 3"]);
+    loops.loads.clear();
+    loops
+}
+
+fn since(id: i64) -> Wanted {
+    Wanted {
+        since: Since::new(id),
+        limit: None,
+    }
+}
+
+#[test]
+fn who_waits_is_to_ask_again() {
+    let mut loops = shared();
+    loops.poll(0, 1);
+    loops.loaded(0, Ok(3));
+    loops.call(0, 2, all());
+    loops.reached(&[(another_room(), 0)]);
+    loops.call(0, 3, stream());
+    assert_eq!(loops.heard(), ["3: begins"]);
+    loops.has_session = false;
+    loops.complete(0, Completion::ChangesMissed);
+    let mut heard = loops.heard();
+    heard.sort();
+    let failed = ["1", "2"].map(|poll| format!("{poll}: Fault(StorageFailed)"));
+    assert_eq!(heard, [&failed[..], &["3: ends".to_owned()]].concat());
+    loops.poll(0, 4);
+    assert_eq!(loops.heard(), ["4: Fault(NoSession)"]);
+    loops.assert_idle();
+    assert_eq!(loops.chats[0].counts().remembered.0, 0);
+}
+
+/// Also where a message comes before those who wait have been told.
+#[test]
+fn nobody_hears_who_may_have_been_removed() {
+    let mut loops = shared();
+    loops.poll(0, 1);
+    loops.loaded(0, Ok(3));
+    loops.chats[0].complete(loops.now, Completion::ChangesMissed);
+    loops.complete(0, saved(4));
+    assert_eq!(loops.heard(), ["1: Fault(StorageFailed)"]);
+    loops.loaded(0, Ok(4));
+    loops.assert_idle();
+}
+
+#[test]
+fn a_session_that_nobody_waits_in_is_looked_up_anew() {
+    let mut loops = remembering();
+    loops.complete(0, Completion::ChangesMissed);
+    loops.has_session = false;
+    loops.poll(0, 2);
+    assert_eq!(loops.heard(), ["2: Fault(NoSession)"]);
+}
+
+#[test]
+fn who_was_removed_meanwhile_is_out() {
+    let mut loops = remembering();
+    loops.complete(0, Completion::ChangesMissed);
+    loops.chatrooms = vec![another_room()];
+    loops.poll(0, 2);
+    assert_eq!(loops.heard(), ["2: Fault(NotAParticipant)"]);
+}
+
+#[test]
+fn what_has_expired_meanwhile_is_in_no_list() {
+    let mut loops = remembering();
+    loops.complete(0, Completion::ChangesMissed);
+    loops.poll_for(0, 2, since(1));
+    assert_eq!(loops.loads, [0]);
+    assert_eq!(loops.heard(), [""; 0]);
+    loops.loaded(0, Ok(3));
+    assert_eq!(loops.heard(), ["2: 2 3"]);
+    loops.assert_idle();
+}

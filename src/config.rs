@@ -170,7 +170,7 @@ pub struct Config {
     /// How servers that share a database hear of what the others have written. Of no meaning to a database that is a file.
     pub hints: Hints,
     /// How often a server asks a database that it shares for what the others have written, whatever hints there are: a hint that is lost
-    /// costs so much time, and no message. One query each for all chatrooms. From 100 ms to 60 s.
+    /// costs so much time, and no message. It costs what was written, and not how many chatrooms are held. From 100 ms to 60 s.
     pub ask_every: Duration,
     /// Sessions that each loop remembers beyond those with parked polls; about 250 bytes each.
     pub cache_sessions: usize,

@@ -100,7 +100,7 @@ impl Followed {
     }
 
     /// How many there are.
-    pub(super) fn len(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.lock().by_chatroom.len()
     }
 

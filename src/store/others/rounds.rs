@@ -41,7 +41,7 @@ impl Rounds {
     /// All that are held by now are to be asked for as soon as can be.
     pub fn ask_for_all(&mut self, followed: &Followed) {
         self.last = None;
-        self.is_hasty = followed.len() > 0;
+        self.is_hasty = followed.count() > 0;
         self.waited = Duration::ZERO;
     }
 
@@ -52,14 +52,14 @@ impl Rounds {
 
     /// Whether some are to be asked for now.
     pub fn are_due(&self, followed: &Followed) -> bool {
-        let held = followed.len();
+        let held = followed.count();
         held > 0 && (self.is_hasty || self.waited >= self.pause(held))
     }
 
     /// The next of them, and up to where they have been told.
     pub fn take(&mut self, followed: &Followed) -> (Vec<i64>, Vec<i64>) {
         if !self.is_hasty {
-            self.waited = self.waited.saturating_sub(self.pause(followed.len()));
+            self.waited = self.waited.saturating_sub(self.pause(followed.count()));
         }
         let (slice, last) = followed.some(self.last, self.slice);
         self.last = last;

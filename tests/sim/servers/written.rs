@@ -11,6 +11,9 @@ use loiter::store::others::{Horizon, WRITTEN_KEPT};
 
 use crate::store::hits;
 
+/// Of each row the chatrooms and their newest messages.
+type Found = Vec<(Vec<i64>, Vec<i64>)>;
+
 #[derive(Default)]
 pub(super) struct Table {
     rows: Vec<Row>,
@@ -87,11 +90,7 @@ impl Table {
     }
 
     /// What there is of others behind that, and what is over now.
-    pub(super) fn look(
-        &self,
-        behind: &Horizon,
-        server: i64,
-    ) -> (Vec<(Vec<i64>, Vec<i64>)>, Horizon) {
+    pub(super) fn look(&self, behind: &Horizon, server: i64) -> (Found, Horizon) {
         let found = self
             .rows
             .iter()

@@ -222,7 +222,8 @@ impl World {
             }
             if is_at_rest {
                 let cut_ms = self.cut_for_ms();
-                let late_ms = match self.cluster().telling.written.is_incomplete {
+                let is_incomplete = &mut self.cluster().telling.written.is_incomplete;
+                let late_ms = match std::mem::take(is_incomplete) {
                     true => ASKED_MS,
                     false => 2 * ASK_EVERY_MS,
                 };

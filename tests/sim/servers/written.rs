@@ -23,7 +23,7 @@ pub(super) struct Table {
     open: Vec<i64>,
     /// In percent: transactions that write no rows.
     silent: u32,
-    /// There were some.
+    /// There were some that not all have asked for since.
     pub(super) is_incomplete: bool,
 }
 

@@ -1,6 +1,7 @@
 //! What can go wrong in a job, told to the chat core as a [`Fault`] and to the log.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
 #[cfg(feature = "postgres")]
@@ -15,6 +16,8 @@ use crate::job::Fault;
 pub(super) enum JobError {
     /// The job's own condition does not hold: an ordinary answer, and nothing to log.
     Refused(Fault),
+    /// The database's file is no longer at this path.
+    Removed(PathBuf),
     /// SQLite failed.
     Sqlite(rusqlite::Error),
     /// PostgreSQL failed, or the connection to it.
@@ -113,6 +116,11 @@ impl fmt::Display for JobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(fault) => write!(f, "refused: {fault:?}"),
+            Self::Removed(path) => write!(
+                f,
+                "the database {} was removed, or is another file by now: what is written is lost when this server ends",
+                path.display()
+            ),
             Self::Sqlite(error) => error.fmt(f),
             #[cfg(feature = "postgres")]
             Self::Postgres(error) => error.fmt(f),

@@ -1,5 +1,6 @@
 //! `loiter health`: whether somebody serves, told by the status.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::Command;
@@ -31,6 +32,29 @@ fn a_server_is_found_well_where_it_listens() {
     assert_well(health(&format!("0.0.0.0:{port},127.0.0.1:1")).arg("--ready"));
     // What is said goes before what the variable says.
     assert_well(health("127.0.0.1:1").arg(format!("127.0.0.1:{port}")));
+}
+
+/// Its file can be written to still, and all of that goes with the server.
+#[test]
+fn a_database_that_was_removed_is_not_ready() {
+    let folder = folder();
+    let served = Serving::start(folder.path(), &["127.0.0.1:0"], &[]);
+    let ready = || {
+        let mut asked = health(&served.addresses[0].to_string());
+        asked.arg("--ready");
+        asked
+    };
+    let (database, away) = (folder.path().join("chat.db"), folder.path().join("away.db"));
+    assert_well(&mut ready());
+    fs::rename(&database, &away).expect("moved");
+    let told = "its database cannot be written";
+    assert_fails_in_one_line(&run(&mut ready()), told);
+    // … nor where another one has its name.
+    fs::copy(&away, &database).expect("copied");
+    assert_fails_in_one_line(&run(&mut ready()), told);
+    assert_well(&mut health(&served.addresses[0].to_string()));
+    fs::rename(&away, &database).expect("moved back");
+    assert_well(&mut ready());
 }
 
 #[test]

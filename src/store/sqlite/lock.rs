@@ -27,7 +27,7 @@ impl Lock {
         path.push(".lock");
         let path = PathBuf::from(path);
         loop {
-            let opened = open(&path).map_err(|error| OpenError::of_io(&path, error))?;
+            let opened = open(&path).map_err(|error| cannot_open(&path, error))?;
             if let Some(lock) = Self::of(opened, &path, database)? {
                 return Ok(lock);
             }
@@ -88,6 +88,19 @@ fn open(path: &Path) -> io::Result<(File, bool)> {
     Ok((found, false))
 }
 
+/// Where nothing can be made in a folder, it is the folder that is to be mended.
+fn cannot_open(path: &Path, error: io::Error) -> OpenError {
+    let is_refused = matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+    );
+    let is_missing = || matches!(path.try_exists(), Ok(false));
+    match path.parent().filter(|_| is_refused && is_missing()) {
+        Some(folder) => OpenError::NotWritable(folder.to_owned()),
+        None => OpenError::of_io(path, error),
+    }
+}
+
 /// Whether a file is the one of this name.
 fn is_named(file: &File, path: &Path) -> io::Result<bool> {
     let named = match fs::metadata(path) {
@@ -136,6 +149,15 @@ mod tests {
         assert!(is_there(&database));
         drop(Lock::take(&database).expect("free"));
         assert!(is_there(&database), "it was there");
+    }
+
+    /// Whatever may be done in a folder of the tests' own, root may do.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_folder_that_nothing_can_be_made_in_is_named() {
+        let refused = Lock::take(Path::new("/sys/kernel/x.db")).err();
+        let told = refused.expect("nobody makes files there").to_string();
+        assert!(told.starts_with("/sys/kernel is not writable"), "{told}");
     }
 
     #[test]

@@ -3,7 +3,10 @@
 //! A write that consists of several statements has a savepoint, so that one that fails takes back its own part alone. Where SQLite has
 //! rolled back the transaction by itself, because the disk is full, all of the batch is lost.
 
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 
 use log::Level;
 use rusqlite::Connection;
@@ -13,7 +16,7 @@ use super::database::{BUSY_TIMEOUT, outwait};
 use super::memory::Memory;
 use super::sql;
 use super::sweeping::Sweeper;
-use crate::job::Completion;
+use crate::job::{Completion, Job};
 use crate::store::clock::system_unix_ms;
 use crate::store::job_error::JobError;
 use crate::store::lane::outlive;
@@ -29,7 +32,12 @@ pub(super) struct SqliteWriter {
     memory: Memory,
     /// The last wait for another program's lock was in vain.
     is_locked_out: bool,
+    /// Where the database's file is, and which it is; nothing where it has none.
+    file: Option<(PathBuf, FileNumber)>,
 }
+
+/// By what a file is known, whatever its name: that of its device, and its own there.
+type FileNumber = (u64, u64);
 
 impl Writer for SqliteWriter {
     fn transact(
@@ -96,12 +104,30 @@ impl Writer for SqliteWriter {
 impl SqliteWriter {
     /// On a connection that [`super::database`] has set up.
     pub(super) fn new(connection: Connection, log: LogWatch, sweeper: Sweeper) -> Self {
+        let path = connection.path().map(PathBuf::from);
+        let file = path.and_then(|path| number_of(&path).ok().map(|number| (path, number)));
         Self {
             connection,
             log,
             sweeper,
             memory: Memory::default(),
             is_locked_out: false,
+            file,
+        }
+    }
+
+    /// A file that was removed can be written to as before, as long as it is open, and all of it is gone with the server's end.
+    fn refuse_removed(&self) -> Result<(), JobError> {
+        let Some((path, number)) = &self.file else {
+            return Ok(());
+        };
+        let is_there = match number_of(path) {
+            Ok(found) => found == *number,
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        };
+        match is_there {
+            true => Ok(()),
+            false => Err(JobError::Removed(path.clone())),
         }
     }
 
@@ -111,6 +137,9 @@ impl SqliteWriter {
         write: &mut Write,
         now_unix_ms: i64,
     ) -> Result<Option<Completion>, JobError> {
+        if matches!(write, Write::Job(Job::Probe { .. })) {
+            self.refuse_removed()?;
+        }
         let savepoint = write.needs_savepoint();
         if savepoint {
             self.execute(sql::SAVEPOINT)?;
@@ -165,6 +194,10 @@ impl SqliteWriter {
         self.is_locked_out = executed.as_ref().is_err_and(JobError::is_busy);
         executed
     }
+}
+
+fn number_of(path: &Path) -> io::Result<FileNumber> {
+    fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 #[cfg(test)]

@@ -20,8 +20,12 @@ fn main() -> ExitCode {
     // First, while there is no thread.
     let handed = cli::activation::sockets();
     let count = handed.as_ref().map_or(0, Vec::len);
-    let (options, config) = Options::from_process(count).unwrap_or_else(|error| error.exit());
+    let (options, config) = match Options::from_process(count) {
+        Ok(both) => both,
+        Err(said) => return say(&said),
+    };
     cli::logger::start(options.log, options.log_format);
+    cli::variables::tell_unknown();
     let started = handed.and_then(|sockets| Ok((sockets, Supervisor::of_process()?)));
     let ended = started.and_then(|(sockets, supervisor)| {
         let ended = run(options.command, config, sockets, &supervisor);
@@ -31,6 +35,19 @@ fn main() -> ExitCode {
         tell(&reason);
         ExitCode::FAILURE
     })
+}
+
+/// Prints what was asked for, or why the command line is refused; returns the status to end with.
+fn say(said: &clap::Error) -> ExitCode {
+    let status = u8::try_from(said.exit_code()).unwrap_or(u8::MAX);
+    match said.print().and_then(|()| io::stdout().flush()) {
+        // Who reads no further, as `head` does, has what they wanted; and of a refusal the status tells.
+        Err(error) if !said.use_stderr() && error.kind() != io::ErrorKind::BrokenPipe => {
+            tell(&cli::commands::of_output(error));
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::from(status),
+    }
 }
 
 /// Says on standard error why it ends. That may be closed; the status still tells.

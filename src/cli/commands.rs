@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Subcommand};
@@ -37,6 +38,7 @@ pub(crate) enum Command {
     /// Only its owner may read the copy: password hashes are in it.
     Backup {
         /// Where the copy is to be.
+        #[arg(value_parser = PathBufValueParser::new().try_map(file_of_copy))]
         file: PathBuf,
     },
     /// Say how many polls this machine holds, what ends that, and what to set for more.
@@ -113,18 +115,22 @@ impl Command {
             }
         }
     }
+}
 
-    /// Options of serving that it heeds; `None` for all.
-    fn heeds(&self) -> Option<&'static [&'static str]> {
-        match self {
-            Self::Check(_) => None,
-            Self::User(_) => Some(&["durability", "min-password-length", "password-iterations"]),
-            #[cfg(feature = "postgres")]
-            Self::Migrate(_) => Some(&[]),
-            Self::Backup { .. } | Self::Completions { .. } | Self::Health { .. } | Self::Man => {
-                Some(&[])
-            }
-        }
+/// Options of serving that a command heeds; `None` for all.
+pub(super) fn heeded_by(command: &str) -> Option<&'static [&'static str]> {
+    match command {
+        "check" => None,
+        "user" => Some(&["durability", "min-password-length", "password-iterations"]),
+        _ => Some(&[]),
+    }
+}
+
+/// Elsewhere `-` is standard output, which a copy cannot be made on: it is read through before it has its name.
+fn file_of_copy(given: PathBuf) -> Result<PathBuf, &'static str> {
+    match given.as_os_str() == "-" {
+        true => Err("must be a file's path, and not standard output (a file of that name is ./-)"),
+        false => Ok(given),
     }
 }
 
@@ -135,7 +141,7 @@ fn print(all: &[u8]) -> Result<ExitCode, String> {
 }
 
 /// Why standard output could not be written to.
-pub(super) fn of_output(error: io::Error) -> String {
+pub(crate) fn of_output(error: io::Error) -> String {
     format!("cannot write to standard output: {error}")
 }
 
@@ -166,11 +172,11 @@ pub(super) fn elsewhere(error: impl Display) -> String {
 
 /// An option that a command has no use for is a slip, and is said to be. In a variable it is there for the server.
 pub(super) fn refuse_what_only_serves(
-    given: &Command,
     mut command: clap::Command,
     matches: &ArgMatches,
 ) -> Result<(), clap::Error> {
-    let Some(heeded) = given.heeds() else {
+    let name = matches.subcommand_name().unwrap_or_default();
+    let Some(heeded) = heeded_by(name) else {
         return Ok(());
     };
     let is_stray = |arg: &&clap::Arg| {
@@ -182,7 +188,6 @@ pub(super) fn refuse_what_only_serves(
     let Some(stray) = stray.and_then(clap::Arg::get_long) else {
         return Ok(());
     };
-    let name = matches.subcommand_name().unwrap_or_default();
     let message = format!("the argument '--{stray}' is for serving, and '{name}' does not serve");
     Err(command.error(ErrorKind::ArgumentConflict, message))
 }

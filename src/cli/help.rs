@@ -13,7 +13,7 @@ Durations:
   10s, 5m, 2h, 30d: seconds, minutes, hours, days. A bare number is seconds.
 
 Environment:
-  Every option of serving has a variable, named with it above. The option wins. A flag's variable is true or false; the variable of an option that may be given several times is a comma-separated list.
+  Every option of serving has a variable, named with it above. The option wins. A flag's variable is true or false; the variable of an option that may be given several times is a comma-separated list. Of any other that begins with LOITER_ the log says that it is none.
 
 Signals:
   SIGTERM, SIGINT (Ctrl-C) and SIGHUP (the terminal is closed) end loiter in good order, within --drain-timeout. Another one, a second later or more, ends it at once; one that comes sooner is taken as one with the first. Where SIGHUP is ignored from the start on, as by nohup, it stays so.

@@ -19,4 +19,5 @@ pub(crate) mod signals;
 pub(crate) mod supervisor;
 mod tips;
 mod users;
+pub(crate) mod variables;
 pub(crate) mod vital;

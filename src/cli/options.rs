@@ -370,8 +370,8 @@ impl Options {
             .try_get_matches_from(&arguments)
             .map_err(|error| with_tip(blame(error, &arguments), &arguments))?;
         let options = Self::from_arg_matches(&matches)?;
-        if let Some(given) = &options.command {
-            commands::refuse_what_only_serves(given, command(), &matches)?;
+        if options.command.is_some() {
+            commands::refuse_what_only_serves(command(), &matches)?;
         }
         let config = options.config(&matches)?;
         options.one_way_to_listen(&matches, handed)?;

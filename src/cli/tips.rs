@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use super::commands::heeded_by;
 use super::shown::command;
 
 /// The port that is meant where none is given.
@@ -14,9 +15,13 @@ const PORT: u16 = 8000;
 /// Adds a tip to a refusal, where there is a better one than clap's.
 pub(super) fn with_tip(mut error: clap::Error, arguments: &[OsString]) -> clap::Error {
     let tip = match error.kind() {
-        ErrorKind::UnknownArgument => text_of(&error, ContextKind::InvalidArg)
-            .filter(|_| serves(arguments))
-            .and_then(|option| for_option(option, value_of(option, arguments))),
+        ErrorKind::UnknownArgument => {
+            let given = text_of(&error, ContextKind::InvalidArg);
+            given.and_then(|given| match command_among(arguments) {
+                None => for_option(given, value_of(given, arguments)),
+                Some(command) => within(&command, given),
+            })
+        }
         ErrorKind::InvalidSubcommand => {
             text_of(&error, ContextKind::InvalidSubcommand).and_then(for_command)
         }
@@ -27,6 +32,10 @@ pub(super) fn with_tip(mut error: clap::Error, arguments: &[OsString]) -> clap::
             .map(|address| format!("perhaps '{address}'")),
         _ => None,
     };
+    if error.kind() == ErrorKind::UnknownArgument {
+        // That it may be meant as a value, which it never is.
+        error.remove(ContextKind::Suggested);
+    }
     if let Some(tip) = tip {
         for own in [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand] {
             if error.remove(own).is_some() {
@@ -48,12 +57,34 @@ fn text_of(error: &clap::Error, kind: ContextKind) -> Option<&str> {
     }
 }
 
-/// Whether there is no command among them: one has options of its own.
-fn serves(arguments: &[OsString]) -> bool {
+/// The command among them, which has options of its own.
+fn command_among(arguments: &[OsString]) -> Option<String> {
     let matches = command()
         .ignore_errors(true)
         .try_get_matches_from(arguments);
-    matches.is_ok_and(|matches| matches.subcommand_name().is_none())
+    matches.ok()?.subcommand_name().map(ToOwned::to_owned)
+}
+
+/// For what a command does not take.
+fn within(name: &str, given: &str) -> Option<String> {
+    if name == "check" && !given.is_empty() && given.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(format!(
+            "whether so many polls fit is asked by '--for {given}'"
+        ));
+    }
+    let long = given.strip_prefix("--")?;
+    let serving = command();
+    serving
+        .get_arguments()
+        .find(|arg| arg.get_long() == Some(long))?;
+    Some(
+        match heeded_by(name).is_none_or(|heeded| heeded.contains(&long)) {
+            true => {
+                format!("options of serving stand before the command: 'loiter {given} … {name}'")
+            }
+            false => format!("'{given}' is for serving, and '{name}' does not serve"),
+        },
+    )
 }
 
 /// What stands behind an option that clap does not know.

@@ -199,7 +199,11 @@ fn respond(
         } else {
             &[]
         },
-        content_type: (status == 200).then_some(TEXT),
+        content_type: match status {
+            200 => Some(TEXT),
+            404 => Some("text/plain; charset=utf-8"),
+            _ => None,
+        },
         body: body.as_bytes(),
     };
     let mut bytes = Vec::new();
@@ -210,7 +214,7 @@ fn respond(
 fn found(request: &Request<'_>, text: &dyn Fn() -> String) -> (u16, String) {
     let is_here = matches!(request.path(), "/metrics" | "/metrics/");
     match request.method() {
-        _ if !is_here => (404, String::new()),
+        _ if !is_here => (404, "what is counted is at /metrics\n".to_owned()),
         Method::Get | Method::Head => (200, text()),
         _ => (405, String::new()),
     }

@@ -199,6 +199,8 @@ fn they_are_told_at_an_address_of_their_own_and_nowhere_else() {
         answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n"),
         "{answer}"
     );
+    let elsewhere = ask(&serving, &format!("GET / {head}"));
+    assert!(elsewhere.ends_with("is at /metrics\n"), "{elsewhere}");
     for (request, status) in [
         (format!("GET /whoami {head}"), "404 Not Found"),
         (format!("POST /metrics {head}"), "405 Method Not Allowed"),

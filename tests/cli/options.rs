@@ -1,7 +1,7 @@
 //! What the command line takes and refuses, and how it says so. Nothing here gets as far as serving.
 
 use std::collections::HashMap;
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use super::{assert_holds, loiter, run, text};
 
@@ -143,7 +143,7 @@ const BAD_VALUES: [(&str, &str, &str); 52] = [
 const NO_COMMANDS: [&str; 2] = ["serve", "users"];
 
 /// What newcomers try: the arguments, and the tip that they get.
-const GUESSES: [(&[&str], &str); 17] = [
+const GUESSES: [(&[&str], &str); 21] = [
     (&["--port", "9000"], "'--listen 127.0.0.1:9000'"),
     (&["-p9000"], "'--listen 127.0.0.1:9000'"),
     (&["--host=0.0.0.0"], "'--listen 0.0.0.0:8000'"),
@@ -161,6 +161,16 @@ const GUESSES: [(&[&str], &str); 17] = [
     (&["-v"], "'--log debug'"),
     (&["--quiet"], "'--log warn'"),
     (&["--config", "x.toml"], "each option has a variable"),
+    (&["check", "1000"], "'--for 1000'"),
+    (&["check", "--recent", "5"], "'loiter --recent … check'"),
+    (
+        &["user", "list", "--durability", "full"],
+        "'loiter --durability … user'",
+    ),
+    (
+        &["backup", "--listen", "x", "y"],
+        "'--listen' is for serving",
+    ),
     // clap's own.
     (&["--databse", "x.db"], "'--database'"),
     (&["bakcup", "x.db"], "'backup'"),
@@ -266,6 +276,52 @@ fn who_guesses_an_option_or_a_command_is_told_what_there_is() {
         refusal(&output),
         &["LOITER_LISTEN", "perhaps '127.0.0.1:9000'"],
     );
+}
+
+#[test]
+fn what_is_no_option_is_not_said_to_be_a_value() {
+    let output = run(loiter().args(["backup", "--listn", "x"]));
+    let reason = refusal(&output);
+    assert_holds(reason, &["unexpected argument '--listn'"]);
+    assert!(!reason.contains("tip:"), "{reason}");
+}
+
+#[test]
+fn a_copy_is_not_made_on_standard_output() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = run(loiter().args(["backup", "-"]).current_dir(folder.path()));
+    assert_holds(refusal(&output), &["'-'", "<FILE>", "./-"]);
+    assert!(!folder.path().join("-").exists());
+}
+
+#[test]
+fn a_mistyped_variable_is_told_with_the_one_that_is_meant() {
+    let output = run(loiter()
+        .args(["--log", "warn", "completions", "bash"])
+        .env("LOITER_DATABSE", "x.db")
+        .env("LOITER_COLOUR", "red")
+        .env("LOITER_TEST_BREAK_NOTHING", "x")
+        .env("LOITER_RECENT", "7"));
+    assert!(output.status.success(), "{output:?}");
+    let lines = Vec::from_iter(text(&output.stderr).lines());
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert_holds(lines[0], &["LOITER_COLOUR"]);
+    assert!(!lines[0].contains("perhaps"), "{lines:?}");
+    assert_holds(lines[1], &["LOITER_DATABSE", "perhaps LOITER_DATABASE"]);
+    assert!(!lines.concat().contains("red"), "a value may be a secret");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn help_that_cannot_be_written_has_failed() {
+    for arguments in [&["--help"][..], &["--version"], &["check", "--help"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        let mut command = loiter();
+        command.args(arguments).stdout(full.expect("a device"));
+        let output = command.stderr(Stdio::piped()).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert_holds(text(&output.stderr), &["cannot write to standard output"]);
+    }
 }
 
 #[test]

@@ -71,6 +71,8 @@ pub(crate) struct Lanes {
     written: VecDeque<Done>,
     /// All others, which may be told in any order.
     others: Vec<Completion>,
+    /// What was read, and is noted only when it is told: others may write meanwhile, and hints of that come first.
+    unnoted: Vec<Completion>,
     outage_steps: u32,
     silence_steps: u32,
     /// Nothing can be read either.
@@ -165,7 +167,8 @@ impl Store {
 
     /// Whether nothing is under way and nothing is left to be told.
     pub(crate) fn is_idle(&self) -> bool {
-        self.jobs() == 0 && self.lanes.written.is_empty() && self.lanes.others.is_empty()
+        let is_told = self.lanes.written.is_empty() && self.lanes.others.is_empty();
+        self.jobs() == 0 && is_told && self.lanes.unnoted.is_empty()
     }
 
     /// Gets some jobs done.
@@ -222,11 +225,18 @@ impl Store {
             }
             false => self.data.read(now, job),
         };
-        if let Some(followed) = &self.lanes.followed {
-            followed.read(&completion);
-            self.lanes.posted.note_read(&completion);
+        if self.lanes.followed.is_some() && rng.bool() {
+            return self.lanes.unnoted.push(completion);
         }
+        self.note_read(&completion);
         self.lanes.others.push(completion);
+    }
+
+    fn note_read(&mut self, completion: &Completion) {
+        if let Some(followed) = &self.lanes.followed {
+            followed.read(completion);
+            self.lanes.posted.note_read(completion);
+        }
     }
 
     fn commit(&mut self, rng: &mut Rng, now: Now) {
@@ -326,13 +336,22 @@ impl Store {
     pub(crate) fn next_completion(&mut self, rng: &mut Rng, calm: bool) -> Option<Done> {
         let tells_writes =
             !self.lanes.written.is_empty() && (calm || self.lanes.silence_steps == 0);
-        let choices = self.lanes.others.len() + usize::from(tells_writes);
+        let others = self.lanes.others.len();
+        let unnoted = match self.lanes.unnoted.len() {
+            // So that something may come between.
+            1.. if !calm && rng.u8(..8) > 0 => 0,
+            unnoted => unnoted,
+        };
+        let choices = others + unnoted + usize::from(tells_writes);
         if choices == 0 {
             return None;
         }
         match rng.usize(..choices) {
-            pick if pick < self.lanes.others.len() => {
-                Some((self.lanes.others.swap_remove(pick), None))
+            pick if pick < others => Some((self.lanes.others.swap_remove(pick), None)),
+            pick if pick < others + unnoted => {
+                let read = self.lanes.unnoted.swap_remove(pick - others);
+                self.note_read(&read);
+                Some((read, None))
             }
             _ => self.lanes.written.pop_front(),
         }
@@ -354,6 +373,7 @@ impl Store {
         self.lanes.writing.clear();
         self.lanes.written.clear();
         self.lanes.others.clear();
+        self.lanes.unnoted.clear();
         self.lanes.outage_steps = 0;
         self.lanes.silence_steps = 0;
         self.lanes.away_steps = 0;

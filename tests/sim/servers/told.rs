@@ -107,9 +107,15 @@ impl World {
             let is_said = hinted.chatrooms.get(chatroom) >= Some(last);
             let what = format!("a hint of {last} in chatroom {chatroom} is forgotten: {hinted:?}");
             self.demand(is_said, &what);
-            self.listener().heard.chatrooms.remove(chatroom);
         }
-        self.listener().heard.in_round = behind;
+        // What is still being loaded is due when it is.
+        let followed = self.store.lanes.followed.as_ref();
+        let (loaded, _) = followed.expect("it is shared").all();
+        let heard = &mut self.listener().heard;
+        for chatroom in loaded {
+            heard.chatrooms.remove(&chatroom);
+        }
+        heard.in_round = behind;
     }
 
     /// Keeps those chatrooms that are held and loaded, and have not been told of all that is kept of them.

@@ -50,7 +50,10 @@ const SERVERS_SEEDS: u64 = 200;
 const SERVERS_KEPT: [u64; 1] = [1638];
 
 /// What an ordinary run of several servers injects, and what must come of it, each of it.
-const SERVERS_INJECTED: [&str; 21] = [
+const SERVERS_INJECTED: [&str; 28] = [
+    "answers of servers doubled",
+    "answers of servers late",
+    "answers of servers lost",
     "changes heard of",
     "changes missed",
     "clients that went to another server",
@@ -66,11 +69,15 @@ const SERVERS_INJECTED: [&str; 21] = [
     "messages followed in several chatrooms",
     "messages followed",
     "messages heard of",
+    "polls that other servers ended",
+    "questions that all servers answered",
+    "questions that not all servers answered",
     "restarts",
     "rows lost",
     "sends repeated",
     "slices asked for",
     "times that messages expired",
+    "users present at other servers",
     "writes kept that were told as failed",
 ];
 

@@ -4,6 +4,11 @@
 //! stands here. `asking` is what they ask one another; `listener` is what the server's thread does that asks for what others have written, by the server's own code
 //! (`store::others`); `told` how far the loops have been told; `telling` is what a commit tells the others, and what becomes of that on its way; `written` the rows of what it has written; `late` is how late anybody may hear of
 //! a message; `run` lets them live.
+//!
+//! Broken on purpose, each of these was seen within the seeds of an ordinary run: a gap that is passed over (`Followed::told`), a hint that lowers
+//! a number (`Hinted::note`), what is hinted while a chatroom is loaded (`Followed::behind`), a load that hides what another loop was not told
+//! (`Followed::loaded`), a late row that is dropped (`Seen::take`), a restarted server that never looks, a logout that is answered before all have
+//! heard of it (`Chat::answer_when_heard`), an answer that counts twice and a question that is waited for without an end (`Questions`).
 
 mod asking;
 mod late;

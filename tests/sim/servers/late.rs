@@ -92,7 +92,10 @@ impl World {
         let is_settled = asked
             .settled_ms
             .is_some_and(|settled_ms| self.now.monotonic_ms >= settled_ms + HINTED_MS);
-        let overdue = cluster.listeners[self.here].overdue(chatroom as i64);
+        let listener = &cluster.listeners[self.here];
+        // What was due while the chatroom was loaded may be lost with the connection before anybody is told.
+        let is_settled = is_settled && self.now.monotonic_ms >= listener.cut_until_ms() + LATE_MS;
+        let overdue = listener.overdue(chatroom as i64);
         // What is gone before it was heard of wakes nobody.
         is_settled && read < overdue && self.kept_from(chatroom) <= overdue
     }

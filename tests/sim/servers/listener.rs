@@ -119,6 +119,11 @@ impl Listener {
         self.promises.push((chatroom, id, due_ms));
     }
 
+    /// Until when its connection was lost last; 0 where it never was.
+    pub(super) fn cut_until_ms(&self) -> u64 {
+        self.cut_until_ms
+    }
+
     /// Up to which message the loops must have been told of a chatroom.
     pub(super) fn overdue(&self, chatroom: i64) -> i64 {
         self.overdue.get(&chatroom).copied().unwrap_or_default()

@@ -3,25 +3,21 @@
 //! What the `tokio-postgres` crate knows is left to it. How TLS is used is taken out before: of `sslmode` it knows less than libpq, and of
 //! certificates nothing.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode, TargetSessionAttrs};
+use tokio_postgres::config::{LoadBalanceHosts, SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::client::{self, Client};
+use super::place::Place;
 use super::tls::{self, Verification};
 pub(super) use crate::config::without_password;
 use crate::store::error::OpenError;
 use crate::store::job_error::JobError;
-
-/// Where PostgreSQL listens if nothing else is said.
-const DEFAULT_PORT: u16 = 5432;
 
 /// How long we wait for a connection, all that is said at its begin included: less than those who wait for an answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -37,7 +33,7 @@ pub(super) struct Address {
     /// Without the password.
     pub(super) shown: String,
     /// Where it was connected to last.
-    last: Arc<Mutex<Option<Config>>>,
+    last: Arc<Mutex<Option<Place>>>,
 }
 
 impl Address {
@@ -109,9 +105,16 @@ impl Address {
     /// any other.
     pub(super) fn connect(&self) -> Result<Client, client::Error> {
         let patience = *(self.config.get_connect_timeout()).unwrap_or(&CONNECT_TIMEOUT);
-        let (places, mut why) = self.places();
+        let (mut places, unknown) = Place::all(&self.config);
+        // Those before it would have to be waited for again, each time.
+        let is_ordered = self.config.get_load_balance_hosts() == LoadBalanceHosts::Disable;
+        let last = self.last().clone().filter(|_| is_ordered);
+        if let Some(last) = places.iter().position(|place| Some(place) == last.as_ref()) {
+            places[..=last].rotate_right(1);
+        }
+        let mut why = unknown.map_or(client::Error::Closed, client::Error::Io);
         for place in places {
-            match Client::connect(&place, &self.tls, patience) {
+            match Client::connect(&place, &self.config, &self.tls, patience) {
                 Ok(client) => {
                     *self.last() = Some(place);
                     return Ok(client);
@@ -122,50 +125,7 @@ impl Address {
         Err(why)
     }
 
-    /// Where it may be, one by one, and why it may be nowhere.
-    fn places(&self) -> (Vec<Config>, client::Error) {
-        let (hosts, addresses) = (self.config.get_hosts(), self.config.get_hostaddrs());
-        let ports = self.config.get_ports();
-        let mut places = Vec::new();
-        let mut why = client::Error::Closed;
-        for index in 0..hosts.len().max(addresses.len()) {
-            let port = ports.get(index).or(ports.first()).copied();
-            let port = port.unwrap_or(DEFAULT_PORT);
-            let place = |address: Option<IpAddr>| {
-                let mut place = without_places(&self.config);
-                match hosts.get(index) {
-                    Some(Host::Tcp(name)) => _ = place.host(name),
-                    Some(Host::Unix(path)) => _ = place.host_path(path),
-                    None => {}
-                }
-                if let Some(address) = address {
-                    place.hostaddr(address);
-                }
-                place.port(port);
-                place
-            };
-            match (addresses.get(index), hosts.get(index)) {
-                (None, Some(Host::Tcp(name))) => match (&**name, port).to_socket_addrs() {
-                    Ok(found) => places.extend(found.map(|found| place(Some(found.ip())))),
-                    Err(error) => why = client::Error::Io(error),
-                },
-                (address, _) => places.push(place(address.copied())),
-            }
-        }
-        match self.config.get_load_balance_hosts() {
-            LoadBalanceHosts::Random => {
-                places.sort_by_cached_key(|_| RandomState::new().build_hasher().finish());
-            }
-            // Those before it would have to be waited for again, each time.
-            _ => {
-                let last = self.last();
-                places.sort_by_key(|place| Some(place) != last.as_ref());
-            }
-        }
-        (places, why)
-    }
-
-    fn last(&self) -> MutexGuard<'_, Option<Config>> {
+    fn last(&self) -> MutexGuard<'_, Option<Place>> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -190,45 +150,6 @@ impl Address {
             source: Box::new(source.into()),
         }
     }
-}
-
-/// All of it but where.
-fn without_places(config: &Config) -> Config {
-    let mut all = Config::new();
-    all.ssl_mode(config.get_ssl_mode())
-        .ssl_negotiation(config.get_ssl_negotiation())
-        .channel_binding(config.get_channel_binding())
-        .target_session_attrs(config.get_target_session_attrs())
-        .keepalives(config.get_keepalives())
-        .keepalives_idle(config.get_keepalives_idle());
-    if let Some(user) = config.get_user() {
-        all.user(user);
-    }
-    if let Some(password) = config.get_password() {
-        all.password(password);
-    }
-    if let Some(name) = config.get_dbname() {
-        all.dbname(name);
-    }
-    if let Some(options) = config.get_options() {
-        all.options(options);
-    }
-    if let Some(name) = config.get_application_name() {
-        all.application_name(name);
-    }
-    if let Some(&time) = config.get_connect_timeout() {
-        all.connect_timeout(time);
-    }
-    if let Some(&time) = config.get_tcp_user_timeout() {
-        all.tcp_user_timeout(time);
-    }
-    if let Some(time) = config.get_keepalives_interval() {
-        all.keepalives_interval(time);
-    }
-    if let Some(count) = config.get_keepalives_retries() {
-        all.keepalives_retries(count);
-    }
-    all
 }
 
 /// An address whose scheme is as the `tokio-postgres` crate knows it.

@@ -10,17 +10,19 @@ use std::future::{Future, poll_fn};
 use std::ops::{Deref, DerefMut};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 use tokio::runtime::Runtime;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
+use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{AsyncMessage, Config, Notification, Row, Socket};
+use tokio_postgres::{AsyncMessage, Config, Notification, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::place::{Place, Socket};
 use super::sql;
 use crate::store::error::whole;
 
@@ -42,8 +44,10 @@ pub(in crate::store) enum Error {
     Closed,
     /// There are more rows than there can be, or none.
     OtherRows,
-    /// No connection can be made, since the system gives nothing for it.
+    /// No connection can be made: there is nobody, or the system gives nothing for it.
     Io(io::Error),
+    /// It can be written to, or cannot, and the address wants the other.
+    Other(TargetSessionAttrs),
 }
 
 /// A parameter and its type.
@@ -61,12 +65,15 @@ pub(super) struct Client {
     /// What the database has told that nobody has asked for.
     notified: VecDeque<Notification>,
     patience: Option<Duration>,
+    place: Place,
+    config: Config,
     tls: MakeRustlsConnect,
 }
 
 impl Client {
-    /// Connects to a database that is there within that time.
+    /// Connects to a database that is there within that time, and is as the address wants it.
     pub(super) fn connect(
+        place: &Place,
         config: &Config,
         tls: &MakeRustlsConnect,
         patience: Duration,
@@ -75,15 +82,39 @@ impl Client {
             .enable_all()
             .build()
             .map_err(Error::Io)?;
-        let connecting = async { timeout(patience, config.connect(tls.clone())).await };
-        let link = runtime.block_on(connecting);
-        Ok(Self {
-            link: Some(link.map_err(|_| Error::Silent(patience))??),
+        let until = Instant::now() + patience;
+        let secured = secured(tls, place)?;
+        let link = runtime.block_on(async {
+            let socket = place.connect(config, patience).map_err(Error::Io)?;
+            let spoken = timeout_at(until.into(), config.connect_raw(socket, secured)).await;
+            let spoken = spoken.map_err(|_| Error::Silent(patience))?;
+            spoken.map_err(Error::Postgres)
+        });
+        let mut client = Self {
+            link: Some(link?),
             runtime,
             notified: VecDeque::new(),
-            patience: Some(PATIENCE),
+            patience: Some(until.saturating_duration_since(Instant::now())),
+            place: place.clone(),
+            config: config.clone(),
             tls: tls.clone(),
-        })
+        };
+        client.check(config.get_target_session_attrs())?;
+        client.be_patient(false);
+        Ok(client)
+    }
+
+    fn check(&mut self, wanted: TargetSessionAttrs) -> Result<(), Error> {
+        let is_wanted = match wanted {
+            TargetSessionAttrs::ReadWrite => "off",
+            TargetSessionAttrs::ReadOnly => "on",
+            _ => return Ok(()),
+        };
+        let is_read_only = self.query_typed_one(sql::IS_READ_ONLY, &[])?;
+        match is_read_only.try_get::<_, &str>(0)? == is_wanted {
+            true => Ok(()),
+            false => Err(Error::Other(wanted)),
+        }
     }
 
     /// Waits for answers as long as usual, or for as long as they take: what is asked may take long by its nature.
@@ -187,8 +218,13 @@ impl Client {
             return;
         };
         let token = client.cancel_token();
-        let cancelling = async { timeout(LAST_WORDS, token.cancel_query(self.tls.clone())).await };
-        if !matches!(self.runtime.block_on(cancelling), Ok(Ok(()))) {
+        let cancelling = async {
+            let socket = self.place.connect(&self.config, LAST_WORDS).ok()?;
+            let secured = secured(&self.tls, &self.place).ok()?;
+            let cancelled = timeout(LAST_WORDS, token.cancel_query_raw(socket, secured)).await;
+            cancelled.ok()?.ok()
+        };
+        if self.runtime.block_on(cancelling).is_none() {
             log::debug!("the database does not take word that nobody waits for it any more");
         }
     }
@@ -209,6 +245,15 @@ impl Drop for Client {
         // In vain, at the worst.
         _ = (self.runtime).block_on(async { timeout(LAST_WORDS, ending).await });
     }
+}
+
+/// What makes a socket to there safe, as far as the address wants that.
+fn secured(
+    tls: &MakeRustlsConnect,
+    place: &Place,
+) -> Result<<MakeRustlsConnect as MakeTlsConnect<Socket>>::TlsConnect, Error> {
+    let made = MakeTlsConnect::<Socket>::make_tls_connect(&mut tls.clone(), place.name());
+    made.map_err(|error| Error::Io(io::Error::other(error)))
 }
 
 /// Has the socket go on, as far as it can.
@@ -298,7 +343,7 @@ impl Error {
     fn told(&self) -> Option<&DbError> {
         match self {
             Self::Postgres(error) => error.as_db_error(),
-            Self::Silent(_) | Self::Closed | Self::OtherRows | Self::Io(_) => None,
+            _ => None,
         }
     }
 
@@ -342,6 +387,8 @@ impl fmt::Display for Error {
             }
             Self::Closed => f.write_str("the connection was lost"),
             Self::Io(error) => error.fmt(f),
+            Self::Other(TargetSessionAttrs::ReadOnly) => f.write_str("it can be written to"),
+            Self::Other(_) => f.write_str("it cannot be written to"),
         }
     }
 }

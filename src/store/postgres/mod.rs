@@ -18,6 +18,7 @@ mod hint_box;
 mod hints;
 mod messages;
 mod number;
+mod place;
 #[cfg(feature = "redis")]
 mod pubsub;
 mod questions;

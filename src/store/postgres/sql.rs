@@ -168,6 +168,9 @@ SET LOCAL idle_in_transaction_session_timeout = '5s';
 SET LOCAL lock_timeout = ";
 /// … and behind that, where nothing of it is worth a sync.
 pub(super) const FLEETING: &str = "; SET LOCAL synchronous_commit = off";
+/// → "on" or "off"
+pub(super) const IS_READ_ONLY: &str = "SELECT current_setting('transaction_read_only')";
+
 pub(super) const COMMIT: &str = "COMMIT";
 pub(super) const ROLLBACK: &str = "ROLLBACK";
 pub(super) const SAVEPOINT: &str = "SAVEPOINT job";

@@ -1,0 +1,154 @@
+//! Where a database may be, and the socket to there.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, LoadBalanceHosts};
+
+/// Where PostgreSQL listens if nothing else is said.
+const DEFAULT_PORT: u16 = 5432;
+
+/// What a connection is spoken on.
+pub(super) type Socket = Box<dyn Wire>;
+
+pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
+
+/// One of the places where a database may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// At this address of a host that has this name.
+    Tcp(String, SocketAddr),
+    /// Behind this socket of the same machine.
+    Unix(PathBuf),
+}
+
+impl Place {
+    /// All of them, in the order in which they are to be tried; and what became of the last name that has none.
+    pub(super) fn all(config: &Config) -> (Vec<Self>, Option<io::Error>) {
+        let (hosts, addresses) = (config.get_hosts(), config.get_hostaddrs());
+        let ports = config.get_ports();
+        let (mut places, mut unknown) = (Vec::new(), None);
+        for index in 0..hosts.len().max(addresses.len()) {
+            let port = ports.get(index).or(ports.first()).copied();
+            let port = port.unwrap_or(DEFAULT_PORT);
+            let named = |name: Option<&String>, address: SocketAddr| {
+                let name = name.cloned();
+                Self::Tcp(name.unwrap_or_else(|| address.ip().to_string()), address)
+            };
+            match (hosts.get(index), addresses.get(index)) {
+                (Some(Host::Unix(folder)), _) => {
+                    places.push(Self::Unix(folder.join(format!(".s.PGSQL.{port}"))));
+                }
+                (Some(Host::Tcp(name)), None) => match (&**name, port).to_socket_addrs() {
+                    Ok(found) => places.extend(found.map(|address| named(Some(name), address))),
+                    Err(error) => unknown = Some(error),
+                },
+                (Some(Host::Tcp(name)), Some(&address)) => {
+                    places.push(named(Some(name), (address, port).into()));
+                }
+                (None, Some(&address)) => places.push(named(None, (address, port).into())),
+                (None, None) => {}
+            }
+        }
+        if config.get_load_balance_hosts() == LoadBalanceHosts::Random && !places.is_empty() {
+            let random = RandomState::new().build_hasher().finish();
+            let first = random as usize % places.len();
+            places.rotate_left(first);
+        }
+        (places, unknown)
+    }
+
+    /// What the certificate of the server there is to name.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Tcp(name, _) => name,
+            Self::Unix(_) => "",
+        }
+    }
+
+    /// Connects, within a runtime that it is of from then on.
+    pub(super) fn connect(&self, config: &Config, patience: Duration) -> io::Result<Socket> {
+        match self {
+            Self::Tcp(_, address) => {
+                let socket = TcpStream::connect_timeout(address, patience)?;
+                socket.set_nodelay(true)?;
+                socket.set_nonblocking(true)?;
+                let options = SockRef::from(&socket);
+                if let Some(&time) = config.get_tcp_user_timeout() {
+                    options.set_tcp_user_timeout(Some(time))?;
+                }
+                if config.get_keepalives() {
+                    options.set_tcp_keepalive(&keepalive(config))?;
+                }
+                Ok(Box::new(tokio::net::TcpStream::from_std(socket)?))
+            }
+            Self::Unix(path) => {
+                let socket = UnixStream::connect(path)?;
+                socket.set_nonblocking(true)?;
+                Ok(Box::new(tokio::net::UnixStream::from_std(socket)?))
+            }
+        }
+    }
+}
+
+fn keepalive(config: &Config) -> TcpKeepalive {
+    let mut keepalive = TcpKeepalive::new().with_time(config.get_keepalives_idle());
+    if let Some(time) = config.get_keepalives_interval() {
+        keepalive = keepalive.with_interval(time);
+    }
+    if let Some(count) = config.get_keepalives_retries() {
+        keepalive = keepalive.with_retries(count);
+    }
+    keepalive
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(address: &str) -> Vec<Place> {
+        Place::all(&address.parse().expect("an address")).0
+    }
+
+    fn tcp(name: &str, address: &str) -> Place {
+        Place::Tcp(name.to_owned(), address.parse().expect("an address"))
+    }
+
+    #[test]
+    fn each_host_has_its_port_or_the_only_one() {
+        assert_eq!(
+            places("postgres://127.0.0.1:1,127.0.0.2:2/chat"),
+            [
+                tcp("127.0.0.1", "127.0.0.1:1"),
+                tcp("127.0.0.2", "127.0.0.2:2")
+            ]
+        );
+        assert_eq!(
+            places("host=a,b hostaddr=127.0.0.1,::1 port=7"),
+            [tcp("a", "127.0.0.1:7"), tcp("b", "[::1]:7")]
+        );
+        assert_eq!(
+            places("hostaddr=127.0.0.1"),
+            [tcp("127.0.0.1", "127.0.0.1:5432")]
+        );
+        let socket = Place::Unix("/run/postgresql/.s.PGSQL.5433".into());
+        assert_eq!(places("postgres://%2Frun%2Fpostgresql:5433/chat"), [socket]);
+    }
+
+    #[test]
+    fn one_name_that_is_none_leaves_the_others() {
+        let config = "postgres://nowhere.invalid,127.0.0.1/chat".parse();
+        let (places, unknown) = Place::all(&config.expect("an address"));
+        assert_eq!(places, [tcp("127.0.0.1", "127.0.0.1:5432")]);
+        assert!(unknown.is_some());
+    }
+}

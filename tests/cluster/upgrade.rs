@@ -24,7 +24,7 @@ fn version_1_is_brought_up_to_date_with_all_that_is_in_it() {
     let identities = "SELECT count(identity) FROM loiter_schema";
     assert_eq!(database.number(identities), 1);
     assert_eq!(
-        database.number("SELECT count(*) FROM servers WHERE lease_ms = 3000"),
+        database.number("SELECT count(*) FROM servers WHERE lease_ms = 5000"),
         1
     );
 }

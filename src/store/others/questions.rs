@@ -10,7 +10,7 @@ use crate::model::Ticket;
 /// How many times each server says that it is there, before one that did not is taken for gone.
 const SAID: u32 = 3;
 /// … and how long it has at least.
-const LEASE_MIN: Duration = Duration::from_secs(3);
+const LEASE_MIN: Duration = Duration::from_secs(5);
 
 /// See the module.
 #[derive(Debug)]

@@ -6,11 +6,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// For how long what is remembered holds at least.
-const AGE_MAX: Duration = Duration::from_secs(5);
-/// … and how many times it should have been asked by then.
-const ASKED: u32 = 3;
-
 /// When the others were last asked, with an answer.
 #[derive(Debug)]
 pub(super) struct Hearing {
@@ -20,28 +15,29 @@ pub(super) struct Hearing {
 }
 
 impl Hearing {
-    /// Of a server that asks so often, and has asked just now.
-    pub(super) fn new(ask_every: Duration) -> Self {
+    /// Of a server that has asked just now, and that the others wait for so long: who is told that all have heard is not to find one that has not.
+    pub(super) fn new(lease: Duration) -> Self {
         Self {
             since: Instant::now(),
             last_ms: AtomicU64::new(0),
-            age_max: ask_every.saturating_mul(ASKED).max(AGE_MAX),
+            age_max: lease,
         }
     }
 
-    /// It has asked, and been answered.
-    pub(super) fn note(&self) {
-        self.last_ms.store(self.now_ms(), Ordering::Relaxed);
+    /// It has asked then, and been answered.
+    pub(super) fn note(&self, asked: Instant) {
+        let asked_ms = self.ms_until(asked);
+        self.last_ms.store(asked_ms, Ordering::Relaxed);
     }
 
     pub(super) fn is_deaf(&self) -> bool {
-        let age_ms = self
-            .now_ms()
-            .saturating_sub(self.last_ms.load(Ordering::Relaxed));
+        let last_ms = self.last_ms.load(Ordering::Relaxed);
+        let age_ms = self.ms_until(Instant::now()).saturating_sub(last_ms);
         u128::from(age_ms) > self.age_max.as_millis()
     }
 
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
+    fn ms_until(&self, time: Instant) -> u64 {
+        let time = time.saturating_duration_since(self.since);
+        u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
     }
 }

@@ -174,7 +174,7 @@ impl Listener {
             }
             if is_time {
                 // What was looked at holds, however long the rest takes.
-                self.member.hearing.note();
+                self.member.hearing.note(*looked_at);
                 let away = asked_at.elapsed();
                 asked_at = Instant::now();
                 ask_at = asked_at + self.ask_every;

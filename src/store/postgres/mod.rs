@@ -84,7 +84,8 @@ pub(super) fn open(
         retention: config.retention,
     };
     let followed: Arc<Followed> = Arc::default();
-    let hearing = Arc::new(Hearing::new(config.ask_every));
+    let questions = Arc::new(Questions::new(config.ask_every));
+    let hearing = Arc::new(Hearing::new(questions.lease()));
     let reader = Readers::open(&address, connections, config, (&followed, &hearing))?;
     let stop = Arc::new(Stop::new(Arc::clone(&hearing)));
     // Of what others have changed before nothing is remembered here.
@@ -92,7 +93,7 @@ pub(super) fn open(
     let mut seen = Seen::default();
     let member = Member {
         number: Arc::new(Number::draw()?),
-        questions: Arc::new(Questions::new(config.ask_every)),
+        questions,
         hearing,
     };
     changes::look(&mut seen, &mut client, &member, Some(Duration::ZERO))
@@ -113,7 +114,7 @@ pub(super) fn open(
     };
     threads.push(("loiter-hints", Box::new(|| listener.run())));
     // Nothing is remembered yet, however long that has taken.
-    member.hearing.note();
+    member.hearing.note(Instant::now());
     let number = Arc::clone(&member.number);
     let teller = Teller { number, by };
     Ok(Backend {

@@ -117,7 +117,7 @@ ALTER TABLE loiter_schema ADD COLUMN identity UUID NOT NULL DEFAULT gen_random_u
 
 /// How long each server is there after it has said so: they may say so at different times.
 const VERSION_3: &str = "
-ALTER TABLE servers ADD COLUMN lease_ms BIGINT NOT NULL DEFAULT 3000;
+ALTER TABLE servers ADD COLUMN lease_ms BIGINT NOT NULL DEFAULT 5000;
 ";
 
 /// What each transaction has written to chatrooms. Nothing of it need outlive a crash: who was connected before asks for all.

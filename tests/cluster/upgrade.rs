@@ -15,6 +15,7 @@ fn version_1_is_brought_up_to_date_with_all_that_is_in_it() {
     database.execute("ALTER TABLE loiter_schema DROP COLUMN identity");
     database.execute("ALTER TABLE servers DROP COLUMN lease_ms");
     database.execute("DROP TABLE written");
+    database.execute("ALTER TABLE changes DROP COLUMN transaction");
     database.execute("UPDATE loiter_schema SET version = 1");
     let new = Serving::with(|config| config.database = old.database());
     let history = get("/message/history").of(&ann).with("chatroomid", id);

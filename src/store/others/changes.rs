@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::Horizon;
 use crate::job::{AddedRow, ChatroomRow, Completion, QuestionId, RemovedRow, ServerQuestion};
 use crate::model::{ChatroomId, MessageId, SessionHash, Ticket, UserId};
 
@@ -84,40 +85,56 @@ impl Change {
 
 /// What the others have changed, and which of it has been seen.
 #[derive(Debug, Default)]
-pub struct Seen(BTreeSet<i64>);
+pub struct Seen {
+    ids: BTreeSet<i64>,
+    /// Which transactions were over at the last look; nothing where that is not known.
+    horizon: Option<Horizon>,
+}
 
 impl Seen {
-    /// Takes in all that the others have changed lately ([`looked_back_ms`]), by the rows' ids; a kind that a newer loiter has written is
-    /// none. What has not been seen before the loops are told; first of all that there was more, where the last look was too long ago.
-    pub fn take(&mut self, away: Duration, found: Vec<(i64, Option<Change>)>) -> Vec<Completion> {
-        let before = std::mem::take(&mut self.0);
+    /// Takes in all that the others have changed lately ([`looked_back_ms`]), by the rows' ids, and which transactions were over then; a kind that a newer
+    /// loiter has written is none. What has not been seen before the loops are told; first of all that there was more, where the last look was too long ago.
+    pub fn take(
+        &mut self,
+        away: Duration,
+        found: Vec<(i64, Option<Change>)>,
+        now: Option<Horizon>,
+    ) -> Vec<Completion> {
+        let before = std::mem::take(&mut self.ids);
         let mut told = Vec::new();
         if are_missed(away) {
             told.push(Completion::ChangesMissed);
         }
         for (id, change) in found {
-            if self.0.insert(id) && !before.contains(&id) {
+            if self.ids.insert(id) && !before.contains(&id) {
                 told.extend(change.map(completion));
             }
         }
+        self.horizon = now;
         told
     }
 
-    /// Takes in only the newest of it: what is behind [`Self::newest`], and a few before, since they may become visible in another order.
-    pub fn take_newest(&mut self, found: Vec<(i64, Option<Change>)>) -> Vec<Completion> {
-        let is_new = |(id, change)| self.0.insert(id).then_some(change).flatten();
-        found
-            .into_iter()
-            .filter_map(is_new)
-            .map(completion)
-            .collect()
+    /// Takes in only what was not to be seen at the last look ([`Self::behind`]), however long before that it was written.
+    pub fn take_newest(
+        &mut self,
+        found: Vec<(i64, Option<Change>)>,
+        now: Option<Horizon>,
+    ) -> Vec<Completion> {
+        let is_new = |(id, change)| self.ids.insert(id).then_some(change).flatten();
+        let told = found.into_iter().filter_map(is_new).map(completion);
+        let told = told.collect();
+        self.horizon = now;
+        told
     }
 
-    /// Behind which row the newest are that have not been seen, and the few that were seen last; 0 where nothing was seen lately.
-    pub fn newest(&self) -> i64 {
-        /// Rows that several servers write at the same moment.
-        const FEW: i64 = 100;
-        self.0.last().map_or(0, |newest| newest - FEW)
+    /// Behind what the newest are; nothing where all are to be looked for.
+    pub fn behind(&self) -> Option<Horizon> {
+        self.horizon.clone()
+    }
+
+    /// From now on it is another connection: what was over is not known, since another database may answer.
+    pub fn connect(&mut self) {
+        self.horizon = None;
     }
 }
 
@@ -200,30 +217,33 @@ mod tests {
     #[test]
     fn each_is_told_once_however_it_is_found() {
         let mut seen = Seen::default();
-        assert_eq!(seen.newest(), 0);
-        let take = |seen: &mut Seen, found| seen.take(Duration::from_secs(1), found);
-        assert_eq!(told(&take(&mut seen, rows([11, 13, 15]))), [11, 15]);
+        let now = |text| Some(Horizon::parse(text).expect("a snapshot"));
+        let take = |seen: &mut Seen, ids: &[i64]| {
+            told(&seen.take(Duration::ZERO, rows(ids.to_vec()), now("7:9:7")))
+        };
+        assert_eq!(seen.behind(), None);
+        assert_eq!(take(&mut seen, &[11, 13, 15]), [11, 15]);
         // One that was not visible before, and one that is new.
-        let found = rows([11, 12, 13, 15, 500]);
-        assert_eq!(told(&take(&mut seen, found)), [12, 500]);
-        assert_eq!(seen.newest(), 400);
-        assert_eq!(told(&seen.take_newest(rows([450, 500, 501]))), [450, 501]);
-        assert_eq!(told(&seen.take_newest(rows([450, 500, 501]))), [0_i64; 0]);
+        assert_eq!(take(&mut seen, &[11, 12, 13, 15, 500]), [12, 500]);
+        assert_eq!(seen.behind(), now("7:9:7"));
+        // However far back it is.
+        let newest = |seen: &mut Seen| told(&seen.take_newest(rows([14, 500, 501]), now("9:9:")));
+        assert_eq!(newest(&mut seen), [14, 501]);
+        assert_eq!(newest(&mut seen), [0_i64; 0]);
+        assert_eq!(seen.behind(), now("9:9:"));
         // What is older than anybody looks back is forgotten; nothing else.
-        assert_eq!(
-            told(&take(&mut seen, rows([14, 15, 450, 500, 501, 502]))),
-            [14, 502]
-        );
-        let found = rows([450, 500, 501, 502]);
-        assert_eq!(told(&take(&mut seen, found)), [0_i64; 0]);
+        assert_eq!(take(&mut seen, &[10, 15, 500, 501, 502]), [10, 502]);
+        assert_eq!(take(&mut seen, &[500, 501, 502]), [0_i64; 0]);
+        seen.connect();
+        assert_eq!(seen.behind(), None);
     }
 
     #[test]
     fn who_was_away_for_longer_than_changes_are_kept_is_told_so() {
         let mut seen = Seen::default();
         let just = KEPT - LOOKED_BACK;
-        assert_eq!(told(&seen.take(just, rows([11]))), [11]);
-        let late = seen.take(just + Duration::from_millis(1), rows([11, 12]));
+        assert_eq!(told(&seen.take(just, rows([11]), None)), [11]);
+        let late = seen.take(just + Duration::from_millis(1), rows([11, 12]), None);
         assert!(matches!(late[0], Completion::ChangesMissed), "{late:?}");
         assert_eq!(told(&late[1..]), [12]);
     }

@@ -13,7 +13,7 @@ use super::{questions, rows, sql};
 use crate::job::Completion;
 use crate::model::MessageId;
 use crate::store::job_error::JobError;
-use crate::store::others::{Change, Seen, looked_back_ms};
+use crate::store::others::{Change, Horizon, Seen, looked_back_ms};
 
 /// Those of a transaction, column by column.
 #[derive(Debug, Default)]
@@ -90,31 +90,48 @@ impl Changes {
     }
 }
 
-/// What others have changed or asked since that was looked at last, so long ago, as the loops are told of it; only the newest of it where that is not
-/// said. A question that nobody waits for any more is told to nobody.
+/// What others have changed or asked since that was looked at last, so long ago, as the loops are told of it; only what was not to be seen at the last
+/// look where that is not said. A question that nobody waits for any more is told to nobody.
 pub(super) fn look(
     seen: &mut Seen,
     client: &mut Client,
     member: &Member,
     away: Option<Duration>,
 ) -> Result<Vec<Completion>, JobError> {
-    let behind = match away {
-        Some(_) => 0,
-        None => seen.newest(),
+    let newest = seen.behind().filter(|_| away.is_none());
+    let rows = match &newest {
+        Some(behind) => client.query_typed(
+            sql::servers::NEWEST_CHANGES_OF_OTHERS,
+            &[
+                (&member.number(), Type::INT8),
+                (&behind.next, Type::INT8),
+                (&behind.open, Type::INT8_ARRAY),
+            ],
+        )?,
+        None => client.query_typed(
+            sql::servers::CHANGES_OF_OTHERS,
+            &[
+                (&member.number(), Type::INT8),
+                (
+                    &(looked_back_ms(away.unwrap_or_default()) as f64),
+                    Type::FLOAT8,
+                ),
+            ],
+        )?,
     };
-    let back_ms = looked_back_ms(away.unwrap_or_default()) as f64;
-    let asked: &[(&(dyn ToSql + Sync), Type)] = &[
-        (&member.number(), Type::INT8),
-        (&back_ms, Type::FLOAT8),
-        (&behind, Type::INT8),
-    ];
-    let found = client.query_typed(sql::servers::CHANGES_OF_OTHERS, asked)?;
-    let id_and_change = |row: &tokio_postgres::Row| Ok((row.try_get(0)?, change(row, member)?));
-    let found = found.iter().map(id_and_change);
-    let found = found.collect::<Result<_, JobError>>()?;
-    Ok(match away {
-        Some(away) => seen.take(away, found),
-        None => seen.take_newest(found),
+    let mut now = None;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in &rows {
+        match row.try_get::<_, Option<i64>>(0)? {
+            Some(id) => found.push((id, change(row, member)?)),
+            None => now = Horizon::parse(row.try_get(8)?),
+        }
+    }
+    // In the order in which they were written.
+    found.sort_unstable_by_key(|&(id, _)| id);
+    Ok(match (newest, away) {
+        (Some(_), _) => seen.take_newest(found, now),
+        (None, away) => seen.take(away.unwrap_or_default(), found, now),
     })
 }
 

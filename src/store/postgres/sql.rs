@@ -120,7 +120,7 @@ const VERSION_3: &str = "
 ALTER TABLE servers ADD COLUMN lease_ms BIGINT NOT NULL DEFAULT 5000;
 ";
 
-/// What each transaction has written to chatrooms. Nothing of it need outlive a crash: who was connected before asks for all.
+/// Which transaction has written what others hear of; and what each has written to chatrooms. Nothing of it need outlive a crash: who was connected before asks for all.
 const VERSION_4: &str = r#"
 CREATE UNLOGGED TABLE written (
     transaction BIGINT      NOT NULL DEFAULT txid_current(),
@@ -131,6 +131,8 @@ CREATE UNLOGGED TABLE written (
 );
 CREATE INDEX written_by_transaction ON written (transaction);
 CREATE INDEX written_by_time ON written (time);
+ALTER TABLE changes ADD COLUMN transaction BIGINT NOT NULL DEFAULT txid_current();
+CREATE INDEX changes_by_transaction ON changes (transaction);
 "#;
 
 /// → the schema's name, or null where no schema of the search path may be written to; the encoding of all texts

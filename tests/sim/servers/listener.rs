@@ -160,6 +160,7 @@ impl Listener {
         self.hinted = Hinted::default();
         self.heard = Heard::default();
         self.written = Written::default();
+        self.seen.connect();
         self.rounds = Rounds::new(SLICE);
         self.cut_until_ms = until_ms;
         self.ask_at_ms = until_ms;
@@ -327,13 +328,16 @@ impl World {
         let listener = self.listener();
         let number = listener.number;
         if !is_all {
-            let rows = self.rows_of_others(number, None);
-            return self.listener().seen.take_newest(rows);
+            let (rows, over) = self.rows_of_others(number, None);
+            return match self.listener().seen.behind() {
+                Some(_) => self.listener().seen.take_newest(rows, over),
+                None => self.listener().seen.take(Duration::ZERO, rows, over),
+            };
         }
         let away_ms = now_ms - std::mem::replace(&mut listener.looked_ms, now_ms);
         let away = Duration::from_millis(away_ms);
-        let rows = self.rows_of_others(number, Some(away));
-        self.listener().seen.take(away, rows)
+        let (rows, over) = self.rows_of_others(number, Some(away));
+        self.listener().seen.take(away, rows, over)
     }
 
     fn do_next(&mut self, errand: Errand) {

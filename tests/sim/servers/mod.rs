@@ -191,8 +191,8 @@ impl World {
         let now_ms = self.now.monotonic_ms;
         let rng = &mut self.rng;
         let mut listener = Listener::new(rng.i64(..), now_ms);
-        let rows = self.rows_of_others(listener.number, Some(Duration::ZERO));
-        listener.seen.take(Duration::ZERO, rows);
+        let (rows, over) = self.rows_of_others(listener.number, Some(Duration::ZERO));
+        listener.seen.take(Duration::ZERO, rows, over);
         *self.listener() = listener;
         if !self.is_down(self.here) {
             self.say_here();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use loiter::job::{Completion, QuestionId, Saved, ServerQuestion};
 use loiter::model::ChatroomId;
-use loiter::store::others::{Change, KEPT, hint, looked_back_ms};
+use loiter::store::others::{Change, Horizon, KEPT, hint, looked_back_ms};
 
 use super::asking::lease_ms;
 use super::late::{ASKED_MS, LATE_MS};
@@ -44,6 +44,8 @@ pub(super) struct Telling {
 
 struct Row {
     id: i64,
+    /// In the order in which they were committed.
+    transaction: i64,
     server: i64,
     time_ms: u64,
     change: Change,
@@ -235,6 +237,7 @@ impl World {
             }
             telling.rows.push(Row {
                 id,
+                transaction: telling.transactions,
                 server,
                 time_ms,
                 change,
@@ -256,9 +259,11 @@ impl World {
         let (server, time_ms) = (self.listener().number, self.now.monotonic_ms);
         let telling = &mut self.cluster().telling;
         telling.last_id += 1;
+        telling.transactions += 1;
         let number = telling.last_id;
         telling.rows.push(Row {
             id: number,
+            transaction: telling.transactions,
             server,
             time_ms,
             change: Change::Asked(QuestionId { server, number }, question),
@@ -306,22 +311,21 @@ impl World {
         }
     }
 
-    /// The rows that a server finds when it asks, which has asked last so long ago; only the newest of them where that is not said. A question
-    /// that nobody waits for any more is none.
+    /// The rows that a server finds when it asks, which has asked last so long ago; only those of transactions that were not over then where that is not
+    /// said; and which are over now. A question that nobody waits for any more is none.
     pub(super) fn rows_of_others(
         &mut self,
         number: i64,
         away: Option<Duration>,
-    ) -> Vec<(i64, Option<Change>)> {
+    ) -> (Vec<(i64, Option<Change>)>, Option<Horizon>) {
         let now_ms = self.now.monotonic_ms;
+        let newest = self.listener().seen.behind().filter(|_| away.is_none());
         let back_ms = looked_back_ms(away.unwrap_or_default()) as u64;
-        let behind = match away {
-            Some(_) => 0,
-            None => self.listener().seen.newest(),
-        };
-        let rows = self.cluster().telling.rows.iter();
-        let rows = rows.filter(|row| {
-            row.server != number && row.time_ms + back_ms > now_ms && row.id > behind
+        let telling = &self.cluster().telling;
+        let rows = telling.rows.iter().filter(|row| row.server != number);
+        let rows = rows.filter(|row| match &newest {
+            Some(behind) => behind.is_before(row.transaction),
+            None => row.time_ms + back_ms > now_ms,
         });
         let change = |row: &Row| {
             let is_over = row.time_ms + lease_ms() <= now_ms;
@@ -329,7 +333,11 @@ impl World {
         };
         let mut rows: Vec<_> = rows.map(|row| (row.id, change(row))).collect();
         rows.sort_unstable_by_key(|row| row.0);
-        rows
+        let over = Horizon {
+            next: telling.transactions + 1,
+            open: Vec::new(),
+        };
+        (rows, Some(over))
     }
 
     /// A change that is told now has its place in the chronicle.

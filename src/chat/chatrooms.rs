@@ -156,7 +156,7 @@ impl Chatroom {
     }
 
     /// Whether something needs this chatroom to stay.
-    fn is_pinned(&self) -> bool {
+    pub(super) fn is_pinned(&self) -> bool {
         self.has_polls()
             || self.watchers > 0
             || self.is_waking

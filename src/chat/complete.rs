@@ -202,11 +202,14 @@ impl Chat {
         };
         self.rates.end_send(now, ticket, author);
         let sender = (ticket.event_loop == self.settings.event_loop).then_some(ticket);
-        self.sends -= usize::from(sender.is_some());
         let message = match saved {
             Ok(Saved::New(message)) => message,
-            Ok(Saved::Before(before)) => return self.said_before(ticket, id, before),
+            Ok(Saved::Before(before)) => {
+                self.sends -= usize::from(sender.is_some());
+                return self.said_before(ticket, id, before);
+            }
             Err(fault) => {
+                self.sends -= usize::from(sender.is_some());
                 self.take_limit(ticket);
                 return self.answer_own(ticket, Err(fault));
             }
@@ -224,6 +227,10 @@ impl Chat {
         let room = self.chatrooms.chatroom(key).expect("entered");
         room.told.note(message.id);
         if matches!(room.load, Load::Unknown) {
+            // It may be here still, though nothing is known of it any more.
+            if sender.is_none() && !room.is_pinned() {
+                return;
+            }
             self.load_chatroom(key);
         }
         self.take_in(key, message, sender);
@@ -321,6 +328,7 @@ impl Chat {
                 usual = Some(list.clone());
             }
             let sent = Reply::Sent { id, messages: list };
+            self.sends -= 1;
             self.answer(sender, sent);
         }
         if is_doubled {
@@ -418,6 +426,7 @@ impl Chat {
                     false => list_of_one(&message),
                 };
                 let id = message.id;
+                self.sends -= 1;
                 self.answer(sender, Reply::Sent { id, messages });
             }
         }
@@ -521,25 +530,45 @@ mod tests {
             .collect()
     }
 
-    #[test]
-    fn what_other_servers_have_written_behind_it_shortens_no_senders_list() {
+    /// Of a server that shares its database.
+    fn shared_chat(recent: u32) -> Chat {
         let config = Config {
-            recent: 3,
+            recent,
             database: "postgres://db.example.com/chat".into(),
             ..Config::default()
         };
-        let mut chat = Chat::new(&config, 0);
+        Chat::new(&config, 0)
+    }
+
+    fn saved_elsewhere(chat: &mut Chat, id: i64) {
+        let completion = Completion::MessageSaved {
+            ticket: Ticket::of_nobody(),
+            chatroom: message(id).chatroom,
+            saved: Ok(Saved::New(message(id))),
+        };
+        chat.complete(Now::default(), completion);
+    }
+
+    #[test]
+    fn what_is_told_while_a_list_is_loaded_shortens_no_senders_list() {
+        let mut chat = shared_chat(3);
+        saved(&mut chat, 3);
+        (5..=8).for_each(|id| saved_elsewhere(&mut chat, id));
+        // Told last, as it may be.
+        saved(&mut chat, 4);
+        loaded(&mut chat, 1..=4);
+        let lists: [&[i64]; 2] = [&[1, 2, 3], &[2, 3, 4]];
+        assert_eq!(answered(&mut chat), lists);
+        assert_eq!(chat.sends, 0);
+    }
+
+    #[test]
+    fn what_other_servers_have_written_behind_it_shortens_no_senders_list() {
+        let mut chat = shared_chat(3);
         saved(&mut chat, 3);
         loaded(&mut chat, 1..=3);
         chat.sends += 1;
-        for id in 4..=9 {
-            let completion = Completion::MessageSaved {
-                ticket: Ticket::of_nobody(),
-                chatroom: message(id).chatroom,
-                saved: Ok(Saved::New(message(id))),
-            };
-            chat.complete(Now::default(), completion);
-        }
+        (4..=9).for_each(|id| saved_elsewhere(&mut chat, id));
         chat.sends -= 1;
         saved(&mut chat, 5);
         saved(&mut chat, 10);

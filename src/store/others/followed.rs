@@ -77,10 +77,12 @@ impl Followed {
             return;
         };
         // What was read is as old as the question; another loop may have been told of more, which this one has not.
-        place.told = Some(place.told.map_or(last, |told| told.min(last)));
-        let hinted = std::mem::take(&mut place.hinted);
-        if hinted > 0 {
-            places.due.push((chatroom, hinted));
+        let told = place.told.unwrap_or(last);
+        place.told = Some(told.min(last));
+        // Some loop has been told less than is known to be there, whatever will be said of it.
+        let known = std::mem::take(&mut place.hinted).max(told).max(last);
+        if known > told.min(last) {
+            places.due.push((chatroom, known));
         }
     }
 
@@ -182,6 +184,12 @@ mod tests {
         load(&followed, 8);
         assert_eq!(followed.take_due(), [(chatroom(), 9)]);
         assert_eq!(followed.behind(chatroom(), 9), Some(8));
+        // What was read before may be told behind it.
+        load(&followed, 7);
+        assert_eq!(followed.take_due(), [(chatroom(), 8)]);
+        assert_eq!(followed.behind(chatroom(), 8), Some(7));
+        load(&followed, 7);
+        assert_eq!(followed.take_due(), []);
     }
 
     #[test]

@@ -105,11 +105,11 @@ impl Seen {
         if are_missed(away) {
             told.push(Completion::ChangesMissed);
         }
-        for (id, change) in found {
-            if self.ids.insert(id) && !before.contains(&id) {
-                told.extend(change.map(completion));
-            }
-        }
+        let new = found.into_iter().filter_map(|(id, change)| {
+            let is_new = self.ids.insert(id) && !before.contains(&id);
+            change.filter(|_| is_new)
+        });
+        told.extend(completions(new.collect()));
         self.horizon = now;
         told
     }
@@ -121,21 +121,32 @@ impl Seen {
         now: Option<Horizon>,
     ) -> Vec<Completion> {
         let is_new = |(id, change)| self.ids.insert(id).then_some(change).flatten();
-        let told = found.into_iter().filter_map(is_new).map(completion);
-        let told = told.collect();
+        let new = found.into_iter().filter_map(is_new).collect();
         self.horizon = now;
-        told
+        completions(new)
     }
 
     /// Behind what the newest are; nothing where all are to be looked for.
     pub fn behind(&self) -> Option<Horizon> {
         self.horizon.clone()
     }
+}
 
-    /// From now on it is another connection: what was over is not known, since another database may answer.
-    pub fn connect(&mut self) {
-        self.horizon = None;
-    }
+/// As the loops hear of these, in the order in which they were written. Who went and is in again by now has come in: they may have been told so, and
+/// have begun to wait.
+fn completions(changes: Vec<Change>) -> Vec<Completion> {
+    let is_in_again = |at: usize, chatroom, user| {
+        changes[at..].iter().any(
+            |later| matches!(later, Change::Joined(of, who, _) if (*of, *who) == (chatroom, user)),
+        )
+    };
+    let is_over = |(at, change): &(usize, &Change)| match **change {
+        Change::Left(chatroom, user) => is_in_again(*at, chatroom, user),
+        _ => false,
+    };
+    let told = changes.iter().enumerate();
+    let told = told.filter(|change| !is_over(change));
+    told.map(|(_, change)| completion(*change)).collect()
 }
 
 /// As the loops hear of the same from their own server; but nobody here has asked for it.
@@ -234,8 +245,26 @@ mod tests {
         // What is older than anybody looks back is forgotten; nothing else.
         assert_eq!(take(&mut seen, &[10, 15, 500, 501, 502]), [10, 502]);
         assert_eq!(take(&mut seen, &[500, 501, 502]), [0_i64; 0]);
-        seen.connect();
-        assert_eq!(seen.behind(), None);
+    }
+
+    #[test]
+    fn who_is_in_again_has_not_gone() {
+        let ann = UserId::new(1).expect("positive");
+        let bob = UserId::new(2).expect("positive");
+        let found = [
+            Change::Left(chatroom(7), ann),
+            Change::Left(chatroom(7), bob),
+            Change::Joined(chatroom(8), bob, None),
+            Change::Joined(chatroom(7), ann, None),
+        ];
+        let found = (1..).zip(found.map(Some)).collect();
+        let told = Seen::default().take(Duration::ZERO, found, None);
+        let left = told.iter().filter_map(|told| match told {
+            Completion::ParticipantRemoved { removed, .. } => removed.as_ref().ok()?.left,
+            _ => None,
+        });
+        assert_eq!(Vec::from_iter(left), [bob]);
+        assert_eq!(told.len(), 3);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! with the rows the database says which transactions were over when it looked for them ([`Horizon`]). What is looked for next is what those have written
 //! that were not. No clock is in it, and nothing is read twice.
 //!
-//! That holds for one connection. Who connects anew asks for all chatrooms that are held, from then on: another database may answer, whose transactions have
+//! That holds for one connection, and as long as the table is what it was: it is not logged, and empty after a crash. Who connects anew asks for all chatrooms that are held, from then on: another database may answer, whose transactions have
 //! the same numbers.
 
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub struct Horizon {
 
 impl Horizon {
     /// Behind which there is nothing.
-    const END: Self = Self {
+    pub const END: Self = Self {
         next: i64::MAX,
         open: Vec::new(),
     };
@@ -55,23 +55,28 @@ impl Horizon {
 
 /// What has been found on one connection.
 #[derive(Debug, Default)]
-pub struct Written(Option<Horizon>);
+pub struct Written {
+    horizon: Option<Horizon>,
+    /// By which it is known that the rows are not gone.
+    mark: Option<i64>,
+}
 
 impl Written {
     /// Behind what to look, where that was done last so long ago.
     pub fn behind(&mut self, away: Duration) -> Horizon {
         if away > AWAY_MAX {
-            self.0 = None;
+            self.horizon = None;
         }
-        self.0.clone().unwrap_or(Horizon::END)
+        self.horizon.clone().unwrap_or(Horizon::END)
     }
 
     /// Takes in what was found there, [`WRITTEN_MAX`] rows at most, each with its chatrooms and their newest messages; and what was over then, nothing
-    /// where that cannot be known. Where that is not all there is, all chatrooms that are held are to be asked for: whether so.
+    /// where that cannot be known, with the table's mark. Where that is not all there is, all chatrooms that are held are to be asked for: whether so.
     pub fn take(
         &mut self,
         found: impl IntoIterator<Item = (Vec<i64>, Vec<i64>)>,
         now: Option<Horizon>,
+        mark: Option<i64>,
     ) -> (Hinted, bool) {
         let mut said = Hinted {
             is_certain: true,
@@ -84,13 +89,15 @@ impl Written {
                 said.note(chatroom, last);
             }
         }
-        let before = std::mem::replace(&mut self.0, now);
-        let is_all = match (&before, &self.0) {
+        let before = std::mem::replace(&mut self.horizon, now);
+        // After a crash the table is empty, though a pooler may have kept the connection.
+        let is_whole = std::mem::replace(&mut self.mark, mark) == mark && mark.is_some();
+        let is_all = match (&before, &self.horizon) {
             // A database whose numbers go back is another.
             (Some(before), Some(now)) => before.next <= now.next && rows < WRITTEN_MAX,
             _ => false,
         };
-        (said, !is_all)
+        (said, !(is_all && is_whole))
     }
 }
 
@@ -121,20 +128,28 @@ mod tests {
     fn what_cannot_have_been_all_has_all_asked_for() {
         let mut written = Written::default();
         assert_eq!(written.behind(Duration::ZERO), Horizon::END);
-        assert!(written.take(rows(&[]), horizon("5:5:")).1, "the first");
+        assert!(
+            written.take(rows(&[]), horizon("5:5:"), Some(1)).1,
+            "the first"
+        );
         assert_eq!(written.behind(AWAY_MAX), Horizon::parse("5:5:").unwrap());
-        let (said, asks) = written.take(rows(&[3, 9, 4]), horizon("7:9:7"));
+        let (said, asks) = written.take(rows(&[3, 9, 4]), horizon("7:9:7"), Some(1));
         assert!(!asks && said.is_certain);
         assert_eq!(Vec::from_iter(said.chatrooms), [(7, 9)]);
         assert_eq!(written.behind(Duration::ZERO).open, [7]);
         // One that has been away for too long, too many rows, another database, one that does not say.
         written.behind(AWAY_MAX + Duration::from_secs(1));
-        assert!(written.take(rows(&[]), horizon("9:9:")).1);
+        assert!(written.take(rows(&[]), horizon("9:9:"), Some(1)).1);
         let many = vec![1; WRITTEN_MAX];
-        assert!(written.take(rows(&many), horizon("10:10:")).1);
-        assert!(!written.take(rows(&many[1..]), horizon("10:10:")).1);
-        assert!(written.take(rows(&[]), horizon("9:9:")).1);
-        assert!(written.take(rows(&[]), None).1);
+        assert!(written.take(rows(&many), horizon("10:10:"), Some(1)).1);
+        assert!(!written.take(rows(&many[1..]), horizon("10:10:"), Some(1)).1);
+        assert!(written.take(rows(&[]), horizon("9:9:"), Some(1)).1);
+        // Rows that are gone.
+        assert!(!written.take(rows(&[]), horizon("9:9:"), Some(1)).1);
+        assert!(written.take(rows(&[]), horizon("9:9:"), None).1);
+        assert!(written.take(rows(&[]), horizon("9:9:"), Some(2)).1);
+        assert!(!written.take(rows(&[]), horizon("9:9:"), Some(2)).1);
+        assert!(written.take(rows(&[]), None, Some(2)).1);
         assert_eq!(written.behind(Duration::ZERO), Horizon::END);
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct News {
     pub(super) answered: Vec<i64>,
     /// It has changed or asked something else.
     pub(super) is_changed: bool,
+    /// The last change or question, by its id.
+    pub(super) last_change: Option<i64>,
 }
 
 impl News {

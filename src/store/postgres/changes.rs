@@ -72,10 +72,10 @@ impl Changes {
         self.kinds.is_empty()
     }
 
-    /// Writes them, within the transaction that is open.
-    pub(super) fn write(&self, client: &mut Client, server: i64) -> Result<(), JobError> {
+    /// Writes them, within the transaction that is open; returns the last one's id.
+    pub(super) fn write(&self, client: &mut Client, server: i64) -> Result<Option<i64>, JobError> {
         if self.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let columns: &[(&(dyn ToSql + Sync), Type)] = &[
             (&server, Type::INT8),
@@ -85,8 +85,8 @@ impl Changes {
             (&self.sessions, Type::BYTEA_ARRAY),
             (&self.messages, Type::INT8_ARRAY),
         ];
-        client.execute_typed(sql::servers::ADD_CHANGES, columns)?;
-        Ok(())
+        let last = client.query_typed_one(sql::servers::ADD_CHANGES, columns)?;
+        Ok(last.try_get(0)?)
     }
 }
 
@@ -108,21 +108,26 @@ pub(super) fn look(
                 (&behind.open, Type::INT8_ARRAY),
             ],
         )?,
-        None => client.query_typed(
-            sql::servers::CHANGES_OF_OTHERS,
-            &[
-                (&member.number(), Type::INT8),
-                (
-                    &(looked_back_ms(away.unwrap_or_default()) as f64),
-                    Type::FLOAT8,
-                ),
-            ],
-        )?,
+        None => {
+            let behind = seen.behind().unwrap_or(Horizon::END);
+            let back_ms = looked_back_ms(away.unwrap_or_default()) as f64;
+            client.query_typed(
+                sql::servers::CHANGES_OF_OTHERS,
+                &[
+                    (&member.number(), Type::INT8),
+                    (&behind.next, Type::INT8),
+                    (&behind.open, Type::INT8_ARRAY),
+                    (&back_ms, Type::FLOAT8),
+                ],
+            )?
+        }
     };
     let mut now = None;
     let mut found = Vec::with_capacity(rows.len());
     for row in &rows {
         match row.try_get::<_, Option<i64>>(0)? {
+            // What it has itself written, under another number.
+            Some(id) if member.number.has_written(row.try_get(6)?, id) => found.push((id, None)),
             Some(id) => found.push((id, change(row, member)?)),
             None => now = Horizon::parse(row.try_get(8)?),
         }

@@ -151,7 +151,6 @@ impl Listener {
             let channel = channel(&mut client)?;
             client.batch_execute(&format!("LISTEN \"{channel}\""))?;
         }
-        seen.connect();
         let mut ask_at = Instant::now();
         let mut hinted = Hinted::default();
         let (mut found, mut rounds) = (Written::default(), Rounds::new(ASKED_AT_ONCE));

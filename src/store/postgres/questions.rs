@@ -57,6 +57,9 @@ impl Member {
 
     /// Says to all others that this server is there.
     pub(super) fn say_here(&self, client: &mut Client) -> Result<(), client::Error> {
+        for former in self.number.take_unsaid() {
+            client.execute_typed(sql::servers::SAY_GONE, &[(&former, Type::INT8)])?;
+        }
         let here: &[Parameter<'_>] =
             &[(&self.number(), Type::INT8), (&self.lease_ms(), Type::INT8)];
         client.execute_typed(sql::servers::SAY_HERE, here)?;
@@ -182,6 +185,11 @@ impl Asking<'_> {
         client.execute_typed(sql::servers::ANSWER, row)?;
         self.answered.push(question.server);
         Ok(())
+    }
+
+    /// The questions, by their numbers.
+    pub(super) fn asked(&self) -> impl Iterator<Item = i64> {
+        self.asked.iter().copied()
     }
 
     /// Whether anything was asked.

@@ -131,6 +131,7 @@ CREATE UNLOGGED TABLE written (
 );
 CREATE INDEX written_by_transaction ON written (transaction);
 CREATE INDEX written_by_time ON written (time);
+CREATE INDEX written_marks ON written (server) WHERE server = 0;
 ALTER TABLE changes ADD COLUMN transaction BIGINT NOT NULL DEFAULT txid_current();
 CREATE INDEX changes_by_transaction ON changes (transaction);
 "#;

@@ -104,11 +104,13 @@ impl Writer for PostgresWriter {
                 let done = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok());
                 done.flatten().for_each(|done| changes.note(done));
                 let written: Vec<_> = newest.written().collect();
-                changes.write(client, member.number())?;
+                let last_change = changes.write(client, member.number())?;
+                let last_change = asking.asked().chain(last_change).max();
                 let news = News {
                     written,
                     answered: asking.answered.clone(),
                     is_changed: !changes.is_empty() || asking.has_asked(),
+                    last_change,
                 };
                 teller.tell_within(client, &news)?;
                 Ok(news)
@@ -125,6 +127,9 @@ impl Writer for PostgresWriter {
         };
         self.is_locked_out = written.as_ref().is_err_and(JobError::is_busy);
         let news = written?;
+        news.last_change
+            .into_iter()
+            .for_each(|id| member.number.note_change(id));
         teller.tell_after(&news);
         self.written = news.written;
         Ok(())
@@ -148,14 +153,17 @@ impl Writer for PostgresWriter {
             let swept = sweeper.sweep(client, system_unix_ms())?;
             let mut changes = Changes::default();
             swept.told.iter().for_each(|told| changes.note(told));
-            changes.write(client, server)?;
+            let last_change = changes.write(client, server)?;
             let news = News {
                 is_changed: !changes.is_empty(),
+                last_change,
                 ..News::default()
             };
             teller.tell_within(client, &news)?;
             Ok((swept, news))
         })?;
+        let number = &self.member.number;
+        (news.last_change.into_iter()).for_each(|id| number.note_change(id));
         teller.tell_after(&news);
         Ok(swept)
     }

@@ -1,5 +1,6 @@
 //! What the others have written to chatrooms, as the rows of their transactions say: each is found once, however late it is there to be seen.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use tokio_postgres::types::{ToSql, Type};
@@ -24,13 +25,23 @@ pub(super) fn look(
         (&behind.open, Type::INT8_ARRAY),
         (&(WRITTEN_MAX as i64), Type::INT8),
     ];
-    let mut now = None;
+    let (mut now, mut mark) = (None, None);
     let mut found = Vec::new();
     for row in client.query_typed(sql::servers::WRITTEN_BY_OTHERS, asked)? {
         match row.try_get::<_, Option<&str>>(0)? {
-            Some(snapshot) => now = Horizon::parse(snapshot),
+            Some(snapshot) => {
+                now = Horizon::parse(snapshot);
+                mark = row
+                    .try_get::<_, Option<Vec<i64>>>(2)?
+                    .unwrap_or_default()
+                    .pop();
+            }
             None => found.push((row.try_get(1)?, row.try_get(2)?)),
         }
     }
-    Ok(written.take(found, now))
+    if mark.is_none() {
+        let random = RandomState::new().build_hasher().finish() as i64;
+        client.execute_typed(sql::servers::MARK_WRITTEN, &[(&random, Type::INT8)])?;
+    }
+    Ok(written.take(found, now, mark))
 }

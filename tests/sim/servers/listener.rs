@@ -160,7 +160,6 @@ impl Listener {
         self.hinted = Hinted::default();
         self.heard = Heard::default();
         self.written = Written::default();
-        self.seen.connect();
         self.rounds = Rounds::new(SLICE);
         self.cut_until_ms = until_ms;
         self.ask_at_ms = until_ms;
@@ -395,7 +394,7 @@ impl World {
         let away = Duration::from_millis(away_ms);
         let behind = listener.written.behind(away);
         let (found, now) = cluster.telling.written.look(&behind, listener.number);
-        let (said, is_missed) = listener.written.take(found, Some(now));
+        let (said, is_missed) = listener.written.take(found, Some(now), Some(0));
         listener.rounds.pass(away);
         if is_missed {
             let followed = self.store.lanes.followed.as_ref();

@@ -319,13 +319,18 @@ impl World {
         away: Option<Duration>,
     ) -> (Vec<(i64, Option<Change>)>, Option<Horizon>) {
         let now_ms = self.now.monotonic_ms;
-        let newest = self.listener().seen.behind().filter(|_| away.is_none());
+        let behind = self.listener().seen.behind();
+        let newest = behind.as_ref().filter(|_| away.is_none());
+        let is_unseen = |row: &Row| {
+            let behind = behind.as_ref();
+            behind.is_some_and(|behind| behind.is_before(row.transaction))
+        };
         let back_ms = looked_back_ms(away.unwrap_or_default()) as u64;
         let telling = &self.cluster().telling;
         let rows = telling.rows.iter().filter(|row| row.server != number);
-        let rows = rows.filter(|row| match &newest {
+        let rows = rows.filter(|row| match newest {
             Some(behind) => behind.is_before(row.transaction),
-            None => row.time_ms + back_ms > now_ms,
+            None => row.time_ms + back_ms > now_ms || is_unseen(row),
         });
         let change = |row: &Row| {
             let is_over = row.time_ms + lease_ms() <= now_ms;

@@ -1,19 +1,21 @@
 //! What the servers that share a database tell and ask one another.
 
-/// server, kinds, chatrooms, users, sessions, messages
+/// server, kinds, chatrooms, users, sessions, messages → the last one's id
 pub(in crate::store::postgres) const ADD_CHANGES: &str = "
-INSERT INTO changes (server, kind, chatroom, user_id, session, message)
-SELECT $1, * FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bigint[])";
+WITH added AS (INSERT INTO changes (server, kind, chatroom, user_id, session, message)
+               SELECT $1, * FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bigint[]) RETURNING id)
+SELECT max(id) FROM added";
 
-/// server, milliseconds → in a row whose first column is null, which transactions are over, in its last; and the changes that others have written for so long: id, kind,
-/// chatroom, user, session, message, who has written it, how many milliseconds ago. Both are of one moment.
+/// server, the first transaction that had no number, those that were open, milliseconds → in a row whose first column is null, which transactions are over, in its
+/// last; and the changes that others have written for so long, or in transactions that were not over then: id, kind, chatroom, user, session, message, who has
+/// written it, how many milliseconds ago. Both are of one moment.
 pub(in crate::store::postgres) const CHANGES_OF_OTHERS: &str = "
 SELECT NULL::bigint, NULL, 0::bigint, 0::bigint, NULL::bytea, 0::bigint, 0::bigint, 0::float8, txid_current_snapshot()::text
 UNION ALL
 (SELECT id, kind, chatroom, user_id, session, message, server,
         extract(epoch FROM clock_timestamp() - time)::float8 * 1000, NULL
  FROM changes
- WHERE time > clock_timestamp() - $2 * interval '1 ms' AND server <> $1)";
+ WHERE (time > clock_timestamp() - $4 * interval '1 ms' OR transaction >= $2 OR transaction = ANY ($3)) AND server <> $1)";
 
 /// server, the first transaction that had no number, those that were open → the same, of what others have changed in transactions that were not over then
 pub(in crate::store::postgres) const NEWEST_CHANGES_OF_OTHERS: &str = "
@@ -27,15 +29,20 @@ UNION ALL
 /// server, the first transaction that had no number, those that were open, count → which are so now; and in rows that lack that, of what others have written in
 /// transactions that were not over then, chatrooms and their newest messages. Both are of one moment.
 pub(in crate::store::postgres) const WRITTEN_BY_OTHERS: &str = "
-SELECT txid_current_snapshot()::text, NULL::bigint[], NULL::bigint[]
+SELECT txid_current_snapshot()::text, NULL::bigint[], (SELECT min(lasts) FROM written WHERE server = 0)
 UNION ALL
 (SELECT NULL, chatrooms, lasts FROM written
- WHERE (transaction >= $2 OR transaction = ANY ($3)) AND server <> $1 LIMIT $4)";
+ WHERE (transaction >= $2 OR transaction = ANY ($3)) AND server <> $1 AND server <> 0 LIMIT $4)";
+
+/// a random number, by which it is known that the table has not been emptied since
+pub(in crate::store::postgres) const MARK_WRITTEN: &str = "
+INSERT INTO written (server, chatrooms, lasts)
+SELECT 0, '{}', ARRAY[$1] WHERE NOT EXISTS (SELECT 1 FROM written WHERE server = 0)";
 
 /// milliseconds, count; removes those that are so old
 pub(in crate::store::postgres) const REMOVE_OLD_WRITTEN: &str = "
 DELETE FROM written WHERE ctid = ANY (ARRAY
-    (SELECT ctid FROM written WHERE time < clock_timestamp() - $1 * interval '1 ms' ORDER BY time LIMIT $2 FOR UPDATE SKIP LOCKED))";
+    (SELECT ctid FROM written WHERE time < clock_timestamp() - $1 * interval '1 ms' AND server <> 0 ORDER BY time LIMIT $2 FOR UPDATE SKIP LOCKED))";
 
 /// milliseconds, count; removes those that are so old
 pub(in crate::store::postgres) const REMOVE_OLD_CHANGES: &str = "

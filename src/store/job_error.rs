@@ -32,9 +32,6 @@ pub(super) enum JobError {
     /// The Redis that hints travel by failed, or the connection to it: its address without the password, and how.
     #[cfg(feature = "redis")]
     Redis(String),
-    /// This address, without its password, leads to another database than the one that is served.
-    #[cfg(feature = "postgres")]
-    OtherDatabase(String),
     /// What other servers write cannot be asked for, so that what is remembered may not hold.
     #[cfg(feature = "postgres")]
     Deaf,
@@ -130,11 +127,6 @@ impl fmt::Display for JobError {
             Self::Unreachable => f.write_str("there is no connection to the database"),
             #[cfg(feature = "redis")]
             Self::Redis(why) => f.write_str(why),
-            #[cfg(feature = "postgres")]
-            Self::OtherDatabase(address) => write!(
-                f,
-                "{address} leads to another database than the one that is served, and is not asked"
-            ),
             #[cfg(feature = "postgres")]
             Self::Deaf => f.write_str(
                 "what other servers write cannot be asked for: see what is said of hints",

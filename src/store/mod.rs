@@ -106,6 +106,9 @@ trait Attendant: Send + Sync {
     /// Has them end, after what is under way.
     fn end(&self);
 
+    /// The lanes begin nothing after that, so that what is under way is waited for a little longer at most.
+    fn finish_by(&self, _end: Instant) {}
+
     /// Whether those that are to hear of what other servers write do not.
     fn is_deaf(&self) -> bool {
         false
@@ -378,6 +381,9 @@ impl Store {
         self.writing.finish_by(end);
         self.reading.finish_by(end);
         self.passwords.finish_by(end);
+        if let Some(attendant) = &self.attendant {
+            attendant.finish_by(end);
+        }
     }
 
     /// Lets the lanes finish what was taken, closes the database, and joins the threads.

@@ -29,7 +29,7 @@ const STATEMENTS: [(&str, &str); 32] = [
     ("UPDATE chatrooms SET last_message", "note last"),
     ("INSERT INTO nonces", "add nonces"),
     ("pg_notify", "notify"),
-    ("FROM changes\n WHERE time >", "ask changes"),
+    ("FROM changes\n WHERE (time >", "ask changes"),
     ("FROM changes\n WHERE (transaction", "ask changes"),
     ("SELECT txid_current_snapshot()", "ask written"),
     ("WHERE chatrooms.last_message > told.message", "ask newer"),

@@ -89,6 +89,8 @@ pub struct Seen {
     ids: BTreeSet<i64>,
     /// Which transactions were over at the last look; nothing where that is not known.
     horizon: Option<Horizon>,
+    /// When that was by the database's clock, in milliseconds.
+    looked_ms: Option<f64>,
 }
 
 impl Seen {
@@ -124,6 +126,13 @@ impl Seen {
         let new = found.into_iter().filter_map(is_new).collect();
         self.horizon = now;
         completions(new)
+    }
+
+    /// How long it has been since the last look, where by the database's clock, which shows this, it is much longer than this server knows of. Said once.
+    pub fn slept(&mut self, now_ms: f64, away: Duration) -> Option<Duration> {
+        let before_ms = self.looked_ms.replace(now_ms)?;
+        let really = Duration::try_from_secs_f64((now_ms - before_ms) / 1000.0).ok()?;
+        (really > away + LOOKED_BACK / 2).then_some(really)
     }
 
     /// Behind what the newest are; nothing where all are to be looked for.
@@ -245,6 +254,17 @@ mod tests {
         // What is older than anybody looks back is forgotten; nothing else.
         assert_eq!(take(&mut seen, &[10, 15, 500, 501, 502]), [10, 502]);
         assert_eq!(take(&mut seen, &[500, 501, 502]), [0_i64; 0]);
+    }
+
+    #[test]
+    fn a_clock_that_stood_still_is_told_by_the_databases() {
+        let (mut seen, second) = (Seen::default(), Duration::from_secs(1));
+        assert_eq!(seen.slept(5_000.0, second), None, "the first");
+        assert_eq!(seen.slept(6_000.0, second), None);
+        assert_eq!(seen.slept(46_000.0, second), Some(Duration::from_secs(40)));
+        assert_eq!(seen.slept(46_000.0, Duration::from_secs(40)), None);
+        // A database elsewhere, whose clock is behind.
+        assert_eq!(seen.slept(1_000.0, second), None);
     }
 
     #[test]

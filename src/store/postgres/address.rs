@@ -4,7 +4,7 @@
 //! certificates nothing.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
@@ -12,8 +12,9 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{LoadBalanceHosts, SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::client::{self, Client};
+use super::client::{self, Client, End};
 use super::place::Place;
+use super::schema;
 use super::tls::{self, Verification};
 pub(super) use crate::config::without_password;
 use crate::store::error::OpenError;
@@ -34,6 +35,10 @@ pub(super) struct Address {
     pub(super) shown: String,
     /// Where it was connected to last.
     last: Arc<Mutex<Option<Place>>>,
+    /// By which the database is known.
+    identity: Arc<OnceLock<String>>,
+    /// Until when anything is waited for.
+    pub(super) end: Arc<End>,
 }
 
 impl Address {
@@ -98,6 +103,8 @@ impl Address {
             tls: tls::connector(verification, root.as_deref())?,
             shown: without_password(given),
             last: Arc::default(),
+            identity: Arc::default(),
+            end: Arc::default(),
         })
     }
 
@@ -105,16 +112,18 @@ impl Address {
     /// any other.
     pub(super) fn connect(&self) -> Result<Client, client::Error> {
         let patience = *(self.config.get_connect_timeout()).unwrap_or(&CONNECT_TIMEOUT);
-        let (mut places, unknown) = Place::all(&self.config);
-        // Those before it would have to be waited for again, each time.
+        // Those before it, and whoever knows their names, would have to be waited for again each time.
         let is_ordered = self.config.get_load_balance_hosts() == LoadBalanceHosts::Disable;
         let last = self.last().clone().filter(|_| is_ordered);
-        if let Some(last) = places.iter().position(|place| Some(place) == last.as_ref()) {
-            places[..=last].rotate_right(1);
+        if let Some(place) = &last
+            && let Ok(client) = self.connect_to(place, patience)
+        {
+            return Ok(client);
         }
+        let (places, unknown) = Place::all(&self.config);
         let mut why = unknown.map_or(client::Error::Closed, client::Error::Io);
         for place in places {
-            match Client::connect(&place, &self.config, &self.tls, patience) {
+            match self.connect_to(&place, patience) {
                 Ok(client) => {
                     *self.last() = Some(place);
                     return Ok(client);
@@ -123,6 +132,25 @@ impl Address {
             }
         }
         Err(why)
+    }
+
+    /// Connects there, if that is still the same database: what has the same ids in another is something else.
+    fn connect_to(&self, place: &Place, patience: Duration) -> Result<Client, client::Error> {
+        let ends = (patience, &self.end);
+        let mut client = Client::connect(place, &self.config, &self.tls, ends)?;
+        match self.identity.get() {
+            Some(identity) if schema::identity(&mut client)?.as_ref() != Some(identity) => {
+                Err(client::Error::Elsewhere(self.shown.clone()))
+            }
+            _ => Ok(client),
+        }
+    }
+
+    /// Takes connections to this database alone, from now on.
+    pub(super) fn keep_to(&self, identity: Option<String>) {
+        if let Some(identity) = identity {
+            _ = self.identity.set(identity);
+        }
     }
 
     fn last(&self) -> MutexGuard<'_, Option<Place>> {

@@ -122,15 +122,24 @@ pub(super) fn look(
             )?
         }
     };
-    let mut now = None;
+    let (mut now, mut time_ms) = (None, 0.0);
     let mut found = Vec::with_capacity(rows.len());
     for row in &rows {
         match row.try_get::<_, Option<i64>>(0)? {
             // What it has itself written, under another number.
             Some(id) if member.number.has_written(row.try_get(6)?, id) => found.push((id, None)),
             Some(id) => found.push((id, change(row, member)?)),
-            None => now = Horizon::parse(row.try_get(8)?),
+            None => {
+                time_ms = row.try_get(7)?;
+                now = Horizon::parse(row.try_get(8)?);
+            }
         }
+    }
+    // While the machine slept its clock may have stood still. The database's has not.
+    if let Some(away) = away
+        && let Some(slept) = seen.slept(time_ms, away)
+    {
+        return look(seen, client, member, Some(slept));
     }
     // In the order in which they were written.
     found.sort_unstable_by_key(|&(id, _)| id);

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::ops::{Deref, DerefMut};
 use std::pin::{Pin, pin};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
@@ -33,6 +34,30 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// How long it may take to say that nobody waits any more, or that a connection ends.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
+/// How often who waits sees whether the store is to end.
+const END_SEEN_EVERY: Duration = Duration::from_millis(250);
+
+/// How long after the end of a store what is under way is waited for: about as long as a commit takes.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Until when anybody waits at all.
+#[derive(Debug, Default)]
+pub(super) struct End(OnceLock<Instant>);
+
+impl End {
+    /// The store is to end then, if nothing else was said before.
+    pub(super) fn be_at(&self, end: Instant) {
+        _ = self.0.set(end + GRACE);
+    }
+
+    fn left(&self) -> Duration {
+        match self.0.get() {
+            Some(end) => end.saturating_duration_since(Instant::now()),
+            None => Duration::MAX,
+        }
+    }
+}
+
 /// Why there is no answer.
 #[derive(Debug)]
 pub(in crate::store) enum Error {
@@ -46,6 +71,8 @@ pub(in crate::store) enum Error {
     OtherRows,
     /// No connection can be made: there is nobody, or the system gives nothing for it.
     Io(io::Error),
+    /// It is another database than this address led to before: the address, without its password.
+    Elsewhere(String),
     /// It can be written to, or cannot, and the address wants the other.
     Other(TargetSessionAttrs),
 }
@@ -68,6 +95,7 @@ pub(super) struct Client {
     place: Place,
     config: Config,
     tls: MakeRustlsConnect,
+    end: Arc<End>,
 }
 
 impl Client {
@@ -76,16 +104,18 @@ impl Client {
         place: &Place,
         config: &Config,
         tls: &MakeRustlsConnect,
-        patience: Duration,
+        (patience, end): (Duration, &Arc<End>),
     ) -> Result<Self, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(Error::Io)?;
-        let until = Instant::now() + patience;
+        let until = Instant::now() + patience.min(end.left());
         let secured = secured(tls, place)?;
         let link = runtime.block_on(async {
-            let socket = place.connect(config, patience).map_err(Error::Io)?;
+            let socket = timeout_at(until.into(), place.connect(config)).await;
+            let socket = socket.map_err(|_| Error::Silent(patience))?;
+            let socket = socket.map_err(Error::Io)?;
             let spoken = timeout_at(until.into(), config.connect_raw(socket, secured)).await;
             let spoken = spoken.map_err(|_| Error::Silent(patience))?;
             spoken.map_err(Error::Postgres)
@@ -98,6 +128,7 @@ impl Client {
             place: place.clone(),
             config: config.clone(),
             tls: tls.clone(),
+            end: Arc::clone(end),
         };
         client.check(config.get_target_session_attrs())?;
         client.be_patient(false);
@@ -202,7 +233,7 @@ impl Client {
         let spoken = {
             let asking = pin!(async { answer = Some(ask(client).await) });
             let heard = (speaker, &mut self.notified);
-            speak_until(&self.runtime, heard, self.patience, asking)
+            speak_until(&self.runtime, heard, (self.patience, &self.end), asking)
         };
         match &spoken {
             Err(Error::Silent(_)) => self.give_up(),
@@ -219,12 +250,13 @@ impl Client {
         };
         let token = client.cancel_token();
         let cancelling = async {
-            let socket = self.place.connect(&self.config, LAST_WORDS).ok()?;
+            let socket = self.place.connect(&self.config).await.ok()?;
             let secured = secured(&self.tls, &self.place).ok()?;
-            let cancelled = timeout(LAST_WORDS, token.cancel_query_raw(socket, secured)).await;
-            cancelled.ok()?.ok()
+            token.cancel_query_raw(socket, secured).await.ok()
         };
-        if self.runtime.block_on(cancelling).is_none() {
+        let time = LAST_WORDS.min(self.end.left());
+        let cancelled = (self.runtime).block_on(async { timeout(time, cancelling).await });
+        if !matches!(cancelled, Ok(Some(()))) {
             log::debug!("the database does not take word that nobody waits for it any more");
         }
     }
@@ -277,19 +309,28 @@ fn speak(
 fn speak_until(
     runtime: &Runtime,
     (speaker, notified): (&mut Speaker, &mut VecDeque<Notification>),
-    patience: Option<Duration>,
+    (patience, end): (Option<Duration>, &End),
     mut asking: Pin<&mut dyn Future<Output = ()>>,
 ) -> Result<(), Error> {
-    let spoken = poll_fn(|context| {
+    let mut spoken = pin!(poll_fn(|context| {
         speak(speaker, notified, context)?;
         asking.as_mut().poll(context).map(Ok)
-    });
+    }));
+    let begun = Instant::now();
+    let left = || {
+        let waited = begun.elapsed();
+        let patience = patience.unwrap_or(Duration::MAX);
+        patience.saturating_sub(waited).min(end.left())
+    };
     runtime.block_on(async {
-        match patience {
-            Some(patience) => timeout(patience, spoken)
-                .await
-                .unwrap_or(Err(Error::Silent(patience))),
-            None => spoken.await,
+        loop {
+            // The end may be said meanwhile.
+            let time = left().min(END_SEEN_EVERY);
+            match timeout(time, spoken.as_mut()).await {
+                Ok(spoken) => return spoken,
+                Err(_) if left().is_zero() => return Err(Error::Silent(begun.elapsed())),
+                Err(_) => {}
+            }
         }
     })
 }
@@ -381,12 +422,16 @@ impl fmt::Display for Error {
                 Some(told) => write!(f, "{} ({})", told.message(), told.code().code()),
                 None => f.write_str(&whole(error)),
             },
-            Self::Silent(time) => write!(f, "it has not answered for {} s", time.as_secs_f32()),
+            Self::Silent(time) => write!(f, "it has not answered for {:.1} s", time.as_secs_f32()),
             Self::OtherRows => {
                 f.write_str("it has answered with another number of rows than there can be")
             }
             Self::Closed => f.write_str("the connection was lost"),
             Self::Io(error) => error.fmt(f),
+            Self::Elsewhere(address) => write!(
+                f,
+                "{address} leads to another database (or schema) than it did, which is not used"
+            ),
             Self::Other(TargetSessionAttrs::ReadOnly) => f.write_str("it can be written to"),
             Self::Other(_) => f.write_str("it cannot be written to"),
         }

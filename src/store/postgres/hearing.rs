@@ -3,14 +3,18 @@
 //! What it remembers may be outdated otherwise: a session that has ended, somebody who has left. So while it has heard of nothing for longer than
 //! anybody should go on like that, it does as if the database were away: what it cannot answer from memory fails, and `readyz` tells balancers.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use crate::store::clock::system_unix_ms;
 
 /// When the others were last asked, with an answer.
 #[derive(Debug)]
 pub(super) struct Hearing {
     since: Instant,
     last_ms: AtomicU64,
+    /// By the system's clock, which goes on while the machine sleeps.
+    last_unix_ms: AtomicI64,
     age_max: Duration,
 }
 
@@ -20,6 +24,7 @@ impl Hearing {
         Self {
             since: Instant::now(),
             last_ms: AtomicU64::new(0),
+            last_unix_ms: AtomicI64::new(system_unix_ms()),
             age_max: lease,
         }
     }
@@ -27,13 +32,21 @@ impl Hearing {
     /// It has asked then, and been answered.
     pub(super) fn note(&self, asked: Instant) {
         let asked_ms = self.ms_until(asked);
+        let ago_ms = i64::try_from(asked.elapsed().as_millis()).unwrap_or(0);
         self.last_ms.store(asked_ms, Ordering::Relaxed);
+        let asked_unix_ms = system_unix_ms().saturating_sub(ago_ms);
+        self.last_unix_ms.store(asked_unix_ms, Ordering::Relaxed);
     }
 
+    /// Where somebody sets the system's clock forward it seems so until the others are asked next.
     pub(super) fn is_deaf(&self) -> bool {
+        let age_max_ms = self.age_max.as_millis();
         let last_ms = self.last_ms.load(Ordering::Relaxed);
         let age_ms = self.ms_until(Instant::now()).saturating_sub(last_ms);
-        u128::from(age_ms) > self.age_max.as_millis()
+        let last_unix_ms = self.last_unix_ms.load(Ordering::Relaxed);
+        let slept_ms = system_unix_ms().saturating_sub(last_unix_ms);
+        u128::from(age_ms) > age_max_ms
+            || u128::try_from(slept_ms).is_ok_and(|slept_ms| slept_ms > age_max_ms)
     }
 
     fn ms_until(&self, time: Instant) -> u64 {

@@ -145,6 +145,7 @@ mod tests {
             written: written.collect(),
             answered: vec![3, 4],
             is_changed,
+            last_change: None,
         });
     }
 

@@ -17,10 +17,10 @@ use tokio_postgres::types::{ToSql, Type};
 use super::address::Address;
 use super::carrier::Ear;
 use super::changes;
-use super::client::{self, Client};
+use super::client::{self, Client, End};
 use super::hearing::Hearing;
 use super::questions::Member;
-use super::{rows, schema, sql, written};
+use super::{rows, sql, written};
 use crate::job::Completion;
 use crate::store::Attendant;
 use crate::store::job_error::JobError;
@@ -42,6 +42,7 @@ pub(super) const PAUSE_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Stop {
     hearing: Arc<Hearing>,
+    end: Arc<End>,
     is_over: AtomicBool,
     lock: Mutex<()>,
     changed: Condvar,
@@ -50,9 +51,10 @@ pub(super) struct Stop {
 }
 
 impl Stop {
-    pub(super) fn new(hearing: Arc<Hearing>) -> Self {
+    pub(super) fn new(hearing: Arc<Hearing>, end: Arc<End>) -> Self {
         Self {
             hearing,
+            end,
             is_over: AtomicBool::new(false),
             lock: Mutex::new(()),
             changed: Condvar::new(),
@@ -82,6 +84,10 @@ impl Attendant for Stop {
         self.changed.notify_all();
     }
 
+    fn finish_by(&self, end: Instant) {
+        self.end.be_at(end);
+    }
+
     fn is_deaf(&self) -> bool {
         self.hearing.is_deaf()
     }
@@ -97,8 +103,6 @@ impl Attendant for Stop {
 pub(super) struct Listener {
     /// Where notifications come from; where none are wanted, or hints come by something else, only who asks.
     pub(super) address: Address,
-    /// By what the database is known that this server writes to.
-    pub(super) identity: Option<String>,
     pub(super) ear: Ear,
     pub(super) ask_every: Duration,
     pub(super) member: Member,
@@ -143,10 +147,6 @@ impl Listener {
         pause: &mut Duration,
     ) -> Result<(), JobError> {
         let mut client = self.address.connect()?;
-        // Where it leads to may have changed: what is said there is of other chatrooms and users with the same ids.
-        if schema::identity(&mut client)? != self.identity {
-            return Err(JobError::OtherDatabase(self.address.shown.clone()));
-        }
         if matches!(self.ear, Ear::Listen) {
             let channel = channel(&mut client)?;
             client.batch_execute(&format!("LISTEN \"{channel}\""))?;
@@ -178,7 +178,10 @@ impl Listener {
                 let away = asked_at.elapsed();
                 asked_at = Instant::now();
                 ask_at = asked_at + self.ask_every;
-                self.member.say_here(&mut client)?;
+                if self.member.say_here(&mut client)? {
+                    // What it has not heard of as its own it may have looked past.
+                    rounds.ask_for_all(&self.followed);
+                }
                 let (said, is_missed) = written::look(&mut found, &mut client, &self.member, away)?;
                 self.follow_up(&mut client, &said)?;
                 rounds.pass(away);

@@ -72,12 +72,12 @@ pub(super) fn open(
     let mut client = address
         .connect()
         .map_err(|error| address.unreachable(error))?;
-    client.be_patient(true);
     schema::upgrade(&mut client, &address)?;
-    client.be_patient(false);
     schema::refuse_unfinished(&mut client, &address)?;
     let identity = schema::identity(&mut client).map_err(|error| address.unreachable(error))?;
     let heard_at = listened_at(config, &address, identity.as_deref())?;
+    address.keep_to(identity.clone());
+    heard_at.keep_to(identity);
     let connections = threads.reading.saturating_add(threads.hashing);
     let sweeper = Sweeper {
         session_lifetime: config.session_lifetime,
@@ -87,7 +87,7 @@ pub(super) fn open(
     let questions = Arc::new(Questions::new(config.ask_every));
     let hearing = Arc::new(Hearing::new(questions.lease()));
     let reader = Readers::open(&address, connections, config, (&followed, &hearing))?;
-    let stop = Arc::new(Stop::new(Arc::clone(&hearing)));
+    let stop = Arc::new(Stop::new(Arc::clone(&hearing), Arc::clone(&address.end)));
     // Of what others have changed before nothing is remembered here.
     let looked_at = Instant::now();
     let mut seen = Seen::default();
@@ -103,7 +103,6 @@ pub(super) fn open(
     let (by, ear, mut threads) = carriers(config, &mut client, &address, member.number(), &stop)?;
     let listener = Listener {
         address: heard_at,
-        identity,
         ear,
         ask_every: config.ask_every,
         member: member.clone(),
@@ -142,7 +141,8 @@ fn listened_at(
         address: address::without_password(given),
         why,
     };
-    let hints = Address::parse(given).map_err(bad)?;
+    let mut hints = Address::parse(given).map_err(bad)?;
+    hints.end = Arc::clone(&database.end);
     let found = hints
         .connect()
         .and_then(|mut client| schema::identity(&mut client));

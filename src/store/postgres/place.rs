@@ -2,13 +2,12 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::os::unix::net::UnixStream;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, LoadBalanceHosts};
 
@@ -75,13 +74,12 @@ impl Place {
         }
     }
 
-    /// Connects, within a runtime that it is of from then on.
-    pub(super) fn connect(&self, config: &Config, patience: Duration) -> io::Result<Socket> {
+    /// Connects. Whoever waits for it says for how long.
+    pub(super) async fn connect(&self, config: &Config) -> io::Result<Socket> {
         match self {
             Self::Tcp(_, address) => {
-                let socket = TcpStream::connect_timeout(address, patience)?;
+                let socket = TcpStream::connect(address).await?;
                 socket.set_nodelay(true)?;
-                socket.set_nonblocking(true)?;
                 let options = SockRef::from(&socket);
                 if let Some(&time) = config.get_tcp_user_timeout() {
                     options.set_tcp_user_timeout(Some(time))?;
@@ -89,12 +87,11 @@ impl Place {
                 if config.get_keepalives() {
                     options.set_tcp_keepalive(&keepalive(config))?;
                 }
-                Ok(Box::new(tokio::net::TcpStream::from_std(socket)?))
+                Ok(Box::new(socket))
             }
             Self::Unix(path) => {
-                let socket = UnixStream::connect(path)?;
-                socket.set_nonblocking(true)?;
-                Ok(Box::new(tokio::net::UnixStream::from_std(socket)?))
+                // One at which too many wait already says so, and is not waited for.
+                Ok(Box::new(UnixStream::connect(path).await?))
             }
         }
     }

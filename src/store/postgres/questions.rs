@@ -55,15 +55,16 @@ impl Member {
         i64::try_from(self.questions.lease().as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// Says to all others that this server is there.
-    pub(super) fn say_here(&self, client: &mut Client) -> Result<(), client::Error> {
-        for former in self.number.take_unsaid() {
-            client.execute_typed(sql::servers::SAY_GONE, &[(&former, Type::INT8)])?;
+    /// Says to all others that this server is there; returns whether it has another number than when it last said so.
+    pub(super) fn say_here(&self, client: &mut Client) -> Result<bool, client::Error> {
+        let former = self.number.take_unsaid();
+        for number in &former {
+            client.execute_typed(sql::servers::SAY_GONE, &[(number, Type::INT8)])?;
         }
         let here: &[Parameter<'_>] =
             &[(&self.number(), Type::INT8), (&self.lease_ms(), Type::INT8)];
         client.execute_typed(sql::servers::SAY_HERE, here)?;
-        Ok(())
+        Ok(!former.is_empty())
     }
 
     /// … that it is no longer: behind all that it has answered.

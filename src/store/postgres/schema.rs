@@ -76,6 +76,18 @@ pub(super) fn upgrade(client: &mut Client, address: &Address) -> Result<(), Open
             "the encoding of that database is {encoding}, and must be UTF8"
         )));
     }
+    if let Ok(true) = is_newest(client, address) {
+        return Ok(());
+    }
+    // Others may be at it, and have much to do.
+    client.be_patient(true);
+    let upgraded = upgrade_alone(client, address);
+    client.be_patient(false);
+    upgraded
+}
+
+fn upgrade_alone(client: &mut Client, address: &Address) -> Result<(), OpenError> {
+    let of_postgres = |error| address.unreachable(error);
     let mut upgrade = client.transaction().map_err(of_postgres)?;
     upgrade
         .query_typed(sql::LOCK_SCHEMA, &[])

@@ -26,15 +26,14 @@ impl Target {
     ) -> Result<Self, MigrateError> {
         let address = open_address(given).map_err(MigrateError::Target)?;
         let client = address.connect();
-        let mut client =
-            client.map_err(|error| MigrateError::Target(address.unreachable(error)))?;
-        client.be_patient(true);
+        let client = client.map_err(|error| MigrateError::Target(address.unreachable(error)))?;
         let mut target = Self {
             client,
             address,
             place: Place::default(),
         };
         schema::upgrade(&mut target.client, &target.address).map_err(MigrateError::Target)?;
+        target.client.be_patient(true);
         target.place = target.resume(source, state)?;
         Ok(target)
     }

@@ -26,6 +26,7 @@ mod deaf;
 mod failover;
 mod frozen;
 mod hints;
+mod late;
 mod parked;
 #[cfg(feature = "redis")]
 mod redis;

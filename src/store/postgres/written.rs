@@ -41,7 +41,8 @@ pub(super) fn look(
     }
     if mark.is_none() {
         let random = RandomState::new().build_hasher().finish() as i64;
-        client.execute_typed(sql::servers::MARK_WRITTEN, &[(&random, Type::INT8)])?;
+        let marked = client.execute_typed(sql::servers::MARK_WRITTEN, &[(&random, Type::INT8)])?;
+        mark = (marked == 1).then_some(random);
     }
     Ok(written.take(found, now, mark))
 }

@@ -125,7 +125,8 @@ impl Chat {
             }
         }
         match removed {
-            Ok(row) if row.left.is_some() => {
+            // Somebody who was out by then may be so for others' sake, who have not been told yet.
+            Ok(row) if row.left.is_some() || self.settings.is_shared => {
                 if ticket.event_loop == self.settings.event_loop {
                     self.answer_when_heard(ticket, Reply::Chatroom(id, row.chatroom));
                 }

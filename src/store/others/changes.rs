@@ -87,6 +87,8 @@ impl Change {
 #[derive(Debug, Default)]
 pub struct Seen {
     ids: BTreeSet<i64>,
+    /// Those of the look before: the edge of what is looked back at may move back a little.
+    former: BTreeSet<i64>,
     /// Which transactions were over at the last look; nothing where that is not known.
     horizon: Option<Horizon>,
     /// When that was by the database's clock, in milliseconds.
@@ -108,10 +110,12 @@ impl Seen {
             told.push(Completion::ChangesMissed);
         }
         let new = found.into_iter().filter_map(|(id, change)| {
-            let is_new = self.ids.insert(id) && !before.contains(&id);
+            let is_seen = before.contains(&id) || self.former.contains(&id);
+            let is_new = self.ids.insert(id) && !is_seen;
             change.filter(|_| is_new)
         });
         told.extend(completions(new.collect()));
+        self.former = before;
         self.horizon = now;
         told
     }
@@ -122,17 +126,25 @@ impl Seen {
         found: Vec<(i64, Option<Change>)>,
         now: Option<Horizon>,
     ) -> Vec<Completion> {
-        let is_new = |(id, change)| self.ids.insert(id).then_some(change).flatten();
+        let is_new = |(id, change): (i64, Option<Change>)| {
+            let is_new = self.ids.insert(id) && !self.former.contains(&id);
+            change.filter(|_| is_new)
+        };
         let new = found.into_iter().filter_map(is_new).collect();
         self.horizon = now;
         completions(new)
     }
 
-    /// How long it has been since the last look, where by the database's clock, which shows this, it is much longer than this server knows of. Said once.
-    pub fn slept(&mut self, now_ms: f64, away: Duration) -> Option<Duration> {
-        let before_ms = self.looked_ms.replace(now_ms)?;
-        let really = Duration::try_from_secs_f64((now_ms - before_ms) / 1000.0).ok()?;
+    /// How long it has been since the last look, where by the database's clock, which shows this, it is much longer than this server knows of.
+    pub fn slept(&self, now_ms: f64, away: Duration) -> Option<Duration> {
+        let really = (now_ms - self.looked_ms?) / 1000.0;
+        let really = Duration::try_from_secs_f64(really).ok()?;
         (really > away + LOOKED_BACK / 2).then_some(really)
+    }
+
+    /// All has been looked at, when the database's clock showed this.
+    pub fn note_look(&mut self, now_ms: f64) {
+        self.looked_ms = Some(now_ms);
     }
 
     /// Behind what the newest are; nothing where all are to be looked for.
@@ -251,18 +263,21 @@ mod tests {
         assert_eq!(newest(&mut seen), [14, 501]);
         assert_eq!(newest(&mut seen), [0_i64; 0]);
         assert_eq!(seen.behind(), now("9:9:"));
-        // What is older than anybody looks back is forgotten; nothing else.
+        // What is older than anybody looks back is forgotten, one look later; nothing else.
         assert_eq!(take(&mut seen, &[10, 15, 500, 501, 502]), [10, 502]);
         assert_eq!(take(&mut seen, &[500, 501, 502]), [0_i64; 0]);
+        assert_eq!(take(&mut seen, &[10, 500, 501, 502]), [0_i64; 0]);
     }
 
     #[test]
     fn a_clock_that_stood_still_is_told_by_the_databases() {
         let (mut seen, second) = (Seen::default(), Duration::from_secs(1));
         assert_eq!(seen.slept(5_000.0, second), None, "the first");
-        assert_eq!(seen.slept(6_000.0, second), None);
-        assert_eq!(seen.slept(46_000.0, second), Some(Duration::from_secs(40)));
-        assert_eq!(seen.slept(46_000.0, Duration::from_secs(40)), None);
+        seen.note_look(6_000.0);
+        assert_eq!(seen.slept(7_000.0, second), None);
+        let slept = Duration::from_secs(40);
+        assert_eq!(seen.slept(46_000.0, second), Some(slept));
+        assert_eq!(seen.slept(46_000.0, slept), None);
         // A database elsewhere, whose clock is behind.
         assert_eq!(seen.slept(1_000.0, second), None);
     }

@@ -113,12 +113,22 @@ impl Followed {
         behind: Option<ChatroomId>,
         max: usize,
     ) -> ((Vec<i64>, Vec<i64>), Option<ChatroomId>) {
-        let places = self.lock();
+        let mut places = self.lock();
         let from = behind.map_or(Bound::Unbounded, Bound::Excluded);
-        let looked_at = || (places.by_chatroom.range((from, Bound::Unbounded))).take(max);
-        let known = looked_at().filter_map(|(id, place)| Some((id.get(), place.told?)));
-        let last = looked_at().nth(max - 1);
-        (known.unzip(), last.map(|(&id, _)| id))
+        let range = places.by_chatroom.range_mut((from, Bound::Unbounded));
+        let (mut known, mut count, mut last) = ((Vec::new(), Vec::new()), 0, None);
+        for (&id, place) in range.take(max) {
+            (count, last) = (count + 1, Some(id));
+            match place.told {
+                Some(told) => {
+                    known.0.push(id.get());
+                    known.1.push(told);
+                }
+                // What is read may have been read before: it is asked for when that is known.
+                None => place.hinted = i64::MAX,
+            }
+        }
+        (known, last.filter(|_| count == max))
     }
 
     /// Up to where a chatroom has been told, if it is held and that is less than `last`. Where it is being loaded it is due when it is.
@@ -189,6 +199,16 @@ mod tests {
         assert_eq!(followed.take_due(), [(chatroom(), 8)]);
         assert_eq!(followed.behind(chatroom(), 8), Some(7));
         load(&followed, 7);
+        assert_eq!(followed.take_due(), []);
+    }
+
+    #[test]
+    fn what_is_asked_for_while_it_is_loaded_is_asked_for_then() {
+        let followed = holding(&[0]);
+        assert_eq!(followed.some(None, 9), ((vec![], vec![]), None));
+        load(&followed, 8);
+        assert_eq!(followed.take_due(), [(chatroom(), i64::MAX)]);
+        assert_eq!(followed.some(None, 9), ((vec![7], vec![8]), None));
         assert_eq!(followed.take_due(), []);
     }
 

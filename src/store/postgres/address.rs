@@ -115,14 +115,21 @@ impl Address {
         // Those before it, and whoever knows their names, would have to be waited for again each time.
         let is_ordered = self.config.get_load_balance_hosts() == LoadBalanceHosts::Disable;
         let last = self.last().clone().filter(|_| is_ordered);
-        if let Some(place) = &last
-            && let Ok(client) = self.connect_to(place, patience)
-        {
-            return Ok(client);
+        let mut why = client::Error::Closed;
+        if let Some(place) = &last {
+            match self.connect_to(place, patience) {
+                Ok(client) => return Ok(client),
+                Err(error) => why = error,
+            }
         }
         let (places, unknown) = Place::all(&self.config);
-        let mut why = unknown.map_or(client::Error::Closed, client::Error::Io);
-        for place in places {
+        if let Some(unknown) = unknown {
+            why = client::Error::Io(unknown);
+        }
+        for place in places
+            .into_iter()
+            .filter(|place| Some(place) != last.as_ref())
+        {
             match self.connect_to(&place, patience) {
                 Ok(client) => {
                     *self.last() = Some(place);
@@ -142,7 +149,10 @@ impl Address {
             Some(identity) if schema::identity(&mut client)?.as_ref() != Some(identity) => {
                 Err(client::Error::Elsewhere(self.shown.clone()))
             }
-            _ => Ok(client),
+            _ => {
+                client.be_patient(false);
+                Ok(client)
+            }
         }
     }
 

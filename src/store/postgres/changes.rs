@@ -92,12 +92,13 @@ impl Changes {
 
 /// What others have changed or asked since that was looked at last, so long ago, as the loops are told of it; only what was not to be seen at the last
 /// look where that is not said. A question that nobody waits for any more is told to nobody.
+/// And whether the machine has slept since.
 pub(super) fn look(
     seen: &mut Seen,
     client: &mut Client,
     member: &Member,
     away: Option<Duration>,
-) -> Result<Vec<Completion>, JobError> {
+) -> Result<(Vec<Completion>, bool), JobError> {
     let newest = seen.behind().filter(|_| away.is_none());
     let rows = match &newest {
         Some(behind) => client.query_typed(
@@ -139,14 +140,19 @@ pub(super) fn look(
     if let Some(away) = away
         && let Some(slept) = seen.slept(time_ms, away)
     {
-        return look(seen, client, member, Some(slept));
+        let (told, _) = look(seen, client, member, Some(slept))?;
+        return Ok((told, true));
+    }
+    if away.is_some() {
+        seen.note_look(time_ms);
     }
     // In the order in which they were written.
     found.sort_unstable_by_key(|&(id, _)| id);
-    Ok(match (newest, away) {
+    let told = match (newest, away) {
         (Some(_), _) => seen.take_newest(found, now),
         (None, away) => seen.take(away.unwrap_or_default(), found, now),
-    })
+    };
+    Ok((told, false))
 }
 
 /// Nothing for a kind that a newer loiter has written.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 use tokio::runtime::Runtime;
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout;
 use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 use tokio_postgres::tls::MakeTlsConnect;
@@ -92,6 +92,7 @@ pub(super) struct Client {
     /// What the database has told that nobody has asked for.
     notified: VecDeque<Notification>,
     patience: Option<Duration>,
+    is_committing: bool,
     place: Place,
     config: Config,
     tls: MakeRustlsConnect,
@@ -99,7 +100,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Connects to a database that is there within that time, and is as the address wants it.
+    /// Connects to a database that is there within that time, and is as the address wants it; what is asked first is waited for no longer.
     pub(super) fn connect(
         place: &Place,
         config: &Config,
@@ -110,28 +111,26 @@ impl Client {
             .enable_all()
             .build()
             .map_err(Error::Io)?;
-        let until = Instant::now() + patience.min(end.left());
+        let until = Instant::now() + patience;
         let secured = secured(tls, place)?;
-        let link = runtime.block_on(async {
-            let socket = timeout_at(until.into(), place.connect(config)).await;
-            let socket = socket.map_err(|_| Error::Silent(patience))?;
-            let socket = socket.map_err(Error::Io)?;
-            let spoken = timeout_at(until.into(), config.connect_raw(socket, secured)).await;
-            let spoken = spoken.map_err(|_| Error::Silent(patience))?;
-            spoken.map_err(Error::Postgres)
-        });
+        let linking = async {
+            let socket = place.connect(config).await.map_err(Error::Io)?;
+            let link = config.connect_raw(socket, secured).await;
+            link.map_err(Error::Postgres)
+        };
+        let link = runtime.block_on(within(Some(patience), end, linking))?;
         let mut client = Self {
             link: Some(link?),
             runtime,
             notified: VecDeque::new(),
             patience: Some(until.saturating_duration_since(Instant::now())),
+            is_committing: false,
             place: place.clone(),
             config: config.clone(),
             tls: tls.clone(),
             end: Arc::clone(end),
         };
         client.check(config.get_target_session_attrs())?;
-        client.be_patient(false);
         Ok(client)
     }
 
@@ -197,6 +196,14 @@ impl Client {
         self.run(async |client| client.batch_execute(statements).await)
     }
 
+    /// Commits the transaction that is open.
+    pub(super) fn commit(&mut self) -> Result<(), Error> {
+        self.is_committing = true;
+        let committed = self.batch_execute(sql::COMMIT);
+        self.is_committing = false;
+        committed
+    }
+
     /// Begins a transaction. It is undone where what is returned is dropped before it is committed.
     pub(super) fn transaction(&mut self) -> Result<Transaction<'_>, Error> {
         Transaction::begin(self, "BEGIN")
@@ -239,15 +246,24 @@ impl Client {
             Err(Error::Silent(_)) => self.give_up(),
             _ => self.forget_if_lost(),
         }
-        spoken?;
-        Ok(answer.expect("it has been spoken until then")?)
+        match (spoken, answer) {
+            // It has been answered, whatever came behind.
+            (_, Some(Ok(answer))) => Ok(answer),
+            (Ok(()), answer) => Ok(answer.expect("it has been spoken until then")?),
+            (Err(lost), _) => Err(lost),
+        }
     }
 
     /// Nobody waits any more: the database need not go on with what it was asked, if it hears of that. What it may still answer is read by nobody.
     fn give_up(&mut self) {
-        let Some((client, _)) = self.link.take() else {
+        // A pooler takes it only while the connection is there.
+        let Some((client, _speaker)) = self.link.take() else {
             return;
         };
+        // One that waits for a standby would be there for others to see, and the standby would not have it.
+        if self.is_committing {
+            return;
+        }
         let token = client.cancel_token();
         let cancelling = async {
             let socket = self.place.connect(&self.config).await.ok()?;
@@ -312,27 +328,37 @@ fn speak_until(
     (patience, end): (Option<Duration>, &End),
     mut asking: Pin<&mut dyn Future<Output = ()>>,
 ) -> Result<(), Error> {
-    let mut spoken = pin!(poll_fn(|context| {
-        speak(speaker, notified, context)?;
-        asking.as_mut().poll(context).map(Ok)
-    }));
+    let spoken = poll_fn(|context| match speak(speaker, notified, context) {
+        Ok(()) => asking.as_mut().poll(context).map(Ok),
+        Err(lost) => {
+            // What was answered before may have been read with the end.
+            let _answered = asking.as_mut().poll(context);
+            Poll::Ready(Err(lost))
+        }
+    });
+    runtime.block_on(async { within(patience, end, spoken).await? })
+}
+
+/// Waits for it so long, or for ever, but not beyond the end.
+async fn within<T>(
+    patience: Option<Duration>,
+    end: &End,
+    awaited: impl Future<Output = T>,
+) -> Result<T, Error> {
+    let mut awaited = pin!(awaited);
     let begun = Instant::now();
     let left = || {
-        let waited = begun.elapsed();
         let patience = patience.unwrap_or(Duration::MAX);
-        patience.saturating_sub(waited).min(end.left())
+        patience.saturating_sub(begun.elapsed()).min(end.left())
     };
-    runtime.block_on(async {
-        loop {
-            // The end may be said meanwhile.
-            let time = left().min(END_SEEN_EVERY);
-            match timeout(time, spoken.as_mut()).await {
-                Ok(spoken) => return spoken,
-                Err(_) if left().is_zero() => return Err(Error::Silent(begun.elapsed())),
-                Err(_) => {}
-            }
+    loop {
+        // The end may be said meanwhile.
+        match timeout(left().min(END_SEEN_EVERY), awaited.as_mut()).await {
+            Ok(awaited) => return Ok(awaited),
+            Err(_) if left().is_zero() => return Err(Error::Silent(begun.elapsed())),
+            Err(_) => {}
         }
-    })
+    }
 }
 
 /// A transaction that is open.
@@ -352,7 +378,7 @@ impl<'a> Transaction<'a> {
 
     pub(super) fn commit(mut self) -> Result<(), Error> {
         self.is_open = false;
-        self.client.batch_execute(sql::COMMIT)
+        self.client.commit()
     }
 }
 
@@ -400,9 +426,12 @@ impl Error {
             (Self::OtherRows, _) => false,
             (_, None) => true,
             (_, Some(told)) => {
-                let severity = told.parsed_severity();
-                matches!(severity, Some(Severity::Fatal | Severity::Panic))
-                    || *told.code() == SqlState::READ_ONLY_SQL_TRANSACTION
+                // A pooler tells it in one way only.
+                let is_last_word = match told.parsed_severity() {
+                    Some(severity) => matches!(severity, Severity::Fatal | Severity::Panic),
+                    None => matches!(told.severity(), "FATAL" | "PANIC"),
+                };
+                is_last_word || *told.code() == SqlState::READ_ONLY_SQL_TRANSACTION
             }
         }
     }

@@ -3,7 +3,7 @@
 //! What it remembers may be outdated otherwise: a session that has ended, somebody who has left. So while it has heard of nothing for longer than
 //! anybody should go on like that, it does as if the database were away: what it cannot answer from memory fails, and `readyz` tells balancers.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::store::clock::system_unix_ms;
@@ -15,6 +15,7 @@ pub(super) struct Hearing {
     last_ms: AtomicU64,
     /// By the system's clock, which goes on while the machine sleeps.
     last_unix_ms: AtomicI64,
+    is_retired: AtomicBool,
     age_max: Duration,
 }
 
@@ -25,6 +26,7 @@ impl Hearing {
             since: Instant::now(),
             last_ms: AtomicU64::new(0),
             last_unix_ms: AtomicI64::new(system_unix_ms()),
+            is_retired: AtomicBool::new(false),
             age_max: lease,
         }
     }
@@ -45,8 +47,14 @@ impl Hearing {
         let age_ms = self.ms_until(Instant::now()).saturating_sub(last_ms);
         let last_unix_ms = self.last_unix_ms.load(Ordering::Relaxed);
         let slept_ms = system_unix_ms().saturating_sub(last_unix_ms);
-        u128::from(age_ms) > age_max_ms
-            || u128::try_from(slept_ms).is_ok_and(|slept_ms| slept_ms > age_max_ms)
+        let is_old = u128::from(age_ms) > age_max_ms
+            || u128::try_from(slept_ms).is_ok_and(|slept_ms| slept_ms > age_max_ms);
+        is_old && !self.is_retired.load(Ordering::Relaxed)
+    }
+
+    /// The others are asked no more, since the store ends.
+    pub(super) fn retire(&self) {
+        self.is_retired.store(true, Ordering::Relaxed);
     }
 
     fn ms_until(&self, time: Instant) -> u64 {

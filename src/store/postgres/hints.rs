@@ -80,6 +80,8 @@ impl Stop {
 impl Attendant for Stop {
     fn end(&self) {
         let _lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody is to be told any more, and what is left is still to be done.
+        self.hearing.retire();
         self.is_over.store(true, Ordering::Relaxed);
         self.changed.notify_all();
     }
@@ -124,8 +126,10 @@ impl Listener {
         let mut trouble = Trouble::new("hint");
         let mut seen = (std::mem::take(&mut self.seen.0), self.seen.1);
         let mut pause = PAUSE_MIN;
+        // What others have asked, until the loops are told: on the next connection where this one is lost.
+        let mut questions = Vec::new();
         while !self.stop.is_over() {
-            match outlive(|| self.listen(&mut seen, &mut trouble, &mut pause)) {
+            match outlive(|| self.listen(&mut seen, &mut questions, &mut trouble, &mut pause)) {
                 Ok(()) => {}
                 Err(error) => {
                     trouble.report(&error);
@@ -143,6 +147,7 @@ impl Listener {
     fn listen(
         &self,
         (seen, looked_at): &mut (Seen, Instant),
+        questions: &mut Vec<Completion>,
         trouble: &mut Trouble,
         pause: &mut Duration,
     ) -> Result<(), JobError> {
@@ -157,19 +162,20 @@ impl Listener {
         let mut asked_at = Instant::now();
         while !self.stop.is_over() {
             let is_time = ask_at <= Instant::now() || hinted.is_missed;
-            let mut questions = Vec::new();
+            let mut has_slept = false;
             if is_time || hinted.is_changed {
                 let now = Instant::now();
                 let away = is_time.then(|| now.saturating_duration_since(*looked_at));
-                let heard = changes::look(seen, &mut client, &self.member, away)?;
+                let heard;
+                (heard, has_slept) = changes::look(seen, &mut client, &self.member, away)?;
                 if is_time {
                     *looked_at = now;
                 }
                 // What was changed before the messages that came after it: they are not for who has left. What is asked behind all that was written before.
                 let is_question =
                     |heard: &Completion| matches!(heard, Completion::ServerAsks { .. });
-                let (asked, changed) = heard.into_iter().partition(is_question);
-                questions = asked;
+                let (asked, changed): (Vec<_>, _) = heard.into_iter().partition(is_question);
+                questions.extend(asked);
                 self.outlet.post(changed);
             }
             if is_time {
@@ -185,7 +191,7 @@ impl Listener {
                 let (said, is_missed) = written::look(&mut found, &mut client, &self.member, away)?;
                 self.follow_up(&mut client, &said)?;
                 rounds.pass(away);
-                if is_missed {
+                if is_missed || has_slept {
                     rounds.ask_for_all(&self.followed);
                 }
             }
@@ -194,7 +200,7 @@ impl Listener {
             }
             // Before the answers: who asked for them gets what was written before.
             self.follow_up(&mut client, &hinted)?;
-            self.outlet.post(questions);
+            self.outlet.post(std::mem::take(questions));
             let looks_for_gone = is_time || hinted.has_gone;
             if (looks_for_gone || hinted.is_answered) && self.member.questions.is_asking() {
                 let told = self.member.take_answers(&mut client, looks_for_gone)?;

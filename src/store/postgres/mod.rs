@@ -100,7 +100,7 @@ pub(super) fn open(
         .map_err(|error| address.failed(error))?;
     // After that: what is asked from here on is seen.
     (member.say_here(&mut client)).map_err(|error| address.unreachable(error))?;
-    let (by, ear, mut threads) = carriers(config, &mut client, &address, member.number(), &stop)?;
+    let (by, ear, mut threads) = carriers(config, &mut client, &address, &member.number, &stop)?;
     let listener = Listener {
         address: heard_at,
         ear,
@@ -161,7 +161,7 @@ fn carriers(
     config: &Config,
     client: &mut Client,
     database: &Address,
-    server: i64,
+    server: &Arc<Number>,
     stop: &Arc<Stop>,
 ) -> Result<(Carrier, Ear, Vec<Attending>), OpenError> {
     match &config.hints {
@@ -210,7 +210,7 @@ fn link(
     redis: &str,
     client: &mut Client,
     database: &Address,
-    server: i64,
+    server: &Arc<Number>,
     stop: &Arc<Stop>,
 ) -> Result<Link, OpenError> {
     let bad = |why| OpenError::BadHints {
@@ -221,7 +221,8 @@ fn link(
     let named = client.query_typed_one(sql::servers::DATABASE_AND_SCHEMA, &[]);
     let named: Result<String, _> = named.and_then(|row| Ok(row.try_get(0)?));
     let named = named.map_err(|error| database.unreachable(error))?;
-    Link::new(&address, &named, server, Arc::clone(stop)).map_err(|error| bad(error.to_string()))
+    Link::new(&address, &named, Arc::clone(server), Arc::clone(stop))
+        .map_err(|error| bad(error.to_string()))
 }
 
 /// The address that a database is given by.

@@ -74,8 +74,13 @@ impl Number {
     }
 
     /// Those that nobody has any more, of which the others are to be told.
-    pub(super) fn take_unsaid(&self) -> Vec<i64> {
-        std::mem::take(&mut self.lock().unsaid)
+    pub(super) fn unsaid(&self) -> Vec<i64> {
+        self.lock().unsaid.clone()
+    }
+
+    /// They have been told of these.
+    pub(super) fn said(&self, numbers: &[i64]) {
+        (self.lock().unsaid).retain(|number| !numbers.contains(number));
     }
 
     fn lock(&self) -> MutexGuard<'_, Former> {
@@ -105,7 +110,8 @@ mod tests {
         // What was being written then.
         assert!(!number.has_written(before, 8));
         assert!(!number.has_written(before + 1, 7));
-        assert_eq!(number.take_unsaid(), [before]);
-        assert_eq!(number.take_unsaid(), [0_i64; 0]);
+        assert_eq!(number.unsaid(), [before]);
+        number.said(&[before]);
+        assert_eq!(number.unsaid(), [0_i64; 0]);
     }
 }

@@ -16,6 +16,7 @@ pub(super) use address::RedisAddress;
 
 use super::hint_box::{Inbox, Outbox};
 use super::hints::{PAUSE_MAX, PAUSE_MIN, Stop, WAIT_MAX};
+use super::number::Number;
 use crate::store::job_error::JobError;
 use crate::store::lane::outlive;
 use crate::store::trouble::Trouble;
@@ -36,7 +37,7 @@ pub(super) struct Link {
     shown: String,
     channel: String,
     /// The number that this server has.
-    server: i64,
+    server: Arc<Number>,
     stop: Arc<Stop>,
 }
 
@@ -45,7 +46,7 @@ impl Link {
     pub(super) fn new(
         address: &RedisAddress,
         named: &str,
-        server: i64,
+        server: Arc<Number>,
         stop: Arc<Stop>,
     ) -> RedisResult<Self> {
         Ok(Self {
@@ -104,7 +105,7 @@ impl Link {
         let mut connection = self.connect().map_err(|error| self.failed(&error))?;
         while !self.stop.is_over() {
             let told = outbox.wait(WAIT_MAX);
-            for text in told.texts(self.server) {
+            for text in told.texts(self.server.get()) {
                 let mut publish = redis::cmd("PUBLISH");
                 publish.arg(&self.channel).arg(text);
                 if let Err(error) = publish.query::<i64>(&mut connection) {
@@ -123,7 +124,7 @@ impl Link {
     }
 
     fn listen(&self, inbox: &Inbox, is_well: &mut dyn FnMut()) -> RedisResult<()> {
-        let mine = format!("{} ", self.server);
+        let mine = format!("{} ", self.server.get());
         let mut connection = self.connect()?;
         let mut subscribed = connection.as_pubsub();
         subscribed.subscribe(&self.channel)?;
@@ -137,7 +138,7 @@ impl Link {
                     heard = Instant::now();
                     let text = std::str::from_utf8(message.get_payload_bytes()).unwrap_or_default();
                     if text.len() <= HINT_MAX && !text.starts_with(&mine) {
-                        inbox.take_in(text, self.server);
+                        inbox.take_in(text, self.server.get());
                     }
                 }
                 Err(error) if !error.is_timeout() => return Err(error),

@@ -227,7 +227,7 @@ impl PostgresWriter {
         self.begin(durability)?;
         let client = self.client.as_mut().expect("it has begun");
         let done = work(client).and_then(|done| {
-            let committed = client.batch_execute(sql::COMMIT).map_err(JobError::from);
+            let committed = client.commit().map_err(JobError::from);
             committed.map(|()| done).map_err(|error| {
                 if !error.is_of_a_lost_connection() {
                     return error;

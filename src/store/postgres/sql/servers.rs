@@ -1,4 +1,6 @@
 //! What the servers that share a database tell and ask one another.
+//!
+//! A time is compared with that of the statement: no index is of use where it is that of the clock, which goes on meanwhile.
 
 /// server, kinds, chatrooms, users, sessions, messages → the last one's id
 pub(in crate::store::postgres) const ADD_CHANGES: &str = "
@@ -15,7 +17,7 @@ UNION ALL
 (SELECT id, kind, chatroom, user_id, session, message, server,
         extract(epoch FROM clock_timestamp() - time)::float8 * 1000, NULL
  FROM changes
- WHERE (time > clock_timestamp() - $4 * interval '1 ms' OR transaction >= $2 OR transaction = ANY ($3)) AND server <> $1)";
+ WHERE (time > statement_timestamp() - $4 * interval '1 ms' OR transaction >= $2 OR transaction = ANY ($3)) AND server <> $1)";
 
 /// server, the first transaction that had no number, those that were open → the same, of what others have changed in transactions that were not over then
 pub(in crate::store::postgres) const NEWEST_CHANGES_OF_OTHERS: &str = "
@@ -42,12 +44,12 @@ SELECT 0, '{}', ARRAY[$1] WHERE NOT EXISTS (SELECT 1 FROM written WHERE server =
 /// milliseconds, count; removes those that are so old
 pub(in crate::store::postgres) const REMOVE_OLD_WRITTEN: &str = "
 DELETE FROM written WHERE ctid = ANY (ARRAY
-    (SELECT ctid FROM written WHERE time < clock_timestamp() - $1 * interval '1 ms' AND server <> 0 ORDER BY time LIMIT $2 FOR UPDATE SKIP LOCKED))";
+    (SELECT ctid FROM written WHERE time < statement_timestamp() - $1 * interval '1 ms' AND server <> 0 ORDER BY time LIMIT $2 FOR UPDATE SKIP LOCKED))";
 
 /// milliseconds, count; removes those that are so old
 pub(in crate::store::postgres) const REMOVE_OLD_CHANGES: &str = "
 DELETE FROM changes WHERE id IN
-    (SELECT id FROM changes WHERE time < clock_timestamp() - $1 * interval '1 ms' ORDER BY time LIMIT $2 FOR UPDATE SKIP LOCKED)";
+    (SELECT id FROM changes WHERE time < statement_timestamp() - $1 * interval '1 ms' ORDER BY time LIMIT $2 FOR UPDATE SKIP LOCKED)";
 
 /// server, for how many milliseconds. What it says is worth no sync: it says so again.
 pub(in crate::store::postgres) const SAY_HERE: &str = "
@@ -66,7 +68,7 @@ WHERE NOT EXISTS (SELECT 1 FROM servers WHERE servers.server = asked.server)";
 /// server, kind, chatroom, user, session, for how many milliseconds an answer is waited for at least → the number of the question and a server that
 /// is asked, with the milliseconds that it is there for, for each that has lately said so; none, and nothing written, where there are no others
 pub(in crate::store::postgres) const ASK: &str = "
-WITH others AS (SELECT server, lease_ms FROM servers WHERE server <> $1 AND seen > clock_timestamp() - lease_ms * interval '1 ms'),
+WITH others AS (SELECT server, lease_ms FROM servers WHERE server <> $1 AND seen > statement_timestamp() - lease_ms * interval '1 ms'),
      asked AS (INSERT INTO changes (server, kind, chatroom, user_id, session, message)
                SELECT $1, $2, $3, $4, $5, $6 WHERE EXISTS (SELECT 1 FROM others) RETURNING id)
 SELECT asked.id, others.server, others.lease_ms FROM asked, others";
@@ -82,9 +84,9 @@ DELETE FROM answers WHERE asker = $1 RETURNING question, server, users, ended, f
 
 /// milliseconds; removes the answers that are so old, and the servers that were last seen then
 pub(in crate::store::postgres) const REMOVE_OLD_ANSWERS: &str =
-    "DELETE FROM answers WHERE time < clock_timestamp() - $1 * interval '1 ms'";
+    "DELETE FROM answers WHERE time < statement_timestamp() - $1 * interval '1 ms'";
 pub(in crate::store::postgres) const REMOVE_OLD_SERVERS: &str =
-    "DELETE FROM servers WHERE seen < clock_timestamp() - $1 * interval '1 ms'";
+    "DELETE FROM servers WHERE seen < statement_timestamp() - $1 * interval '1 ms'";
 
 /// whose, count, milliseconds → the seconds until fewer than so many have failed within that time, of whoever has to wait longest; null where
 /// nobody has to
@@ -92,7 +94,7 @@ pub(in crate::store::postgres) const SECONDS_TO_WAIT: &str = "
 SELECT ceil(extract(epoch FROM max(nth.time) + $3 * interval '1 ms' - clock_timestamp()))::bigint
 FROM unnest($1::bytea[]) AS asked (whose), LATERAL
     (SELECT time FROM failed_logins
-     WHERE failed_logins.whose = asked.whose AND time > clock_timestamp() - $3 * interval '1 ms'
+     WHERE failed_logins.whose = asked.whose AND time > statement_timestamp() - $3 * interval '1 ms'
      ORDER BY time DESC OFFSET $2 - 1 LIMIT 1) AS nth";
 
 /// whose
@@ -102,7 +104,7 @@ INSERT INTO failed_logins (whose) SELECT unnest($1::bytea[])";
 /// milliseconds, count; removes those that are so old
 pub(in crate::store::postgres) const REMOVE_OLD_FAILED_LOGINS: &str = "
 DELETE FROM failed_logins WHERE ctid = ANY (ARRAY
-    (SELECT ctid FROM failed_logins WHERE time < clock_timestamp() - $1 * interval '1 ms' ORDER BY time LIMIT $2 FOR UPDATE SKIP LOCKED))";
+    (SELECT ctid FROM failed_logins WHERE time < statement_timestamp() - $1 * interval '1 ms' ORDER BY time LIMIT $2 FOR UPDATE SKIP LOCKED))";
 
 /// chatrooms, messages → those chatrooms that have something newer, and their newest messages
 pub(in crate::store::postgres) const NEWER_THAN: &str = "

@@ -195,11 +195,14 @@ fn say_until_the_end(
 #[test]
 fn a_drain_under_load_keeps_what_it_acknowledged_and_tells_all_who_wait() {
     for loops in ["1", "3"] {
-        drain_under_load(loops);
+        // Those who are answered together speak together, and may all be between two requests.
+        let is_load = (0..9).any(|_| drain_under_load(loops) > 0);
+        assert!(is_load, "nobody was being answered: that was no load");
     }
 }
 
-fn drain_under_load(loops: &str) {
+/// Returns how many were being answered when it began.
+fn drain_under_load(loops: &str) -> usize {
     const SPEAKERS: usize = 12;
     let folder = folder();
     let arguments = ["--drain-timeout", "1h", "--loops", loops, "--recent", "200"];
@@ -273,7 +276,7 @@ fn drain_under_load(loops: &str) {
             );
         }
     }
-    assert!(told > 0, "nobody was being answered: that was no load");
+    told
 }
 
 /// What has come is answered, though the server has not read it: here it was stopped as it came, all at once.

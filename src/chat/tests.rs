@@ -400,6 +400,34 @@ impl Loops {
     }
 }
 
+/// Of a server that shares its database with others.
+fn shared() -> Loops {
+    Loops::with(Config {
+        database: "postgres://nowhere".into(),
+        ..Config::default()
+    })
+}
+
+fn several(chatrooms: Which) -> Call {
+    let call = SeveralCall {
+        chatrooms,
+        since: None,
+        limit: None,
+        timeout_s: None,
+        is_over: false,
+        is_ahead: false,
+    };
+    Call::InSession(SessionCall::PollSeveral(Box::new(call)))
+}
+
+fn stream() -> Call {
+    Call::InSession(SessionCall::Stream(StreamCall {
+        chatroom: room(),
+        since: None,
+        is_ahead: false,
+    }))
+}
+
 /// Ids of a list, or what else it is.
 fn shown(reply: &Reply) -> String {
     let ids = |list: &[u8]| {

@@ -2,33 +2,6 @@
 
 use super::*;
 
-fn shared() -> Loops {
-    Loops::with(Config {
-        database: "postgres://nowhere".into(),
-        ..Config::default()
-    })
-}
-
-fn all() -> Call {
-    let call = SeveralCall {
-        chatrooms: Which::All,
-        since: None,
-        limit: None,
-        timeout_s: None,
-        is_over: false,
-        is_ahead: false,
-    };
-    Call::InSession(SessionCall::PollSeveral(Box::new(call)))
-}
-
-fn stream() -> Call {
-    Call::InSession(SessionCall::Stream(StreamCall {
-        chatroom: room(),
-        since: None,
-        is_ahead: false,
-    }))
-}
-
 /// Ann's session, her chatrooms and what was said in one of them are remembered, and nobody waits.
 fn remembering() -> Loops {
     let mut loops = shared();
@@ -51,7 +24,7 @@ fn who_waits_is_to_ask_again() {
     let mut loops = shared();
     loops.poll(0, 1);
     loops.loaded(0, Ok(3));
-    loops.call(0, 2, all());
+    loops.call(0, 2, several(Which::All));
     loops.reached(&[(another_room(), 0)]);
     loops.call(0, 3, stream());
     assert_eq!(loops.heard(), ["3: begins"]);

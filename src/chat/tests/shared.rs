@@ -2,33 +2,6 @@
 
 use super::*;
 
-fn shared() -> Loops {
-    Loops::with(Config {
-        database: "postgres://nowhere".into(),
-        ..Config::default()
-    })
-}
-
-fn several(chatrooms: Which) -> Call {
-    let call = SeveralCall {
-        chatrooms,
-        since: None,
-        limit: None,
-        timeout_s: None,
-        is_over: false,
-        is_ahead: false,
-    };
-    Call::InSession(SessionCall::PollSeveral(Box::new(call)))
-}
-
-fn stream() -> Call {
-    Call::InSession(SessionCall::Stream(StreamCall {
-        chatroom: room(),
-        since: None,
-        is_ahead: false,
-    }))
-}
-
 #[test]
 fn a_poll_of_several_chatrooms_waits_until_it_is_known_how_far_they_are() {
     let mut loops = shared();

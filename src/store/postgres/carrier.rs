@@ -93,12 +93,15 @@ impl Teller {
         Ok(())
     }
 
-    /// Tells that the transaction is committed, where that is how. Waits for nobody.
+    /// The transaction is committed: what it has changed is known for this server's own, and others are told, where that is how. Waits for nobody.
     pub(super) fn tell_after(&self, news: &News) {
+        if let Some(id) = news.last_change {
+            self.number.note_change(id);
+        }
         match &self.by {
             #[cfg(feature = "redis")]
             Carrier::Box(outbox) => outbox.put(news),
-            Carrier::Notify(_) | Carrier::None => _ = news,
+            Carrier::Notify(_) | Carrier::None => {}
         }
     }
 }

@@ -91,8 +91,8 @@ impl Changes {
 }
 
 /// What others have changed or asked since that was looked at last, so long ago, as the loops are told of it; only what was not to be seen at the last
-/// look where that is not said. A question that nobody waits for any more is told to nobody.
-/// And whether the machine has slept since.
+/// look where that is not said. A question that nobody waits for any more is told to nobody. And whether the
+/// machine has slept since.
 pub(super) fn look(
     seen: &mut Seen,
     client: &mut Client,
@@ -100,29 +100,18 @@ pub(super) fn look(
     away: Option<Duration>,
 ) -> Result<(Vec<Completion>, bool), JobError> {
     let newest = seen.behind().filter(|_| away.is_none());
-    let rows = match &newest {
-        Some(behind) => client.query_typed(
-            sql::servers::NEWEST_CHANGES_OF_OTHERS,
-            &[
-                (&member.number(), Type::INT8),
-                (&behind.next, Type::INT8),
-                (&behind.open, Type::INT8_ARRAY),
-            ],
-        )?,
-        None => {
-            let behind = seen.behind().unwrap_or(Horizon::END);
-            let back_ms = looked_back_ms(away.unwrap_or_default()) as f64;
-            client.query_typed(
-                sql::servers::CHANGES_OF_OTHERS,
-                &[
-                    (&member.number(), Type::INT8),
-                    (&behind.next, Type::INT8),
-                    (&behind.open, Type::INT8_ARRAY),
-                    (&back_ms, Type::FLOAT8),
-                ],
-            )?
-        }
+    let back_ms = match &newest {
+        Some(_) => 0,
+        None => looked_back_ms(away.unwrap_or_default()),
     };
+    let behind = seen.behind().unwrap_or(Horizon::END);
+    let asked: &[(&(dyn ToSql + Sync), Type)] = &[
+        (&member.number(), Type::INT8),
+        (&behind.next, Type::INT8),
+        (&behind.open, Type::INT8_ARRAY),
+        (&(back_ms as f64), Type::FLOAT8),
+    ];
+    let rows = client.query_typed(sql::servers::CHANGES_OF_OTHERS, asked)?;
     let (mut now, mut time_ms) = (None, 0.0);
     let mut found = Vec::with_capacity(rows.len());
     for row in &rows {

@@ -127,9 +127,6 @@ impl Writer for PostgresWriter {
         };
         self.is_locked_out = written.as_ref().is_err_and(JobError::is_busy);
         let news = written?;
-        news.last_change
-            .into_iter()
-            .for_each(|id| member.number.note_change(id));
         teller.tell_after(&news);
         self.written = news.written;
         Ok(())
@@ -162,8 +159,6 @@ impl Writer for PostgresWriter {
             teller.tell_within(client, &news)?;
             Ok((swept, news))
         })?;
-        let number = &self.member.number;
-        (news.last_change.into_iter()).for_each(|id| number.note_change(id));
         teller.tell_after(&news);
         Ok(swept)
     }

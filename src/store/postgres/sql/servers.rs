@@ -8,8 +8,8 @@ WITH added AS (INSERT INTO changes (server, kind, chatroom, user_id, session, me
                SELECT $1, * FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bigint[]) RETURNING id)
 SELECT max(id) FROM added";
 
-/// server, the first transaction that had no number, those that were open, milliseconds → in a row whose first column is null, the time in milliseconds and which transactions are over, in its
-/// last two; and the changes that others have written for so long, or in transactions that were not over then: id, kind, chatroom, user, session, message, who has
+/// server, the first transaction that had no number, those that were open, milliseconds → in a row whose first column is null, the time in milliseconds and which
+/// transactions are over, in its last two; and the changes that others have written for so long, or in transactions that were not over then: id, kind, chatroom, user, session, message, who has
 /// written it, how many milliseconds ago. Both are of one moment.
 pub(in crate::store::postgres) const CHANGES_OF_OTHERS: &str = "
 SELECT NULL::bigint, NULL, 0::bigint, 0::bigint, NULL::bytea, 0::bigint, 0::bigint, extract(epoch FROM clock_timestamp())::float8 * 1000, txid_current_snapshot()::text
@@ -18,15 +18,6 @@ UNION ALL
         extract(epoch FROM clock_timestamp() - time)::float8 * 1000, NULL
  FROM changes
  WHERE (time > statement_timestamp() - $4 * interval '1 ms' OR transaction >= $2 OR transaction = ANY ($3)) AND server <> $1)";
-
-/// server, the first transaction that had no number, those that were open → the same, of what others have changed in transactions that were not over then
-pub(in crate::store::postgres) const NEWEST_CHANGES_OF_OTHERS: &str = "
-SELECT NULL::bigint, NULL, 0::bigint, 0::bigint, NULL::bytea, 0::bigint, 0::bigint, extract(epoch FROM clock_timestamp())::float8 * 1000, txid_current_snapshot()::text
-UNION ALL
-(SELECT id, kind, chatroom, user_id, session, message, server,
-        extract(epoch FROM clock_timestamp() - time)::float8 * 1000, NULL
- FROM changes
- WHERE (transaction >= $2 OR transaction = ANY ($3)) AND server <> $1)";
 
 /// server, the first transaction that had no number, those that were open, count → which are so now; and in rows that lack that, of what others have written in
 /// transactions that were not over then, chatrooms and their newest messages. Both are of one moment.

@@ -32,7 +32,7 @@ const STATEMENTS: [(&str, &str); 31] = [
     ("FROM changes\n WHERE (time >", "ask changes"),
     ("SELECT txid_current_snapshot()", "ask written"),
     ("WHERE chatrooms.last_message > told.message", "ask newer"),
-    ("JOIN messages ON messages.chatroom = told", "fetch news"),
+    ("FROM messages WHERE messages.chatroom = told", "fetch news"),
     ("SELECT id, name, password FROM users", "credentials"),
     ("FROM sessions JOIN users", "session"),
     (

@@ -7,6 +7,29 @@ use loiter::config::Hints;
 use crate::serving::proxy::Proxy;
 use crate::serving::{PATIENCE, Serving, get, polling, post, saying};
 
+/// Whom nobody waits for that is told "all have heard of it" is not to go by what it remembers, though it hears.
+#[test]
+fn who_cannot_say_that_it_is_there_does_so_too() {
+    let silent = Serving::start();
+    let ann = silent.user("ann");
+    let mut database = silent.other_program();
+    database.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''not here''; END'",
+    );
+    database.execute(
+        "CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON servers EXECUTE FUNCTION refuse()",
+    );
+    let begun = Instant::now();
+    while silent.ask(&get("/whoami").of(&ann)).status == 200 {
+        assert!(begun.elapsed() < PATIENCE, "it answers");
+    }
+    database.execute("DROP TRIGGER refuse ON servers");
+    let begun = Instant::now();
+    while silent.ask(&get("/whoami").of(&ann)).status != 200 {
+        assert!(begun.elapsed() < PATIENCE, "it does not answer");
+    }
+}
+
 #[test]
 fn who_hears_of_nothing_does_as_if_the_database_were_away() {
     let mut between = None;

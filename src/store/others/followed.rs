@@ -144,8 +144,13 @@ impl Followed {
         }
     }
 
+    /// These are to be asked for later.
+    pub(super) fn put_off(&self, chatrooms: impl Iterator<Item = (ChatroomId, i64)>) {
+        self.lock().due.extend(chatrooms);
+    }
+
     /// What hints had said of chatrooms that have been loaded since: what was read may have been read before. Whoever waited for the
-    /// load hears of it.
+    /// load hears of it. And what was put off.
     pub fn take_due(&self) -> Vec<(ChatroomId, i64)> {
         std::mem::take(&mut self.lock().due)
     }

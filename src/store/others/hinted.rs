@@ -128,31 +128,52 @@ impl Missing {
         self.gaps.is_empty()
     }
 
-    /// The chatrooms.
+    /// How many of the gaps are asked for at once: those that together lack no more than is fetched at once, as far as that is known; one at least.
+    fn at_once(&self) -> usize {
+        let mut lacked: i64 = 0;
+        let fit = self.gaps.iter().take_while(|gap| {
+            lacked = lacked.saturating_add(gap.last - gap.told);
+            lacked <= FETCHED_MAX as i64
+        });
+        fit.count().max(1).min(self.gaps.len())
+    }
+
+    /// The chatrooms that are asked for next.
     pub fn chatrooms(&self) -> Vec<i64> {
-        self.gaps.iter().map(|gap| gap.chatroom.get()).collect()
+        let asked = &self.gaps[..self.at_once()];
+        asked.iter().map(|gap| gap.chatroom.get()).collect()
     }
 
     /// Of each, what is newer than this message.
     pub fn told(&self) -> Vec<i64> {
-        self.gaps.iter().map(|gap| gap.told).collect()
+        let asked = &self.gaps[..self.at_once()];
+        asked.iter().map(|gap| gap.told).collect()
     }
 
     /// The loops have been told what was fetched; what is left is still to be fetched. What is not there has expired, where it is certain that it
     /// ever was: else a message that comes to have its id would not be told.
     pub fn note_told(&mut self, followed: &Followed, fetched: &Fetched) {
-        for gap in &mut self.gaps {
+        let mut left = self.gaps.split_off(self.at_once());
+        for mut gap in self.gaps.drain(..) {
+            let is_whole = fetched.is_all_of(gap.chatroom);
             if let Some(&last) = fetched.lasts.get(&gap.chatroom) {
                 // What is between is not kept any more.
                 followed.told(gap.chatroom, gap.told + 1, last);
                 gap.told = last;
-            } else if fetched.is_all() && self.is_certain {
+            } else if is_whole && self.is_certain {
                 followed.expired(gap.chatroom, gap.last);
             }
+            if !is_whole {
+                left.push(gap);
+            }
         }
-        if fetched.is_all() {
-            self.gaps.clear();
-        }
+        self.gaps = left;
+    }
+
+    /// What is left is fetched later.
+    pub fn put_off(self, followed: &Followed) {
+        let left = self.gaps.iter().map(|gap| (gap.chatroom, gap.last));
+        followed.put_off(left);
     }
 }
 
@@ -174,8 +195,10 @@ impl Fetched {
         }
     }
 
-    fn is_all(&self) -> bool {
-        self.messages.len() < FETCHED_MAX
+    /// Whether there was no more in this chatroom: they are in the order of the chatrooms.
+    fn is_all_of(&self, chatroom: ChatroomId) -> bool {
+        let last = self.lasts.last_key_value();
+        self.messages.len() < FETCHED_MAX || last.is_none_or(|(&last, _)| chatroom < last)
     }
 
     /// As the loops hear of them; nobody here has sent them.
@@ -239,6 +262,49 @@ mod tests {
         said.is_certain = true;
         look(&said);
         assert_eq!(followed.behind(chatroom, 9), None);
+    }
+
+    #[test]
+    fn much_that_is_missing_is_fetched_piece_by_piece() {
+        let chatroom = |n| ChatroomId::new(n).expect("positive");
+        let followed = Followed::default();
+        let lasts = [(chatroom(7), 600), (chatroom(8), 400), (chatroom(9), 2500)];
+        for (id, _) in lasts {
+            followed.follow(0, &[(id, true)]);
+            followed.loaded(id, None);
+        }
+        let said = Hinted {
+            chatrooms: lasts.map(|(id, last)| (id.get(), last)).into(),
+            is_certain: true,
+            ..Hinted::default()
+        };
+        let mut missing = Missing::of(&followed, &said);
+        assert_eq!(missing.chatrooms(), [7, 8]);
+        // By now there is more: it is cut off within the second.
+        let ids = |of, ids: std::ops::RangeInclusive<i64>| ids.map(move |id| message(of, id));
+        let fetched: Vec<_> = ids(7, 1..=700).chain(ids(8, 1..=300)).collect();
+        missing.note_told(&followed, &Fetched::of(fetched));
+        assert_eq!((missing.chatrooms(), missing.told()), (vec![9], vec![0]));
+        missing.note_told(&followed, &Fetched::of(ids(9, 1..=1000).collect()));
+        assert_eq!((missing.chatrooms(), missing.told()), (vec![8], vec![300]));
+        missing.note_told(&followed, &Fetched::of(Vec::new()));
+        assert_eq!(followed.behind(chatroom(8), 400), None, "they have expired");
+        assert_eq!((missing.chatrooms(), missing.told()), (vec![9], vec![1000]));
+        missing.put_off(&followed);
+        assert_eq!(followed.take_due(), [(chatroom(9), 2500)]);
+    }
+
+    fn message(chatroom: i64, id: i64) -> Message {
+        Message {
+            chatroom: ChatroomId::new(chatroom).expect("positive"),
+            id: MessageId::new(id).expect("positive"),
+            user: crate::model::User {
+                id: crate::model::UserId::new(1).expect("positive"),
+                name: "ann".into(),
+            },
+            text: "hi".into(),
+            time_unix_ms: 0,
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! Besides it asks for the chatrooms that are held, whatever was said of them: for all as soon as it is connected, and else for each once a minute, in
 //! slices between which it hears hints (`Rounds`).
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -135,7 +136,7 @@ impl Listener {
                     trouble.report(&error);
                     self.outlet
                         .post(self.member.questions.expire(Instant::now()));
-                    self.stop.sleep(pause);
+                    self.stop.sleep(jittered(pause));
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
             }
@@ -179,8 +180,6 @@ impl Listener {
                 self.outlet.post(changed);
             }
             if is_time {
-                // What was looked at holds, however long the rest takes.
-                self.member.hearing.note(*looked_at);
                 let away = asked_at.elapsed();
                 asked_at = Instant::now();
                 ask_at = asked_at + self.ask_every;
@@ -188,18 +187,20 @@ impl Listener {
                     // What it has not heard of as its own it may have looked past.
                     rounds.ask_for_all(&self.followed);
                 }
+                // Only now: whom nobody waits for is not to go by what it remembers. What was looked at holds, however long the rest takes.
+                self.member.hearing.note(*looked_at);
                 let (said, is_missed) = written::look(&mut found, &mut client, &self.member, away)?;
-                self.follow_up(&mut client, &said)?;
+                self.follow_up(&mut client, &said, ask_at)?;
                 rounds.pass(away);
                 if is_missed || has_slept {
                     rounds.ask_for_all(&self.followed);
                 }
             }
             if rounds.are_due(&self.followed) {
-                self.ask(&mut client, &mut rounds)?;
+                self.ask(&mut client, &mut rounds, ask_at)?;
             }
             // Before the answers: who asked for them gets what was written before.
-            self.follow_up(&mut client, &hinted)?;
+            self.follow_up(&mut client, &hinted, ask_at)?;
             self.outlet.post(std::mem::take(questions));
             let looks_for_gone = is_time || hinted.has_gone;
             if (looks_for_gone || hinted.is_answered) && self.member.questions.is_asking() {
@@ -260,7 +261,12 @@ impl Listener {
     }
 
     /// Asks for some of the chatrooms that are held, whatever was said of them.
-    fn ask(&self, client: &mut Client, rounds: &mut Rounds) -> Result<(), JobError> {
+    fn ask(
+        &self,
+        client: &mut Client,
+        rounds: &mut Rounds,
+        until: Instant,
+    ) -> Result<(), JobError> {
         let (chatrooms, told) = rounds.take(&self.followed);
         if chatrooms.is_empty() {
             return Ok(());
@@ -274,11 +280,17 @@ impl Listener {
         for row in client.query_typed(sql::servers::NEWER_THAN, asked)? {
             behind.chatrooms.insert(row.try_get(0)?, row.try_get(1)?);
         }
-        self.follow_up(client, &behind)
+        self.follow_up(client, &behind, until)
     }
 
-    /// Fetches what the loops have not been told of these, and tells them.
-    fn follow_up(&self, client: &mut Client, hinted: &Hinted) -> Result<(), JobError> {
+    /// Fetches what the loops have not been told of these, and tells them. What there is no time for is put off: what others have changed is not to be
+    /// heard of too late.
+    fn follow_up(
+        &self,
+        client: &mut Client,
+        hinted: &Hinted,
+        until: Instant,
+    ) -> Result<(), JobError> {
         let mut missing = Missing::of(&self.followed, hinted);
         while !missing.is_empty() && !self.stop.is_over() {
             let asked: &[(&(dyn ToSql + Sync), Type)] = &[
@@ -292,7 +304,18 @@ impl Listener {
             let fetched = Fetched::of(found.collect::<Result<_, JobError>>()?);
             self.outlet.post(fetched.completions());
             missing.note_told(&self.followed, &fetched);
+            if until <= Instant::now() {
+                break;
+            }
         }
+        missing.put_off(&self.followed);
         Ok(())
     }
+}
+
+/// A time, less up to three quarters: servers that have lost something together do not all come back together.
+pub(super) fn jittered(time: Duration) -> Duration {
+    // Keyed anew each time, at random.
+    let random = RandomState::new().build_hasher().finish();
+    time.mul_f32(1.0 - (random % 768) as f32 / 1024.0)
 }

@@ -6,7 +6,6 @@
 
 mod address;
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +14,7 @@ use redis::{Client, Connection, RedisResult};
 pub(super) use address::RedisAddress;
 
 use super::hint_box::{Inbox, Outbox};
-use super::hints::{PAUSE_MAX, PAUSE_MIN, Stop, WAIT_MAX};
+use super::hints::{PAUSE_MAX, PAUSE_MIN, Stop, WAIT_MAX, jittered};
 use super::number::Number;
 use crate::store::job_error::JobError;
 use crate::store::lane::outlive;
@@ -124,7 +123,6 @@ impl Link {
     }
 
     fn listen(&self, inbox: &Inbox, is_well: &mut dyn FnMut()) -> RedisResult<()> {
-        let mine = format!("{} ", self.server.get());
         let mut connection = self.connect()?;
         let mut subscribed = connection.as_pubsub();
         subscribed.subscribe(&self.channel)?;
@@ -137,8 +135,9 @@ impl Link {
                 Ok(message) => {
                     heard = Instant::now();
                     let text = std::str::from_utf8(message.get_payload_bytes()).unwrap_or_default();
-                    if text.len() <= HINT_MAX && !text.starts_with(&mine) {
-                        inbox.take_in(text, self.server.get());
+                    let server = self.server.get();
+                    if text.len() <= HINT_MAX && !text.starts_with(&format!("{server} ")) {
+                        inbox.take_in(text, server);
                     }
                 }
                 Err(error) if !error.is_timeout() => return Err(error),
@@ -157,11 +156,4 @@ impl Link {
     fn failed(&self, error: &redis::RedisError) -> JobError {
         JobError::Redis(format!("{}: {error}", self.shown))
     }
-}
-
-/// A time, less up to three quarters: servers that have lost a Redis together do not all come back together.
-fn jittered(time: Duration) -> Duration {
-    // Keyed anew each time, at random.
-    let random = RandomState::new().build_hasher().finish();
-    time.mul_f32(1.0 - (random % 768) as f32 / 1024.0)
 }

@@ -58,12 +58,13 @@ impl Member {
     /// Says to all others that this server is there; returns whether it has another number than when it last said so.
     pub(super) fn say_here(&self, client: &mut Client) -> Result<bool, client::Error> {
         let former = self.number.unsaid();
-        for number in &former {
-            client.execute_typed(sql::servers::SAY_GONE, &[(number, Type::INT8)])?;
-        }
         let here: &[Parameter<'_>] =
             &[(&self.number(), Type::INT8), (&self.lease_ms(), Type::INT8)];
         client.execute_typed(sql::servers::SAY_HERE, here)?;
+        // Behind that: somebody is there all the time.
+        for number in &former {
+            client.execute_typed(sql::servers::SAY_GONE, &[(number, Type::INT8)])?;
+        }
         self.number.said(&former);
         Ok(!former.is_empty())
     }

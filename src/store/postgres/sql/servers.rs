@@ -107,11 +107,12 @@ WHERE chatrooms.last_message > told.message";
 /// chatrooms, messages, count → what is newer in them, and kept, in the order of the chatrooms and then of the messages: chatroom and then as
 /// [`NEWEST_MESSAGES`](super::NEWEST_MESSAGES)
 pub(in crate::store::postgres) const NEWS_OF: &str = "
-SELECT messages.id, users.id, users.name, messages.text, messages.time, messages.chatroom
+SELECT news.id, users.id, users.name, news.text, news.time, told.chatroom
 FROM unnest($1::bigint[], $2::bigint[]) AS told (chatroom, message)
-JOIN messages ON messages.chatroom = told.chatroom AND messages.id > told.message
-JOIN users ON users.id = messages.user_id
-ORDER BY messages.chatroom, messages.id LIMIT $3";
+CROSS JOIN LATERAL
+    (SELECT id, user_id, text, time FROM messages WHERE messages.chatroom = told.chatroom AND messages.id > told.message ORDER BY id LIMIT $3) AS news
+JOIN users ON users.id = news.user_id
+ORDER BY told.chatroom, news.id LIMIT $3";
 
 /// → the channel on which servers that share this schema tell one another
 pub(in crate::store::postgres) const CHANNEL: &str =
@@ -122,5 +123,7 @@ pub(in crate::store::postgres) const CHANNEL: &str =
 pub(in crate::store::postgres) const DATABASE_AND_SCHEMA: &str =
     "SELECT current_database()::text || ':' || current_schema()::text";
 
-/// channel, text
-pub(in crate::store::postgres) const NOTIFY: &str = "SELECT pg_notify($1, $2)";
+/// channel, text. The last statement of a transaction: its commit waits for those of others that notify, one after the other, for which the time that
+/// a chatroom's lock may take is too short.
+pub(in crate::store::postgres) const NOTIFY: &str =
+    "SELECT pg_notify($1, $2), set_config('lock_timeout', '5s', true)";

@@ -122,7 +122,7 @@ impl Address {
                 Err(error) => why = error,
             }
         }
-        let (places, unknown) = Place::all(&self.config);
+        let (places, unknown) = Place::all(&self.config, (patience, &self.end));
         if let Some(unknown) = unknown {
             why = client::Error::Io(unknown);
         }

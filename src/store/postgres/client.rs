@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// How often who waits sees whether the store is to end.
-const END_SEEN_EVERY: Duration = Duration::from_millis(250);
+pub(super) const END_SEEN_EVERY: Duration = Duration::from_millis(250);
 
 /// How long after the end of a store what is under way is waited for: about as long as a commit takes.
 const GRACE: Duration = Duration::from_secs(1);
@@ -50,7 +50,7 @@ impl End {
         _ = self.0.set(end + GRACE);
     }
 
-    fn left(&self) -> Duration {
+    pub(super) fn left(&self) -> Duration {
         match self.0.get() {
             Some(end) => end.saturating_duration_since(Instant::now()),
             None => Duration::MAX,

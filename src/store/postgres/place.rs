@@ -2,14 +2,19 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, LoadBalanceHosts};
+
+use super::client::{END_SEEN_EVERY, End};
 
 /// Where PostgreSQL listens if nothing else is said.
 const DEFAULT_PORT: u16 = 5432;
@@ -31,8 +36,11 @@ pub(super) enum Place {
 }
 
 impl Place {
-    /// All of them, in the order in which they are to be tried; and what became of the last name that has none.
-    pub(super) fn all(config: &Config) -> (Vec<Self>, Option<io::Error>) {
+    /// All of them, in the order in which they are to be tried; and what became of the last name that has none, or that nobody could tell in time.
+    pub(super) fn all(
+        config: &Config,
+        (patience, end): (Duration, &End),
+    ) -> (Vec<Self>, Option<io::Error>) {
         let (hosts, addresses) = (config.get_hosts(), config.get_hostaddrs());
         let ports = config.get_ports();
         let (mut places, mut unknown) = (Vec::new(), None);
@@ -47,8 +55,11 @@ impl Place {
                 (Some(Host::Unix(folder)), _) => {
                     places.push(Self::Unix(folder.join(format!(".s.PGSQL.{port}"))));
                 }
-                (Some(Host::Tcp(name)), None) => match (&**name, port).to_socket_addrs() {
-                    Ok(found) => places.extend(found.map(|address| named(Some(name), address))),
+                (Some(Host::Tcp(name)), None) => match resolve(name, port, (patience, end)) {
+                    Ok(found) => {
+                        let found = found.into_iter();
+                        places.extend(found.map(|address| named(Some(name), address)));
+                    }
                     Err(error) => unknown = Some(error),
                 },
                 (Some(Host::Tcp(name)), Some(&address)) => {
@@ -97,6 +108,42 @@ impl Place {
     }
 }
 
+/// The addresses that a name has.
+fn resolve(name: &str, port: u16, ends: (Duration, &End)) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = name.parse::<IpAddr>() {
+        return Ok(vec![(address, port).into()]);
+    }
+    let asked = name.to_owned();
+    let found = elsewhere(ends, move || {
+        (&*asked, port).to_socket_addrs().map(Vec::from_iter)
+    });
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{name}: {error}"));
+    found.flatten().map_err(named)
+}
+
+/// Does what cannot be broken off, such as the system's question for a name, in a thread of its own, which is waited for no longer than that.
+fn elsewhere<T: Send + 'static>(
+    (patience, end): (Duration, &End),
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
+    let (tell, told) = channel();
+    let thread = thread::Builder::new().name("loiter-name".to_owned());
+    thread.spawn(move || drop(tell.send(work())))?;
+    let begun = Instant::now();
+    loop {
+        // The end may be said meanwhile.
+        let left = patience.saturating_sub(begun.elapsed()).min(end.left());
+        match told.recv_timeout(left.min(END_SEEN_EVERY)) {
+            Ok(done) => return Ok(done),
+            Err(RecvTimeoutError::Timeout) if !left.is_zero() => {}
+            Err(_) => {
+                let why = format!("no answer within {:.1} s", begun.elapsed().as_secs_f32());
+                return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+            }
+        }
+    }
+}
+
 fn keepalive(config: &Config) -> TcpKeepalive {
     let mut keepalive = TcpKeepalive::new().with_time(config.get_keepalives_idle());
     if let Some(time) = config.get_keepalives_interval() {
@@ -112,8 +159,11 @@ fn keepalive(config: &Config) -> TcpKeepalive {
 mod tests {
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(60);
+
     fn places(address: &str) -> Vec<Place> {
-        Place::all(&address.parse().expect("an address")).0
+        let config = address.parse().expect("an address");
+        Place::all(&config, (PATIENCE, &End::default())).0
     }
 
     fn tcp(name: &str, address: &str) -> Place {
@@ -144,8 +194,33 @@ mod tests {
     #[test]
     fn one_name_that_is_none_leaves_the_others() {
         let config = "postgres://nowhere.invalid,127.0.0.1/chat".parse();
-        let (places, unknown) = Place::all(&config.expect("an address"));
+        let end = End::default();
+        let (places, unknown) = Place::all(&config.expect("an address"), (PATIENCE, &end));
         assert_eq!(places, [tcp("127.0.0.1", "127.0.0.1:5432")]);
-        assert!(unknown.is_some());
+        let unknown = unknown.expect("a reason").to_string();
+        assert!(unknown.starts_with("nowhere.invalid: "), "{unknown}");
+    }
+
+    #[test]
+    fn who_answers_nothing_is_left_behind() {
+        let (open, opened) = channel::<()>();
+        let opened = std::sync::Arc::new(std::sync::Mutex::new(opened));
+        let silent = |patience, end: &End| {
+            let opened = std::sync::Arc::clone(&opened);
+            let done = elsewhere((patience, end), move || {
+                let opened = opened.lock().expect("nobody panics");
+                _ = opened.recv();
+            });
+            done.expect_err("it waits").kind()
+        };
+        let end = End::default();
+        let short = Duration::from_millis(20);
+        assert_eq!(silent(short, &end), io::ErrorKind::TimedOut);
+        // A store that ends waits for nobody, however patient it was.
+        end.be_at(Instant::now());
+        assert_eq!(silent(PATIENCE * 60, &end), io::ErrorKind::TimedOut);
+        drop(open);
+        let end = End::default();
+        assert_eq!(elsewhere((PATIENCE, &end), || 7).expect("done"), 7);
     }
 }

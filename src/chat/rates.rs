@@ -177,9 +177,9 @@ impl Rates {
         Ok(())
     }
 
-    /// The store has saved a message of this user, for whichever loop; or has saved nothing.
+    /// The store has saved a message of this user, for whichever loop; or has saved nothing. What comes from another server counts there.
     pub(super) fn end_send(&mut self, now: Now, ticket: Ticket, saved: Option<UserId>) {
-        if !self.sends.is_limited() {
+        if !self.sends.is_limited() || ticket == Ticket::of_nobody() {
             return;
         }
         match (self.senders.remove(&ticket), saved) {
@@ -257,6 +257,28 @@ mod tests {
             (Ok(()), Ok(()))
         );
         assert_eq!(rate.begin(60_001, 'a'), Err(60));
+    }
+
+    /// The limit is each server's own; and what another tells is told again where it may have been missed.
+    #[test]
+    fn what_another_server_tells_counts_there() {
+        let mut rates = Rates::new(1, 0);
+        let now = Now {
+            monotonic_ms: 0,
+            unix_ms: 0,
+        };
+        let user = UserId::new(1).expect("positive");
+        rates.end_send(now, Ticket::of_nobody(), Some(user));
+        let ticket = Ticket {
+            event_loop: 1,
+            ..Ticket::of_nobody()
+        };
+        assert_eq!(rates.begin_send(now, ticket, user), Ok(()));
+        rates.end_send(now, ticket, Some(user));
+        // At another loop of this one it does.
+        let mut other = Rates::new(1, 0);
+        other.end_send(now, ticket, Some(user));
+        assert_eq!(other.begin_send(now, ticket, user), Err(60));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! - `counts`: what they ask of the database.
 //! - `asked`: whom one waits for that has asked the others.
 //! - `hints`: those from an address of their own.
+//! - `locks`: what somebody else has locked in the database.
 //! - `nodes`, `nginx`, `unsteady`: those processes, what is before them, and the PostgreSQL behind them.
 
 mod asked;
@@ -27,6 +28,7 @@ mod failover;
 mod frozen;
 mod hints;
 mod late;
+mod locks;
 mod parked;
 #[cfg(feature = "redis")]
 mod redis;

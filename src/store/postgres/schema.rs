@@ -118,8 +118,18 @@ fn upgrade_alone(client: &mut Client, address: &Address) -> Result<(), OpenError
     if found == known {
         return Ok(());
     }
+    // Who waits for a table has all others wait that would use it.
+    let changing = |error: client::Error| {
+        match error.code() {
+        Some(code) if *code == SqlState::LOCK_NOT_AVAILABLE => address.unusable(
+            "its tables are to be changed for this version, and another program (a dump?) has one of them in use: try again when that is over",
+        ),
+        _ => of_postgres(error),
+    }
+    };
+    upgrade.batch_execute(sql::HASTILY).map_err(of_postgres)?;
     for step in &sql::MIGRATIONS[found as usize..] {
-        upgrade.batch_execute(step).map_err(of_postgres)?;
+        upgrade.batch_execute(step).map_err(changing)?;
     }
     upgrade
         .execute_typed(sql::NOTE_VERSION, &[(&known, Type::INT8)])

@@ -171,6 +171,11 @@ SET LOCAL idle_in_transaction_session_timeout = '5s';
 SET LOCAL lock_timeout = ";
 /// … and behind that, where nothing of it is worth a sync.
 pub(super) const FLEETING: &str = "; SET LOCAL synchronous_commit = off";
+/// → what the time is by the database's clock
+pub(super) const NOW_UNIX_MS: &str =
+    "SELECT floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint";
+/// A lock is waited for so long from here on, for as long as the transaction lasts.
+pub(super) const HASTILY: &str = "SET LOCAL lock_timeout = '2s'";
 /// → "on" or "off"
 pub(super) const IS_READ_ONLY: &str = "SELECT current_setting('transaction_read_only')";
 
@@ -401,7 +406,11 @@ DELETE FROM messages WHERE chatroom = $1 AND id <= $2";
 /// chatroom, time
 pub(super) const NOTE_OLDEST: &str = "UPDATE chatrooms SET oldest_time = $2 WHERE id = $1";
 
-pub(super) const PROBE: &str = "UPDATE probes SET count = count + 1";
+/// In a row that no other server has locked, which may stand still meanwhile: there are as many as have ever been written to at once.
+pub(super) const PROBE: &str = "
+WITH free AS (SELECT ctid FROM probes LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED),
+     counted AS (UPDATE probes SET count = count + 1 WHERE ctid = (SELECT ctid FROM free) RETURNING 1)
+INSERT INTO probes (count) SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM counted)";
 
 /// → whether rows are being copied into the database
 pub(super) const IS_MIGRATING: &str =

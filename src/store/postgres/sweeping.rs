@@ -34,9 +34,12 @@ pub(super) struct Sweeper {
 }
 
 impl Sweeper {
-    /// Removes some of what is old, within the transaction that is open.
+    /// Removes some of what is old, within the transaction that is open; by the database's clock too: one server whose own is wrong is not to remove
+    /// what is everybody's.
     pub(super) fn sweep(&self, client: &mut Client, now_unix_ms: i64) -> Result<Swept, JobError> {
         let mut swept = Swept::default();
+        let now_there: i64 = client.query_typed_one(sql::NOW_UNIX_MS, &[])?.try_get(0)?;
+        let now_unix_ms = now_unix_ms.min(now_there);
         let kinds = [
             (sql::REMOVE_EXPIRED_SESSIONS, self.session_lifetime),
             (sql::REMOVE_OLD_NONCES, NONCE_LIFETIME),

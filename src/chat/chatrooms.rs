@@ -101,6 +101,8 @@ pub(super) struct Loading {
     pub(super) first: Option<MessageId>,
     /// Polls that other loops have asked to end meanwhile.
     pub(super) endings: Vec<PollsToEnd>,
+    /// The store is to be asked once more: which messages have expired meanwhile was not told.
+    pub(super) is_stale: bool,
 }
 
 /// All remembered chatrooms.
@@ -249,13 +251,15 @@ impl Chatrooms {
         polled.map(|(key, _)| key).collect()
     }
 
-    /// What is known of their messages may not be so any more: it is read when somebody asks for it.
+    /// What is known of their messages may not be so any more: it is read when somebody asks for it, and what is being read is read once more.
     pub(super) fn doubt_all(&mut self) {
         let keys: Vec<_> = self.chatrooms.iter().map(|(key, _)| key).collect();
         for key in keys {
             let chatroom = self.chatrooms.get_mut(key).expect("just listed");
-            if let Load::Known = chatroom.load {
-                chatroom.load = Load::Unknown;
+            match &mut chatroom.load {
+                Load::Unknown => {}
+                Load::Loading(loading) => loading.is_stale = true,
+                Load::Known => chatroom.load = Load::Unknown,
             }
         }
     }

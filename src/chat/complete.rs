@@ -122,9 +122,13 @@ impl Chat {
     }
 
     fn session_found(&mut self, hash: &SessionHash, found: Result<Option<SessionRow>, Fault>) {
-        let Some((key, waiters, ended)) = self.loading_session(hash) else {
+        let Some((key, ended)) = self.loading_session(hash) else {
             return;
         };
+        if matches!(found, Ok(Some(_))) && self.sessions.is_doubted(key) {
+            return self.find_session(*hash);
+        }
+        let waiters = self.take_waiters(key);
         match found {
             Ok(Some(row)) if !ended && !self.sessions.has_parted(key, row.user.id) => {
                 self.sessions.settle(key, row.user, row.used_unix_ms);
@@ -145,16 +149,18 @@ impl Chat {
         }
     }
 
-    fn loading_session(
-        &mut self,
-        hash: &SessionHash,
-    ) -> Option<(SessionKey, Vec<super::HeldKey>, bool)> {
+    fn loading_session(&mut self, hash: &SessionHash) -> Option<(SessionKey, bool)> {
         let key = self.sessions.find(hash)?;
-        match &mut self.sessions.session(key)?.standing {
-            Standing::Loading { waiters, ended, .. } => {
-                Some((key, std::mem::take(waiters), *ended))
-            }
+        match self.sessions.session(key)?.standing {
+            Standing::Loading { ended, .. } => Some((key, ended)),
             Standing::Good(_) | Standing::Ended(..) => None,
+        }
+    }
+
+    fn take_waiters(&mut self, key: SessionKey) -> Vec<super::HeldKey> {
+        match &mut self.sessions.session(key).expect("found").standing {
+            Standing::Loading { waiters, .. } => std::mem::take(waiters),
+            Standing::Good(_) | Standing::Ended(..) => Vec::new(),
         }
     }
 
@@ -162,16 +168,20 @@ impl Chat {
         if matches!(done, Ok(()) | Err(Fault::NoSession)) {
             self.end_session(&hash);
         }
-        match done {
-            Ok(()) if ticket.event_loop == self.settings.event_loop => {
-                self.answer_when_heard(ticket, Reply::LoggedOut);
+        let reply = done.map(|()| Reply::LoggedOut);
+        match reply {
+            // Who is told that it was gone before relies on that as well.
+            Ok(_) | Err(Fault::NoSession) => {
+                if ticket.event_loop == self.settings.event_loop {
+                    self.answer_when_heard(ticket, reply.unwrap_or_else(Reply::from));
+                }
             }
-            done => self.answer_own(ticket, done.map(|()| Reply::LoggedOut)),
+            Err(_) => self.answer_own(ticket, reply),
         }
     }
 
     fn end_session(&mut self, hash: &SessionHash) {
-        self.end_reads(|reader| reader.session == *hash);
+        self.end_reads(Fault::NoSession, |reader| reader.session == *hash);
         self.end_remembered(hash);
     }
 
@@ -355,9 +365,12 @@ impl Chat {
             return;
         };
         let room = self.chatrooms.chatroom(key).expect("found");
-        let Load::Loading(_) = &room.load else {
+        let Load::Loading(loading) = &mut room.load else {
             return;
         };
+        if loaded.is_ok() && std::mem::take(&mut loading.is_stale) {
+            return self.ask_for_chatroom(id);
+        }
         let Load::Loading(loading) = std::mem::replace(&mut room.load, Load::Known) else {
             unreachable!("it was loading")
         };
@@ -414,6 +427,10 @@ impl Chat {
         let mut short = Recent::default();
         let mut newest: Option<Bytes> = None;
         for (message, sender) in loading.saved {
+            if self.settings.is_shared {
+                let room = self.chatrooms.chatroom(key).expect("found");
+                room.woken = room.woken.max(Some(message.id));
+            }
             short.push(&message, self.settings.recent);
             if let Some(first) = loading.first {
                 short.forget_before(first);

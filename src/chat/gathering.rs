@@ -52,7 +52,7 @@ pub(super) struct Gathering {
     chatroom: ChatroomId,
     /// The user has left the chatroom meanwhile. What is remembered of them may be gone by the time it is asked for.
     has_left: bool,
-    /// Loops that have not told yet, this one included, and the other servers as one more.
+    /// Loops that have not told yet, this one included, and the other servers as one more; and the store, where its user may have left the chatroom.
     awaited: usize,
     ended: u32,
     fault: Option<Fault>,
@@ -244,6 +244,33 @@ impl Chat {
                 self.gather(caller, Ok(polls));
             }
             None => self.answer_ended(session, caller, polls, newest),
+        }
+    }
+
+    /// The endpolls that a user has under way in a chatroom wait for one thing more: to hear whether they have left it. Which these are.
+    pub(super) fn await_user_in_gatherings(
+        &mut self,
+        user: UserId,
+        chatroom: ChatroomId,
+    ) -> Vec<Ticket> {
+        let mut waiting = Vec::new();
+        for (&caller, gathering) in &mut self.gatherings {
+            if (gathering.user, gathering.chatroom) == (Some(user), chatroom) {
+                gathering.awaited += 1;
+                waiting.push(caller);
+            }
+        }
+        // The same inputs give the same outputs.
+        waiting.sort_unstable_by_key(|caller| caller.connection);
+        waiting
+    }
+
+    /// What was to be told of those under way may be for nobody any more.
+    pub(super) fn fail_gatherings(&mut self) {
+        for gathering in self.gatherings.values_mut() {
+            if gathering.user.is_some() {
+                gathering.fault = Some(Fault::OutcomeUnknown);
+            }
         }
     }
 

@@ -10,8 +10,10 @@
 //!
 //! Whoever leaves during a walk is for the next one, with all who do. So however many leave, a poll is passed over once for
 //! all of them, or twice.
+//!
+//! Where it cannot be found out whether somebody has left (`doubts`) their polls end in the same way, and are told why.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use super::Chat;
 use super::chatrooms::ChatroomKey;
@@ -26,10 +28,10 @@ use crate::model::{ChatroomId, Now, UserId};
 /// Those who have left a chatroom while polls of theirs may be parked in it.
 #[derive(Debug, Default)]
 pub(super) struct Leaving {
-    /// Whom the walk is for.
-    users: HashSet<UserId>,
+    /// Whom the walk is for, and what their polls are told.
+    users: HashMap<UserId, Fault>,
     /// Who has left since it began.
-    next: HashSet<UserId>,
+    next: HashMap<UserId, Fault>,
     /// Through the polls of one chatroom.
     pub(super) walk: Walk<Held>,
     /// Then through the places of those of several, and of streams.
@@ -39,14 +41,15 @@ pub(super) struct Leaving {
 }
 
 impl Leaving {
-    pub(super) fn includes(&self, user: UserId) -> bool {
-        self.users.contains(&user) || self.next.contains(&user)
+    fn told(&self, user: UserId) -> Option<Fault> {
+        let told = self.users.get(&user).or_else(|| self.next.get(&user));
+        told.copied()
     }
 }
 
 impl Chat {
-    /// Has all polls end that a user has parked in a chatroom.
-    pub(super) fn end_polls_of(&mut self, user: UserId, chatroom: ChatroomId) {
+    /// Has all polls end that a user has parked in a chatroom, for this reason.
+    pub(super) fn end_polls_of(&mut self, user: UserId, chatroom: ChatroomId, why: Fault) {
         let Some(key) = self.chatrooms.find(chatroom) else {
             return;
         };
@@ -58,21 +61,25 @@ impl Chat {
             self.leaving.push_back(key);
         }
         let leaving = room.leaving.get_or_insert_default();
-        match leaving.walk {
-            Walk::Waiting => leaving.users.insert(user),
-            Walk::At { .. } | Walk::Over => leaving.next.insert(user),
+        let users = match leaving.walk {
+            Walk::Waiting => &mut leaving.users,
+            Walk::At { .. } | Walk::Over => &mut leaving.next,
         };
+        users.entry(user).or_insert(why);
     }
 
     /// Whether polls from before a session's user left the chatroom may still be parked there.
     pub(super) fn is_leaving(&mut self, session: SessionKey, key: ChatroomKey) -> bool {
+        self.told_leaving(session, key).is_some()
+    }
+
+    /// What those polls are told.
+    pub(super) fn told_leaving(&mut self, session: SessionKey, key: ChatroomKey) -> Option<Fault> {
         let room = self.chatrooms.chatroom(key).expect("entered");
-        if room.leaving.is_none() {
-            return false;
-        }
+        room.leaving.as_ref()?;
         let user = self.user_of(session).user.id;
         let room = self.chatrooms.chatroom(key).expect("entered");
-        (room.leaving.as_ref()).is_some_and(|leaving| leaving.includes(user))
+        room.leaving.as_ref()?.told(user)
     }
 
     /// Takes a chatroom's walk on by at most a slice; returns what it cost, at least 1.
@@ -127,7 +134,8 @@ impl Chat {
         let has_left = is_good && self.is_leaving(session, chatroom);
         if has_left {
             let poll = self.unpark(now, key);
-            self.answer(poll.ticket, Fault::NotAParticipant.into());
+            let why = poll.refusal.unwrap_or(Fault::NotAParticipant);
+            self.answer(poll.ticket, why.into());
         }
         has_left
     }
@@ -140,8 +148,51 @@ impl Chat {
             .get(place)
             .expect("the cursor stands there");
         let key = self.held.key_of(place.poll);
-        if self.refusal_of(key) == Some(Fault::NotAParticipant) {
+        if self.told_leaving_one(key).is_some() {
             self.end_follower(now, key, None);
+        }
+    }
+
+    /// What a poll of several chatrooms, or a stream, of a good session is told whose user has left one of them.
+    pub(super) fn told_leaving_one(&mut self, key: HeldKey) -> Option<Fault> {
+        let poll = self.held.get(key).and_then(Held::as_poll).expect("parked");
+        let session = self.sessions.key_of(poll.session);
+        let follower = self.followers.get(key).expect("one of them");
+        // What its user has left one of all has left too. Those of a session that has ended end with it.
+        let (is_of_all, places) = (follower.is_of_all(), follower.places.len());
+        if is_of_all || self.session_refusal(session).is_some() {
+            return None;
+        }
+        self.followers.note_effort(places);
+        let chatrooms = &mut self.chatrooms;
+        let mut somebody_leaves = false;
+        for (_, place) in self.followers.places_of(key) {
+            let room = chatrooms.chatroom(chatrooms.key_of(place.chatroom));
+            somebody_leaves |= room.expect("its places keep it").leaving.is_some();
+        }
+        if !somebody_leaves {
+            return None;
+        }
+        let chatrooms = &self.chatrooms;
+        let places = self.followers.places_of(key);
+        let keys: Vec<_> = places
+            .map(|(_, place)| chatrooms.key_of(place.chatroom))
+            .collect();
+        keys.into_iter()
+            .find_map(|key| self.told_leaving(session, key))
+    }
+
+    /// Why none of a session's polls must get a list, if they must not.
+    pub(super) fn session_refusal(&mut self, key: SessionKey) -> Option<Fault> {
+        let session = (self.sessions.session(key)).expect("its polls keep it");
+        let standing = match session.standing {
+            Standing::Good(user) => Some(user),
+            Standing::Loading { .. } => None,
+            Standing::Ended(_, why) => return Some(why),
+        };
+        match standing {
+            Some(user) if self.parting.is_empty() || !self.sessions.is_former(user) => None,
+            Some(_) | None => Some(Fault::NoSession),
         }
     }
 }

@@ -42,6 +42,8 @@ pub(super) struct Unparked {
     pub(super) wanted: Wanted,
     /// Why it must not get a list, if it must not.
     pub(super) refusal: Option<Fault>,
+    /// Whether it may is known only when its user's chatrooms have been loaded (`doubts`).
+    pub(super) is_doubted: bool,
 }
 
 impl Chat {
@@ -113,7 +115,10 @@ impl Chat {
         if let Some(fault) = poll.refusal {
             return self.answer(poll.ticket, fault.into());
         }
-        let step = self.list_for(poll.ticket, poll.session, poll.chatroom, poll.wanted);
+        let step = match poll.is_doubted {
+            true => Step::AwaitUser(self.user_key(poll.session)),
+            false => self.list_for(poll.ticket, poll.session, poll.chatroom, poll.wanted),
+        };
         if matches!(step, Step::Done) {
             return;
         }
@@ -123,19 +128,22 @@ impl Chat {
         self.wait(step, key, hash);
     }
 
-    /// Has a poll with `since` that is woken begin again, in its place of `held`, where it is not known what there is for it: perhaps
-    /// nothing, then it parks once more. Whether it does.
+    /// Has a poll that is woken begin again, in its place of `held`, where it is not known whether it may be told; and one with `since` where it is not known what
+    /// there is for it: perhaps nothing, then it parks once more. Whether it does.
     pub(super) fn begins_again(&mut self, key: HeldKey, poll: &Unparked) -> bool {
         let room = (self.chatrooms.chatroom(poll.chatroom)).expect("its polls keep it");
         let is_known = matches!(room.load, Load::Known);
-        if is_known || poll.wanted.since.is_none() || poll.refusal.is_some() {
-            return false;
-        }
-        let waiting = self.waiting_of(poll, false);
+        let has_since = poll.wanted.since.is_some();
+        let step = match poll.is_doubted {
+            true => Step::AwaitUser(self.user_key(poll.session)),
+            false if is_known || !has_since || poll.refusal.is_some() => return false,
+            false => Step::AwaitChatroom(poll.chatroom),
+        };
+        let waiting = self.waiting_of(poll, !has_since);
         let hash = waiting.session;
         let place = self.waiting.insert(Box::new(waiting));
         *self.held.get_mut(key).expect("unlinked, not removed") = Held::Waiting(place);
-        self.wait(Step::AwaitChatroom(poll.chatroom), key, hash);
+        self.wait(step, key, hash);
         true
     }
 

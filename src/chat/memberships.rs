@@ -1,7 +1,8 @@
 //! Who is in which chatroom, as the store tells of it: what a loop remembers of its users changes here.
 //!
 //! Where other servers write to the database too, what they have changed is told later than what this one has, in whichever order it happened.
-//! So there what is told is a reason to ask for the truth: who has left is refused at once, and who has come in when the store has said so.
+//! So there what is told is only a reason to ask for the truth. What is known of the user is forgotten, nothing is told them of what they may have left (`doubts`), and
+//! their polls end, or go on in one chatroom more, by what the store says.
 
 use super::Chat;
 use super::call::Reply;
@@ -27,6 +28,7 @@ impl Chat {
                 let behind = std::mem::take(&mut user.joined_behind);
                 self.again.extend(waiters);
                 left.into_iter().for_each(|of| self.forget_left(id, of));
+                self.end_doubt(now, id, None);
                 for of in joined {
                     let behind = behind.iter().find(|(joined, _)| *joined == of);
                     self.follow_joined(now, id, of, behind.map(|&(_, last)| last));
@@ -37,6 +39,7 @@ impl Chat {
                 for waiter in user.unsettle() {
                     self.give_up(waiter, fault);
                 }
+                self.end_doubt(now, id, Some(fault));
                 if self.settings.is_shared {
                     // What they have come into is known only when they ask again.
                     for key in self.followers.of_all(id) {
@@ -75,7 +78,7 @@ impl Chat {
     fn forget_left(&mut self, user: UserId, chatroom: ChatroomId) {
         self.leave_gatherings(user, chatroom);
         self.unfollow_left(user, chatroom);
-        self.end_polls_of(user, chatroom);
+        self.end_polls_of(user, chatroom, Fault::NotAParticipant);
     }
 
     pub(super) fn chatroom_created(
@@ -104,7 +107,7 @@ impl Chat {
         self.answer_own(ticket, added.map(|row| Reply::Chatroom(id, row.chatroom)));
     }
 
-    /// From here on who left is refused what only participants may. Who has no session here has no polls here either.
+    /// From here on who left is refused what only participants may, or waits until it is known whether they are out. Who has no session here has no polls here either.
     pub(super) fn participant_removed(
         &mut self,
         ticket: Ticket,
@@ -114,26 +117,25 @@ impl Chat {
         if let Ok(row) = &removed
             && let Some(left) = row.left
         {
-            self.leave_gatherings(left, id);
-            if let Some(user) = self.sessions.user_by_id(left) {
-                user.left(id);
-                self.unfollow_left(left, id);
-                self.end_polls_of(left, id);
-                if self.settings.is_shared {
-                    self.doubt(left);
+            if self.settings.is_shared {
+                self.doubt_left(left, id);
+            } else {
+                self.leave_gatherings(left, id);
+                if let Some(user) = self.sessions.user_by_id(left) {
+                    user.left(id);
+                    self.forget_left(left, id);
                 }
             }
         }
-        match removed {
-            // Somebody who was out by then may be so for others' sake, who have not been told yet.
-            Ok(row) if row.left.is_some() || self.settings.is_shared => {
+        let reply = removed.map(|row| Reply::Chatroom(id, row.chatroom));
+        match reply {
+            // Who was out by then may be so for others' sake, who have not been told yet.
+            Ok(_) | Err(Fault::NotAParticipant) => {
                 if ticket.event_loop == self.settings.event_loop {
-                    self.answer_when_heard(ticket, Reply::Chatroom(id, row.chatroom));
+                    self.answer_when_heard(ticket, reply.unwrap_or_else(Reply::from));
                 }
             }
-            removed => {
-                self.answer_own(ticket, removed.map(|row| Reply::Chatroom(id, row.chatroom)));
-            }
+            Err(_) => self.answer_own(ticket, reply),
         }
     }
 }

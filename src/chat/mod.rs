@@ -6,7 +6,7 @@
 //!
 //! - `proceed` takes a call as far as it can go, `waits` is what it waits for; `jobs` are those that the store alone can answer.
 //! - `complete` takes in what the store says; `memberships` who is where.
-//! - `serve` wakes chatrooms and ends polls, slice by slice; `leaving` ends those of who has left, and `walk` is the cursor.
+//! - `serve` wakes chatrooms and ends polls, slice by slice; `leaving` ends those of who has left, and `walk` is the cursor. `doubts` are who may have left.
 //! - `followers` are polls of several chatrooms and streams, `several` and `streams` what becomes of them, `news` what they get.
 //! - `reads` are polls whose list the store is reading.
 //! - `gathering` is an endpoll over several event loops, `notice` how loops talk.
@@ -30,6 +30,7 @@ mod attempts;
 mod call;
 mod chatrooms;
 mod complete;
+mod doubts;
 mod followers;
 mod gathering;
 mod held;
@@ -75,6 +76,7 @@ use crate::counters::LoopCounters;
 use crate::job::{Audience, Fault, Job};
 use crate::model::{MessageId, Now, SessionHash, Ticket};
 use chatrooms::{ChatroomKey, Chatrooms};
+use doubts::Doubts;
 use followers::Followers;
 use gathering::Gathering;
 use held::{Held, Waiting};
@@ -152,6 +154,8 @@ pub struct Chat {
     ending: VecDeque<SessionKey>,
     /// Chatrooms that somebody has left, in turn.
     leaving: VecDeque<ChatroomKey>,
+    /// Who may have left chatrooms.
+    doubts: Doubts,
     /// Former users with sessions to end, in turn.
     parting: VecDeque<UserKey>,
     /// Endpolls of this loop that others have a part in.
@@ -199,7 +203,7 @@ pub struct Counts {
     pub held: usize,
     /// Logins whose password is being verified, or waits to be.
     pub logins: usize,
-    /// Chatrooms being woken; users, sessions and chatrooms whose polls are being ended; streams that are behind; calls that want to
+    /// Chatrooms being woken; users, sessions and chatrooms whose polls are being ended; who may have left; streams that are behind; calls that want to
     /// know what is told; endpolls that other loops have a part in; and what is to be found out about who is present.
     pub sweeps: usize,
     /// Polls of several chatrooms, and streams; and places that they have.
@@ -252,6 +256,7 @@ impl Chat {
             waking: VecDeque::new(),
             ending: VecDeque::new(),
             leaving: VecDeque::new(),
+            doubts: Doubts::default(),
             parting: VecDeque::new(),
             gatherings: HashMap::new(),
             presences: HashMap::new(),
@@ -430,6 +435,7 @@ impl Chat {
             sweeps: self.waking.len()
                 + self.ending.len()
                 + self.leaving.len()
+                + self.doubts.len()
                 + self.parting.len()
                 + self.feeding.len()
                 + self.fed.len()

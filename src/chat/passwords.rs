@@ -28,10 +28,12 @@ impl Chat {
     ) {
         if let Some(ended) = ended {
             let all: HashSet<&SessionHash> = ended.iter().collect();
-            self.end_reads(|reader| all.contains(&reader.session));
+            self.end_reads(Fault::NoSession, |reader| all.contains(&reader.session));
             return ended.iter().for_each(|hash| self.end_remembered(hash));
         }
-        self.end_reads(|reader| reader.user == user && reader.session != *kept);
+        self.end_reads(Fault::NoSession, |reader| {
+            reader.user == user && reader.session != *kept
+        });
         if let Some(former) = self.sessions.part(user, kept) {
             self.parting.push_back(former);
         }

@@ -19,7 +19,7 @@ pub(super) struct Reader {
     pub(super) user: UserId,
     /// It waited in all chatrooms that its user is in.
     is_of_all: bool,
-    /// It has been answered: its session has ended.
+    /// It has been answered: its session has ended, or may have.
     is_over: bool,
 }
 
@@ -59,8 +59,8 @@ impl Chat {
         self.submit(job(user));
     }
 
-    /// Sessions have ended: so have their polls.
-    pub(super) fn end_reads(&mut self, is_over: impl Fn(&Reader) -> bool) {
+    /// Sessions have ended, or are forgotten, for this reason: so have their polls.
+    pub(super) fn end_reads(&mut self, why: Fault, is_over: impl Fn(&Reader) -> bool) {
         let mut over = Vec::new();
         for (&ticket, reader) in &mut self.reads.0 {
             if !reader.is_over && is_over(reader) {
@@ -71,7 +71,7 @@ impl Chat {
         // The same inputs give the same outputs.
         over.sort_unstable_by_key(|ticket| ticket.connection);
         for ticket in over {
-            self.answer(ticket, Fault::NoSession.into());
+            self.answer(ticket, why.into());
         }
     }
 

@@ -20,6 +20,7 @@ use super::held::{self, Held, HeldKey};
 use super::lists::Unparked;
 use super::sessions::{SessionKey, Standing};
 use super::walk::Walk;
+use super::wanted::Since;
 use crate::buffer::Bytes;
 use crate::job::Fault;
 use crate::model::{MessageId, Now, Ticket};
@@ -252,7 +253,10 @@ impl Chat {
         }
         let place = self.followers.places.get(first).expect("it is in the list");
         let key = self.held.key_of(place.poll);
-        let has_news = room.news(place.since).is_some();
+        // What the list is for: where others write too, more may be known of than it has.
+        let woken = room.woken.filter(|_| self.settings.is_shared);
+        let is_before = |since: &Since| woken.is_none_or(|woken| since.get() < woken.get());
+        let has_news = room.news(place.since).filter(is_before).is_some();
         let cost = cost_of(&list);
         if self.refusal_of(key).is_none() {
             if self.followers.feed_mut(key).is_some() {
@@ -265,6 +269,10 @@ impl Chat {
                 // The store had read what is told only now, and so had the client.
                 self.followers.move_back(&mut self.chatrooms, first);
                 return 1;
+            }
+            if self.is_put_off(key, false) {
+                self.followers.move_back(&mut self.chatrooms, first);
+                return 1 + self.followers.cost();
             }
         }
         self.counters.deliveries.add(1);
@@ -307,7 +315,7 @@ impl Chat {
     /// Answers a poll that gets a chatroom's list, or what it wants instead.
     fn end_with(&mut self, poll: &Unparked, list: Bytes) {
         self.counters.deliveries.add(1);
-        match poll.wanted.is_usual() && poll.refusal.is_none() {
+        match poll.wanted.is_usual() && poll.refusal.is_none() && !poll.is_doubted {
             true => self.answer(poll.ticket, Reply::Messages(list)),
             false => self.give(poll),
         }
@@ -454,14 +462,16 @@ impl Chat {
         let refusal = match self.session_refusal(session) {
             Some(fault) => Some(fault),
             None if !somebody_leaves => None,
-            None => (self.is_leaving(session, chatroom)).then_some(Fault::NotAParticipant),
+            None => self.told_leaving(session, chatroom),
         };
+        let is_doubted = refusal.is_none() && self.is_doubted(session, chatroom_id);
         Unparked {
             ticket,
             session,
             chatroom,
             wanted: self.wanted.remove(key).unwrap_or_default(),
             refusal,
+            is_doubted,
         }
     }
 }
@@ -477,20 +487,6 @@ impl Chat {
         }
         session.polls.remove(&mut self.held, key, held::in_session);
         session_key
-    }
-
-    /// Why none of a session's polls must get a list, if they must not.
-    pub(super) fn session_refusal(&mut self, key: SessionKey) -> Option<Fault> {
-        let session = (self.sessions.session(key)).expect("its polls keep it");
-        let standing = match session.standing {
-            Standing::Good(user) => Some(user),
-            Standing::Loading { .. } => None,
-            Standing::Ended(_, why) => return Some(why),
-        };
-        match standing {
-            Some(user) if self.parting.is_empty() || !self.sessions.is_former(user) => None,
-            Some(_) | None => Some(Fault::NoSession),
-        }
     }
 }
 

@@ -141,12 +141,16 @@ impl Chat {
         }
     }
 
-    /// What others have changed cannot be told any more, for this server has not heard of them for too long: all that is remembered is asked for anew. Who
-    /// waits here may have been logged out or removed meanwhile, so they are told that the storage has failed, and ask again.
+    /// What others have changed cannot be told any more, for this server has not heard of them for too long: all that is remembered is asked for anew, and what was
+    /// asked for before that once more when it comes. Who waits here may have been logged out or removed meanwhile, so they are told that the storage has failed, and ask
+    /// again.
     pub(super) fn changes_missed(&mut self) {
         self.last_list = None;
         self.last_events = None;
         self.chatrooms.doubt_all();
+        self.sessions.doubt_loads();
+        self.end_reads(Fault::StorageFailed, |_| true);
+        self.fail_gatherings();
         for key in self.sessions.good() {
             let session = self.sessions.session(key).expect("just listed");
             if session.is_idle() {

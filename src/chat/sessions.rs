@@ -44,11 +44,12 @@ pub(super) struct Session {
 /// What is known of a session.
 #[derive(Debug)]
 pub(super) enum Standing {
-    /// The store has been asked. `ended`: it was logged out meanwhile, whatever the store will say. `parted`: how many of
-    /// `Sessions::parted` had been noted before.
+    /// The store has been asked. `ended`: it was logged out meanwhile, whatever the store will say. `is_stale`: it is to be asked once more, for what has
+    /// changed meanwhile was not told. `parted`: how many of `Sessions::parted` had been noted before.
     Loading {
         waiters: Vec<HeldKey>,
         ended: bool,
+        is_stale: bool,
         parted: usize,
     },
     /// It is this user's.
@@ -88,6 +89,15 @@ pub(super) enum Chatrooms {
 }
 
 impl Chatrooms {
+    /// The store is being asked, and these wait for it.
+    pub(super) fn loading(waiters: Vec<HeldKey>) -> Self {
+        Self::Loading {
+            waiters,
+            changes: Vec::new(),
+            is_stale: false,
+        }
+    }
+
     pub(super) fn is_unknown(&self) -> bool {
         matches!(self, Self::Unknown)
     }
@@ -173,6 +183,7 @@ impl Sessions {
             standing: Standing::Loading {
                 waiters: vec![waiter],
                 ended: false,
+                is_stale: false,
                 parted: self.parted.len(),
             },
             polls: List::default(),
@@ -188,6 +199,40 @@ impl Sessions {
         self.by_use
             .push_back(&mut self.sessions, key, |session| &mut session.by_use);
         key
+    }
+
+    /// What has changed was not told: whatever the store was asked before, it is to be asked once more when it has answered.
+    pub(super) fn doubt_loads(&mut self) {
+        let sessions: Vec<_> = self.sessions.iter().map(|(key, _)| key).collect();
+        for key in sessions {
+            let session = self.sessions.get_mut(key).expect("just listed");
+            if let Standing::Loading { is_stale, .. } = &mut session.standing {
+                *is_stale = true;
+            }
+        }
+        let users: Vec<_> = self.users.iter().map(|(key, _)| key).collect();
+        for key in users {
+            let user = self.users.get_mut(key).expect("just listed");
+            if let Chatrooms::Loading { .. } = user.chatrooms {
+                user.doubt();
+            }
+        }
+    }
+
+    /// Whether what the store has said of a session may be too old; then it is to be asked once more, and is being asked.
+    pub(super) fn is_doubted(&mut self, key: SessionKey) -> bool {
+        match self
+            .sessions
+            .get_mut(key)
+            .map(|session| &mut session.standing)
+        {
+            Some(Standing::Loading {
+                ended: false,
+                is_stale,
+                ..
+            }) => std::mem::take(is_stale),
+            _ => false,
+        }
     }
 
     /// The store has said whose session it is.
@@ -466,11 +511,7 @@ mod tests {
         let key = sessions.expect(SessionHash([1; 32]), waiter());
         sessions.settle(key, user(1), 0);
         let ann = sessions.user_by_id(user(1).id).expect("entered");
-        ann.chatrooms = Chatrooms::Loading {
-            waiters: vec![waiter()],
-            changes: Vec::new(),
-            is_stale: false,
-        };
+        ann.chatrooms = Chatrooms::loading(vec![waiter()]);
         ann.joined(room(5));
         assert_eq!(ann.settle(vec![room(2), room(9)]), [waiter()]);
         ann.joined(room(5));
@@ -482,12 +523,7 @@ mod tests {
 
     #[test]
     fn what_was_told_last_while_loading_holds() {
-        let loading = Chatrooms::Loading {
-            waiters: Vec::new(),
-            changes: Vec::new(),
-            is_stale: false,
-        };
-        let mut ann = CachedUser::new(user(1), loading);
+        let mut ann = CachedUser::new(user(1), Chatrooms::loading(Vec::new()));
         // The read may have been done before any of it, or after: it has some of them and not others.
         for chatroom in [2, 5] {
             ann.joined(room(chatroom));

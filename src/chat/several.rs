@@ -256,7 +256,8 @@ impl Chat {
         self.park_in_session(now, key, session);
     }
 
-    /// Ends a poll of several chatrooms, or a stream. `woken`: the chatroom that ends it, and its list. Whether it got what it asked for.
+    /// Ends a poll of several chatrooms, or a stream. `woken`: the chatroom that ends it, and its list. Whether it got what it asked for, or is to get that
+    /// when it is known that it may.
     pub(super) fn end_follower(
         &mut self,
         now: Now,
@@ -277,6 +278,9 @@ impl Chat {
             let (ticket, _) = self.unfollow(now, key);
             self.answer(ticket, fault.into());
             return false;
+        }
+        if self.is_put_off(key, true) {
+            return true;
         }
         if !has_since
             && limit.is_none()
@@ -310,32 +314,10 @@ impl Chat {
     pub(super) fn refusal_of(&mut self, key: HeldKey) -> Option<Fault> {
         let poll = self.held.get(key).and_then(Held::as_poll).expect("parked");
         let session = self.sessions.key_of(poll.session);
-        if let Some(fault) = self.session_refusal(session) {
-            return Some(fault);
+        match self.session_refusal(session) {
+            Some(fault) => Some(fault),
+            None => self.told_leaving_one(key),
         }
-        let follower = self.followers.get(key).expect("one of them");
-        if follower.is_of_all() {
-            // What its user has left it has left too.
-            return None;
-        }
-        let places = follower.places.len();
-        self.followers.note_effort(places);
-        let chatrooms = &mut self.chatrooms;
-        let mut somebody_leaves = false;
-        for (_, place) in self.followers.places_of(key) {
-            let room = chatrooms.chatroom(chatrooms.key_of(place.chatroom));
-            somebody_leaves |= room.expect("its places keep it").leaving.is_some();
-        }
-        if !somebody_leaves {
-            return None;
-        }
-        let chatrooms = &self.chatrooms;
-        let places = self.followers.places_of(key);
-        let keys: Vec<_> = places
-            .map(|(_, place)| chatrooms.key_of(place.chatroom))
-            .collect();
-        let has_left = keys.into_iter().any(|key| self.is_leaving(session, key));
-        has_left.then_some(Fault::NotAParticipant)
     }
 
     /// Takes one off all lists.

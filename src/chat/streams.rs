@@ -164,6 +164,12 @@ impl Chat {
             Some(feed) if !feed.is_paused && !feed.is_reading && !feed.is_queued => {}
             _ => return,
         }
+        if self.is_put_off(key, false) {
+            // Its turn comes when it is known whether it may be told.
+            let feed = self.followers.feed_mut(key).expect("a stream");
+            feed.is_queued = true;
+            return;
+        }
         let (place, chatroom, since) = self.place_of_stream(key);
         let room = self
             .chatrooms

@@ -1,6 +1,8 @@
 //! The chat cores of several loops beside one another: boxes are filled here as the server fills them.
 
+mod doubts;
 mod endpolls;
+mod heard;
 mod leaving;
 mod logins;
 mod missed;
@@ -20,7 +22,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
 use crate::job::{
-    AddedRow, ChatroomRow, Completion, LOGINS_LOOP, RecentRows, RemovedRow, Saved, SessionRow,
+    AddedRow, ChatroomRow, Completion, LOGINS_LOOP, RecentRows, RemovedRow, Saved, ServerQuestion,
+    SessionRow,
 };
 use crate::model::{
     ChatroomId, Connection, ConnectionKey, Message, MessageId, Secret, User, UserId,
@@ -163,6 +166,8 @@ struct Loops {
     /// Whose calls they are.
     session: SessionHash,
     now: Now,
+    /// What the other servers were asked.
+    asked: Vec<ServerQuestion>,
     /// What the store has been asked for lists of participants.
     listings: Vec<Ticket>,
 }
@@ -191,6 +196,7 @@ impl Loops {
             has_session: true,
             session: SESSION,
             now: Now::default(),
+            asked: Vec::new(),
             listings: Vec::new(),
         }
     }
@@ -357,6 +363,7 @@ impl Loops {
             }
             Job::LoadChatroom { .. } => self.loads.push(event_loop),
             Job::Probe { ticket } => self.probes.push(ticket),
+            Job::AskServers { question, .. } => self.asked.push(question),
             Job::ListParticipants { ticket, .. } => self.listings.push(ticket),
             Job::LogIn { ticket, .. } => {
                 assert_eq!(event_loop, LOGINS_LOOP);

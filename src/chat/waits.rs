@@ -50,11 +50,7 @@ impl Chat {
             }
             Step::AwaitUnknownSession => {
                 self.sessions.expect(hash, key);
-                self.counters.session_loads.add(1);
-                self.submit(Job::FindSession {
-                    event_loop: self.settings.event_loop,
-                    session: hash,
-                });
+                self.find_session(hash);
             }
             Step::AwaitSession(session) => {
                 match &mut self.sessions.session(session).expect("found").standing {
@@ -174,15 +170,19 @@ impl Chat {
             Chatrooms::Known(_) => unreachable!("nothing to wait for"),
             Chatrooms::Loading { waiters, .. } => waiters.push(waiter),
             unknown @ Chatrooms::Unknown => {
-                *unknown = Chatrooms::Loading {
-                    waiters: vec![waiter],
-                    changes: Vec::new(),
-                    is_stale: false,
-                };
+                *unknown = Chatrooms::loading(vec![waiter]);
                 let user = user.user.id;
                 self.load_user(user);
             }
         }
+    }
+
+    pub(super) fn find_session(&mut self, session: SessionHash) {
+        self.counters.session_loads.add(1);
+        self.submit(Job::FindSession {
+            event_loop: self.settings.event_loop,
+            session,
+        });
     }
 
     pub(super) fn load_user(&mut self, user: UserId) {
@@ -216,19 +216,22 @@ impl Chat {
 
     /// Asks for a chatroom's recent messages, unless they are here or on their way.
     pub(super) fn load_chatroom(&mut self, key: ChatroomKey) {
-        let recent = self.settings.recent.saturating_add(AHEAD_MAX);
         let room = self.chatrooms.chatroom(key).expect("entered");
         if matches!(room.load, Load::Unknown) {
             room.load = Load::Loading(Box::default());
             let chatroom = room.id;
-            self.counters.chatroom_loads.add(1);
-            self.submit_held();
-            self.submit(Job::LoadChatroom {
-                event_loop: self.settings.event_loop,
-                chatroom,
-                recent,
-            });
+            self.ask_for_chatroom(chatroom);
         }
+    }
+
+    pub(super) fn ask_for_chatroom(&mut self, chatroom: ChatroomId) {
+        self.counters.chatroom_loads.add(1);
+        self.submit_held();
+        self.submit(Job::LoadChatroom {
+            event_loop: self.settings.event_loop,
+            chatroom,
+            recent: self.settings.recent.saturating_add(AHEAD_MAX),
+        });
     }
 
     /// A poll that has to wait notes what its chatroom has heard of when it came, and keeps what it waits for.

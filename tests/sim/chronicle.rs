@@ -118,6 +118,29 @@ impl Chronicle {
         rooms.iter().any(|room| room.participants.contains(&user))
     }
 
+    /// Who was let go last, and from where.
+    pub(crate) fn newest_left(&self) -> Option<(UserId, usize)> {
+        self.0
+            .iter()
+            .rev()
+            .find_map(|(chatroom, change)| match change {
+                Change::Left(user) => Some((*user, usize::try_from(chatroom.get()).expect("few"))),
+                _ => None,
+            })
+    }
+
+    /// When a user was last let go from a chatroom before a time.
+    pub(crate) fn last_left(
+        &self,
+        user: UserId,
+        chatroom: ChatroomId,
+        before: usize,
+    ) -> Option<usize> {
+        self.0[..before].iter().rposition(|(of, change)| {
+            *of == chatroom && matches!(change, Change::Left(left) if *left == user)
+        })
+    }
+
     /// Whether a user was not in a chatroom at any time since `from`.
     pub(crate) fn may_be_out(&self, user: UserId, chatroom: usize, from: usize) -> bool {
         let rooms = self.rooms(chatroom, from);

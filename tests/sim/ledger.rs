@@ -11,7 +11,7 @@ use loiter::model::{ChatroomId, MessageList, SessionHash, Ticket, UserId};
 
 use crate::ask::Ask;
 use crate::chronicle::Chronicle;
-use crate::data::hash_of;
+use crate::data::{Data, chatroom_id, hash_of};
 use crate::line::Asked;
 use crate::store::Store;
 
@@ -184,6 +184,24 @@ impl Ledger {
         self.left.remove(&key);
     }
 
+    fn leave(&mut self, user: UserId, chatroom: ChatroomId) {
+        let key = (user.get(), chatroom.get());
+        if self.joined.remove(&key) {
+            self.left.insert(key, self.parting());
+            self.left_turn.insert(key, self.turn);
+        }
+    }
+
+    fn expire(&mut self, chatroom: ChatroomId, first: i64) {
+        let kept = self.first.entry(chatroom.get()).or_default();
+        // What others have deleted before this one was told of it may come yet.
+        let told = match self.committed {
+            Some(_) => self.heard.get(&chatroom.get()).copied().unwrap_or_default() + 1,
+            None => i64::MAX,
+        };
+        *kept = first.min(told).max(*kept);
+    }
+
     /// The engine is about to be told this.
     pub(crate) fn tell(&mut self, completion: &Completion) {
         self.told += usize::from(Chronicle::is_told_by(completion));
@@ -218,15 +236,7 @@ impl Ledger {
                 self.left.insert(key, self.parting());
                 self.left_turn.insert(key, self.turn);
             }
-            Completion::MessagesExpired { chatroom, first } => {
-                let kept = self.first.entry(chatroom.get()).or_default();
-                // What others have deleted before this one was told of it may come yet.
-                let told = match self.committed {
-                    Some(_) => self.heard.get(&chatroom.get()).copied().unwrap_or_default() + 1,
-                    None => i64::MAX,
-                };
-                *kept = first.get().min(told).max(*kept);
-            }
+            Completion::MessagesExpired { chatroom, first } => self.expire(*chatroom, first.get()),
             Completion::LoggedIn {
                 login: Ok((user, token)),
                 ..
@@ -364,9 +374,21 @@ impl Ledger {
         self.untold.remove(&at);
     }
 
-    /// Nothing that was remembered holds.
-    pub(crate) fn note_all_told(&mut self) {
+    /// Nothing that was remembered holds: from now on it is what is stored.
+    pub(crate) fn note_all_told(&mut self, data: &Data) {
         self.untold.clear();
+        for (n, chatroom) in (1..).zip(&data.chatrooms) {
+            let id = chatroom_id(n);
+            for user in data.users.iter().map(|account| account.user.id) {
+                match chatroom.participants.contains(&user) {
+                    true => self.join(user, id),
+                    false => self.leave(user, id),
+                }
+            }
+            self.expire(id, chatroom.expired as i64 + 1);
+        }
+        let gone = data.sessions.iter().filter(|(_, session)| session.is_gone);
+        gone.for_each(|(hash, _)| self.end_session(*hash));
     }
 
     pub(crate) fn is_untold(&self, at: usize) -> bool {

@@ -50,7 +50,7 @@ const SERVERS_SEEDS: u64 = 200;
 const SERVERS_KEPT: [u64; 4] = [346, 563, 1044, 1638];
 
 /// What an ordinary run of several servers injects, and what must come of it, each of it.
-const SERVERS_INJECTED: [&str; 28] = [
+const SERVERS_INJECTED: [&str; 29] = [
     "answers of servers doubled",
     "answers of servers late",
     "answers of servers lost",
@@ -72,6 +72,7 @@ const SERVERS_INJECTED: [&str; 28] = [
     "polls that other servers ended",
     "questions that all servers answered",
     "questions that not all servers answered",
+    "removals heard of by who is back",
     "restarts",
     "rows lost",
     "sends repeated",

@@ -18,9 +18,6 @@ impl CachedUser {
     /// While the store is asked what was told last of a chatroom holds, whether or not the read was done before. What the read saw and is
     /// yet to be told comes after it.
     fn change(&mut self, change: Change) {
-        if let (Some(before), Change::Left(_)) = (&mut self.before, change) {
-            apply(before, change);
-        }
         match &mut self.chatrooms {
             Chatrooms::Unknown => {}
             Chatrooms::Loading { changes, .. } => changes.push(change),
@@ -43,12 +40,21 @@ impl CachedUser {
             }
             Chatrooms::Known(known) => self.before = Some(std::mem::take(known)),
         }
-        self.chatrooms = Chatrooms::Loading {
-            waiters: Vec::new(),
-            changes: Vec::new(),
-            is_stale: false,
-        };
+        self.chatrooms = Chatrooms::loading(Vec::new());
         true
+    }
+
+    /// The same where the user may have left one, whether or not it is known which they are in: polls may be parked by what was known. `None` where nothing
+    /// ever was, and nobody wants to know.
+    pub(in crate::chat) fn doubt_left(&mut self) -> Option<bool> {
+        match self.chatrooms {
+            Chatrooms::Unknown if self.before.is_none() => None,
+            Chatrooms::Unknown => {
+                self.chatrooms = Chatrooms::loading(Vec::new());
+                Some(true)
+            }
+            Chatrooms::Loading { .. } | Chatrooms::Known(_) => Some(self.doubt()),
+        }
     }
 
     /// Whether what the store has said may be too old; then it is to be asked once more, and is being asked.

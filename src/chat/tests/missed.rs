@@ -82,3 +82,83 @@ fn what_has_expired_meanwhile_is_in_no_list() {
     assert_eq!(loops.heard(), ["2: 2 3"]);
     loops.assert_idle();
 }
+
+/// What was asked for before, and is told behind it.
+#[test]
+fn a_session_that_was_being_looked_up_is_looked_up_once_more() {
+    let mut loops = shared();
+    loops.slow = Some(VecDeque::new());
+    loops.poll(0, 1);
+    loops.complete(0, Completion::ChangesMissed);
+    loops.has_session = false;
+    loops.catch_up();
+    assert_eq!(loops.heard(), ["1: Fault(NoSession)"]);
+    loops.assert_idle();
+    assert_eq!(loops.chats[0].counts().remembered.0, 0);
+}
+
+#[test]
+fn chatrooms_of_a_user_that_were_being_read_are_read_once_more() {
+    let mut loops = shared();
+    loops.slow = Some(VecDeque::new());
+    loops.poll(0, 1);
+    let next = |loops: &mut Loops| {
+        let said = loops.slow.as_mut().and_then(VecDeque::pop_front);
+        said.expect("it is asked").1
+    };
+    let session = next(&mut loops);
+    loops.complete(0, session);
+    let before = next(&mut loops);
+    loops.complete(0, Completion::ChangesMissed);
+    loops.chatrooms = vec![another_room()];
+    // The session is there again before it comes.
+    loops.poll(0, 2);
+    let session = next(&mut loops);
+    loops.complete(0, session);
+    loops.complete(0, before);
+    loops.catch_up();
+    let mut heard = loops.heard();
+    heard.sort();
+    let out = [1, 2].map(|poll| format!("{poll}: Fault(NotAParticipant)"));
+    assert_eq!(heard, out);
+    loops.assert_idle();
+}
+
+#[test]
+fn a_list_that_was_being_read_is_read_once_more() {
+    let mut loops = shared();
+    loops.poll_for(0, 1, since(1));
+    loops.complete(0, Completion::ChangesMissed);
+    loops.loaded(0, Ok(2));
+    assert_eq!((loops.heard().len(), loops.loads.len()), (0, 2));
+    loops.complete(0, saved(4));
+    loops.loaded(0, Ok(3));
+    assert_eq!(loops.heard(), ["1: 2 3 4"]);
+    assert_eq!(loops.loads.len(), 2);
+    loops.assert_idle();
+}
+
+#[test]
+fn a_list_that_cannot_be_read_once_more_is_given_up() {
+    let mut loops = shared();
+    loops.poll_for(0, 1, since(1));
+    loops.complete(0, Completion::ChangesMissed);
+    loops.loaded(0, Err(Fault::StorageFailed));
+    assert_eq!(loops.heard(), ["1: Fault(StorageFailed)"]);
+    assert_eq!(loops.loads.len(), 1);
+    loops.assert_idle();
+}
+
+#[test]
+fn an_endpoll_that_is_under_way_does_not_say_what_it_has_done() {
+    let mut loops = shared();
+    loops.poll(0, 1);
+    loops.loaded(0, Ok(2));
+    loops.end_polls(0, 2);
+    assert_eq!(loops.heard(), ["1: 1 2"]);
+    loops.complete(0, Completion::ChangesMissed);
+    let (ticket, answer) = (ticket(0, 2), Ok(Default::default()));
+    loops.complete(0, Completion::ServersAnswered { ticket, answer });
+    assert_eq!(loops.heard(), ["2: Fault(OutcomeUnknown)"]);
+    loops.assert_idle();
+}

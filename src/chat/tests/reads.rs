@@ -35,10 +35,14 @@ impl Loops {
 }
 
 fn remembers_nothing() -> Loops {
+    remembers_nothing_with(Config::default())
+}
+
+fn remembers_nothing_with(config: Config) -> Loops {
     let mut loops = Loops::with(Config {
         recent: 1,
         cache_messages: 0,
-        ..Config::default()
+        ..config
     });
     loops.poll(0, 1);
     let rows = RecentRows {
@@ -89,6 +93,22 @@ fn what_is_being_read_for_a_session_that_ends_is_for_nobody() {
         assert_eq!(loops.answered(), []);
         assert_eq!(loops.chats[0].counts().reads, 0);
     }
+}
+
+/// It may have ended long before it is read.
+#[test]
+fn what_is_being_read_while_nothing_is_heard_for_too_long_is_for_nobody() {
+    let mut loops = remembers_nothing_with(Config {
+        database: "postgres://nowhere".into(),
+        ..Config::default()
+    });
+    loops.poll_long_ago(2);
+    loops.complete(0, Completion::ChangesMissed);
+    let failed = [2, 1].map(|exchange| answer(0, exchange, "Fault(StorageFailed)"));
+    assert_eq!(loops.answered(), failed);
+    loops.read_long_ago(2);
+    assert_eq!(loops.answered(), []);
+    assert_eq!(loops.chats[0].counts().reads, 0);
 }
 
 #[test]

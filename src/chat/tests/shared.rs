@@ -140,3 +140,21 @@ fn who_hears_of_nothing_answers_nothing_from_memory() {
     assert_eq!(answered, [answer(0, 1, "1 2 3"), answer(0, 2, "1 2 3")]);
     loops.assert_idle();
 }
+
+/// What it waits for is known of before its list is here.
+#[test]
+fn who_has_read_on_is_not_told_what_was_before() {
+    let mut loops = shared();
+    loops.poll(0, 1);
+    loops.complete(0, saved(4));
+    let both = Which::These(vec![room(), another_room()]);
+    loops.call(0, 2, several(both));
+    loops.reached(&[(room(), 5), (another_room(), 0)]);
+    // Another server has written 5, of which this one has not heard.
+    loops.complete(0, saved(6));
+    loops.loaded(0, Ok(4));
+    assert_eq!(loops.heard(), [""; 0]);
+    loops.loaded(0, Ok(6));
+    assert_eq!(loops.heard(), ["1: 1 2 3 4 5 6", "2: 1 2 3 4 5 6"]);
+    loops.assert_idle();
+}

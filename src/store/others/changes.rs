@@ -114,7 +114,7 @@ impl Seen {
             let is_new = self.ids.insert(id) && !is_seen;
             change.filter(|_| is_new)
         });
-        told.extend(completions(new.collect()));
+        told.extend(new.map(completion));
         self.former = before;
         self.horizon = now;
         told
@@ -130,9 +130,9 @@ impl Seen {
             let is_new = self.ids.insert(id) && !self.former.contains(&id);
             change.filter(|_| is_new)
         };
-        let new = found.into_iter().filter_map(is_new).collect();
+        let new = found.into_iter().filter_map(is_new);
         self.horizon = now;
-        completions(new)
+        new.map(completion).collect()
     }
 
     /// How long it has been since the last look, where by the database's clock, which shows this, it is much longer than this server knows of.
@@ -151,23 +151,6 @@ impl Seen {
     pub fn behind(&self) -> Option<Horizon> {
         self.horizon.clone()
     }
-}
-
-/// As the loops hear of these, in the order in which they were written. Who went and is in again by now has come in: they may have been told so, and
-/// have begun to wait.
-fn completions(changes: Vec<Change>) -> Vec<Completion> {
-    let is_in_again = |at: usize, chatroom, user| {
-        changes[at..].iter().any(
-            |later| matches!(later, Change::Joined(of, who, _) if (*of, *who) == (chatroom, user)),
-        )
-    };
-    let is_over = |(at, change): &(usize, &Change)| match **change {
-        Change::Left(chatroom, user) => is_in_again(*at, chatroom, user),
-        _ => false,
-    };
-    let told = changes.iter().enumerate();
-    let told = told.filter(|change| !is_over(change));
-    told.map(|(_, change)| completion(*change)).collect()
 }
 
 /// As the loops hear of the same from their own server; but nobody here has asked for it.
@@ -280,26 +263,6 @@ mod tests {
         assert_eq!(seen.slept(46_000.0, slept), None);
         // A database elsewhere, whose clock is behind.
         assert_eq!(seen.slept(1_000.0, second), None);
-    }
-
-    #[test]
-    fn who_is_in_again_has_not_gone() {
-        let ann = UserId::new(1).expect("positive");
-        let bob = UserId::new(2).expect("positive");
-        let found = [
-            Change::Left(chatroom(7), ann),
-            Change::Left(chatroom(7), bob),
-            Change::Joined(chatroom(8), bob, None),
-            Change::Joined(chatroom(7), ann, None),
-        ];
-        let found = (1..).zip(found.map(Some)).collect();
-        let told = Seen::default().take(Duration::ZERO, found, None);
-        let left = told.iter().filter_map(|told| match told {
-            Completion::ParticipantRemoved { removed, .. } => removed.as_ref().ok()?.left,
-            _ => None,
-        });
-        assert_eq!(Vec::from_iter(left), [bob]);
-        assert_eq!(told.len(), 3);
     }
 
     #[test]

@@ -80,7 +80,7 @@ impl World {
         is_as_asked && answer.body == told
     }
 
-    fn whom(&self, whom: &str) -> Option<UserId> {
+    pub(super) fn whom(&self, whom: &str) -> Option<UserId> {
         let mut users = self.store.data.users.iter();
         let account = users.find(|account| {
             account.user.id.to_string() == whom || *account.folded == *whom.to_lowercase()
@@ -105,7 +105,7 @@ impl World {
         let told = body.as_array().ok_or("no array")?;
         let told: Vec<usize> = told.iter().filter_map(as_id).collect();
         demand(told.is_sorted(), "not ascending")?;
-        self.judge_whose(&told, begun.told, user)
+        self.judge_whose(&told, self.refused_from(begun), user)
     }
 
     fn judge_whose(&self, told: &[usize], from: usize, user: UserId) -> Verdict {

@@ -1,7 +1,7 @@
 //! What all servers have heard of, when somebody is told that somebody is out.
 
-use loiter::job::{Completion, RemovedRow};
-use loiter::model::{ConnectionKey, SessionHash};
+use loiter::job::{Completion, Fault, RemovedRow};
+use loiter::model::{ChatroomId, ConnectionKey, SessionHash};
 
 use super::{Verdict, demand};
 use crate::ask::Ask;
@@ -15,16 +15,23 @@ pub(crate) struct Ended {
     sessions: Vec<SessionHash>,
     /// Somebody has left a chatroom: its place in the chronicle.
     left: Option<usize>,
+    /// Or had left it before this time.
+    was_out: Option<(ChatroomId, usize)>,
 }
 
 impl Ended {
     /// By what, and for whom.
-    fn by(completion: &Completion, at: Option<usize>) -> Option<((u16, ConnectionKey), Self)> {
+    fn by(
+        completion: &Completion,
+        at: Option<usize>,
+        now: usize,
+    ) -> Option<((u16, ConnectionKey), Self)> {
+        let mut was_out = None;
         let (ticket, sessions) = match completion {
             Completion::LoggedOut {
                 ticket,
                 session,
-                done: Ok(()),
+                done: Ok(()) | Err(Fault::NoSession),
             } => (ticket, vec![*session]),
             Completion::PasswordChanged {
                 ticket,
@@ -37,20 +44,31 @@ impl Ended {
                 removed: Ok(RemovedRow { left: Some(_), .. }),
                 ..
             } => (ticket, Vec::new()),
+            Completion::ParticipantRemoved {
+                ticket,
+                chatroom,
+                removed: Ok(RemovedRow { left: None, .. }) | Err(Fault::NotAParticipant),
+            } => {
+                was_out = Some((*chatroom, now));
+                (ticket, Vec::new())
+            }
             _ => return None,
         };
-        let left = at.filter(|_| sessions.is_empty());
-        let who = (ticket.event_loop, ticket.connection);
-        Some((who, Self { sessions, left }))
+        let ended = Self {
+            left: at.filter(|_| sessions.is_empty()),
+            sessions,
+            was_out,
+        };
+        Some(((ticket.event_loop, ticket.connection), ended))
     }
 }
 
 impl World {
     /// The server that has its turn tells its loops what has come of a write of theirs.
     pub(crate) fn note_own_ended(&mut self, completion: &Completion, at: Option<usize>) {
-        let here = self.here;
+        let (here, now) = (self.here, self.store.chronicle.now());
         if self.cluster.is_some()
-            && let Some(((event_loop, key), ended)) = Ended::by(completion, at)
+            && let Some(((event_loop, key), ended)) = Ended::by(completion, at, now)
         {
             self.ended.insert((here, event_loop, key), ended);
         }
@@ -72,9 +90,17 @@ impl World {
             return Ok(());
         };
         let at = u16::try_from(begun.at).expect("few");
-        let Some(ended) = self.ended.remove(&(self.here, at, key)) else {
+        let Some(mut ended) = self.ended.remove(&(self.here, at, key)) else {
             return Ok(());
         };
+        if let Some((chatroom, before)) = ended.was_out {
+            let whom = match &asked.ask {
+                Ask::Remove { whom, .. } => self.whom(whom),
+                _ => self.user_of(asked),
+            };
+            let chronicle = &self.store.chronicle;
+            ended.left = whom.and_then(|user| chronicle.last_left(user, chatroom, before));
+        }
         let may_lack = self.may_lack(begun);
         let here = self.here;
         let has_heard = |world: &Self| {

@@ -85,7 +85,8 @@ impl World {
             let refused = self.ledger.refusals > begun.refusals;
             return demand(refused, "no job was refused");
         }
-        if answer.status == 200 {
+        let says_out = answer.is(401, "no_session") || answer.is(403, "not_a_participant");
+        if answer.status == 200 || says_out {
             self.check_all_have_heard(asked, begun)?;
         }
         match asked.ask.needs_session() {
@@ -150,6 +151,15 @@ impl World {
         }
     }
 
+    /// Somebody must have been out of a chatroom since then of whom an engine says so that remembers who is in it. Where others write to the store it has asked
+    /// it since, whatever it had been told.
+    fn refused_from(&self, begun: Begun) -> usize {
+        match self.cluster {
+            None => begun.told,
+            Some(_) => begun.committed,
+        }
+    }
+
     fn judge_in_chatroom(
         &mut self,
         asked: &Asked,
@@ -164,8 +174,8 @@ impl World {
         }
         let (status, from) = match ask {
             // Of these an engine remembers who is in a chatroom; the others are the store's alone.
-            Ask::Poll(_) | Ask::EndPolls { .. } => (500, begun.told),
-            Ask::Stream(_) => (403, begun.told),
+            Ask::Poll(_) | Ask::EndPolls { .. } => (500, self.refused_from(begun)),
+            Ask::Stream(_) => (403, self.refused_from(begun)),
             Ask::Send { .. } => (500, begun.committed),
             _ => (403, begun.committed),
         };
@@ -174,6 +184,10 @@ impl World {
             let may_be_out = (self.store.chronicle).may_be_out(user, chatroom, from);
             return demand(may_be_out, "a participant is refused");
         }
+        let from = match ask {
+            Ask::Poll(_) | Ask::EndPolls { .. } | Ask::Stream(_) => begun.told,
+            _ => from,
+        };
         let may_be_in = self.store.chronicle.may_be_in(user, chatroom, from);
         demand(may_be_in, "an outsider is answered")?;
         match ask {

@@ -27,7 +27,8 @@ impl World {
                 return demand(false, "nobody is an outsider in all that they are in");
             };
             let mut ids = ids.iter();
-            let may_be_out = ids.any(|&id| chronicle.may_be_out(user, id, begun.told));
+            let from = self.refused_from(begun);
+            let may_be_out = ids.any(|&id| chronicle.may_be_out(user, id, from));
             return demand(may_be_out, "a participant is refused");
         }
         let own = self.polled(asked);

@@ -119,7 +119,8 @@ impl World {
         let ledger = &self.ledger;
         let chatroom = asked.ask.chatroom().expect("a stream is of one");
         let session = &self.store.data.sessions[&asked.session.0];
-        let has_left = (self.store.chronicle).may_be_out(session.user, chatroom, begun.told);
+        let has_left =
+            (self.store.chronicle).may_be_out(session.user, chatroom, self.refused_from(begun));
         let cannot_read = ledger.has_storage_failed(&begun)
             || ledger.refusals > begun.refusals
             || self.kept_from(chatroom) > stream.told.unwrap_or(begun.of.heard) + 1;

@@ -101,8 +101,12 @@ impl World {
         has_left.then_some("who has left waits there")
     }
 
-    /// Whether somebody has left a chatroom since something of theirs was parked there, which is not of all chatrooms.
+    /// Whether somebody has left a chatroom since something of theirs was parked there, which is not of all chatrooms. Where others write to the store they may have
+    /// been back before their loop was told.
     fn has_left_under(&self, asked: &Asked, user: UserId, chatroom: usize) -> bool {
+        if self.cluster.is_some() {
+            return false;
+        }
         let is_of_all = matches!(&asked.ask, Ask::Several(of) if of.which == Which::All);
         let parked = asked.parked.filter(|_| !is_of_all);
         parked.is_some_and(|parked| self.ledger.has_left_since(user, chatroom, parked))

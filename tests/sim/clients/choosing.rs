@@ -38,7 +38,15 @@ impl World {
 
     fn choose_call(&mut self, chatroom: usize) -> Ask {
         if self.cluster.is_some() && self.rng.u8(..3) == 0 {
-            return choose_for_servers(&mut self.rng, chatroom);
+            // Who went comes back, perhaps before all servers have heard that they went.
+            let went = self.store.chronicle.newest_left();
+            return match went.filter(|_| self.rng.bool()) {
+                Some((user, chatroom)) => Ask::Add {
+                    chatroom,
+                    whom: user.to_string(),
+                },
+                None => choose_for_servers(&mut self.rng, chatroom),
+            };
         }
         let rng = &mut self.rng;
         match rng.u8(..60) {

@@ -349,11 +349,16 @@ impl World {
     pub(super) fn note_change_told(&mut self, completion: &Completion) {
         if matches!(completion, Completion::ChangesMissed) {
             self.tally.one("changes missed");
-            return self.ledger.note_all_told();
+            return self.ledger.note_all_told(&self.store.data);
         }
         let Some(change) = Change::told_by(completion).pop() else {
             return;
         };
+        if let Change::Left(chatroom, user) = change
+            && self.store.data.has_joined(user, chatroom)
+        {
+            self.tally.one("removals heard of by who is back");
+        }
         let cluster = self.cluster.as_ref().expect("there are several servers");
         let mut changes = cluster.telling.changes.iter();
         let ledger = &mut self.ledger;

@@ -34,6 +34,7 @@ mod parked;
 mod redis;
 #[path = "../serving/mod.rs"]
 mod serving;
+mod usual;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;

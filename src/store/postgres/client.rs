@@ -204,9 +204,10 @@ impl Client {
         committed
     }
 
-    /// Begins a transaction. It is undone where what is returned is dropped before it is committed.
+    /// Begins a transaction. It is undone where what is returned is dropped before it is committed. Each statement sees what others have committed
+    /// before it, whatever the database takes for usual: who has waited for a lock is to find what was done under it.
     pub(super) fn transaction(&mut self) -> Result<Transaction<'_>, Error> {
-        Transaction::begin(self, "BEGIN")
+        Transaction::begin(self, "BEGIN ISOLATION LEVEL READ COMMITTED")
     }
 
     /// Begins a transaction that reads from one state of the database.

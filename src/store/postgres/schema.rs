@@ -14,7 +14,7 @@ pub(super) fn is_newest(client: &mut Client, address: &Address) -> Result<bool, 
     let whose = client
         .query_typed_one(sql::WHOSE, &[])
         .map_err(of_postgres)?;
-    let (is_ours, is_used): (Option<bool>, Option<bool>) = (whose.get(0), whose.get(1));
+    let (is_used, is_ours): (Option<bool>, Option<bool>) = (whose.get(0), whose.get(1));
     match (is_ours.unwrap_or(false), is_used.unwrap_or(false)) {
         (true, _) => {}
         (false, true) => return Err(OpenError::Foreign(address.shown.clone().into())),
@@ -95,7 +95,7 @@ fn upgrade_alone(client: &mut Client, address: &Address) -> Result<(), OpenError
     let whose = upgrade
         .query_typed_one(sql::WHOSE, &[])
         .map_err(of_postgres)?;
-    let (is_ours, is_used): (bool, bool) = (whose.get(0), whose.get(1));
+    let (is_used, is_ours): (bool, bool) = (whose.get(0), whose.get(1));
     if is_used && !is_ours {
         return Err(OpenError::Foreign(address.shown.clone().into()));
     }

@@ -148,10 +148,11 @@ pub(super) const ADD_VERSION_TABLE: &str = "
 CREATE TABLE IF NOT EXISTS loiter_schema (version BIGINT NOT NULL);
 INSERT INTO loiter_schema (version) SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM loiter_schema)";
 
-/// → whether there is a table of versions, whether there is a table of users
+/// → whether there is a table of users, whether there is a table of versions. In this order: another server may be making both meanwhile, and each is looked for as it is
+/// then.
 pub(super) const WHOSE: &str = "
-SELECT to_regclass(quote_ident(current_schema()) || '.loiter_schema') IS NOT NULL,
-       to_regclass(quote_ident(current_schema()) || '.users') IS NOT NULL";
+SELECT to_regclass(quote_ident(current_schema()) || '.users') IS NOT NULL,
+       to_regclass(quote_ident(current_schema()) || '.loiter_schema') IS NOT NULL";
 
 /// → version
 pub(super) const VERSION: &str = "SELECT max(version) FROM loiter_schema";

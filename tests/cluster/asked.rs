@@ -109,6 +109,24 @@ fn who_has_not_said_for_its_own_time_that_it_is_there_is_not_asked() {
     );
 }
 
+/// By the database's clock, which was set back since.
+#[test]
+fn who_has_said_in_time_to_come_that_it_is_there_is_not_asked() {
+    let server = Serving::with(seldom);
+    let ann = server.user("ann");
+    let id = server.chatroom(&ann);
+    let mut database = server.other_program();
+    database.execute(&format!(
+        "INSERT INTO servers (server, seen, lease_ms)
+         VALUES ({MADE_UP}, clock_timestamp() + interval '1 h', 5000)"
+    ));
+    assert_eq!(server.ask(&ending(&ann, id)).ok()["ended"], 0);
+    assert_eq!(
+        database.number("SELECT count(*) FROM changes WHERE kind = 'end_polls'"),
+        0
+    );
+}
+
 #[test]
 fn who_ends_while_it_is_asked_is_waited_for_no_longer() {
     let mut asked = Asked::with(Serving::with(asking), 0, 600);

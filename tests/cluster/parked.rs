@@ -179,6 +179,26 @@ fn failed_logins_count_everywhere() {
     }
 }
 
+/// By the database's clock, which was set back since: they would count until it is there again.
+#[test]
+fn logins_that_have_failed_in_time_to_come_do_not_count() {
+    let [one, other] = servers(|config| {
+        hinting(config);
+        config.login_attempts = 2;
+    });
+    one.user("ann");
+    for _ in 0..2 {
+        one.ask(&trying("ann", "wrong"))
+            .assert_failed(401, "bad_credentials");
+    }
+    other
+        .ask(&trying("ann", "pw"))
+        .assert_failed(429, "too_many_attempts");
+    one.other_program()
+        .execute("UPDATE failed_logins SET time = time + interval '1 h'");
+    other.ask(&trying("ann", "pw")).ok();
+}
+
 #[test]
 fn wrong_passwords_of_a_change_count_everywhere() {
     let [one, other] = servers(|config| {

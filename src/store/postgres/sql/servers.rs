@@ -1,6 +1,7 @@
 //! What the servers that share a database tell and ask one another.
 //!
-//! A time is compared with that of the statement: no index is of use where it is that of the clock, which goes on meanwhile.
+//! A time is compared with that of the statement: no index is of use where it is that of the clock, which goes on meanwhile. What is to be recent is not to be
+//! of a time that is far to come either: the clock may have been set back, and what was written before would be recent until it is there again.
 
 /// server, kinds, chatrooms, users, sessions, messages → the last one's id
 pub(in crate::store::postgres) const ADD_CHANGES: &str = "
@@ -59,7 +60,8 @@ WHERE NOT EXISTS (SELECT 1 FROM servers WHERE servers.server = asked.server)";
 /// server, kind, chatroom, user, session, for how many milliseconds an answer is waited for at least → the number of the question and a server that
 /// is asked, with the milliseconds that it is there for, for each that has lately said so; none, and nothing written, where there are no others
 pub(in crate::store::postgres) const ASK: &str = "
-WITH others AS (SELECT server, lease_ms FROM servers WHERE server <> $1 AND seen > statement_timestamp() - lease_ms * interval '1 ms'),
+WITH others AS (SELECT server, lease_ms FROM servers WHERE server <> $1
+                    AND seen > statement_timestamp() - lease_ms * interval '1 ms' AND seen < statement_timestamp() + lease_ms * interval '1 ms'),
      asked AS (INSERT INTO changes (server, kind, chatroom, user_id, session, message)
                SELECT $1, $2, $3, $4, $5, $6 WHERE EXISTS (SELECT 1 FROM others) RETURNING id)
 SELECT asked.id, others.server, others.lease_ms FROM asked, others";
@@ -85,7 +87,8 @@ pub(in crate::store::postgres) const SECONDS_TO_WAIT: &str = "
 SELECT ceil(extract(epoch FROM max(nth.time) + $3 * interval '1 ms' - clock_timestamp()))::bigint
 FROM unnest($1::bytea[]) AS asked (whose), LATERAL
     (SELECT time FROM failed_logins
-     WHERE failed_logins.whose = asked.whose AND time > statement_timestamp() - $3 * interval '1 ms'
+     WHERE failed_logins.whose = asked.whose
+         AND time > statement_timestamp() - $3 * interval '1 ms' AND time < statement_timestamp() + $3 * interval '1 ms'
      ORDER BY time DESC OFFSET $2 - 1 LIMIT 1) AS nth";
 
 /// whose

@@ -251,7 +251,7 @@ impl Chatrooms {
         polled.map(|(key, _)| key).collect()
     }
 
-    /// What is known of their messages may not be so any more: it is read when somebody asks for it, and what is being read is read once more.
+    /// What is known of their messages may not be so any more, not even how far they are: it is read when somebody asks for it, and what is being read is read once more.
     pub(super) fn doubt_all(&mut self) {
         let keys: Vec<_> = self.chatrooms.iter().map(|(key, _)| key).collect();
         for key in keys {
@@ -261,6 +261,8 @@ impl Chatrooms {
                 Load::Loading(loading) => loading.is_stale = true,
                 Load::Known => chatroom.load = Load::Unknown,
             }
+            chatroom.told = Told::default();
+            (chatroom.woken, chatroom.reached) = (None, None);
         }
     }
 

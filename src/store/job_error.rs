@@ -29,6 +29,9 @@ pub(super) enum JobError {
     /// There is no connection to PostgreSQL, and it is too early to try again.
     #[cfg(feature = "postgres")]
     Unreachable,
+    /// The database lacks messages that it had: another one leads, or it has lost them.
+    #[cfg(feature = "postgres")]
+    GoneBack,
     /// The Redis that hints travel by failed, or the connection to it: its address without the password, and how.
     #[cfg(feature = "redis")]
     Redis(String),
@@ -125,6 +128,10 @@ impl fmt::Display for JobError {
             Self::LostInCommit(error) => write!(f, "in a commit: {error}"),
             #[cfg(feature = "postgres")]
             Self::Unreachable => f.write_str("there is no connection to the database"),
+            #[cfg(feature = "postgres")]
+            Self::GoneBack => f.write_str(
+                "the database lacks messages that were acknowledged: what was remembered of it is forgotten",
+            ),
             #[cfg(feature = "redis")]
             Self::Redis(why) => f.write_str(why),
             #[cfg(feature = "postgres")]

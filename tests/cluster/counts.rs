@@ -31,7 +31,7 @@ const STATEMENTS: [(&str, &str); 31] = [
     ("pg_notify", "notify"),
     ("FROM changes\n WHERE (time >", "ask changes"),
     ("SELECT txid_current_snapshot()", "ask written"),
-    ("WHERE chatrooms.last_message > told.message", "ask newer"),
+    ("<> told.message", "ask newer"),
     ("FROM messages WHERE messages.chatroom = told", "fetch news"),
     ("SELECT id, name, password FROM users", "credentials"),
     ("FROM sessions JOIN users", "session"),

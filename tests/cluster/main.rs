@@ -26,6 +26,7 @@ mod upgrade;
 mod deaf;
 mod failover;
 mod frozen;
+mod gone_back;
 mod hints;
 mod late;
 mod locks;

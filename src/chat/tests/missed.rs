@@ -162,3 +162,45 @@ fn an_endpoll_that_is_under_way_does_not_say_what_it_has_done() {
     assert_eq!(loops.heard(), ["2: Fault(OutcomeUnknown)"]);
     loops.assert_idle();
 }
+
+/// As where another database leads by now, which lacks the last.
+#[test]
+fn what_has_the_id_of_a_message_that_is_gone_is_told() {
+    let mut loops = remembering();
+    loops.complete(0, Completion::ChangesMissed);
+    loops.poll_for(0, 2, since(2));
+    loops.loaded(0, Ok(2));
+    assert_eq!(loops.heard(), [""; 0]);
+    loops.complete(0, saved(3));
+    assert_eq!(loops.heard(), ["2: 3"]);
+    loops.assert_idle();
+}
+
+/// Nor does a poll of several take it for something that it has missed.
+#[test]
+fn a_message_that_is_gone_is_no_news() {
+    let mut loops = remembering();
+    loops.poll(0, 2);
+    loops.complete(0, saved(4));
+    assert_eq!(loops.heard().len(), 1);
+    loops.complete(0, Completion::ChangesMissed);
+    let since = Since::new(3).expect("not negative");
+    let call = SeveralCall {
+        chatrooms: Which::These(vec![room()]),
+        since: Some(vec![(room(), since)]),
+        limit: None,
+        timeout_s: None,
+        is_over: false,
+        is_ahead: false,
+    };
+    loops.call(
+        0,
+        3,
+        Call::InSession(SessionCall::PollSeveral(Box::new(call))),
+    );
+    loops.reached(&[(room(), 3)]);
+    assert_eq!(loops.reads.len(), 0, "{:?}", loops.reads);
+    loops.complete(0, saved(4));
+    loops.loaded(0, Ok(4));
+    assert_eq!(loops.heard(), ["3: 4"]);
+}

@@ -101,6 +101,23 @@ impl Followed {
         self.told(chatroom, 0, last);
     }
 
+    /// Takes in how far chatrooms are, as the database says behind all that the loops have been told. Returns whether it has gone back, so that they
+    /// have been told of messages that are not there, whose ids others will have.
+    pub fn goes_back(&self, newest: impl IntoIterator<Item = (ChatroomId, i64)>) -> bool {
+        let mut places = self.lock();
+        let mut goes_back = false;
+        for (chatroom, last) in newest {
+            let place = places.by_chatroom.get_mut(&chatroom);
+            if let Some(told) = place.and_then(|place| place.told.as_mut())
+                && *told > last
+            {
+                *told = last;
+                goes_back = true;
+            }
+        }
+        goes_back
+    }
+
     /// How many there are.
     pub(super) fn count(&self) -> usize {
         self.lock().by_chatroom.len()
@@ -225,6 +242,18 @@ mod tests {
         assert_eq!(followed.behind(chatroom(), 6), Some(3));
         followed.told(chatroom(), 4, 6);
         assert_eq!(followed.behind(chatroom(), 6), None);
+    }
+
+    #[test]
+    fn messages_that_are_gone_with_a_database_have_not_been_told() {
+        let followed = holding(&[0]);
+        let is_at = |last| followed.goes_back([(chatroom(), last)]);
+        assert!(!is_at(1), "nothing is known of it yet");
+        load(&followed, 9);
+        assert!(!is_at(9) && !is_at(10));
+        assert!(is_at(4));
+        assert!(!is_at(4), "it is known by now");
+        assert_eq!(followed.behind(chatroom(), 5), Some(4));
     }
 
     #[test]

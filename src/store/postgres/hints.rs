@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use log::Level;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::address::Address;
@@ -29,7 +30,7 @@ use crate::store::lane::{Outlet, outlive};
 use crate::store::others::{
     ASKED_AT_ONCE, FETCHED_MAX, Fetched, Followed, Hinted, Missing, Rounds, Seen, Written,
 };
-use crate::store::trouble::Trouble;
+use crate::store::trouble::{Trouble, tell};
 
 /// How long the thread waits for notifications before it looks whether it is to end.
 pub(super) const WAIT_MAX: Duration = Duration::from_millis(250);
@@ -277,8 +278,16 @@ impl Listener {
             is_certain: true,
             ..Hinted::default()
         };
+        let mut ahead = Vec::new();
         for row in client.query_typed(sql::servers::NEWER_THAN, asked)? {
-            behind.chatrooms.insert(row.try_get(0)?, row.try_get(1)?);
+            match row.try_get(2)? {
+                true => ahead.push((rows::chatroom_id(&row, 0)?, row.try_get(1)?)),
+                false => _ = behind.chatrooms.insert(row.try_get(0)?, row.try_get(1)?),
+            }
+        }
+        if self.followed.goes_back(ahead) {
+            tell(Level::Error, format_args!("{}", JobError::GoneBack));
+            self.outlet.post(vec![Completion::ChangesMissed]);
         }
         self.follow_up(client, &behind, until)
     }

@@ -41,6 +41,11 @@ impl Newest {
         self.0.insert(chatroom, (id, time_unix_ms));
     }
 
+    /// Of each chatroom its newest message.
+    pub(super) fn all(&self) -> impl Iterator<Item = (ChatroomId, i64)> {
+        self.0.iter().map(|(&chatroom, &(id, _))| (chatroom, id))
+    }
+
     /// The newest messages of those chatrooms that have got some: of each which, and which was the first.
     pub(super) fn written(&self) -> impl Iterator<Item = (ChatroomId, i64, i64)> {
         self.1

@@ -117,7 +117,13 @@ pub(super) fn open(
     let number = Arc::clone(&member.number);
     let teller = Teller { number, by };
     Ok(Backend {
-        writer: PostgresWriter::new(client, address, sweeper, (member, teller), followed),
+        writer: PostgresWriter::new(
+            client,
+            address,
+            sweeper,
+            (member, teller),
+            (followed, outlet.clone()),
+        ),
         reader: Arc::new(reader),
         attendance: Attendance {
             threads,

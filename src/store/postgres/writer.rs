@@ -22,11 +22,11 @@ use super::messages::Newest;
 use super::questions::{Asking, Member};
 use super::sweeping::Sweeper;
 use super::{rows, sql};
-use crate::job::Job;
+use crate::job::{Completion, Job};
 use crate::model::ChatroomId;
 use crate::store::clock::system_unix_ms;
 use crate::store::job_error::JobError;
-use crate::store::lane::outlive;
+use crate::store::lane::{Outlet, outlive};
 use crate::store::others::Followed;
 use crate::store::trouble;
 use crate::store::write::Write;
@@ -62,6 +62,7 @@ pub(super) struct PostgresWriter {
     member: Member,
     teller: Arc<Teller>,
     followed: Arc<Followed>,
+    outlet: Outlet,
     /// What this transaction has written to: of each chatroom the first message that is new, and the last.
     written: Vec<(ChatroomId, i64, i64)>,
 }
@@ -78,7 +79,7 @@ impl Writer for PostgresWriter {
         if member.hearing.is_deaf() {
             return Err(JobError::Deaf);
         }
-        let teller = Arc::clone(&self.teller);
+        let (teller, followed) = (Arc::clone(&self.teller), Arc::clone(&self.followed));
         let patience = match self.is_locked_out {
             true => Duration::ZERO,
             false => LOCK_PATIENCE,
@@ -99,7 +100,13 @@ impl Writer for PostgresWriter {
             outcomes.clear();
             let mut asking = member.begin();
             let written = self.in_transaction(durability, |client| {
-                let newest = write_all(client, batch, outcomes, (member.number(), &mut asking))?;
+                let newest = lock_chatrooms(client, batch)?;
+                // Nothing is told of it as of what follows those: it would be taken for what was told before.
+                if followed.goes_back(newest.all()) {
+                    return Err(JobError::GoneBack);
+                }
+                let asking_for = (member.number(), &mut asking);
+                let newest = write_all(client, newest, (batch, outcomes), asking_for)?;
                 let mut changes = Changes::default();
                 let done = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok());
                 done.flatten().for_each(|done| changes.note(done));
@@ -126,6 +133,10 @@ impl Writer for PostgresWriter {
             }
         };
         self.is_locked_out = written.as_ref().is_err_and(JobError::is_busy);
+        if let Err(JobError::GoneBack) = written {
+            // Before who has asked is told that it has failed, and asks again.
+            self.outlet.post(vec![Completion::ChangesMissed]);
+        }
         let news = written?;
         teller.tell_after(&news);
         self.written = news.written;
@@ -195,7 +206,7 @@ impl PostgresWriter {
         address: Address,
         sweeper: Sweeper,
         (member, teller): (Member, Teller),
-        followed: Arc<Followed>,
+        (followed, outlet): (Arc<Followed>, Outlet),
     ) -> Self {
         Self {
             client: Some(client),
@@ -209,6 +220,7 @@ impl PostgresWriter {
             member,
             teller: Arc::new(teller),
             followed,
+            outlet,
             written: Vec::new(),
         }
     }
@@ -293,14 +305,13 @@ impl PostgresWriter {
     }
 }
 
-/// Does all of a batch, within the transaction that is open, and tells of each what it has come to.
+/// Does all of a batch, whose chatrooms are locked, within the transaction that is open, and tells of each what it has come to.
 fn write_all(
     client: &mut Client,
-    batch: &mut [Write],
-    outcomes: &mut Vec<Outcome>,
+    mut newest: Newest,
+    (batch, outcomes): (&mut [Write], &mut Vec<Outcome>),
     (server, asking): (i64, &mut Asking<'_>),
 ) -> Result<Newest, JobError> {
-    let mut newest = lock_chatrooms(client, batch)?;
     let now_unix_ms = system_unix_ms();
     let is_message = |write: &Write| matches!(write, Write::Job(Job::SaveMessage { .. }));
     let mut rest = batch;

@@ -100,12 +100,12 @@ pub(in crate::store::postgres) const REMOVE_OLD_FAILED_LOGINS: &str = "
 DELETE FROM failed_logins WHERE ctid = ANY (ARRAY
     (SELECT ctid FROM failed_logins WHERE time < statement_timestamp() - $1 * interval '1 ms' ORDER BY time LIMIT $2 FOR UPDATE SKIP LOCKED))";
 
-/// chatrooms, messages → those chatrooms that have something newer, and their newest messages
+/// chatrooms, messages → those chatrooms whose newest messages are others, which those are, and whether they are older: then the database has gone back
 pub(in crate::store::postgres) const NEWER_THAN: &str = "
-SELECT chatrooms.id, chatrooms.last_message
+SELECT told.chatroom, coalesce(chatrooms.last_message, 0), coalesce(chatrooms.last_message, 0) < told.message
 FROM unnest($1::bigint[], $2::bigint[]) AS told (chatroom, message)
-JOIN chatrooms ON chatrooms.id = told.chatroom
-WHERE chatrooms.last_message > told.message";
+LEFT JOIN chatrooms ON chatrooms.id = told.chatroom
+WHERE coalesce(chatrooms.last_message, 0) <> told.message";
 
 /// chatrooms, messages, count → what is newer in them, and kept, in the order of the chatrooms and then of the messages: chatroom and then as
 /// [`NEWEST_MESSAGES`](super::NEWEST_MESSAGES)

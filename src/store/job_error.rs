@@ -29,6 +29,9 @@ pub(super) enum JobError {
     /// There is no connection to PostgreSQL, and it is too early to try again.
     #[cfg(feature = "postgres")]
     Unreachable,
+    /// What was committed before is still waited for by a standby that does not confirm it; so would be what is committed now.
+    #[cfg(feature = "postgres")]
+    StandbyAwaited,
     /// The database lacks messages that it had: another one leads, or it has lost them.
     #[cfg(feature = "postgres")]
     GoneBack,
@@ -128,6 +131,10 @@ impl fmt::Display for JobError {
             Self::LostInCommit(error) => write!(f, "in a commit: {error}"),
             #[cfg(feature = "postgres")]
             Self::Unreachable => f.write_str("there is no connection to the database"),
+            #[cfg(feature = "postgres")]
+            Self::StandbyAwaited => f.write_str(
+                "a standby does not confirm what was committed before (synchronous_standby_names), so nothing more is",
+            ),
             #[cfg(feature = "postgres")]
             Self::GoneBack => f.write_str(
                 "the database lacks messages that were acknowledged: what was remembered of it is forgotten",

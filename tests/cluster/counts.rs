@@ -42,7 +42,7 @@ const STATEMENTS: [(&str, &str); 31] = [
     ("WITH others AS", "ask servers"),
     ("INSERT INTO changes", "add changes"),
     ("INSERT INTO answers", "answer"),
-    ("DELETE FROM answers WHERE asker", "take answers"),
+    ("DELETE FROM answers USING", "take answers"),
     ("INSERT INTO servers", "say here"),
     ("max(nth.time)", "attempts"),
     ("SELECT id, last_message FROM chatrooms", "last messages"),

@@ -35,6 +35,7 @@ mod parked;
 mod redis;
 #[path = "../serving/mod.rs"]
 mod serving;
+mod standby;
 mod usual;
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -177,6 +177,11 @@ pub(super) const NOW_UNIX_MS: &str =
     "SELECT floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint";
 /// A lock is waited for so long from here on, for as long as the transaction lasts.
 pub(super) const HASTILY: &str = "SET LOCAL lock_timeout = '2s'";
+/// → whether somebody with this user's name has waited for a standby's confirmation of a commit for longer than any should take
+pub(super) const IS_STANDBY_AWAITED: &str = "
+SELECT EXISTS (SELECT 1 FROM pg_stat_activity
+               WHERE datname = current_database() AND usename = current_user AND wait_event = 'SyncRep'
+                   AND query_start < clock_timestamp() - interval '3 s')";
 /// → "on" or "off"
 pub(super) const IS_READ_ONLY: &str = "SELECT current_setting('transaction_read_only')";
 

@@ -59,6 +59,8 @@ pub(super) struct PostgresWriter {
     random: u64,
     /// The last wait for another program's lock was in vain.
     is_locked_out: bool,
+    /// The last commit was not answered: the database may wait for a standby, with the chatrooms locked. A commit more would be one more connection that it keeps.
+    may_await_standby: bool,
     member: Member,
     teller: Arc<Teller>,
     followed: Arc<Followed>,
@@ -217,6 +219,7 @@ impl PostgresWriter {
             // A process's id would be the same for all that run in containers.
             random: RandomState::new().build_hasher().finish() | 1,
             is_locked_out: false,
+            may_await_standby: false,
             member,
             teller: Arc::new(teller),
             followed,
@@ -241,14 +244,31 @@ impl PostgresWriter {
                 }
                 // If it is there it is heard of, as others' writes are.
                 self.member.number.renew();
+                self.may_await_standby |= error.is_silence();
                 JobError::LostInCommit(Box::new(error))
             })
         });
         self.drop_if_lost(done)
     }
 
-    /// A connection that was lost while it had nothing to do tells so only now, when nothing is done yet: so another one is as good.
     fn begin(&mut self, durability: &str) -> Result<(), JobError> {
+        self.begin_anyhow(durability)?;
+        // What is worth no sync waits for no standby.
+        if !self.may_await_standby || durability == sql::FLEETING {
+            return Ok(());
+        }
+        let client = self.client.as_mut().expect("it has begun");
+        let asked = client.query_typed_one(sql::IS_STANDBY_AWAITED, &[]);
+        let asked = asked.and_then(|row| Ok(row.try_get(0)?));
+        self.may_await_standby = self.drop_if_lost(asked.map_err(JobError::from))?;
+        match self.may_await_standby {
+            true => Err(JobError::StandbyAwaited),
+            false => Ok(()),
+        }
+    }
+
+    /// A connection that was lost while it had nothing to do tells so only now, when nothing is done yet: so another one is as good.
+    fn begin_anyhow(&mut self, durability: &str) -> Result<(), JobError> {
         let lock_timeout = self.jittered(LOCK_TIMEOUT);
         let begin = format!("{}{}{durability}", sql::BEGIN, lock_timeout.as_millis());
         let begun = self.connected()?.batch_execute(&begin);

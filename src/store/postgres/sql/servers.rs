@@ -49,8 +49,9 @@ INSERT INTO servers (server, lease_ms, seen)
 SELECT $1, $2, clock_timestamp() FROM set_config('synchronous_commit', 'off', true)
 ON CONFLICT (server) DO UPDATE SET seen = excluded.seen";
 
-/// server
-pub(in crate::store::postgres) const SAY_GONE: &str = "DELETE FROM servers WHERE server = $1";
+/// server; worth no sync either: who listens says it, and would hear nothing of the others while a standby is waited for
+pub(in crate::store::postgres) const SAY_GONE: &str = "
+DELETE FROM servers USING set_config('synchronous_commit', 'off', true) WHERE server = $1";
 
 /// servers → those of them that have said that they are gone
 pub(in crate::store::postgres) const GONE: &str = "
@@ -71,9 +72,10 @@ pub(in crate::store::postgres) const ANSWER: &str = "
 INSERT INTO answers (question, asker, server, users, ended, failed) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (asker, question, server) DO NOTHING";
 
-/// server → what it is answered: question, who answers, users, polls, whether it has failed
+/// server → what it is answered: question, who answers, users, polls, whether it has failed. Taken once more it is nobody's answer: it is worth no sync.
 pub(in crate::store::postgres) const TAKE_ANSWERS: &str = "
-DELETE FROM answers WHERE asker = $1 RETURNING question, server, users, ended, failed";
+DELETE FROM answers USING set_config('synchronous_commit', 'off', true)
+WHERE asker = $1 RETURNING question, server, users, ended, failed";
 
 /// milliseconds; removes the answers that are so old, and the servers that were last seen then
 pub(in crate::store::postgres) const REMOVE_OLD_ANSWERS: &str =

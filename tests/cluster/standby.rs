@@ -1,0 +1,103 @@
+//! A standby that does not confirm what is committed: commits wait for it, for as long as it takes.
+
+use std::time::Instant;
+
+use loiter::config::Hints;
+
+use crate::ids;
+use crate::serving::{PATIENCE, Serving, get, post, saying};
+use crate::unsteady::Unsteady;
+
+/// Commits that wait for a standby.
+const AWAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+
+/// By which the only server is known.
+const NUMBER: &str = "SELECT server FROM servers";
+const OTHER_SERVERS: &str = "SELECT server FROM servers WHERE server <> $1";
+
+/// Commits are to wait for a standby of this name, and no more when it is dropped.
+struct Standby<'a>(&'a Unsteady);
+
+impl<'a> Standby<'a> {
+    /// One that is not there.
+    fn awaited(unsteady: &'a Unsteady) -> Self {
+        set_standby(unsteady, "SET synchronous_standby_names = 'nobody'");
+        Self(unsteady)
+    }
+}
+
+impl Drop for Standby<'_> {
+    fn drop(&mut self) {
+        set_standby(self.0, "RESET synchronous_standby_names");
+    }
+}
+
+fn set_standby(unsteady: &Unsteady, how: &str) {
+    let mut client = unsteady.client("postgres");
+    let set = format!("ALTER SYSTEM {how}");
+    client.batch_execute(&set).expect("set");
+    client
+        .batch_execute("SELECT pg_reload_conf()")
+        .expect("read again");
+}
+
+fn count(unsteady: &Unsteady, count: &str) -> i64 {
+    let mut client = unsteady.client("postgres");
+    client.query_one(count, &[]).expect("a number").get(0)
+}
+
+#[test]
+fn who_writes_is_told_so_and_no_commits_pile_up() {
+    let unsteady = Unsteady::take();
+    let name = unsteady.new_database();
+    let server = Serving::alone("its own commits are counted", |config| {
+        config.database = format!("{}/{name}", unsteady.address()).into();
+        // With NOTIFY each commit would wait for the one before.
+        config.hints = Hints::None;
+    });
+    let ann = server.user("ann");
+    let id = server.chatroom(&ann);
+    server.say(&ann, id, "before");
+    let mut database = unsteady.client(&name);
+    let number: i64 = database.query_one(NUMBER, &[]).expect("one").get(0);
+    let standby = Standby::awaited(&unsteady);
+    let (sent, other) = (
+        saying(&ann, id, "once").with("nonce", "1"),
+        get("/message/history").of(&ann).with("chatroomid", id),
+    );
+    let mut sender = server.connect();
+    sender.send(sent.bytes());
+    let begun = Instant::now();
+    while count(&unsteady, AWAITING) == 0 {
+        assert!(begun.elapsed() < PATIENCE, "nothing is committed");
+    }
+    // Nobody who reads notices it, and what waits is not there yet.
+    assert_eq!(ids(&server.ask(&other).ok()), [1]);
+    sender.answer().assert_failed(500, "storage_failed");
+    // Nor does who listens, and says by which number the server is known now.
+    let begun = Instant::now();
+    let mut is_known = false;
+    while !is_known {
+        for refused in [&sent, &post("/message/newChatroom").of(&ann)] {
+            let failed = server.ask(refused);
+            failed.assert_failed(500, "storage_failed");
+        }
+        assert_eq!(ids(&server.ask(&other).ok()), [1]);
+        assert_eq!(count(&unsteady, AWAITING), 1);
+        let rows = database.query(OTHER_SERVERS, &[&number]);
+        is_known = !rows.expect("numbers").is_empty();
+        assert!(begun.elapsed() < PATIENCE, "it says nothing of itself");
+    }
+    assert_eq!(server.ask(&get("/readyz")).status, 503);
+    drop(standby);
+    let begun = Instant::now();
+    let list = loop {
+        let answer = server.ask(&sent);
+        if answer.status == 200 {
+            break answer.ok();
+        }
+        assert!(begun.elapsed() < PATIENCE, "it goes on refusing");
+    };
+    assert_eq!(ids(&list), [1, 2]);
+    assert_eq!(list[1]["message"], "once");
+}

@@ -46,11 +46,18 @@ command -v redis-server >/dev/null || {
 if [ $# -eq 0 ] || [[ " $* " == *" cluster "* ]]; then
   start_postgres unsteady "${hasty[@]}" "shared_preload_libraries = 'pg_stat_statements'"
   restart_script unsteady
-  export LOITER_TEST_UNSTEADY_POSTGRES="postgres://loiter@127.0.0.1:$port" LOITER_TEST_RESTART="$folder/unsteady.restart"
+  unsteady=$port
+  export LOITER_TEST_UNSTEADY_POSTGRES="postgres://loiter@127.0.0.1:$unsteady" LOITER_TEST_RESTART="$folder/unsteady.restart"
+  # And two of which the one that leads dies.
+  start_postgres leading "${hasty[@]}"
+  leader=$port
+  start_standby following leading "$leader"
+  failover_script leading following
+  export LOITER_TEST_LEADING_POSTGRES="postgres://loiter@127.0.0.1:$leader,127.0.0.1:$port/postgres" LOITER_TEST_PROMOTE="$folder/following.promote"
   PATH=$PATH:/usr/sbin
   command -v nginx >/dev/null || not_checked "several servers behind nginx, which is not here"
   if command -v pgbouncer >/dev/null; then
-    start_pgbouncer "$port"
+    start_pgbouncer "$unsteady"
     export LOITER_TEST_PGBOUNCER="postgres://loiter@127.0.0.1:$bouncer"
   else
     not_checked "several servers behind pgbouncer, which is not here"

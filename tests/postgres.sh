@@ -35,7 +35,7 @@ free_port() {
   python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-programs=$(dirname "$(command -v initdb || ls /usr/lib/postgresql/*/bin/initdb 2>/dev/null | sort -V | tail -n 1)")
+programs=$(dirname "$(readlink -f "$(command -v initdb || ls /usr/lib/postgresql/*/bin/initdb 2>/dev/null | sort -V | tail -n 1)")")
 [ -x "$programs/initdb" ] || { echo "PostgreSQL's initdb is not there (Debian: postgresql)" >&2; exit 1; }
 
 start_postgres() {
@@ -55,6 +55,27 @@ restart_script() {
   [ "$(id -u)" -ne 0 ] || user=(setpriv --reuid postgres --regid postgres --clear-groups)
   printf '#!/bin/sh\ncd /\nexec %s "%s" -D "%s" -l "%s" -w restart "$@"\n' "${user[*]}" "$programs/pg_ctl" "$folder/$1" "$folder/$1/log" >"$folder/$1.restart"
   chmod 755 "$folder/$1.restart"
+}
+
+# start_standby NAME PRIMARY PORT: one that follows the PostgreSQL of that name and port, which from now on waits for it with each commit; sets `port` to its own.
+start_standby() {
+  port=$(free_port)
+  mkdir -m 700 "$folder/$1"
+  [ "$(id -u)" -ne 0 ] || chown postgres "$folder/$1"
+  (cd / && as_postgres "$programs/pg_basebackup" -D "$folder/$1" -h 127.0.0.1 -p "$3" -U loiter -R -X stream -c fast --no-sync)
+  printf 'port = %s\n' "$port" >>"$folder/$1/postgresql.conf"
+  instances+=("$1")
+  (cd / && as_postgres "$programs/pg_ctl" -D "$folder/$1" -l "$folder/$1/log" -w start >/dev/null) || { cat "$folder/$1/log" >&2; exit 1; }
+  printf "synchronous_standby_names = '*'\n" >>"$folder/$2/postgresql.conf"
+  (cd / && as_postgres "$programs/pg_ctl" -D "$folder/$2" reload >/dev/null)
+}
+
+# failover_script PRIMARY STANDBY: writes a program, STANDBY.promote, that kills the one, as a machine that dies, and has the other lead.
+failover_script() {
+  local user=()
+  [ "$(id -u)" -ne 0 ] || user=(setpriv --reuid postgres --regid postgres --clear-groups)
+  printf '#!/bin/sh\ncd /\nkill -9 "$(head -n 1 "%s")"\nexec %s "%s" -D "%s" -w promote\n' "$folder/$1/postmaster.pid" "${user[*]}" "$programs/pg_ctl" "$folder/$2" >"$folder/$2.promote"
+  chmod 755 "$folder/$2.promote"
 }
 
 # start_pgbouncer PORT: before the PostgreSQL at that port, a transaction at a time; sets `bouncer` to its port.

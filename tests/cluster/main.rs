@@ -7,6 +7,7 @@
 //! - `asked`: whom one waits for that has asked the others.
 //! - `hints`: those from an address of their own.
 //! - `locks`: what somebody else has locked in the database.
+//! - `promoted`, `gone_back`, `standby`: a PostgreSQL that another one follows.
 //! - `nodes`, `nginx`, `unsteady`: those processes, what is before them, and the PostgreSQL behind them.
 
 mod asked;
@@ -31,6 +32,7 @@ mod hints;
 mod late;
 mod locks;
 mod parked;
+mod promoted;
 #[cfg(feature = "redis")]
 mod redis;
 #[path = "../serving/mod.rs"]

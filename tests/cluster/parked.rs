@@ -1,9 +1,11 @@
 //! What is parked is on no disk: each server knows of its own, and is asked for it by the others.
 
+use std::time::Instant;
+
 use loiter::Config;
 use serde_json::{Value, json};
 
-use crate::serving::{Request, Serving, Session, adding, ending, get, polling, post};
+use crate::serving::{PATIENCE, Request, Serving, Session, adding, ending, get, polling, post};
 use crate::{asking, hinting, ids, servers, since};
 
 fn names(answer: &Value) -> Vec<&str> {
@@ -268,6 +270,21 @@ fn a_password_that_is_set_beside_servers_ends_the_sessions_that_were_there() {
     assert_eq!(ids(&poll.answer().ok()), [1]);
 }
 
+/// Waits until so many polls are parked at a server.
+fn wait_until_parked(server: &Serving, polls: u64) {
+    let begun = Instant::now();
+    let parked = |metrics: &loiter::Metrics| -> u64 {
+        let text = metrics.encode();
+        let lines = text.lines();
+        let parked = lines.filter_map(|line| line.strip_prefix("loiter_polls_parked{"));
+        let counts = parked.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+        counts.sum()
+    };
+    while server.all_metrics().map(parked).sum::<u64>() != polls {
+        assert!(begun.elapsed() < PATIENCE, "they are not parked");
+    }
+}
+
 /// What is said right after somebody was let in is theirs to hear, also at a server that hears of both at once.
 #[test]
 fn a_poll_of_all_hears_the_first_message_of_a_chatroom_that_its_user_has_come_into() {
@@ -282,6 +299,8 @@ fn a_poll_of_all_hears_the_first_message_of_a_chatroom_that_its_user_has_come_in
         from_now.park(&bob, &all());
         let mut since = other.connect();
         since.park(&bob, &all().with("since", "1000:0"));
+        // From now on is from when the database has said how far all of them are.
+        wait_until_parked(&other, 2);
         one.ask(&adding(&ann, id, bob.userid)).ok();
         let said = one.say(&ann, id, &format!("{n}"));
         assert_eq!(from_now.answer().ok(), said);

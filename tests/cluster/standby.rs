@@ -1,5 +1,6 @@
 //! A standby that does not confirm what is committed: commits wait for it, for as long as it takes.
 
+use std::thread;
 use std::time::Instant;
 
 use loiter::config::Hints;
@@ -100,4 +101,41 @@ fn who_writes_is_told_so_and_no_commits_pile_up() {
     };
     assert_eq!(ids(&list), [1, 2]);
     assert_eq!(list[1]["message"], "once");
+}
+
+/// A commit that notifies waits for the one before it, which has a lock of the whole database server for as long as a standby is waited for: longer than
+/// a locked row is.
+#[test]
+fn who_notifies_waits_for_its_turn_and_does_not_begin_again() {
+    const WAITING: &str = "SELECT count(*) FROM pg_stat_activity JOIN pg_locks USING (pid)
+        WHERE NOT granted AND locktype = 'object' AND clock_timestamp() - xact_start > interval '0.8 s'";
+    let unsteady = Unsteady::take();
+    let name = unsteady.new_database();
+    let server = Serving::alone("its own commits are counted", |config| {
+        let local = "options=-csynchronous_commit%3Dlocal";
+        config.database = format!("{}/{name}?{local}", unsteady.address()).into();
+    });
+    let ann = server.user("ann");
+    let id = server.chatroom(&ann);
+    let standby = Standby::awaited(&unsteady);
+    let wait_for = |what: &str| {
+        let begun = Instant::now();
+        while count(&unsteady, what) == 0 {
+            assert!(begun.elapsed() < PATIENCE, "{what}");
+        }
+    };
+    let said = thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut other = unsteady.client(&name);
+            let done = other.batch_execute("CREATE TABLE other (); NOTIFY somebody");
+            done.expect("the standby is waited for no more");
+        });
+        wait_for(AWAITING);
+        let mut sender = server.connect();
+        sender.send(saying(&ann, id, "hi").bytes());
+        wait_for(WAITING);
+        drop(standby);
+        sender.answer().ok()
+    });
+    assert_eq!(ids(&said), [1]);
 }

@@ -216,7 +216,45 @@ fn ssl_mode(mode: &str) -> Result<(SslMode, Verification), String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::client::PATIENCE;
+    use super::super::fake::{Begun, Fake, Part};
     use super::*;
+
+    fn connect(address: &Address) -> Result<(), client::Error> {
+        address.connect().map(drop)
+    }
+
+    /// Nobody is waited for twice by whom nobody answers.
+    #[test]
+    fn each_place_is_tried_once_also_the_one_that_was_good_last() {
+        let fakes = [(); 3].map(|()| Fake::playing(&[Part::Closed]));
+        let places = fakes
+            .each_ref()
+            .map(|fake| format!("127.0.0.1:{}", fake.port));
+        let address = format!("postgres://ann@{}/chat?sslmode=disable", places.join(","));
+        let address = Address::parse(&address).expect("an address");
+        let ends = (PATIENCE, &End::default());
+        *address.last() = Place::all(&address.config, ends).0.into_iter().nth(1);
+        connect(&address).expect_err("nobody is let in anywhere");
+        for fake in fakes {
+            assert_eq!(fake.begun(), [Begun::Speaking]);
+        }
+    }
+
+    #[test]
+    fn which_database_it_is_is_waited_for_as_a_connection_is() {
+        let fake = Fake::playing(&[Part::Silent]);
+        let address = format!(
+            "postgres://ann@127.0.0.1:{}/chat?sslmode=disable&connect_timeout=1",
+            fake.port
+        );
+        let address = Address::parse(&address).expect("an address");
+        address.keep_to(Some("that one".to_owned()));
+        match connect(&address) {
+            Err(client::Error::Silent(time)) => assert!(time < PATIENCE / 2, "{time:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
 
     fn refused(address: &str) -> String {
         match Address::parse(address) {

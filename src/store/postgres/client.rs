@@ -29,7 +29,7 @@ use crate::store::error::whole;
 
 /// How long an answer is waited for: longer than the database goes on with a statement of those that write, and less than a server that is to end lets others
 /// wait for it.
-const PATIENCE: Duration = Duration::from_secs(8);
+pub(super) const PATIENCE: Duration = Duration::from_secs(8);
 
 /// How long it may take to say that nobody waits any more, or that a connection ends.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -469,3 +469,60 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::super::fake::{Begun, Fake, Part};
+    use super::super::tls;
+    use super::*;
+
+    fn connected(fake: &Fake) -> Client {
+        let place = Place::Tcp(
+            "localhost".to_owned(),
+            (Ipv4Addr::LOCALHOST, fake.port).into(),
+        );
+        let config = "postgres://ann@localhost/chat?sslmode=disable";
+        let tls = tls::connector(tls::Verification::None, None).expect("no roots are needed");
+        let ends = (PATIENCE, &Arc::default());
+        Client::connect(&place, &config.parse().expect("an address"), &tls, ends).expect("let in")
+    }
+
+    #[test]
+    fn the_last_word_of_a_pooler_is_one() {
+        for (part, is_last) in [
+            (&[Part::Told("FATAL", "08P01")], true),
+            (&[Part::Told("PANIC", "XX000")], true),
+            (&[Part::Told("ERROR", "22012")], false),
+        ] {
+            let told = connected(&Fake::playing(part)).batch_execute("SELECT 1");
+            let told = told.expect_err("it is told otherwise");
+            assert_eq!(told.is_of_a_lost_connection(), is_last, "{told}");
+        }
+    }
+
+    /// What waits for a standby is not in it, and would be there all the same for whoever reads.
+    #[test]
+    fn a_commit_is_not_cancelled_as_all_else_is() {
+        let fake = Fake::playing(&[Part::Silent]);
+        let mut client = connected(&fake);
+        client.patience = Some(Duration::from_millis(20));
+        let silent = client.commit().expect_err("it is silent");
+        assert!(matches!(silent, Error::Silent(_)), "{silent}");
+        assert!(matches!(client.commit(), Err(Error::Closed)));
+        let mut client = connected(&fake);
+        client.patience = Some(Duration::from_millis(20));
+        let silent = client.batch_execute("SELECT 1").expect_err("it is silent");
+        assert!(silent.is_of_a_lost_connection(), "{silent}");
+        // Right behind it, by the same thread.
+        let _next = connected(&fake);
+        let begun = [
+            Begun::Speaking,
+            Begun::Speaking,
+            Begun::Cancelling,
+            Begun::Speaking,
+        ];
+        assert_eq!(fake.begun(), begun);
+    }
+}

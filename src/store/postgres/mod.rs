@@ -12,6 +12,8 @@ mod changes;
 mod client;
 mod cryptography;
 mod failures;
+#[cfg(test)]
+mod fake;
 mod hearing;
 #[cfg(feature = "redis")]
 mod hint_box;

@@ -59,6 +59,11 @@ impl Proxy {
         self.links.cut();
     }
 
+    /// Refuses other connections than there are, until [`Self::mend`].
+    pub(crate) fn refuse(&self) {
+        self.links.is_cut.store(true, Ordering::SeqCst);
+    }
+
     /// Takes what comes, and new connections, and answers nothing until [`Self::mend`].
     pub(crate) fn freeze(&self) {
         *self.links.is_frozen.lock().expect("no panic") = true;

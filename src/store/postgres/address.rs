@@ -113,8 +113,7 @@ impl Address {
     pub(super) fn connect(&self) -> Result<Client, client::Error> {
         let patience = *(self.config.get_connect_timeout()).unwrap_or(&CONNECT_TIMEOUT);
         // Those before it, and whoever knows their names, would have to be waited for again each time.
-        let is_ordered = self.config.get_load_balance_hosts() == LoadBalanceHosts::Disable;
-        let last = self.last().clone().filter(|_| is_ordered);
+        let last = self.last().clone().filter(|_| self.is_ordered());
         let mut why = client::Error::Closed;
         if let Some(place) = &last {
             match self.connect_to(place, patience) {
@@ -139,6 +138,20 @@ impl Address {
             }
         }
         Err(why)
+    }
+
+    /// Whether a connection is to the place where it was connected to last. Else another leads by now, as long as nobody has ended this one: what is read there
+    /// gets older and older.
+    pub(super) fn leads_to(&self, client: &Client) -> bool {
+        !self.is_ordered()
+            || self
+                .last()
+                .as_ref()
+                .is_none_or(|last| last == client.place())
+    }
+
+    fn is_ordered(&self) -> bool {
+        self.config.get_load_balance_hosts() == LoadBalanceHosts::Disable
     }
 
     /// Connects there, if that is still the same database: what has the same ids in another is something else.

@@ -147,6 +147,11 @@ impl Client {
         }
     }
 
+    /// Where it is connected to.
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// Waits for answers as long as usual, or for as long as they take: what is asked may take long by its nature.
     pub(super) fn be_patient(&mut self, for_ever: bool) {
         self.patience = (!for_ever).then_some(PATIENCE);

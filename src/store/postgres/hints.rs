@@ -162,7 +162,8 @@ impl Listener {
         let mut hinted = Hinted::default();
         let (mut found, mut rounds) = (Written::default(), Rounds::new(ASKED_AT_ONCE));
         let mut asked_at = Instant::now();
-        while !self.stop.is_over() {
+        // Until others of this server are connected to another place: what is said there is not to be missed.
+        while !self.stop.is_over() && self.address.leads_to(&client) {
             let is_time = ask_at <= Instant::now() || hinted.is_missed;
             let mut has_slept = false;
             if is_time || hinted.is_changed {

@@ -28,6 +28,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// What all lanes that read share.
 pub(super) struct Readers {
+    address: Address,
     pool: r2d2::Pool<Connecting>,
     /// The last wait for a connection was in vain.
     is_cut_off: AtomicBool,
@@ -97,6 +98,7 @@ impl Readers {
             source,
         })?);
         Ok(Self {
+            address: address.clone(),
             pool,
             is_cut_off: AtomicBool::new(false),
             session_lifetime: config.session_lifetime,
@@ -107,7 +109,7 @@ impl Readers {
     }
 
     /// Reads on a connection of the pool's. One that was lost while nobody used it tells so only then, and all may have been lost together: so
-    /// what is read is read again on another.
+    /// what is read is read again on another. One to where nobody else of this server is connected any more is as good as lost.
     pub(super) fn read<T>(
         &self,
         mut query: impl FnMut(&mut Client) -> Result<T, JobError>,
@@ -118,7 +120,11 @@ impl Readers {
         let mut lost_at_most = self.pool.max_size();
         loop {
             let mut connection = self.connection()?;
-            match query(&mut connection.client) {
+            let read = match self.address.leads_to(&connection.client) {
+                true => query(&mut connection.client),
+                false => Err(client::Error::Closed.into()),
+            };
+            match read {
                 Err(error) if error.is_of_a_lost_connection() => {
                     connection.is_lost = true;
                     if lost_at_most == 0 || error.is_silence() {

@@ -293,8 +293,9 @@ impl PostgresWriter {
         done
     }
 
-    /// The connection; another one where it is lost and it is time to try.
+    /// The connection; another one where it is lost and it is time to try, or where it is to another place than those that were made since.
     fn connected(&mut self) -> Result<&mut Client, JobError> {
+        self.client.take_if(|client| !self.address.leads_to(client));
         if self.client.is_none() {
             if Instant::now() < self.connect_at {
                 return Err(JobError::Unreachable);

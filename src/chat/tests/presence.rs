@@ -327,17 +327,6 @@ fn who_has_very_many_polls_elsewhere_is_found_though_all_of_them_end() {
 #[test]
 fn who_waits_in_several_or_hears_a_stream_is_present_in_each() {
     let mut loops = one();
-    let several = |chatrooms| {
-        let call = SeveralCall {
-            chatrooms,
-            since: None,
-            limit: None,
-            timeout_s: None,
-            is_over: false,
-            is_ahead: false,
-        };
-        Call::InSession(SessionCall::PollSeveral(Box::new(call)))
-    };
     let these = Which::These(vec![room(), another_room()]);
     let stream = Call::InSession(SessionCall::Stream(StreamCall {
         chatroom: another_room(),

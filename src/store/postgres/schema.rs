@@ -119,13 +119,10 @@ fn upgrade_alone(client: &mut Client, address: &Address) -> Result<(), OpenError
         return Ok(());
     }
     // Who waits for a table has all others wait that would use it.
-    let changing = |error: client::Error| {
-        match error.code() {
-        Some(code) if *code == SqlState::LOCK_NOT_AVAILABLE => address.unusable(
-            "its tables are to be changed for this version, and another program (a dump?) has one of them in use: try again when that is over",
-        ),
+    let in_use = "its tables are to be changed for this version, and another program (a dump?) has one of them in use: try again when that is over";
+    let changing = |error: client::Error| match error.code() {
+        Some(code) if *code == SqlState::LOCK_NOT_AVAILABLE => address.unusable(in_use),
         _ => of_postgres(error),
-    }
     };
     upgrade.batch_execute(sql::HASTILY).map_err(of_postgres)?;
     for step in &sql::MIGRATIONS[found as usize..] {

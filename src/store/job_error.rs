@@ -10,6 +10,8 @@ use tokio_postgres::error::SqlState;
 #[cfg(feature = "postgres")]
 use super::postgres;
 use crate::job::Fault;
+#[cfg(feature = "postgres")]
+use crate::model::ChatroomId;
 
 /// Why a job was not done.
 #[derive(Debug)]
@@ -38,6 +40,9 @@ pub(super) enum JobError {
     /// The Redis that hints travel by failed, or the connection to it: its address without the password, and how.
     #[cfg(feature = "redis")]
     Redis(String),
+    /// Another program has kept a chatroom locked for longer than anybody waits.
+    #[cfg(feature = "postgres")]
+    Locked(ChatroomId),
     /// What other servers write cannot be asked for, so that what is remembered may not hold.
     #[cfg(feature = "postgres")]
     Deaf,
@@ -141,6 +146,12 @@ impl fmt::Display for JobError {
             ),
             #[cfg(feature = "redis")]
             Self::Redis(why) => f.write_str(why),
+            #[cfg(feature = "postgres")]
+            Self::Locked(chatroom) => write!(
+                f,
+                "another program keeps the row of chatroom {} locked (pg_locks, pg_stat_activity): what is written there fails until it lets go",
+                chatroom.get()
+            ),
             #[cfg(feature = "postgres")]
             Self::Deaf => f.write_str(
                 "what other servers write cannot be asked for: see what is said of hints",

@@ -2,7 +2,7 @@
 
 use loiter::{Config, Server};
 
-use crate::serving::{Serving, get};
+use crate::serving::{Serving, get, saying};
 
 /// As where one server stands still in the midst of its answer to a balancer: nobody else is to count as away for that.
 #[test]
@@ -18,6 +18,36 @@ fn who_is_asked_whether_it_is_ready_waits_for_no_other_server() {
     assert_eq!(server.ask(&get("/readyz")).status, 200);
     // One more while that one was locked, and no more after that.
     assert_eq!(other.number("SELECT count(*) FROM probes"), 2);
+}
+
+/// As where somebody has begun a transaction by hand, and gone to lunch.
+#[test]
+fn who_speaks_elsewhere_does_not_wait_for_who_keeps_a_chatroom_locked() {
+    let server = Serving::start();
+    let ann = server.user("ann");
+    let (locked, free) = (server.chatroom(&ann), server.chatroom(&ann));
+    let mut other = server.other_program();
+    other.execute("BEGIN");
+    let lock = format!("UPDATE chatrooms SET name = 'mine' WHERE id = {locked}");
+    assert_eq!(other.execute(&lock), 1);
+
+    // While the first is waited for, those behind it become one batch.
+    let said = |chatroom, text| {
+        let mut client = server.connect();
+        client.send(saying(&ann, chatroom, text).bytes());
+        client
+    };
+    let first = said(locked, "one");
+    let mut heard = said(free, "two");
+    let second = said(locked, "three");
+    assert_eq!(heard.answer().ok()[0]["message"], "two");
+    for mut refused in [first, second] {
+        refused.answer().assert_failed(500, "storage_failed");
+    }
+    other.execute("ROLLBACK");
+    let list = server.say(&ann, locked, "five");
+    assert_eq!(list[0]["message"], "five");
+    assert_eq!(list[0]["id"], 1);
 }
 
 /// Whoever waits for a table has all others wait behind it.

@@ -37,8 +37,9 @@ struct Columns {
 }
 
 impl Newest {
-    pub(super) fn note(&mut self, chatroom: ChatroomId, id: i64, time_unix_ms: i64) {
-        self.0.insert(chatroom, (id, time_unix_ms));
+    /// The newest message of a chatroom, 0 for none, and its time.
+    pub(super) fn note(&mut self, chatroom: ChatroomId, last: (i64, i64)) {
+        self.0.insert(chatroom, last);
     }
 
     /// Of each chatroom its newest message.
@@ -60,7 +61,7 @@ impl Newest {
             ..
         })) = outcome
         {
-            self.note(*chatroom, 0, 0);
+            self.note(*chatroom, (0, 0));
         }
     }
 

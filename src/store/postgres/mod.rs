@@ -18,6 +18,7 @@ mod hearing;
 #[cfg(feature = "redis")]
 mod hint_box;
 mod hints;
+mod locks;
 mod messages;
 mod number;
 mod place;

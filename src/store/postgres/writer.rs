@@ -7,21 +7,20 @@
 //! is away. Where it is lost in a commit nobody knows what became of that. The batch is told that it has failed; whether it did, those who send it
 //! again with a nonce find out.
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use log::Level;
-use tokio_postgres::types::Type;
 
 use super::address::Address;
 use super::carrier::{News, Teller};
 use super::changes::Changes;
 use super::client::Client;
+use super::locks::Kept;
 use super::messages::Newest;
 use super::questions::{Asking, Member};
+use super::sql;
 use super::sweeping::Sweeper;
-use super::{rows, sql};
 use crate::job::{Completion, Job};
 use crate::model::ChatroomId;
 use crate::store::clock::system_unix_ms;
@@ -31,6 +30,7 @@ use crate::store::others::Followed;
 use crate::store::trouble;
 use crate::store::write::Write;
 use crate::store::writing::{Outcome, Swept, Writer};
+use log::Level;
 
 /// How long after a failure it is tried again to connect, at first; twice as long each time.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -59,6 +59,7 @@ pub(super) struct PostgresWriter {
     random: u64,
     /// The last wait for another program's lock was in vain.
     is_locked_out: bool,
+    kept: Kept,
     /// The last commit was not answered: the database may wait for a standby, with the chatrooms locked. A commit more would be one more connection that it keeps.
     may_await_standby: bool,
     member: Member,
@@ -98,17 +99,26 @@ impl Writer for PostgresWriter {
             true => sql::FLEETING,
             false => DURABLE,
         };
+        let chatrooms = batch.iter().filter_map(chatroom_of);
+        let chatrooms: BTreeSet<_> = chatrooms.map(ChatroomId::get).collect();
+        let mut kept = std::mem::take(&mut self.kept);
+        kept.begin();
+        let mut was_busy = false;
         let written = loop {
             outcomes.clear();
             let mut asking = member.begin();
             let written = self.in_transaction(durability, |client| {
-                let newest = lock_chatrooms(client, batch)?;
+                if was_busy {
+                    kept.look(client, &chatrooms)?;
+                }
+                let newest = kept.lock(client, &chatrooms)?;
                 // Nothing is told of it as of what follows those: it would be taken for what was told before.
                 if followed.goes_back(newest.all()) {
                     return Err(JobError::GoneBack);
                 }
                 let asking_for = (member.number(), &mut asking);
-                let newest = write_all(client, newest, (batch, outcomes), asking_for)?;
+                let locked = (newest, &kept);
+                let newest = write_all(client, locked, (batch, outcomes), asking_for)?;
                 let mut changes = Changes::default();
                 let done = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok());
                 done.flatten().for_each(|done| changes.note(done));
@@ -127,13 +137,13 @@ impl Writer for PostgresWriter {
             if written.is_ok() {
                 asking.keep();
             }
-            match written {
-                Err(error) if error.is_busy() && Instant::now() < until && !is_over() => {
-                    self.roll_back();
-                }
-                written => break written,
+            was_busy = written.as_ref().is_err_and(JobError::is_busy);
+            if !was_busy || is_over() || Instant::now() >= until && !kept.give_up() {
+                break written;
             }
+            self.roll_back();
         };
+        self.kept = kept;
         self.is_locked_out = written.as_ref().is_err_and(JobError::is_busy);
         if let Err(JobError::GoneBack) = written {
             // Before who has asked is told that it has failed, and asks again.
@@ -219,6 +229,7 @@ impl PostgresWriter {
             // A process's id would be the same for all that run in containers.
             random: RandomState::new().build_hasher().finish() | 1,
             is_locked_out: false,
+            kept: Kept::default(),
             may_await_standby: false,
             member,
             teller: Arc::new(teller),
@@ -329,18 +340,22 @@ impl PostgresWriter {
 /// Does all of a batch, whose chatrooms are locked, within the transaction that is open, and tells of each what it has come to.
 fn write_all(
     client: &mut Client,
-    mut newest: Newest,
+    (mut newest, kept): (Newest, &Kept),
     (batch, outcomes): (&mut [Write], &mut Vec<Outcome>),
     (server, asking): (i64, &mut Asking<'_>),
 ) -> Result<Newest, JobError> {
     let now_unix_ms = system_unix_ms();
     let is_message = |write: &Write| matches!(write, Write::Job(Job::SaveMessage { .. }));
+    let kept = |write: &Write| chatroom_of(write).filter(|&chatroom| kept.has(chatroom));
     let mut rest = batch;
     while let Some(first) = rest.first() {
-        let count = match is_message(first) {
-            true => rest.iter().take_while(|write| is_message(write)).count(),
-            false => 1,
-        };
+        if let Some(chatroom) = kept(first) {
+            outcomes.push(Err(JobError::Locked(chatroom)));
+            rest = &mut rest[1..];
+            continue;
+        }
+        let is_of_run = |write: &&Write| is_message(write) && kept(write).is_none();
+        let count = rest.iter().take_while(is_of_run).count().max(1);
         let (now, behind) = rest.split_at_mut(count);
         match now {
             [write] if !is_message(write) => {
@@ -351,28 +366,6 @@ fn write_all(
             messages => newest.save(client, messages, (server, now_unix_ms), outcomes)?,
         }
         rest = behind;
-    }
-    Ok(newest)
-}
-
-/// Locks all that the batch will write to, and says of each which message is its newest.
-fn lock_chatrooms(client: &mut Client, batch: &[Write]) -> Result<Newest, JobError> {
-    let mut chatrooms: Vec<i64> = batch
-        .iter()
-        .filter_map(chatroom_of)
-        .map(ChatroomId::get)
-        .collect();
-    chatrooms.sort_unstable();
-    chatrooms.dedup();
-    let mut newest = Newest::default();
-    if !chatrooms.is_empty() {
-        for row in client.query_typed(sql::LOCK_CHATROOMS, &[(&chatrooms, Type::INT8_ARRAY)])? {
-            newest.note(
-                rows::chatroom_id(&row, 0)?,
-                row.try_get(1)?,
-                row.try_get(2)?,
-            );
-        }
     }
     Ok(newest)
 }

@@ -114,12 +114,12 @@ impl Chat {
         id: ChatroomId,
         removed: Result<RemovedRow, Fault>,
     ) {
-        if let Ok(row) = &removed
-            && let Some(left) = row.left
-        {
+        if let Ok(row) = &removed {
+            let left = row.left;
             if self.settings.is_shared {
+                // Where they were out before, another server may have removed them, and this one not have heard of it.
                 self.doubt_left(left, id);
-            } else {
+            } else if row.was_in_it {
                 self.leave_gatherings(left, id);
                 if let Some(user) = self.sessions.user_by_id(left) {
                     user.left(id);

@@ -114,7 +114,8 @@ fn left_from(chatroom: ChatroomId) -> Completion {
         ticket: ticket(9, 0),
         chatroom,
         removed: Ok(RemovedRow {
-            left: Some(user().id),
+            left: user().id,
+            was_in_it: true,
             chatroom: room_row(),
         }),
     }

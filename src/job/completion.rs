@@ -320,8 +320,10 @@ pub struct AddedRow {
 /// A chatroom after someone left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemovedRow {
-    /// Who left; `None` where the user was not in it.
-    pub left: Option<UserId>,
+    /// Who left, or was not in it.
+    pub left: UserId,
+    /// Whether they were.
+    pub was_in_it: bool,
     /// The chatroom as it is now.
     pub chatroom: ChatroomRow,
 }
@@ -375,10 +377,7 @@ impl Completion {
                 chatroom: Ok(_), ..
             }
             | Self::ParticipantAdded { added: Ok(_), .. }
-            | Self::ParticipantRemoved {
-                removed: Ok(RemovedRow { left: Some(_), .. }),
-                ..
-            }
+            | Self::ParticipantRemoved { removed: Ok(_), .. }
             | Self::MessagesExpired { .. }
             | Self::ChangesMissed
             | Self::PasswordChanged { done: Ok(()), .. }
@@ -463,11 +462,12 @@ mod tests {
             })),
         };
         assert_eq!(again.audience(), Audience::One(2));
-        let removed = |left| Completion::ParticipantRemoved {
+        let removed = |was_in_it| Completion::ParticipantRemoved {
             ticket: ticket(),
             chatroom: ChatroomId::new(1).expect("positive"),
             removed: Ok(RemovedRow {
-                left,
+                left: UserId::new(2).expect("positive"),
+                was_in_it,
                 chatroom: ChatroomRow {
                     admin: UserId::new(1).expect("positive"),
                     name: None,
@@ -475,8 +475,9 @@ mod tests {
                 },
             }),
         };
-        assert_eq!(removed(UserId::new(2)).audience(), Audience::All);
-        assert_eq!(removed(None).audience(), Audience::One(2));
+        assert_eq!(removed(true).audience(), Audience::All);
+        // Another server may have removed them, and this one not have heard of it.
+        assert_eq!(removed(false).audience(), Audience::All);
         let changed = |done| Completion::PasswordChanged {
             ticket: ticket(),
             user: UserId::new(1).expect("positive"),

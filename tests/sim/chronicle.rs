@@ -165,11 +165,14 @@ fn change(completion: &Completion, data: &Data) -> Option<(ChatroomId, Change)> 
         } => Some((*chatroom, Change::Joined(row.joined))),
         Completion::ParticipantRemoved {
             chatroom,
-            removed: Ok(RemovedRow {
-                left: Some(user), ..
-            }),
+            removed:
+                Ok(RemovedRow {
+                    left,
+                    was_in_it: true,
+                    ..
+                }),
             ..
-        } => Some((*chatroom, Change::Left(*user))),
+        } => Some((*chatroom, Change::Left(*left))),
         Completion::ChatroomRenamed {
             chatroom,
             renamed: Ok(row),

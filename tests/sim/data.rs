@@ -640,7 +640,8 @@ impl Data {
         let chatroom = self.chatroom_mut(id).expect("it was found");
         chatroom.participants.retain(|other| *other != user);
         Ok(RemovedRow {
-            left: was_in_it.then_some(user),
+            left: user,
+            was_in_it,
             chatroom: self.chatroom_row(id),
         })
     }

@@ -226,9 +226,12 @@ impl Ledger {
             } => self.join(row.joined, *chatroom),
             Completion::ParticipantRemoved {
                 chatroom,
-                removed: Ok(RemovedRow {
-                    left: Some(left), ..
-                }),
+                removed:
+                    Ok(RemovedRow {
+                        left,
+                        was_in_it: true,
+                        ..
+                    }),
                 ..
             } => {
                 let key = (left.get(), chatroom.get());
@@ -236,6 +239,11 @@ impl Ledger {
                 self.left.insert(key, self.parting());
                 self.left_turn.insert(key, self.turn);
             }
+            Completion::ParticipantRemoved {
+                chatroom,
+                removed: Ok(row),
+                ..
+            } => self.leave(row.left, *chatroom),
             Completion::MessagesExpired { chatroom, first } => self.expire(*chatroom, first.get()),
             Completion::LoggedIn {
                 login: Ok((user, token)),

@@ -57,7 +57,7 @@ fn who_leaves_is_no_longer_in_it() {
     let mut three = Three::new();
     let (chatroom, bob) = (three.chatroom, three.bob.clone());
     let row = three.remove(&bob, Whom::Id(bob.id)).expect("left");
-    assert_eq!(row.left, Some(bob.id));
+    assert_eq!((row.left, row.was_in_it), (bob.id, true));
     assert_eq!(row.chatroom.admin, three.ann.id);
     assert_eq!(names(&row.chatroom.participants), ["ann", "cleo"]);
     assert_eq!(three.chatrooms(&bob), []);
@@ -93,16 +93,16 @@ fn the_admin_removes_by_name_or_id_and_nobody_else_does() {
 
     let row = three.remove(&ann, by_name("cleo")).expect("removed");
     assert_eq!(
-        (row.left, names(&row.chatroom.participants)),
-        (Some(cleo.id), vec!["ann", "bob"])
+        (row.left, row.was_in_it, names(&row.chatroom.participants)),
+        (cleo.id, true, vec!["ann", "bob"])
     );
     let row = three.remove(&ann, by_name("cleo")).expect("nothing to do");
     assert_eq!(
-        (row.left, names(&row.chatroom.participants)),
-        (None, vec!["ann", "bob"])
+        (row.left, row.was_in_it, names(&row.chatroom.participants)),
+        (cleo.id, false, vec!["ann", "bob"])
     );
     let row = three.remove(&ann, Whom::Id(bob.id)).expect("removed");
-    assert_eq!(row.left, Some(bob.id));
+    assert_eq!((row.left, row.was_in_it), (bob.id, true));
     assert_eq!(three.counts(), (1, 1));
 }
 
@@ -121,8 +121,8 @@ fn the_admin_stays_while_others_do() {
     three.remove(&ann, Whom::Id(cleo.id)).expect("removed");
     let row = three.remove(&ann, leaves()).expect("alone");
     assert_eq!(
-        (row.left, &*row.chatroom.participants),
-        (Some(ann.id), &[][..])
+        (row.left, row.was_in_it, &*row.chatroom.participants),
+        (ann.id, true, &[][..])
     );
     assert_eq!(three.remove(&ann, leaves()), Err(Fault::NotAParticipant));
     assert_eq!((three.chatrooms(&ann), three.counts()), (vec![], (0, 0)));

@@ -191,7 +191,8 @@ fn the_store_is_asked_once_for_all_polls_and_not_for_who_has_none() {
         ticket: Ticket::of_nobody(),
         chatroom: room(),
         removed: Ok(RemovedRow {
-            left: UserId::new(5),
+            left: UserId::new(5).expect("positive"),
+            was_in_it: true,
             chatroom: room_row(),
         }),
     };

@@ -19,12 +19,13 @@ impl Loops {
     }
 }
 
-fn removed(exchange: u32, removed: Result<Option<UserId>, Fault>) -> Completion {
+fn removed(exchange: u32, removed: Result<bool, Fault>) -> Completion {
     Completion::ParticipantRemoved {
         ticket: ticket(0, exchange),
         chatroom: room(),
-        removed: removed.map(|left| RemovedRow {
-            left,
+        removed: removed.map(|was_in_it| RemovedRow {
+            left: user().id,
+            was_in_it,
             chatroom: room_row(),
         }),
     }
@@ -41,11 +42,25 @@ fn logged_out(exchange: u32, done: Result<(), Fault>) -> Completion {
 /// Another server has removed them, and waits for the others itself.
 #[test]
 fn a_removal_of_who_was_out_already_is() {
-    for left in [None, UserId::new(5)] {
+    for was_in_it in [false, true] {
         let mut loops = shared();
-        loops.told(removed(1, Ok(left)));
+        loops.told(removed(1, Ok(was_in_it)));
         let heard = loops.all_have_heard(1);
         assert!(heard[0].starts_with("1: Chatroom("), "{heard:?}");
+    }
+}
+
+/// The one that asks may be the last to hear of what another has done.
+#[test]
+fn who_was_out_already_is_out_here_too() {
+    for was_in_it in [false, true] {
+        let mut loops = shared();
+        loops.poll(0, 2);
+        loops.loaded(0, Ok(1));
+        loops.chatrooms = vec![another_room()];
+        loops.complete(0, removed(1, Ok(was_in_it)));
+        loops.complete(0, saved(2));
+        assert_eq!(loops.heard(), ["2: Fault(NotAParticipant)"]);
     }
 }
 

@@ -72,11 +72,14 @@ impl Change {
             } => Self::Joined(*chatroom, added.joined, added.last),
             Completion::ParticipantRemoved {
                 chatroom,
-                removed: Ok(RemovedRow {
-                    left: Some(user), ..
-                }),
+                removed:
+                    Ok(RemovedRow {
+                        left,
+                        was_in_it: true,
+                        ..
+                    }),
                 ..
-            } => Self::Left(*chatroom, *user),
+            } => Self::Left(*chatroom, *left),
             Completion::MessagesExpired { chatroom, first } => Self::Expired(*chatroom, *first),
             _ => return None,
         })
@@ -181,7 +184,8 @@ fn completion(change: Change) -> Completion {
             ticket,
             chatroom,
             removed: Ok(RemovedRow {
-                left: Some(user),
+                left: user,
+                was_in_it: true,
                 chatroom: row(user),
             }),
         },

@@ -269,7 +269,8 @@ impl Open<'_> {
             self.count_participants(chatroom, -1)?;
         }
         Ok(RemovedRow {
-            left: (left > 0).then_some(user),
+            left: user,
+            was_in_it: left > 0,
             chatroom: self.chatroom(chatroom)?,
         })
     }

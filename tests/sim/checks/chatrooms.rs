@@ -80,7 +80,7 @@ impl World {
         is_as_asked && answer.body == told
     }
 
-    pub(super) fn whom(&self, whom: &str) -> Option<UserId> {
+    fn whom(&self, whom: &str) -> Option<UserId> {
         let mut users = self.store.data.users.iter();
         let account = users.find(|account| {
             account.user.id.to_string() == whom || *account.folded == *whom.to_lowercase()

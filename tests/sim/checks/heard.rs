@@ -1,10 +1,11 @@
 //! What all servers have heard of, when somebody is told that somebody is out.
 
-use loiter::job::{Completion, Fault, RemovedRow};
+use loiter::job::{Completion, Fault};
 use loiter::model::{ChatroomId, ConnectionKey, SessionHash};
 
 use super::{Verdict, demand};
 use crate::ask::Ask;
+use crate::chronicle::Chronicle;
 use crate::ledger::Begun;
 use crate::line::Asked;
 use crate::world::World;
@@ -13,9 +14,9 @@ use crate::world::World;
 #[derive(Debug)]
 pub(crate) struct Ended {
     sessions: Vec<SessionHash>,
-    /// Somebody has left a chatroom: its place in the chronicle.
+    /// Somebody has left a chatroom, or had left it before: its place in the chronicle.
     left: Option<usize>,
-    /// Or had left it before this time.
+    /// Who asks had left this one before this time, of which the server that has asked the others may be the last to hear.
     was_out: Option<(ChatroomId, usize)>,
 }
 
@@ -23,10 +24,10 @@ impl Ended {
     /// By what, and for whom.
     fn by(
         completion: &Completion,
+        chronicle: &Chronicle,
         at: Option<usize>,
-        now: usize,
     ) -> Option<((u16, ConnectionKey), Self)> {
-        let mut was_out = None;
+        let (mut left, mut was_out) = (None, None);
         let (ticket, sessions) = match completion {
             Completion::LoggedOut {
                 ticket,
@@ -41,21 +42,24 @@ impl Ended {
             } => (ticket, ended.to_vec()),
             Completion::ParticipantRemoved {
                 ticket,
-                removed: Ok(RemovedRow { left: Some(_), .. }),
-                ..
-            } => (ticket, Vec::new()),
+                chatroom,
+                removed: Ok(row),
+            } => {
+                left = at.or_else(|| chronicle.last_left(row.left, *chatroom, chronicle.now()));
+                (ticket, Vec::new())
+            }
             Completion::ParticipantRemoved {
                 ticket,
                 chatroom,
-                removed: Ok(RemovedRow { left: None, .. }) | Err(Fault::NotAParticipant),
+                removed: Err(Fault::NotAParticipant),
             } => {
-                was_out = Some((*chatroom, now));
+                was_out = Some((*chatroom, chronicle.now()));
                 (ticket, Vec::new())
             }
             _ => return None,
         };
         let ended = Self {
-            left: at.filter(|_| sessions.is_empty()),
+            left,
             sessions,
             was_out,
         };
@@ -66,11 +70,14 @@ impl Ended {
 impl World {
     /// The server that has its turn tells its loops what has come of a write of theirs.
     pub(crate) fn note_own_ended(&mut self, completion: &Completion, at: Option<usize>) {
-        let (here, now) = (self.here, self.store.chronicle.now());
+        let ended = Ended::by(completion, &self.store.chronicle, at);
         if self.cluster.is_some()
-            && let Some(((event_loop, key), ended)) = Ended::by(completion, at, now)
+            && let Some(((event_loop, key), ended)) = ended
         {
-            self.ended.insert((here, event_loop, key), ended);
+            // What another has done before this one knows by that.
+            let ledger = &mut self.ledger;
+            ended.left.into_iter().for_each(|at| ledger.note_told(at));
+            self.ended.insert((self.here, event_loop, key), ended);
         }
     }
 
@@ -93,13 +100,11 @@ impl World {
         let Some(mut ended) = self.ended.remove(&(self.here, at, key)) else {
             return Ok(());
         };
+        let was_out = ended.was_out.is_some();
         if let Some((chatroom, before)) = ended.was_out {
-            let whom = match &asked.ask {
-                Ask::Remove { whom, .. } => self.whom(whom),
-                _ => self.user_of(asked),
-            };
+            let user = self.user_of(asked);
             let chronicle = &self.store.chronicle;
-            ended.left = whom.and_then(|user| chronicle.last_left(user, chatroom, before));
+            ended.left = user.and_then(|user| chronicle.last_left(user, chatroom, before));
         }
         let may_lack = self.may_lack(begun);
         let here = self.here;
@@ -107,7 +112,8 @@ impl World {
             let mut sessions = ended.sessions.iter();
             let has_heard = sessions.all(|&session| world.ledger.has_ended(session))
                 && ended.left.is_none_or(|at| !world.ledger.is_untold(at));
-            has_heard || world.is_down(world.here) || may_lack && world.here != here
+            let is_asker = world.here == here;
+            has_heard || world.is_down(world.here) || may_lack && !is_asker || was_out && is_asker
         };
         let has_heard = self.at_each(has_heard);
         demand(

@@ -110,7 +110,11 @@ impl World {
     ) -> Verdict {
         let Some(last) = last else { return Ok(()) };
         let left = self.ledger.heard_before_leaving(user, chatroom);
-        let is_back = (self.store.data).has_joined(user, chatroom_id(chatroom));
+        let is_back = match self.cluster {
+            None => (self.store.data).has_joined(user, chatroom_id(chatroom)),
+            // It may have read that they are, and be yet to hear that they have left again.
+            Some(_) => (self.store.chronicle).may_be_in(user, chatroom, self.ledger.told()),
+        };
         let is_for_user = is_back || left.is_none_or(|heard| last <= heard);
         demand(is_for_user, "who has left hears what was said after")?;
         // What was submitted before is done.

@@ -31,6 +31,16 @@ impl World {
                 limit: limit(rng),
             },
             Role::Impatient => any_wait(rng, chatroom, rooms),
+            Role::Doorkeeper => match rng.u8(..3) {
+                0 => Ask::Remove {
+                    chatroom,
+                    whom: whom(rng),
+                },
+                _ => Ask::Add {
+                    chatroom,
+                    whom: whom(rng),
+                },
+            },
             Role::Vandal if rng.bool() => Ask::garbage(rng, self.config.max_head),
             _ => self.choose_call(chatroom),
         }

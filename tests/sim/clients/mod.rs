@@ -41,6 +41,8 @@ pub(crate) enum Role {
     Impatient,
     /// Makes all calls.
     Talker,
+    /// Lets people into chatrooms and out of them.
+    Doorkeeper,
     /// Sends what is no request too.
     Vandal,
     /// Does as it is told.
@@ -208,7 +210,7 @@ impl World {
         let line = self.lines.get_mut(&id).expect("listened to");
         let pending = line.asked.len() + line.answers.len();
         let (reset, fin) = match role {
-            Role::Patient | Role::Host => (0, 0),
+            Role::Patient | Role::Host | Role::Doorkeeper => (0, 0),
             Role::Follower | Role::FollowerOfAll | Role::FollowerOfSeveral => (1, 1),
             Role::Listener => (3, 1),
             Role::Speaker => (4, 1),

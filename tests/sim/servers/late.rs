@@ -76,7 +76,9 @@ impl World {
             if asked.settled_ms.is_none() || !line.is_held() || self.awaits_store(line, asked) {
                 continue;
             }
-            for (chatroom, read) in self.places(asked) {
+            // What a user has come into is looked at when the loop has heard of it.
+            let places = self.places(asked).into_iter();
+            for (chatroom, read) in places.filter(|(id, _)| asked.floors.contains_key(id)) {
                 let read = read.max(self.ledger.heard(chatroom));
                 let is_late = self.is_overdue(asked, chatroom, read);
                 self.demand(!is_late, &format!("it is told late: {asked:?}"));

@@ -24,6 +24,7 @@ use std::time::Duration;
 use loiter::config::Config;
 use loiter::store::others::Followed;
 
+use crate::clients::{Client, Role};
 use crate::ledger::Ledger;
 use crate::line::Line;
 use crate::loops::Loop;
@@ -64,6 +65,9 @@ impl World {
     pub(crate) fn share(&mut self, servers: usize) {
         self.store.transactions = Some(Vec::new());
         self.store.data.is_shared = true;
+        if self.rng.bool() {
+            self.add_doorkeepers(servers);
+        }
         let other = |config: &Config, ledger| Server {
             loops: Loop::all(config),
             lanes: Lanes::default(),
@@ -92,6 +96,23 @@ impl World {
         }
         for client in &mut self.clients {
             client.server = self.rng.usize(..servers);
+        }
+    }
+
+    /// While one lets somebody out of a chatroom, another lets them in again.
+    fn add_doorkeepers(&mut self, servers: usize) {
+        let data = &mut self.store.data;
+        for chatroom in 1..=data.chatrooms.len() {
+            let admin = data.chatrooms[chatroom - 1].admin;
+            let token = format!("door-{chatroom}");
+            data.add_session(admin, self.now, &token);
+            self.tokens.push(token);
+        }
+        self.ledger = Ledger::new(&self.store);
+        for _ in 0..servers {
+            let token = self.rng.usize(..self.tokens.len());
+            let client = Client::new(Role::Doorkeeper, 1, token);
+            self.clients.push(client);
         }
     }
 

@@ -1,5 +1,6 @@
 //! A standby that does not confirm what is committed: commits wait for it, for as long as it takes.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
@@ -23,7 +24,9 @@ impl<'a> Standby<'a> {
     /// One that is not there.
     fn awaited(unsteady: &'a Unsteady) -> Self {
         set_standby(unsteady, "SET synchronous_standby_names = 'nobody'");
-        Self(unsteady)
+        let standby = Self(unsteady);
+        wait_until_awaited(unsteady);
+        standby
     }
 }
 
@@ -40,6 +43,29 @@ fn set_standby(unsteady: &Unsteady, how: &str) {
     client
         .batch_execute("SELECT pg_reload_conf()")
         .expect("read again");
+}
+
+/// It is read again when the database comes to it. Until then commits are made that wait for nobody, and the first that does is cancelled.
+fn wait_until_awaited(unsteady: &Unsteady) {
+    const CANCEL: &str =
+        "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    let begun = Instant::now();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let commits = scope.spawn(|| {
+            let mut client = unsteady.client("postgres");
+            while !is_over.load(Ordering::Relaxed) {
+                let commit = "SELECT pg_logical_emit_message(true, '', '')";
+                client.batch_execute(commit).expect("committed");
+            }
+        });
+        while !commits.is_finished() {
+            if count(unsteady, CANCEL) > 0 || begun.elapsed() > PATIENCE {
+                is_over.store(true, Ordering::Relaxed);
+            }
+        }
+    });
+    assert!(begun.elapsed() < PATIENCE, "no commit waits");
 }
 
 fn count(unsteady: &Unsteady, count: &str) -> i64 {

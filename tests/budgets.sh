@@ -4,6 +4,7 @@
 # depends on who else has them mapped, and is told beside it. Needs Linux, strip and readelf, and for the memory of all to be root with cgroups.
 #
 # Usage: tests/budgets.sh [folder of the built loiter-loadtest]
+#        tests/budgets.sh build      only builds them
 set -euo pipefail
 
 . "$(dirname "${BASH_SOURCE[0]}")/server.sh"
@@ -113,6 +114,7 @@ cargo build --release --manifest-path "$top/Cargo.toml" -p loiter --bin loiter
 readelf --sections --wide "$target/release/loiter" | grep -qw '\.text\.rare' || { echo 'the linker has left the code where it was' >&2; exit 1; }
 write_host
 cargo build --release --manifest-path "$target/budgets/Cargo.toml" --target-dir "$target/budgets/target" --offline
+[ "${1:-}" != build ] || exit 0
 strip -o "$folder/loiter" "$target/release/loiter"
 strip -o "$folder/host" "$target/budgets/target/release/loiter-budgets"
 # As after an installation: what has just been written is in the system's memory in pieces of up to 2 MiB, each of which it maps whole for a byte of it.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The fuzz targets under libFuzzer, on the stable toolchain, led by the code that an input reaches.
 #
+#   tests/fuzz/run.sh build                    only builds them
 #   tests/fuzz/run.sh                          every target a little, each from its corpus: the same inputs each time
 #   tests/fuzz/run.sh 1800 head                one target, for half an hour
 #   tests/fuzz/run.sh 1800 head body …         several, one after the other
@@ -59,6 +60,7 @@ keep() {
 
 mkdir -p target/fuzz
 build
+[ "${1:-}" != build ] || exit 0
 # A change is not to fail by what luck finds in what it did not touch: luck is for the long runs.
 do_it() {
     local found

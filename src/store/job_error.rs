@@ -8,6 +8,8 @@ use rusqlite::ErrorCode;
 use tokio_postgres::error::SqlState;
 
 #[cfg(feature = "postgres")]
+use super::error::whole;
+#[cfg(feature = "postgres")]
 use super::postgres;
 use crate::job::Fault;
 #[cfg(feature = "postgres")]
@@ -25,9 +27,6 @@ pub(super) enum JobError {
     /// PostgreSQL failed, or the connection to it.
     #[cfg(feature = "postgres")]
     Postgres(postgres::Error),
-    /// The connection to PostgreSQL was lost in a commit, so that nobody knows what became of that.
-    #[cfg(feature = "postgres")]
-    LostInCommit(Box<JobError>),
     /// There is no connection to PostgreSQL, and it is too early to try again.
     #[cfg(feature = "postgres")]
     Unreachable,
@@ -46,6 +45,9 @@ pub(super) enum JobError {
     /// What other servers write cannot be asked for, so that what is remembered may not hold.
     #[cfg(feature = "postgres")]
     Deaf,
+    /// A column of what the database has answered cannot be read as what it should be.
+    #[cfg(feature = "postgres")]
+    BadColumn(tokio_postgres::Error),
     /// A number in the database cannot be what it should be.
     #[cfg(feature = "postgres")]
     BadNumber,
@@ -65,7 +67,7 @@ impl JobError {
         match self {
             Self::Refused(fault) => *fault,
             #[cfg(feature = "postgres")]
-            Self::LostInCommit(_) => Fault::OutcomeUnknown,
+            Self::Postgres(postgres::Error::LostInCommit(_)) => Fault::OutcomeUnknown,
             _ => Fault::StorageFailed,
         }
     }
@@ -87,7 +89,6 @@ impl JobError {
     pub(super) fn is_of_a_lost_connection(&self) -> bool {
         match self {
             Self::Postgres(error) => error.is_of_a_lost_connection(),
-            Self::LostInCommit(_) => true,
             _ => false,
         }
     }
@@ -95,7 +96,7 @@ impl JobError {
     /// Whether the database has not answered in time, so that another connection to it would not help.
     #[cfg(feature = "postgres")]
     pub(super) fn is_silence(&self) -> bool {
-        matches!(self, Self::Postgres(postgres::Error::Silent(_)))
+        matches!(self, Self::Postgres(error) if error.is_silence())
     }
 }
 
@@ -114,8 +115,9 @@ impl From<postgres::Error> for JobError {
 
 #[cfg(feature = "postgres")]
 impl From<tokio_postgres::Error> for JobError {
+    /// Of a column: what is asked of the database itself fails in the client's own way.
     fn from(error: tokio_postgres::Error) -> Self {
-        Self::Postgres(error.into())
+        Self::BadColumn(error)
     }
 }
 
@@ -132,8 +134,6 @@ impl fmt::Display for JobError {
             Self::Sqlite(error) => error.fmt(f),
             #[cfg(feature = "postgres")]
             Self::Postgres(error) => error.fmt(f),
-            #[cfg(feature = "postgres")]
-            Self::LostInCommit(error) => write!(f, "in a commit: {error}"),
             #[cfg(feature = "postgres")]
             Self::Unreachable => f.write_str("there is no connection to the database"),
             #[cfg(feature = "postgres")]
@@ -156,6 +156,8 @@ impl fmt::Display for JobError {
             Self::Deaf => f.write_str(
                 "what other servers write cannot be asked for: see what is said of hints",
             ),
+            #[cfg(feature = "postgres")]
+            Self::BadColumn(error) => f.write_str(&whole(error)),
             #[cfg(feature = "postgres")]
             Self::BadNumber => f.write_str("a number in the database is out of range"),
             Self::Pool(error) => error.fmt(f),

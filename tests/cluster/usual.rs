@@ -1,9 +1,10 @@
-//! Servers that begin together on an empty database, and for whom it takes something else for usual than it does by itself.
+//! Databases that are not as they usually are: empty, where many servers begin together; with other settings; with columns of another type.
 
 use std::sync::Barrier;
 use std::thread;
 
-use crate::serving::{OtherProgram, Serving};
+use crate::serving::{OtherProgram, Serving, get};
+use crate::unsteady::Unsteady;
 
 /// Who waits for the first to make the tables finds them made, also where transactions see what was there at their begin.
 #[test]
@@ -38,4 +39,32 @@ fn all_that_begin_at_once_on_an_empty_database_begin() {
         });
     }
     other.execute(&format!("DROP SCHEMA {schema} CASCADE"));
+}
+
+/// It is no reason to connect anew.
+#[test]
+fn what_cannot_be_read_fails_and_nothing_else() {
+    const CONNECTIONS: &str = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'loiter' ORDER BY pid";
+    let unsteady = Unsteady::take();
+    let name = unsteady.new_database();
+    let server = Serving::alone("its own connections are looked at", |config| {
+        config.database = format!("{}/{name}", unsteady.address()).into();
+    });
+    let ann = server.user("ann");
+    let id = server.chatroom(&ann);
+    server.say(&ann, id, "hi");
+    let mut database = unsteady.client(&name);
+    let mut connections = || -> Vec<i32> {
+        let found = database.query(CONNECTIONS, &[]).expect("connections");
+        found.iter().map(|row| row.get(0)).collect()
+    };
+    let before = connections();
+    let list = get("/message/history").of(&ann).with("chatroomid", id);
+    server.ask(&list).ok();
+    let change = "ALTER TABLE messages ALTER COLUMN text TYPE bytea USING convert_to(text, 'UTF8')";
+    unsteady.client(&name).batch_execute(change).expect("done");
+    for _ in 0..4 {
+        server.ask(&list).assert_failed(500, "storage_failed");
+    }
+    assert_eq!(connections(), before);
 }

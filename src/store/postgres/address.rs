@@ -184,7 +184,7 @@ impl Address {
     pub(super) fn failed(&self, error: JobError) -> OpenError {
         match error {
             JobError::Postgres(error) => self.unreachable(error),
-            _ => self.unusable("a number in it cannot be what it should be"),
+            other => self.unusable(&other.to_string()),
         }
     }
 

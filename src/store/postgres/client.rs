@@ -67,6 +67,8 @@ pub(in crate::store) enum Error {
     Silent(Duration),
     /// The connection was lost before.
     Closed,
+    /// … in a commit, so that nobody knows what became of that.
+    LostInCommit(Box<Error>),
     /// There are more rows than there can be, or none.
     OtherRows,
     /// No connection can be made: there is nobody, or the system gives nothing for it.
@@ -75,6 +77,16 @@ pub(in crate::store) enum Error {
     Elsewhere(String),
     /// It can be written to, or cannot, and the address wants the other.
     Other(TargetSessionAttrs),
+}
+
+/// How long an answer is waited for.
+#[derive(Clone, Copy, Debug)]
+enum Patience {
+    /// So long each.
+    Each(Duration),
+    /// All together, until then.
+    Until(Instant),
+    ForEver,
 }
 
 /// A parameter and its type.
@@ -91,7 +103,7 @@ pub(super) struct Client {
     link: Option<(tokio_postgres::Client, Speaker)>,
     /// What the database has told that nobody has asked for.
     notified: VecDeque<Notification>,
-    patience: Option<Duration>,
+    patience: Patience,
     is_committing: bool,
     place: Place,
     config: Config,
@@ -111,19 +123,23 @@ impl Client {
             .enable_all()
             .build()
             .map_err(Error::Io)?;
-        let until = Instant::now() + patience;
+        // Without a deadline where it is too far to be told.
+        let patience = match Instant::now().checked_add(patience) {
+            Some(until) => Patience::Until(until),
+            None => Patience::ForEver,
+        };
         let secured = secured(tls, place)?;
         let linking = async {
             let socket = place.connect(config).await.map_err(Error::Io)?;
             let link = config.connect_raw(socket, secured).await;
             link.map_err(Error::Postgres)
         };
-        let link = runtime.block_on(within(Some(patience), end, linking))?;
+        let link = runtime.block_on(within(patience, end, linking))?;
         let mut client = Self {
             link: Some(link?),
             runtime,
             notified: VecDeque::new(),
-            patience: Some(until.saturating_duration_since(Instant::now())),
+            patience,
             is_committing: false,
             place: place.clone(),
             config: config.clone(),
@@ -154,7 +170,10 @@ impl Client {
 
     /// Waits for answers as long as usual, or for as long as they take: what is asked may take long by its nature.
     pub(super) fn be_patient(&mut self, for_ever: bool) {
-        self.patience = (!for_ever).then_some(PATIENCE);
+        self.patience = match for_ever {
+            true => Patience::ForEver,
+            false => Patience::Each(PATIENCE),
+        };
     }
 
     pub(super) fn query_typed(
@@ -206,7 +225,10 @@ impl Client {
         self.is_committing = true;
         let committed = self.batch_execute(sql::COMMIT);
         self.is_committing = false;
-        committed
+        committed.map_err(|error| match error.is_of_a_lost_connection() {
+            true => Error::LostInCommit(error.into()),
+            false => error,
+        })
     }
 
     /// Begins a transaction. It is undone where what is returned is dropped before it is committed. Each statement sees what others have committed
@@ -276,8 +298,8 @@ impl Client {
             let secured = secured(&self.tls, &self.place).ok()?;
             token.cancel_query_raw(socket, secured).await.ok()
         };
-        let time = LAST_WORDS.min(self.end.left());
-        let cancelled = (self.runtime).block_on(async { timeout(time, cancelling).await });
+        // At the end too, when there is time for nothing else.
+        let cancelled = (self.runtime).block_on(async { timeout(LAST_WORDS, cancelling).await });
         if !matches!(cancelled, Ok(Some(()))) {
             log::debug!("the database does not take word that nobody waits for it any more");
         }
@@ -331,7 +353,7 @@ fn speak(
 fn speak_until(
     runtime: &Runtime,
     (speaker, notified): (&mut Speaker, &mut VecDeque<Notification>),
-    (patience, end): (Option<Duration>, &End),
+    (patience, end): (Patience, &End),
     mut asking: Pin<&mut dyn Future<Output = ()>>,
 ) -> Result<(), Error> {
     let spoken = poll_fn(|context| match speak(speaker, notified, context) {
@@ -345,17 +367,21 @@ fn speak_until(
     runtime.block_on(async { within(patience, end, spoken).await? })
 }
 
-/// Waits for it so long, or for ever, but not beyond the end.
+/// Waits for it so long, but not beyond the end.
 async fn within<T>(
-    patience: Option<Duration>,
+    patience: Patience,
     end: &End,
     awaited: impl Future<Output = T>,
 ) -> Result<T, Error> {
     let mut awaited = pin!(awaited);
     let begun = Instant::now();
     let left = || {
-        let patience = patience.unwrap_or(Duration::MAX);
-        patience.saturating_sub(begun.elapsed()).min(end.left())
+        let left = match patience {
+            Patience::Each(time) => time.saturating_sub(begun.elapsed()),
+            Patience::Until(until) => until.saturating_duration_since(Instant::now()),
+            Patience::ForEver => Duration::MAX,
+        };
+        left.min(end.left())
     };
     loop {
         // The end may be said meanwhile.
@@ -425,6 +451,15 @@ impl Error {
         self.told().map(DbError::code)
     }
 
+    /// Whether the database has not answered in time, so that another connection to it would not help.
+    pub(in crate::store) fn is_silence(&self) -> bool {
+        match self {
+            Self::Silent(_) => true,
+            Self::LostInCommit(error) => error.is_silence(),
+            _ => false,
+        }
+    }
+
     /// Whether the connection is of no use any more. The client does not say so by itself. One to a database that may only be read from, as a
     /// former primary may, is none to write on: another may lead elsewhere.
     pub(in crate::store) fn is_of_a_lost_connection(&self) -> bool {
@@ -437,7 +472,10 @@ impl Error {
                     Some(severity) => matches!(severity, Severity::Fatal | Severity::Panic),
                     None => matches!(told.severity(), "FATAL" | "PANIC"),
                 };
-                is_last_word || *told.code() == SqlState::READ_ONLY_SQL_TRANSACTION
+                // … or calls it an error, of the class that is about connections.
+                is_last_word
+                    || told.code().code().starts_with("08")
+                    || *told.code() == SqlState::READ_ONLY_SQL_TRANSACTION
             }
         }
     }
@@ -457,6 +495,12 @@ impl fmt::Display for Error {
                 Some(told) => write!(f, "{} ({})", told.message(), told.code().code()),
                 None => f.write_str(&whole(error)),
             },
+            Self::LostInCommit(error) => {
+                write!(
+                    f,
+                    "in a commit, of which nobody knows whether it was done: {error}"
+                )
+            }
             Self::Silent(time) => write!(f, "it has not answered for {:.1} s", time.as_secs_f32()),
             Self::OtherRows => {
                 f.write_str("it has answered with another number of rows than there can be")
@@ -484,14 +528,46 @@ mod tests {
     use super::*;
 
     fn connected(fake: &Fake) -> Client {
+        connected_by(fake, (PATIENCE, &Arc::default()))
+    }
+
+    fn connected_by(fake: &Fake, ends: (Duration, &Arc<End>)) -> Client {
         let place = Place::Tcp(
             "localhost".to_owned(),
             (Ipv4Addr::LOCALHOST, fake.port).into(),
         );
         let config = "postgres://ann@localhost/chat?sslmode=disable";
         let tls = tls::connector(tls::Verification::None, None).expect("no roots are needed");
-        let ends = (PATIENCE, &Arc::default());
         Client::connect(&place, &config.parse().expect("an address"), &tls, ends).expect("let in")
+    }
+
+    /// However much is asked.
+    #[test]
+    fn what_is_asked_first_is_waited_for_as_long_as_the_connection_all_together() {
+        let fake = Fake::playing(&[Part::Silent]);
+        let begun = Instant::now();
+        match connected(&fake).patience {
+            Patience::Until(until) => assert!(until < begun + 2 * PATIENCE, "{until:?}"),
+            other => panic!("{other:?}"),
+        }
+        // Longer than any clock goes.
+        let client = connected_by(&fake, (Duration::MAX, &Arc::default()));
+        assert!(matches!(client.patience, Patience::ForEver));
+    }
+
+    #[test]
+    fn what_is_under_way_at_the_end_is_cancelled_too() {
+        let fake = Fake::playing(&[Part::Silent]);
+        let end = Arc::new(End::default());
+        let mut client = connected_by(&fake, (PATIENCE, &end));
+        let now = Instant::now();
+        end.be_at(now.checked_sub(GRACE).expect("it has run for longer"));
+        let silent = client.batch_execute("SELECT 1").expect_err("it is silent");
+        assert!(silent.is_silence(), "{silent}");
+        assert!(now.elapsed() < PATIENCE, "it is waited for");
+        let _next = connected(&fake);
+        let begun = [Begun::Speaking, Begun::Cancelling, Begun::Speaking];
+        assert_eq!(fake.begun(), begun);
     }
 
     #[test]
@@ -499,6 +575,7 @@ mod tests {
         for (part, is_last) in [
             (&[Part::Told("FATAL", "08P01")], true),
             (&[Part::Told("PANIC", "XX000")], true),
+            (&[Part::Told("ERROR", "08006")], true),
             (&[Part::Told("ERROR", "22012")], false),
         ] {
             let told = connected(&Fake::playing(part)).batch_execute("SELECT 1");
@@ -512,12 +589,17 @@ mod tests {
     fn a_commit_is_not_cancelled_as_all_else_is() {
         let fake = Fake::playing(&[Part::Silent]);
         let mut client = connected(&fake);
-        client.patience = Some(Duration::from_millis(20));
-        let silent = client.commit().expect_err("it is silent");
-        assert!(matches!(silent, Error::Silent(_)), "{silent}");
-        assert!(matches!(client.commit(), Err(Error::Closed)));
+        client.patience = Patience::Each(Duration::from_millis(20));
+        match client.commit() {
+            Err(Error::LostInCommit(silent)) => assert!(silent.is_silence(), "{silent}"),
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(
+            client.batch_execute("SELECT 1"),
+            Err(Error::Closed)
+        ));
         let mut client = connected(&fake);
-        client.patience = Some(Duration::from_millis(20));
+        client.patience = Patience::Each(Duration::from_millis(20));
         let silent = client.batch_execute("SELECT 1").expect_err("it is silent");
         assert!(silent.is_of_a_lost_connection(), "{silent}");
         // Right behind it, by the same thread.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use super::address::Address;
 use super::carrier::{News, Teller};
 use super::changes::Changes;
-use super::client::Client;
+use super::client::{Client, Error};
 use super::locks::Kept;
 use super::messages::Newest;
 use super::questions::{Asking, Member};
@@ -248,17 +248,14 @@ impl PostgresWriter {
         self.begin(durability)?;
         let client = self.client.as_mut().expect("it has begun");
         let done = work(client).and_then(|done| {
-            let committed = client.commit().map_err(JobError::from);
-            committed.map(|()| done).map_err(|error| {
-                if !error.is_of_a_lost_connection() {
-                    return error;
-                }
-                // If it is there it is heard of, as others' writes are.
-                self.member.number.renew();
-                self.may_await_standby |= error.is_silence();
-                JobError::LostInCommit(Box::new(error))
-            })
+            client.commit()?;
+            Ok(done)
         });
+        if let Err(JobError::Postgres(Error::LostInCommit(error))) = &done {
+            // If it is there it is heard of, as others' writes are.
+            self.member.number.renew();
+            self.may_await_standby |= error.is_silence();
+        }
         self.drop_if_lost(done)
     }
 

@@ -25,7 +25,7 @@ impl From<UsersError> for Fault {
             }
             UsersError::NameTaken(_) => Status::Taken,
             UsersError::Served(_) => Status::Busy,
-            UsersError::NoRandomness => Status::Failed,
+            UsersError::OutcomeUnknown(_) | UsersError::NoRandomness => Status::Failed,
         };
         Self::new(status, error.to_string())
     }

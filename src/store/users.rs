@@ -103,6 +103,8 @@ pub enum UsersError {
     OlderSchema(PathBuf),
     /// The database cannot be opened, read or written.
     Database(OpenError),
+    /// The connection to the database was lost before that had confirmed what was to be done: it may have been done.
+    OutcomeUnknown(OpenError),
     /// The name breaks a rule.
     BadName(BadName),
     /// The password breaks a rule.
@@ -172,7 +174,7 @@ impl Users {
     /// Adds a user, as a registration does.
     ///
     /// # Errors
-    /// [`UsersError`], with nothing changed.
+    /// [`UsersError`], with nothing changed but for what [`UsersError::OutcomeUnknown`] says.
     pub fn add(&mut self, name: &str, password: &str) -> Result<User, UsersError> {
         let name = Username::parse(name).map_err(UsersError::BadName)?;
         let hash = self.hash(password)?;
@@ -185,7 +187,7 @@ impl Users {
     /// remembers that without looking.
     ///
     /// # Errors
-    /// [`UsersError`], with nothing changed.
+    /// [`UsersError`], with nothing changed but for what [`UsersError::OutcomeUnknown`] says.
     pub fn set_password(&mut self, name: &str, password: &str) -> Result<usize, UsersError> {
         let user = self.known(name)?;
         let hash = self.hash(password)?;
@@ -236,6 +238,10 @@ impl fmt::Display for UsersError {
                 path.display()
             ),
             Self::Database(error) => error.fmt(f),
+            Self::OutcomeUnknown(error) => write!(
+                f,
+                "it may have been done, or not: look, or do it again; {error}"
+            ),
             Self::BadName(rule) => write!(f, "the name {rule}"),
             Self::BadPassword(rule) => write!(f, "the password {rule}"),
             Self::NameTaken(name) => write!(f, "there is a user {name} already"),
@@ -253,7 +259,7 @@ impl fmt::Display for UsersError {
 impl std::error::Error for UsersError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Database(error) => Some(error),
+            Self::Database(error) | Self::OutcomeUnknown(error) => Some(error),
             Self::BadName(rule) => Some(rule),
             Self::BadPassword(rule) => Some(rule),
             _ => None,

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Instant;
 
 use loiter::config::Hints;
+use loiter::{Config, Server, Users, UsersError};
 
 use crate::ids;
 use crate::serving::{PATIENCE, Serving, get, post, saying};
@@ -127,6 +128,31 @@ fn who_writes_is_told_so_and_no_commits_pile_up() {
     };
     assert_eq!(ids(&list), [1, 2]);
     assert_eq!(list[1]["message"], "once");
+}
+
+/// Nobody is there who is in the one database and not yet in the other.
+#[test]
+fn who_adds_a_user_is_told_that_it_may_have_been_done() {
+    let unsteady = Unsteady::take();
+    let name = unsteady.new_database();
+    let config = Config {
+        database: format!("{}/{name}", unsteady.address()).into(),
+        ..Config::default()
+    };
+    drop(Server::bind(config.clone()).expect("it has its tables"));
+    let mut users = Users::open(&config).expect("there are users");
+    let standby = Standby::awaited(&unsteady);
+    match users.add("ann", "correct horse") {
+        Err(UsersError::OutcomeUnknown(_)) => {}
+        other => panic!("{other:?}"),
+    }
+    let users = Users::open(&config).expect("there are users");
+    assert_eq!(users.list(0, 2).expect("a list"), []);
+    drop(standby);
+    let begun = Instant::now();
+    while users.list(0, 2).expect("a list").is_empty() {
+        assert!(begun.elapsed() < PATIENCE, "nobody was added");
+    }
 }
 
 /// A commit that notifies waits for the one before it, which has a lock of the whole database server for as long as a standby is waited for: longer than

@@ -11,6 +11,7 @@ use super::changes::Changes;
 use super::client::Client;
 use super::{open_address, rows, schema, sql};
 use crate::config::Config;
+use crate::job::Fault;
 use crate::model::{User, UserId, Username};
 use crate::store::clock::system_unix_ms;
 use crate::store::job_error::JobError;
@@ -44,7 +45,13 @@ impl PostgresUsers {
 
     /// What an error means for whoever asked.
     fn failed(&self, error: impl Into<JobError>) -> UsersError {
-        UsersError::Database(self.address.failed(error.into()))
+        let error = error.into();
+        let is_known = error.fault() != Fault::OutcomeUnknown;
+        let error = self.address.failed(error);
+        match is_known {
+            true => UsersError::Database(error),
+            false => UsersError::OutcomeUnknown(error),
+        }
     }
 }
 
@@ -62,19 +69,26 @@ impl UserTable for PostgresUsers {
     }
 
     fn add(&mut self, name: &Username, hash: &str) -> Result<User, UsersError> {
-        let added = self.client.borrow_mut().query_typed_opt(
-            sql::ADD_USER,
-            &[
-                (&&**name.shown(), Type::TEXT),
-                (&&**name.folded(), Type::TEXT),
-                (&hash, Type::TEXT),
-                (&system_unix_ms(), Type::INT8),
-            ],
-        );
+        let mut client = self.client.borrow_mut();
+        let mut add = || {
+            let mut transaction = client.transaction()?;
+            let added = transaction.query_typed_opt(
+                sql::ADD_USER,
+                &[
+                    (&&**name.shown(), Type::TEXT),
+                    (&&**name.folded(), Type::TEXT),
+                    (&hash, Type::TEXT),
+                    (&system_unix_ms(), Type::INT8),
+                ],
+            )?;
+            transaction.commit()?;
+            added.map(|row| rows::user_id(&row, 0)).transpose()
+        };
+        let added: Result<_, JobError> = add();
         let added = added.map_err(|error| self.failed(error))?;
-        let added = added.ok_or_else(|| UsersError::NameTaken(name.shown().clone()))?;
+        let id = added.ok_or_else(|| UsersError::NameTaken(name.shown().clone()))?;
         Ok(User {
-            id: rows::user_id(&added, 0).map_err(|error| self.failed(error))?,
+            id,
             name: name.shown().clone(),
         })
     }

@@ -2,6 +2,7 @@
 //!
 //! One of those that are asked is made up: what it says and answers is written into the database by the test.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use loiter::Config;
@@ -118,6 +119,55 @@ fn who_has_not_said_for_its_own_time_that_it_is_there_is_not_asked() {
 #[test]
 fn who_has_said_in_time_to_come_that_it_is_there_is_not_asked() {
     assert_not_asked("+ interval '1 h'", 5_000);
+}
+
+/// A poll that was to end when its server lost the connection by which it had heard so, before its loops were told; and its server, which hears again.
+fn ended_while_cut_off(waits_ms: u64) -> (Serving, Client) {
+    let server = Serving::with(asking);
+    let ann = server.user("ann");
+    let id = server.chatroom(&ann);
+    let poll = server.poll(&ann, id);
+    let (mut database, mut locks) = (server.other_program(), server.other_program());
+    locks.execute("BEGIN");
+    assert_eq!(locks.execute("UPDATE servers SET seen = seen"), 1);
+    let locked_by = locks.number("SELECT pg_backend_pid()::bigint");
+    database.execute(&format!(
+        "INSERT INTO changes (server, kind, chatroom, user_id, session, message)
+         SELECT {MADE_UP}, 'end_polls', {id}, 0, token, {waits_ms} FROM sessions"
+    ));
+    // What it says of itself waits for the lock, for as long as anything does, and once more on the next connection.
+    let waiting = format!(
+        "SELECT coalesce(max(pid), 0)::bigint FROM pg_stat_activity WHERE {locked_by} = ANY (pg_blocking_pids(pid))"
+    );
+    let begun = Instant::now();
+    let mut waited = BTreeSet::new();
+    while waited.len() < 2 {
+        waited.insert(database.number(&waiting));
+        waited.remove(&0);
+        assert!(begun.elapsed() < 2 * PATIENCE, "it goes on");
+    }
+    locks.execute("ROLLBACK");
+    // Twice: by then whatever it was asked is told.
+    for _ in 0..2 {
+        database.execute("UPDATE servers SET seen = '1970-01-01'");
+        while database.number("SELECT count(*) FROM servers WHERE seen > '2000-01-01'") == 0 {
+            assert!(begun.elapsed() < 2 * PATIENCE, "it says nothing");
+        }
+    }
+    (server, poll)
+}
+
+#[test]
+fn what_was_asked_outlives_the_connection() {
+    let (_server, mut poll) = ended_while_cut_off(600_000);
+    assert_eq!(poll.answer().ok(), Value::Array(Vec::new()));
+}
+
+/// The client may have polled again since.
+#[test]
+fn what_nobody_waits_for_any_more_is_not_done() {
+    let (_server, mut poll) = ended_while_cut_off(0);
+    poll.assert_silent();
 }
 
 #[test]

@@ -90,15 +90,24 @@ impl Changes {
     }
 }
 
-/// What others have changed or asked since that was looked at last, so long ago, as the loops are told of it; only what was not to be seen at the last
-/// look where that is not said. A question that nobody waits for any more is told to nobody. And whether the
-/// machine has slept since.
+/// What was found.
+pub(super) struct Heard {
+    /// What others have changed or asked, as the loops are told of it.
+    pub(super) told: Vec<Completion>,
+    /// For how long all who have asked wait from now on.
+    pub(super) asked_for: Duration,
+    /// The machine has slept since the last look.
+    pub(super) has_slept: bool,
+}
+
+/// What others have changed or asked since that was looked at last, so long ago; only what was not to be seen at the last
+/// look where that is not said. A question that nobody waits for any more is told to nobody.
 pub(super) fn look(
     seen: &mut Seen,
     client: &mut Client,
     member: &Member,
     away: Option<Duration>,
-) -> Result<(Vec<Completion>, bool), JobError> {
+) -> Result<Heard, JobError> {
     let newest = seen.behind().filter(|_| away.is_none());
     let back_ms = match &newest {
         Some(_) => 0,
@@ -114,11 +123,18 @@ pub(super) fn look(
     let rows = client.query_typed(sql::servers::CHANGES_OF_OTHERS, asked)?;
     let (mut now, mut time_ms) = (None, 0.0);
     let mut found = Vec::with_capacity(rows.len());
+    let mut asked_for = Duration::MAX;
     for row in &rows {
         match row.try_get::<_, Option<i64>>(0)? {
             // What it has itself written, under another number.
             Some(id) if member.number.has_written(row.try_get(6)?, id) => found.push((id, None)),
-            Some(id) => found.push((id, change(row, member)?)),
+            Some(id) => {
+                let change = change(row, member)?;
+                if let Some((_, left)) = &change {
+                    asked_for = asked_for.min(*left);
+                }
+                found.push((id, change.map(|(change, _)| change)));
+            }
             None => {
                 time_ms = row.try_get(7)?;
                 now = Horizon::parse(row.try_get(8)?);
@@ -129,8 +145,11 @@ pub(super) fn look(
     if let Some(away) = away
         && let Some(slept) = seen.slept(time_ms, away)
     {
-        let (told, _) = look(seen, client, member, Some(slept))?;
-        return Ok((told, true));
+        let heard = look(seen, client, member, Some(slept))?;
+        return Ok(Heard {
+            has_slept: true,
+            ..heard
+        });
     }
     if away.is_some() {
         seen.note_look(time_ms);
@@ -141,14 +160,21 @@ pub(super) fn look(
         (Some(_), _) => seen.take_newest(found, now),
         (None, away) => seen.take(away.unwrap_or_default(), found, now),
     };
-    Ok((told, false))
+    Ok(Heard {
+        told,
+        asked_for,
+        has_slept: false,
+    })
 }
 
-/// Nothing for a kind that a newer loiter has written.
-fn change(row: &tokio_postgres::Row, member: &Member) -> Result<Option<Change>, JobError> {
+/// What is in a row, and for how long somebody waits for an answer; nothing for a kind that a newer loiter has written.
+fn change(
+    row: &tokio_postgres::Row,
+    member: &Member,
+) -> Result<Option<(Change, Duration)>, JobError> {
     let kind: &str = row.try_get(1)?;
     let session = || rows::session(row, 4);
-    Ok(Some(match kind {
+    let change = match kind {
         "session_ended" => Change::SessionEnded(session()?),
         "joined" => Change::Joined(
             rows::chatroom_id(row, 2)?,
@@ -161,8 +187,10 @@ fn change(row: &tokio_postgres::Row, member: &Member) -> Result<Option<Change>, 
             let (age_ms, waits_ms): (f64, i64) = (row.try_get(7)?, row.try_get(5)?);
             let question = questions::question(other, row)?;
             // As long as who has asked waits for this server.
-            let waits_ms = waits_ms.max(member.lease_ms()) as f64;
-            return Ok(question.filter(|_| age_ms < waits_ms));
+            let left_ms = waits_ms.max(member.lease_ms()) as f64 - age_ms;
+            let left = Duration::try_from_secs_f64(left_ms / 1000.0).unwrap_or(Duration::ZERO);
+            return Ok(question.zip(Some(left)).filter(|(_, left)| !left.is_zero()));
         }
-    }))
+    };
+    Ok(Some((change, Duration::MAX)))
 }

@@ -128,7 +128,7 @@ impl Listener {
         let mut trouble = Trouble::new("hint");
         let mut seen = (std::mem::take(&mut self.seen.0), self.seen.1);
         let mut pause = PAUSE_MIN;
-        // What others have asked, until the loops are told: on the next connection where this one is lost.
+        // What others have asked, until the loops are told, on the next connection where this one is lost; or until nobody waits for the answer.
         let mut questions = Vec::new();
         while !self.stop.is_over() {
             match outlive(|| self.listen(&mut seen, &mut questions, &mut trouble, &mut pause)) {
@@ -149,7 +149,7 @@ impl Listener {
     fn listen(
         &self,
         (seen, looked_at): &mut (Seen, Instant),
-        questions: &mut Vec<Completion>,
+        questions: &mut Vec<(Completion, Option<Instant>)>,
         trouble: &mut Trouble,
         pause: &mut Duration,
     ) -> Result<(), JobError> {
@@ -169,16 +169,17 @@ impl Listener {
             if is_time || hinted.is_changed {
                 let now = Instant::now();
                 let away = is_time.then(|| now.saturating_duration_since(*looked_at));
-                let heard;
-                (heard, has_slept) = changes::look(seen, &mut client, &self.member, away)?;
+                let heard = changes::look(seen, &mut client, &self.member, away)?;
+                has_slept = heard.has_slept;
                 if is_time {
                     *looked_at = now;
                 }
                 // What was changed before the messages that came after it: they are not for who has left. What is asked behind all that was written before.
                 let is_question =
                     |heard: &Completion| matches!(heard, Completion::ServerAsks { .. });
-                let (asked, changed): (Vec<_>, _) = heard.into_iter().partition(is_question);
-                questions.extend(asked);
+                let (asked, changed): (Vec<_>, _) = heard.told.into_iter().partition(is_question);
+                let until = now.checked_add(heard.asked_for);
+                questions.extend(asked.into_iter().map(|question| (question, until)));
                 self.outlet.post(changed);
             }
             if is_time {
@@ -203,7 +204,11 @@ impl Listener {
             }
             // Before the answers: who asked for them gets what was written before.
             self.follow_up(&mut client, &hinted, ask_at)?;
-            self.outlet.post(std::mem::take(questions));
+            let now = Instant::now();
+            let asked = questions.drain(..);
+            let asked = asked.filter(|(_, until)| until.is_none_or(|until| now < until));
+            self.outlet
+                .post(asked.map(|(question, _)| question).collect());
             let looks_for_gone = is_time || hinted.has_gone;
             if (looks_for_gone || hinted.is_answered) && self.member.questions.is_asking() {
                 let told = self.member.take_answers(&mut client, looks_for_gone)?;

@@ -251,8 +251,9 @@ contributing() {
 # What is published: the sources, the pages, and what these show or link to. It is built as it was packed, from what is at hand
 # without a network, and with changes that are not committed yet.
 releasing() {
+  # What it depends on is built already.
   cargo() {
-    command cargo "$@" --allow-dirty --offline
+    CARGO_TARGET_DIR=$(dirname "$binaries") command cargo "$@" --allow-dirty --offline
   }
   run docs/releasing.md 'the crate' >"$folder/packed" 2>"$folder/said" || { cat "$folder/said" >&2; fail 'the crate is not complete'; }
   unset -f cargo

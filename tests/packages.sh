@@ -4,6 +4,7 @@
 # against a linter, and runs what the last stage says in a root of its own, which holds the binary and the C library alone.
 #
 # Usage: tests/packages.sh [path of the built loiter]     packages what is built already: the package's contents, the image
+#        tests/packages.sh tools                          only installs cargo-deb
 #        tests/packages.sh install                        builds a release, and installs, upgrades and purges its package in a Debian of its own
 # Needs root, for roots of its own, and dpkg-dev; the latter mmdebstrap too. cargo-deb and hadolint are installed where they are missing.
 set -euo pipefail
@@ -12,6 +13,13 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/pages.sh"
 readonly CARGO_DEB=3.8.0 HADOLINT=2.15.1
 mode=quick
+cargo_deb() {
+  command cargo deb --version >/dev/null 2>&1 || command cargo install --locked --debug "cargo-deb@$CARGO_DEB"
+}
+if [ "${1:-}" = tools ]; then
+  cargo_deb
+  exit
+fi
 if [ "${1:-}" = install ]; then
   mode=install
 else
@@ -74,7 +82,7 @@ done
 
 cargo() {
   case "$*" in
-    'install --locked cargo-deb') command cargo deb --version >/dev/null 2>&1 || command cargo install --locked --debug "cargo-deb@$CARGO_DEB" ;;
+    'install --locked cargo-deb') cargo_deb ;;
     # What is built already is packaged, or what the command before it has built.
     'build --release --locked --bin loiter') [ "$mode" = quick ] || command cargo "$@" ;;
     deb) command cargo deb --no-build ;;

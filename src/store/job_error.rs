@@ -39,7 +39,7 @@ pub(super) enum JobError {
     /// The Redis that hints travel by failed, or the connection to it: its address without the password, and how.
     #[cfg(feature = "redis")]
     Redis(String),
-    /// Another program has kept a chatroom locked for longer than anybody waits.
+    /// Another program has locked a chatroom.
     #[cfg(feature = "postgres")]
     Locked(ChatroomId),
     /// What other servers write cannot be asked for, so that what is remembered may not hold.
@@ -80,6 +80,15 @@ impl JobError {
             Self::Postgres(error) => error.code().is_some_and(|code| {
                 *code == SqlState::LOCK_NOT_AVAILABLE || *code == SqlState::T_R_DEADLOCK_DETECTED
             }),
+            _ => false,
+        }
+    }
+
+    /// Whether another program has what one write needs, and no other: to try that again could help.
+    pub(super) fn is_of_a_locked_row(&self) -> bool {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Locked(_) => true,
             _ => false,
         }
     }
@@ -149,7 +158,7 @@ impl fmt::Display for JobError {
             #[cfg(feature = "postgres")]
             Self::Locked(chatroom) => write!(
                 f,
-                "another program keeps the row of chatroom {} locked (pg_locks, pg_stat_activity): what is written there fails until it lets go",
+                "another program keeps the row of chatroom {} locked (see pg_locks): what is written there fails until it lets go",
                 chatroom.get()
             ),
             #[cfg(feature = "postgres")]

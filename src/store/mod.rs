@@ -239,6 +239,7 @@ impl Store {
             queue: Arc::clone(&store.writing),
             outlet: outlet.clone(),
             counters: Arc::clone(&store.counters),
+            put_off: Vec::new(),
         };
         store.writer = Some(spawn("loiter-write".to_owned(), outlet, || lane.run())?);
         store.start_givers(config, threads, &backend.reader)?;

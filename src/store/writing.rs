@@ -10,6 +10,9 @@
 //! has failed and is told so; only what had been refused on its own account keeps its refusal. The next batch begins anew, so the lane
 //! recovers when the database does.
 //!
+//! A write that waits for what another program has locked is put off, and begun again with each batch, for as long as anybody waits for a lock: it
+//! holds up nobody else.
+//!
 //! What is old is removed here too, a few rows at a time between two batches.
 
 use std::sync::Arc;
@@ -25,11 +28,20 @@ use crate::job::{Completion, Fault};
 /// Writes of one transaction. Its messages of 4 KiB are a megabyte: tens of milliseconds, and little to lose.
 const BATCH_MAX: usize = 256;
 
+/// How long a lock is waited for that another program has.
+pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often what is put off is begun again, where there are no other batches.
+const AGAIN_EVERY: Duration = Duration::from_millis(100);
+
+/// Writes that are put off. More have failed at once.
+const PUT_OFF_MAX: usize = 1024;
+
 /// From the end of one removal of what has expired to the next. Where there is nothing to remove it looks at
 /// the end of two indexes, and writes nothing.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
-/// What a write has come to before its commit: done, with the completion it wants, or not done.
+/// What a write has come to before its commit: done, with the completion it wants, or not done; [`JobError::Locked`] puts it off.
 pub(super) type Outcome = Result<Option<Completion>, JobError>;
 
 /// A database to write to. Its calls may take as long as the database does, but none longer than somebody waits for an answer; what waits for
@@ -73,6 +85,8 @@ pub(super) struct WritingLane<W> {
     pub(super) queue: Arc<Queue<Write>>,
     pub(super) outlet: Outlet,
     pub(super) counters: Arc<StoreCounters>,
+    /// What waits for another program's lock, each with when it was begun first.
+    pub(super) put_off: Vec<(Write, Instant)>,
 }
 
 impl<W: Writer> WritingLane<W> {
@@ -82,19 +96,14 @@ impl<W: Writer> WritingLane<W> {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         let mut sweep_at = Instant::now();
         loop {
-            match self.queue.take(&mut batch, BATCH_MAX, sweep_at) {
-                Taken::Items => {
-                    let completions = self.write_or_give_up(&mut batch, &mut trouble);
-                    self.outlet.post(completions);
-                    // Behind the post: nobody waits for it.
-                    let writes = batch.len();
-                    if let Err(error) = outlive(|| self.writer.settle(writes)) {
-                        trouble.report(&error);
-                    }
-                    batch.clear();
-                }
-                Taken::Nothing => {}
-                Taken::Closed => break,
+            let until = match self.put_off.is_empty() {
+                true => sweep_at,
+                false => sweep_at.min(Instant::now() + AGAIN_EVERY),
+            };
+            let taken = self.queue.take(&mut batch, BATCH_MAX, until);
+            self.write_all(&mut batch, &mut trouble);
+            if taken == Taken::Closed {
+                break;
             }
             if sweep_at <= Instant::now() {
                 sweep_at = Instant::now() + SWEEP_EVERY;
@@ -109,12 +118,22 @@ impl<W: Writer> WritingLane<W> {
                 }
             }
         }
+        let left = self.put_off.iter();
+        let failed = left.filter_map(|(write, _)| write.failed(Fault::StorageFailed));
+        self.outlet.post(failed.collect());
         self.writer.close();
     }
 
-    fn write_or_give_up(&mut self, batch: &mut [Write], trouble: &mut Trouble) -> Vec<Completion> {
-        let written = outlive(|| Ok(self.write(batch, trouble)));
-        written.unwrap_or_else(|error| {
+    /// Writes what was put off, which came before, and a batch; tells of it.
+    fn write_all(&mut self, batch: &mut Vec<Write>, trouble: &mut Trouble) {
+        let (before, begun): (Vec<_>, Vec<_>) = self.put_off.drain(..).unzip();
+        drop(batch.splice(..0, before));
+        let writes = batch.len();
+        if writes == 0 {
+            return;
+        }
+        let written = outlive(|| Ok(self.write(batch, &begun, trouble)));
+        let completions = written.unwrap_or_else(|error| {
             // A defect of ours has interrupted it.
             trouble.report(&error);
             self.writer.roll_back();
@@ -122,43 +141,70 @@ impl<W: Writer> WritingLane<W> {
             failed
                 .filter_map(|write| write.failed(Fault::StorageFailed))
                 .collect()
-        })
+        });
+        batch.clear();
+        self.outlet.post(completions);
+        // Behind the post: nobody waits for it.
+        if let Err(error) = outlive(|| self.writer.settle(writes)) {
+            trouble.report(&error);
+        }
     }
 
-    /// Writes a batch, and tells what became of each of it, in order.
-    pub(super) fn write(&mut self, batch: &mut [Write], trouble: &mut Trouble) -> Vec<Completion> {
+    /// Writes a batch, the first of which were begun before, and tells what became of each of it, in order; but for what is put off.
+    pub(super) fn write(
+        &mut self,
+        batch: &mut Vec<Write>,
+        begun_before: &[Instant],
+        trouble: &mut Trouble,
+    ) -> Vec<Completion> {
         let mut outcomes = Vec::with_capacity(batch.len());
         let begun = Instant::now();
         let is_over = || self.queue.is_over();
         let committed = self.writer.transact(batch, &mut outcomes, &is_over);
         self.count(batch.len(), begun, committed.is_ok());
-        let mut is_well = true;
-        for error in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
-            if !matches!(error, JobError::Refused(_)) {
-                is_well = false;
-                trouble.report(error);
-            }
-        }
-        match &committed {
-            Ok(()) if is_well => trouble.over(),
-            Ok(()) => {}
+        let is_over = self.queue.is_over();
+        let mut is_well = committed.is_ok();
+        let uncommitted = match &committed {
+            Ok(()) => Fault::StorageFailed,
             Err(error) => {
                 trouble.report(error);
                 self.writer.roll_back();
+                error.fault()
             }
-        }
+        };
         let mut outcomes = outcomes.into_iter();
-        let uncommitted = match &committed {
-            Err(error) => error.fault(),
-            Ok(()) => Fault::StorageFailed,
-        };
-        let tell = |write: &Write| match outcomes.next() {
-            Some(Ok(completion)) if committed.is_ok() => completion,
-            Some(Err(error)) => write.failed(error.fault()),
-            // Not committed, or not even begun.
-            Some(Ok(_)) | None => write.failed(uncommitted),
-        };
-        batch.iter().filter_map(tell).collect()
+        let mut begun_before = begun_before.iter().copied();
+        let mut told = Vec::with_capacity(batch.len());
+        for write in batch.drain(..) {
+            let begun = begun_before.next().unwrap_or(begun);
+            told.extend(match outcomes.next() {
+                Some(Ok(completion)) if committed.is_ok() => completion,
+                Some(Err(error))
+                    if error.is_of_a_locked_row()
+                        && committed.is_ok()
+                        && !is_over
+                        && begun.elapsed() < LOCK_PATIENCE
+                        && self.put_off.len() < PUT_OFF_MAX =>
+                {
+                    is_well = false;
+                    self.put_off.push((write, begun));
+                    None
+                }
+                Some(Err(error)) => {
+                    if !matches!(error, JobError::Refused(_)) {
+                        is_well = false;
+                        trouble.report(&error);
+                    }
+                    write.failed(error.fault())
+                }
+                // Not committed, or not even begun.
+                Some(Ok(_)) | None => write.failed(uncommitted),
+            });
+        }
+        if is_well {
+            trouble.over();
+        }
+        told
     }
 
     fn count(&self, writes: usize, begun: Instant, is_committed: bool) {

@@ -30,24 +30,35 @@ fn who_speaks_elsewhere_does_not_wait_for_who_keeps_a_chatroom_locked() {
     other.execute("BEGIN");
     let lock = format!("UPDATE chatrooms SET name = 'mine' WHERE id = {locked}");
     assert_eq!(other.execute(&lock), 1);
-
-    // While the first is waited for, those behind it become one batch.
     let said = |chatroom, text| {
         let mut client = server.connect();
         client.send(saying(&ann, chatroom, text).bytes());
         client
     };
-    let first = said(locked, "one");
-    let mut heard = said(free, "two");
-    let second = said(locked, "three");
-    assert_eq!(heard.answer().ok()[0]["message"], "two");
-    for mut refused in [first, second] {
-        refused.answer().assert_failed(500, "storage_failed");
+    // What becomes one batch behind the first, and what comes later.
+    let mut refused = [said(locked, "never"), said(locked, "nor this")];
+    let mut heard = said(free, "one");
+    assert_eq!(heard.answer().ok()[0]["message"], "one");
+    server.say(&ann, free, "two");
+    for client in &mut refused {
+        client.assert_silent();
     }
+    for mut client in refused {
+        client.answer().assert_failed(500, "storage_failed");
+    }
+    // Who still waits when it is free is not refused, in the order in which they came.
+    let mut waits = ["three", "four"].map(|text| {
+        let client = said(locked, text);
+        server.say(&ann, free, text);
+        client
+    });
+    waits[0].assert_silent();
     other.execute("ROLLBACK");
-    let list = server.say(&ann, locked, "five");
-    assert_eq!(list[0]["message"], "five");
-    assert_eq!(list[0]["id"], 1);
+    for (client, id) in waits.iter_mut().zip(1..) {
+        let list = client.answer().ok();
+        let last = list.as_array().and_then(|list| list.last());
+        assert_eq!(last.expect("its own")["id"], id);
+    }
 }
 
 /// Whoever waits for a table has all others wait behind it.

@@ -1,7 +1,8 @@
 //! A batch's chatrooms are locked before anything of it is done. One that another program keeps locked holds up nobody but itself.
 //!
-//! The first batch that meets it waits, as for any lock. Each time that was in vain it is looked which are locked, and what was so every time is kept from
-//! then on: what is written to it fails at once, and all else is done. Each batch tries it again.
+//! The first batch that meets it waits a little. Each time that was in vain it is looked which are locked, and what was so every time is kept from then on: what is
+//! to be written to it is put off, and all else is done. Each batch tries it again, without waiting. Where it was another server's for a moment, that costs
+//! no more than the moment.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +15,7 @@ use super::{rows, sql};
 use crate::model::ChatroomId;
 use crate::store::job_error::JobError;
 
-/// The chatrooms that others lock for longer than anybody waits.
+/// The chatrooms that others keep locked.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     chatrooms: BTreeSet<i64>,

@@ -29,7 +29,7 @@ use crate::store::lane::{Outlet, outlive};
 use crate::store::others::Followed;
 use crate::store::trouble;
 use crate::store::write::Write;
-use crate::store::writing::{Outcome, Swept, Writer};
+use crate::store::writing::{LOCK_PATIENCE, Outcome, Swept, Writer};
 use log::Level;
 
 /// How long after a failure it is tried again to connect, at first; twice as long each time.
@@ -41,9 +41,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// wait for each other have let go, the one before the other.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(400);
 
-/// How long a batch waits for locks. Who keeps one for longer is waited for once, as with SQLite: from then on each batch tries once, until one
-/// comes through.
-const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a batch waits for chatrooms before it does all else without them.
+const CHATROOM_PATIENCE: Duration = Duration::from_millis(500);
 
 /// What is committed is on disk, as far as the database is set up so.
 const DURABLE: &str = "";
@@ -83,11 +82,12 @@ impl Writer for PostgresWriter {
             return Err(JobError::Deaf);
         }
         let (teller, followed) = (Arc::clone(&self.teller), Arc::clone(&self.followed));
+        // Who keeps a lock for longer is waited for once, as with SQLite: from then on each batch tries once, until one comes through.
         let patience = match self.is_locked_out {
             true => Duration::ZERO,
             false => LOCK_PATIENCE,
         };
-        let until = Instant::now() + patience;
+        let begun = Instant::now();
         let is_fleeting = |write: &Write| {
             let (Write::Job(Job::AskServers { .. }) | Write::Job(Job::AnswerServer { .. })) = write
             else {
@@ -138,7 +138,12 @@ impl Writer for PostgresWriter {
                 asking.keep();
             }
             was_busy = written.as_ref().is_err_and(JobError::is_busy);
-            if !was_busy || is_over() || Instant::now() >= until && !kept.give_up() {
+            if !was_busy || is_over() {
+                break written;
+            }
+            let waited = begun.elapsed();
+            let is_less = waited >= CHATROOM_PATIENCE && kept.give_up();
+            if waited >= patience && !is_less {
                 break written;
             }
             self.roll_back();

@@ -80,13 +80,14 @@ fn lane(triggers: &str) -> WritingLane<SqliteWriter> {
         queue: Arc::new(Queue::new(1, 0)),
         outlet: Outlet::new(|_| (), |_, _| ()),
         counters: Arc::default(),
+        put_off: Vec::new(),
     }
 }
 
 /// What became of each write: its message's or chatroom's id (negative for a message that was there before), or why
 /// there is none.
 fn write(lane: &mut WritingLane<SqliteWriter>, mut batch: Vec<Write>) -> Vec<Result<i64, Fault>> {
-    let told = lane.write(&mut batch, &mut Trouble::new("writing"));
+    let told = lane.write(&mut batch, &[], &mut Trouble::new("writing"));
     let told = told.into_iter();
     let told = told.map(|completion| match completion {
         Completion::MessageSaved { saved, .. } => saved.map(|saved| match saved {
@@ -350,7 +351,8 @@ fn who_is_removed_is_not_remembered() {
         whom: crate::job::Whom::Id(user(2).id),
     };
     lane.write(
-        &mut [from_bob(), Write::Job(remove)],
+        &mut vec![from_bob(), Write::Job(remove)],
+        &[],
         &mut Trouble::new("writing"),
     );
     assert_eq!(

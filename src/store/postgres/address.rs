@@ -12,7 +12,8 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{LoadBalanceHosts, SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::client::{self, Client, End};
+use super::client::{Client, End};
+use super::error::Error;
 use super::place::Place;
 use super::schema;
 use super::tls::{self, Verification};
@@ -110,11 +111,11 @@ impl Address {
 
     /// Connects to the first place that takes it, the last that has done so before all others. One that stands still takes no more of the time than
     /// any other.
-    pub(super) fn connect(&self) -> Result<Client, client::Error> {
+    pub(super) fn connect(&self) -> Result<Client, Error> {
         let patience = *(self.config.get_connect_timeout()).unwrap_or(&CONNECT_TIMEOUT);
         // Those before it, and whoever knows their names, would have to be waited for again each time.
         let last = self.last().clone().filter(|_| self.is_ordered());
-        let mut why = client::Error::Closed;
+        let mut why = Error::Closed;
         if let Some(place) = &last {
             match self.connect_to(place, patience) {
                 Ok(client) => return Ok(client),
@@ -123,7 +124,7 @@ impl Address {
         }
         let (places, unknown) = Place::all(&self.config, (patience, &self.end));
         if let Some(unknown) = unknown {
-            why = client::Error::Io(unknown);
+            why = Error::Io(unknown);
         }
         for place in places
             .into_iter()
@@ -155,12 +156,12 @@ impl Address {
     }
 
     /// Connects there, if that is still the same database: what has the same ids in another is something else.
-    fn connect_to(&self, place: &Place, patience: Duration) -> Result<Client, client::Error> {
+    fn connect_to(&self, place: &Place, patience: Duration) -> Result<Client, Error> {
         let ends = (patience, &self.end);
         let mut client = Client::connect(place, &self.config, &self.tls, ends)?;
         match self.identity.get() {
             Some(identity) if schema::identity(&mut client)?.as_ref() != Some(identity) => {
-                Err(client::Error::Elsewhere(self.shown.clone()))
+                Err(Error::Elsewhere(self.shown.clone()))
             }
             _ => {
                 client.be_patient(false);
@@ -195,7 +196,7 @@ impl Address {
         }
     }
 
-    pub(super) fn unreachable(&self, source: impl Into<client::Error>) -> OpenError {
+    pub(super) fn unreachable(&self, source: impl Into<Error>) -> OpenError {
         OpenError::Postgres {
             database: self.shown.clone(),
             source: Box::new(source.into()),
@@ -233,7 +234,7 @@ mod tests {
     use super::super::fake::{Begun, Fake, Part};
     use super::*;
 
-    fn connect(address: &Address) -> Result<(), client::Error> {
+    fn connect(address: &Address) -> Result<(), Error> {
         address.connect().map(drop)
     }
 
@@ -264,7 +265,7 @@ mod tests {
         let address = Address::parse(&address).expect("an address");
         address.keep_to(Some("that one".to_owned()));
         match connect(&address) {
-            Err(client::Error::Silent(time)) => assert!(time < PATIENCE / 2, "{time:?}"),
+            Err(Error::Silent(time)) => assert!(time < PATIENCE / 2, "{time:?}"),
             other => panic!("{other:?}"),
         }
     }

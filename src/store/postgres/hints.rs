@@ -19,7 +19,8 @@ use tokio_postgres::types::{ToSql, Type};
 use super::address::Address;
 use super::carrier::Ear;
 use super::changes;
-use super::client::{self, Client, End};
+use super::client::{Client, End};
+use super::error::Error;
 use super::hearing::Hearing;
 use super::questions::Member;
 use super::{rows, sql, written};
@@ -118,7 +119,7 @@ pub(super) struct Listener {
 }
 
 /// The channel on which servers that share a schema tell one another.
-pub(super) fn channel(client: &mut Client) -> Result<String, client::Error> {
+pub(super) fn channel(client: &mut Client) -> Result<String, Error> {
     Ok((client.query_typed_one(sql::servers::CHANNEL, &[])?).try_get(0)?)
 }
 

@@ -11,6 +11,7 @@ mod carrier;
 mod changes;
 mod client;
 mod cryptography;
+mod error;
 mod failures;
 #[cfg(test)]
 mod fake;
@@ -42,7 +43,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(super) use client::Error;
+pub(super) use error::Error;
 pub(super) use target::Target;
 pub(super) use users::PostgresUsers;
 

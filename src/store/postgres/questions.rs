@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::types::{ToSql, Type};
 
-use super::client::{self, Client};
+use super::client::Client;
+use super::error::Error;
 use super::hearing::Hearing;
 use super::number::Number;
 use super::{rows, sql};
@@ -56,7 +57,7 @@ impl Member {
     }
 
     /// Says to all others that this server is there; returns whether it has another number than when it last said so.
-    pub(super) fn say_here(&self, client: &mut Client) -> Result<bool, client::Error> {
+    pub(super) fn say_here(&self, client: &mut Client) -> Result<bool, Error> {
         let former = self.number.unsaid();
         let here: &[Parameter<'_>] =
             &[(&self.number(), Type::INT8), (&self.lease_ms(), Type::INT8)];

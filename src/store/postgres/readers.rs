@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use scheduled_thread_pool::ScheduledThreadPool;
 
 use super::address::Address;
-use super::client::{self, Client};
+use super::client::Client;
+use super::error::Error;
 use super::hearing::Hearing;
 use crate::config::Config;
 use crate::store::error::OpenError;
@@ -50,16 +51,16 @@ struct Connection {
 
 impl r2d2::ManageConnection for Connecting {
     type Connection = Connection;
-    type Error = client::Error;
+    type Error = Error;
 
-    fn connect(&self) -> Result<Connection, client::Error> {
+    fn connect(&self) -> Result<Connection, Error> {
         Ok(Connection {
             client: self.0.connect()?,
             is_lost: false,
         })
     }
 
-    fn is_valid(&self, connection: &mut Connection) -> Result<(), client::Error> {
+    fn is_valid(&self, connection: &mut Connection) -> Result<(), Error> {
         connection.client.batch_execute("")
     }
 
@@ -122,7 +123,7 @@ impl Readers {
             let mut connection = self.connection()?;
             let read = match self.address.leads_to(&connection.client) {
                 true => query(&mut connection.client),
-                false => Err(client::Error::Closed.into()),
+                false => Err(Error::Closed.into()),
             };
             match read {
                 Err(error) if error.is_of_a_lost_connection() => {

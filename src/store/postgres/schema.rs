@@ -4,7 +4,8 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
 use super::address::Address;
-use super::client::{self, Client};
+use super::client::Client;
+use super::error::Error;
 use super::sql;
 use crate::store::error::OpenError;
 
@@ -46,9 +47,9 @@ pub(super) fn refuse_unfinished(client: &mut Client, address: &Address) -> Resul
 }
 
 /// By what a database is known, whatever address leads to it; nothing where no loiter has served it, or only an older one.
-pub(super) fn identity(client: &mut Client) -> Result<Option<String>, client::Error> {
+pub(super) fn identity(client: &mut Client) -> Result<Option<String>, Error> {
     let found = client.query_typed_opt(sql::IDENTITY, &[]);
-    let is_missing = |error: &client::Error| matches!(error.code(), Some(code) if [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN].contains(code));
+    let is_missing = |error: &Error| matches!(error.code(), Some(code) if [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN].contains(code));
     match found {
         Ok(row) => Ok(row.map(|row| row.try_get(0)).transpose()?),
         Err(error) if is_missing(&error) => Ok(None),
@@ -120,7 +121,7 @@ fn upgrade_alone(client: &mut Client, address: &Address) -> Result<(), OpenError
     }
     // Who waits for a table has all others wait that would use it.
     let in_use = "its tables are to be changed for this version, and another program (a dump?) has one of them in use: try again when that is over";
-    let changing = |error: client::Error| match error.code() {
+    let changing = |error: Error| match error.code() {
         Some(code) if *code == SqlState::LOCK_NOT_AVAILABLE => address.unusable(in_use),
         _ => of_postgres(error),
     };

@@ -6,7 +6,8 @@ use std::path::Path;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::address::Address;
-use super::client::{self, Client, Transaction};
+use super::client::{Client, Transaction};
+use super::error::Error;
 use super::{open_address, schema, sql};
 use crate::store::migrate::{Batch, Column, Key, MigrateError, Place, TABLES};
 
@@ -108,7 +109,7 @@ impl Target {
     fn move_on(
         &mut self,
         next: Place,
-        write: impl FnOnce(&mut Transaction<'_>) -> Result<u64, client::Error>,
+        write: impl FnOnce(&mut Transaction<'_>) -> Result<u64, Error>,
     ) -> Result<(), MigrateError> {
         let before = &self.place;
         let noted: &[(&(dyn ToSql + Sync), Type)] = &[
@@ -172,12 +173,12 @@ impl Target {
         end.commit().map_err(failed)
     }
 
-    fn failed(&self, error: client::Error) -> MigrateError {
+    fn failed(&self, error: Error) -> MigrateError {
         MigrateError::Target(self.address.unreachable(error))
     }
 }
 
-fn place_of(row: &tokio_postgres::Row) -> Result<Place, client::Error> {
+fn place_of(row: &tokio_postgres::Row) -> Result<Place, Error> {
     Ok(Place {
         step: row.try_get(2)?,
         copied: row.try_get(3)?,

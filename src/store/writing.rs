@@ -157,11 +157,12 @@ impl<W: Writer> WritingLane<W> {
         begun_before: &[Instant],
         trouble: &mut Trouble,
     ) -> Vec<Completion> {
-        let mut outcomes = Vec::with_capacity(batch.len());
+        let writes = batch.len();
+        let mut outcomes = Vec::with_capacity(writes);
         let begun = Instant::now();
         let is_over = || self.queue.is_over();
         let committed = self.writer.transact(batch, &mut outcomes, &is_over);
-        self.count(batch.len(), begun, committed.is_ok());
+        let took = begun.elapsed();
         let is_over = self.queue.is_over();
         let mut is_well = committed.is_ok();
         let uncommitted = match &committed {
@@ -174,7 +175,7 @@ impl<W: Writer> WritingLane<W> {
         };
         let mut outcomes = outcomes.into_iter();
         let mut begun_before = begun_before.iter().copied();
-        let mut told = Vec::with_capacity(batch.len());
+        let mut told = Vec::with_capacity(writes);
         for write in batch.drain(..) {
             let begun = begun_before.next().unwrap_or(begun);
             told.extend(match outcomes.next() {
@@ -204,14 +205,18 @@ impl<W: Writer> WritingLane<W> {
         if is_well {
             trouble.over();
         }
+        match committed {
+            Ok(()) => self.count(writes - self.put_off.len(), took),
+            Err(_) => self.counters.failed.add(1),
+        }
         told
     }
 
-    fn count(&self, writes: usize, begun: Instant, is_committed: bool) {
-        if !is_committed {
-            return self.counters.failed.add(1);
+    fn count(&self, writes: usize, took: Duration) {
+        if writes == 0 {
+            return;
         }
-        let took = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.counters.commit_writes.observe(writes as u64);
         self.counters.commit_us.observe(took);
     }

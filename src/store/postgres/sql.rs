@@ -360,10 +360,11 @@ UPDATE chatrooms SET participants = participants + $2 WHERE id = $1";
 pub(super) const LOCK_CHATROOMS: &str = "
 SELECT id, last_message, last_time FROM chatrooms WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE";
 
-/// The same of those that nobody has locked, without waiting; of the others that there are without what is newest.
+/// The same of those that nobody has locked, without waiting, and nothing of the others that there are; and of all which message is the newest that is committed.
 pub(super) const LOCK_FREE_CHATROOMS: &str = "
 WITH free AS (SELECT id, last_message, last_time FROM chatrooms WHERE id = ANY ($1) FOR NO KEY UPDATE SKIP LOCKED)
-SELECT chatrooms.id, free.last_message, free.last_time FROM chatrooms LEFT JOIN free USING (id) WHERE chatrooms.id = ANY ($1)";
+SELECT chatrooms.id, free.last_message, free.last_time, chatrooms.last_message
+FROM chatrooms LEFT JOIN free USING (id) WHERE chatrooms.id = ANY ($1)";
 
 /// chatrooms, users → those pairs of them that are participants
 pub(super) const ARE_PARTICIPANTS: &str = "

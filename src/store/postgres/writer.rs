@@ -349,15 +349,16 @@ fn write_all(
 ) -> Result<Newest, JobError> {
     let now_unix_ms = system_unix_ms();
     let is_message = |write: &Write| matches!(write, Write::Job(Job::SaveMessage { .. }));
-    let kept = |write: &Write| chatroom_of(write).filter(|&chatroom| kept.has(chatroom));
+    let passed_over =
+        |write: &Write| chatroom_of(write).filter(|&chatroom| kept.is_passed_over(chatroom));
     let mut rest = batch;
     while let Some(first) = rest.first() {
-        if let Some(chatroom) = kept(first) {
+        if let Some(chatroom) = passed_over(first) {
             outcomes.push(Err(JobError::Locked(chatroom)));
             rest = &mut rest[1..];
             continue;
         }
-        let is_of_run = |write: &&Write| is_message(write) && kept(write).is_none();
+        let is_of_run = |write: &&Write| is_message(write) && passed_over(write).is_none();
         let count = rest.iter().take_while(is_of_run).count().max(1);
         let (now, behind) = rest.split_at_mut(count);
         match now {

@@ -158,7 +158,7 @@ impl fmt::Display for JobError {
             #[cfg(feature = "postgres")]
             Self::Locked(chatroom) => write!(
                 f,
-                "another program keeps the row of chatroom {} locked (see pg_locks): what is written there fails until it lets go",
+                "another program keeps the row of chatroom {} locked (see pg_locks): what is to be written there fails after 5 s",
                 chatroom.get()
             ),
             #[cfg(feature = "postgres")]

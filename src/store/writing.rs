@@ -16,6 +16,7 @@
 //! What is old is removed here too, a few rows at a time between two batches.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::job_error::JobError;
@@ -101,9 +102,13 @@ impl<W: Writer> WritingLane<W> {
                 false => sweep_at.min(Instant::now() + AGAIN_EVERY),
             };
             let taken = self.queue.take(&mut batch, BATCH_MAX, until);
-            self.write_all(&mut batch, &mut trouble);
+            self.write_and_tell(&mut batch, &mut trouble);
             if taken == Taken::Closed {
-                break;
+                if self.put_off.is_empty() || self.queue.is_over() {
+                    break;
+                }
+                // Nothing more comes, and what is left has its time.
+                thread::sleep(AGAIN_EVERY);
             }
             if sweep_at <= Instant::now() {
                 sweep_at = Instant::now() + SWEEP_EVERY;
@@ -125,7 +130,7 @@ impl<W: Writer> WritingLane<W> {
     }
 
     /// Writes what was put off, which came before, and a batch; tells of it.
-    fn write_all(&mut self, batch: &mut Vec<Write>, trouble: &mut Trouble) {
+    fn write_and_tell(&mut self, batch: &mut Vec<Write>, trouble: &mut Trouble) {
         let (before, begun): (Vec<_>, Vec<_>) = self.put_off.drain(..).unzip();
         drop(batch.splice(..0, before));
         let writes = batch.len();
@@ -182,7 +187,6 @@ impl<W: Writer> WritingLane<W> {
                 Some(Ok(completion)) if committed.is_ok() => completion,
                 Some(Err(error))
                     if error.is_of_a_locked_row()
-                        && committed.is_ok()
                         && !is_over
                         && begun.elapsed() < LOCK_PATIENCE
                         && self.put_off.len() < PUT_OFF_MAX =>
@@ -228,5 +232,137 @@ impl<W: Writer> WritingLane<W> {
         self.outlet.post(swept.told);
         self.writer.settle(swept.rows)?;
         Ok(swept.is_partial)
+    }
+}
+
+#[cfg(all(test, feature = "postgres"))]
+mod tests {
+    use super::*;
+    use crate::job::Job;
+    use crate::model::{ChatroomId, ConnectionKey, Ticket};
+
+    /// Finds locked what has an exchange with one of these numbers, and notes the batches.
+    #[derive(Default)]
+    struct Locking {
+        locked: Vec<u32>,
+        batches: Vec<Vec<u32>>,
+        cannot_commit: bool,
+    }
+
+    fn probe(exchange: u32) -> Write {
+        let ticket = Ticket {
+            connection: ConnectionKey::from_bits(1 << 32).expect("a key"),
+            exchange,
+            event_loop: 0,
+        };
+        Write::Job(Job::Probe { ticket })
+    }
+
+    fn exchange(write: &Write) -> u32 {
+        match write {
+            Write::Job(Job::Probe { ticket }) => ticket.exchange,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    impl Writer for Locking {
+        fn transact(
+            &mut self,
+            batch: &mut [Write],
+            outcomes: &mut Vec<Outcome>,
+            _is_over: &dyn Fn() -> bool,
+        ) -> Result<(), JobError> {
+            self.batches.push(batch.iter().map(exchange).collect());
+            outcomes.extend(batch.iter().map(
+                |write| match self.locked.contains(&exchange(write)) {
+                    true => Err(JobError::Locked(ChatroomId::new(7).expect("positive"))),
+                    false => Ok(write.failed(Fault::Overloaded)),
+                },
+            ));
+            match self.cannot_commit {
+                true => Err(JobError::Unreachable),
+                false => Ok(()),
+            }
+        }
+
+        fn roll_back(&mut self) {}
+
+        fn sweep(&mut self, _is_over: &dyn Fn() -> bool) -> Result<Swept, JobError> {
+            Ok(Swept::default())
+        }
+
+        fn settle(&mut self, _writes: usize) -> Result<(), JobError> {
+            Ok(())
+        }
+
+        fn close(self) {}
+    }
+
+    fn lane(locked: &[u32]) -> WritingLane<Locking> {
+        WritingLane {
+            writer: Locking {
+                locked: locked.to_vec(),
+                ..Locking::default()
+            },
+            queue: Arc::new(Queue::new(1, 0)),
+            outlet: Outlet::new(|_| (), |_, _| ()),
+            counters: Arc::default(),
+            put_off: Vec::new(),
+        }
+    }
+
+    fn write_and_tell(lane: &mut WritingLane<Locking>, exchanges: impl IntoIterator<Item = u32>) {
+        let mut batch = exchanges.into_iter().map(probe).collect();
+        lane.write_and_tell(&mut batch, &mut Trouble::new("writing"));
+        assert!(batch.is_empty());
+    }
+
+    fn put_off(lane: &WritingLane<Locking>) -> Vec<u32> {
+        lane.put_off
+            .iter()
+            .map(|(write, _)| exchange(write))
+            .collect()
+    }
+
+    #[test]
+    fn what_is_put_off_stays_before_what_comes_later() {
+        let mut lane = lane(&[2, 4, 5]);
+        write_and_tell(&mut lane, [1, 2, 3, 4]);
+        let begun = lane.put_off[0].1;
+        write_and_tell(&mut lane, [5, 6]);
+        assert_eq!(put_off(&lane), [2, 4, 5]);
+        // Since it came first, and not since it was tried last.
+        assert_eq!(lane.put_off[0].1, begun);
+        lane.writer.locked.clear();
+        write_and_tell(&mut lane, [7]);
+        assert!(lane.put_off.is_empty());
+        assert_eq!(
+            lane.writer.batches,
+            [vec![1, 2, 3, 4], vec![2, 4, 5, 6], vec![2, 4, 5, 7]]
+        );
+    }
+
+    #[test]
+    fn what_was_not_done_is_put_off_also_where_the_rest_has_failed() {
+        let mut lane = lane(&[2]);
+        lane.writer.cannot_commit = true;
+        write_and_tell(&mut lane, [1, 2]);
+        assert_eq!(put_off(&lane), [2]);
+    }
+
+    #[test]
+    fn what_is_put_off_is_bounded_in_number_and_in_time() {
+        let locked = Vec::from_iter(0..PUT_OFF_MAX as u32 + 1);
+        let mut lane = lane(&locked);
+        write_and_tell(&mut lane, locked.iter().copied());
+        assert_eq!(put_off(&lane), locked[..PUT_OFF_MAX]);
+        let before = lane.put_off[0].1.checked_sub(LOCK_PATIENCE);
+        lane.put_off[0].1 = before.expect("the machine runs for longer");
+        write_and_tell(&mut lane, []);
+        assert_eq!(put_off(&lane), locked[1..PUT_OFF_MAX]);
+        // Nor is any, when the store is to end.
+        lane.queue.finish_by(Instant::now());
+        write_and_tell(&mut lane, []);
+        assert!(lane.put_off.is_empty());
     }
 }

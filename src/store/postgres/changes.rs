@@ -3,6 +3,7 @@
 //! Each server asks for what the others have written lately, as often as it asks for messages, and knows which of it it has seen: rows may become
 //! visible in another order than that of their ids. Where a hint says that there is something new it asks only for what is.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio_postgres::types::{ToSql, Type};
@@ -94,8 +95,8 @@ impl Changes {
 pub(super) struct Heard {
     /// What others have changed or asked, as the loops are told of it.
     pub(super) told: Vec<Completion>,
-    /// For how long all who have asked wait from now on.
-    pub(super) asked_for: Duration,
+    /// For how long who has asked waits from now on, by the question's number.
+    pub(super) waits: HashMap<i64, Duration>,
     /// The machine has slept since the last look.
     pub(super) has_slept: bool,
 }
@@ -123,17 +124,18 @@ pub(super) fn look(
     let rows = client.query_typed(sql::servers::CHANGES_OF_OTHERS, asked)?;
     let (mut now, mut time_ms) = (None, 0.0);
     let mut found = Vec::with_capacity(rows.len());
-    let mut asked_for = Duration::MAX;
+    let mut waits = HashMap::new();
     for row in &rows {
         match row.try_get::<_, Option<i64>>(0)? {
             // What it has itself written, under another number.
             Some(id) if member.number.has_written(row.try_get(6)?, id) => found.push((id, None)),
             Some(id) => {
                 let change = change(row, member)?;
-                if let Some((_, left)) = &change {
-                    asked_for = asked_for.min(*left);
-                }
-                found.push((id, change.map(|(change, _)| change)));
+                let change = change.map(|(change, left)| {
+                    waits.extend(left.map(|left| (id, left)));
+                    change
+                });
+                found.push((id, change));
             }
             None => {
                 time_ms = row.try_get(7)?;
@@ -162,16 +164,16 @@ pub(super) fn look(
     };
     Ok(Heard {
         told,
-        asked_for,
+        waits,
         has_slept: false,
     })
 }
 
-/// What is in a row, and for how long somebody waits for an answer; nothing for a kind that a newer loiter has written.
+/// What is in a row, and for how long somebody waits for an answer, if it is a question; nothing for a kind that a newer loiter has written.
 fn change(
     row: &tokio_postgres::Row,
     member: &Member,
-) -> Result<Option<(Change, Duration)>, JobError> {
+) -> Result<Option<(Change, Option<Duration>)>, JobError> {
     let kind: &str = row.try_get(1)?;
     let session = || rows::session(row, 4);
     let change = match kind {
@@ -189,8 +191,9 @@ fn change(
             // As long as who has asked waits for this server.
             let left_ms = waits_ms.max(member.lease_ms()) as f64 - age_ms;
             let left = Duration::try_from_secs_f64(left_ms / 1000.0).unwrap_or(Duration::ZERO);
-            return Ok(question.zip(Some(left)).filter(|(_, left)| !left.is_zero()));
+            let question = question.filter(|_| !left.is_zero());
+            return Ok(question.map(|question| (question, Some(left))));
         }
     };
-    Ok(Some((change, Duration::MAX)))
+    Ok(Some((change, None)))
 }

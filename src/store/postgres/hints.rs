@@ -176,11 +176,17 @@ impl Listener {
                     *looked_at = now;
                 }
                 // What was changed before the messages that came after it: they are not for who has left. What is asked behind all that was written before.
-                let is_question =
-                    |heard: &Completion| matches!(heard, Completion::ServerAsks { .. });
-                let (asked, changed): (Vec<_>, _) = heard.told.into_iter().partition(is_question);
-                let until = now.checked_add(heard.asked_for);
-                questions.extend(asked.into_iter().map(|question| (question, until)));
+                let mut changed = Vec::with_capacity(heard.told.len());
+                for told in heard.told {
+                    match &told {
+                        Completion::ServerAsks { id, .. } => {
+                            let left = heard.waits.get(&id.number);
+                            let until = left.and_then(|&left| now.checked_add(left));
+                            questions.push((told, until));
+                        }
+                        _ => changed.push(told),
+                    }
+                }
                 self.outlet.post(changed);
             }
             if is_time {

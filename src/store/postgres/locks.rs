@@ -1,8 +1,9 @@
-//! A batch's chatrooms are locked before anything of it is done. One that another program keeps locked holds up nobody but itself.
+//! A batch's chatrooms are locked before anything of it is done. One that another program keeps locked holds up nobody but itself. (A user's row that is locked
+//! still holds up the batch that needs it.)
 //!
-//! The first batch that meets it waits a little. Each time that was in vain it is looked which are locked. What was so every time, with nothing written to it in
-//! between, is kept from then on: what is to be written to it is put off, and all else is done. Each batch tries it again, without waiting. One that other servers
-//! write to is not kept, however often it is locked: who did not wait for those would never have a turn.
+//! A batch waits a little for what is locked, and each time that was in vain it looks which chatrooms that were. When it has waited for long enough it goes on
+//! without those: what is to be written to them is put off. One that was locked at two looks, with nothing written to it in between, is kept by somebody: from then on
+//! each batch tries it, without waiting. One that other servers write to is waited for by the next batch again: who never waited for those would never have a turn.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,117 +16,131 @@ use super::{rows, sql};
 use crate::model::ChatroomId;
 use crate::store::job_error::JobError;
 
-/// How often it is looked before any counts as kept.
-const LOOKS_MIN: u32 = 2;
-
-/// The chatrooms that others keep locked.
+/// What others have locked, and what the batch at hand does without.
 #[derive(Debug, Default)]
-pub(super) struct Kept {
-    /// Each with its newest message.
-    chatrooms: BTreeMap<i64, i64>,
-    /// Those of the batch at hand that were locked each time that it was looked, with the same newest message.
+pub(super) struct Locks {
+    /// Kept by somebody: each with its newest message.
+    kept: BTreeMap<i64, i64>,
+    /// Locked at the last look, with the newest messages; until a batch has got all that it wanted.
     suspects: BTreeMap<i64, i64>,
-    looks: u32,
-    /// What the transaction at hand does without.
-    passed_over: BTreeSet<ChatroomId>,
+    /// What the batch at hand waits for no more.
+    given_up: BTreeSet<i64>,
+    /// What its transaction does without.
+    passed_over: BTreeSet<i64>,
+    /// It was a chatroom that was waited for in vain.
+    is_waiting: bool,
 }
 
+/// A chatroom's newest message or 0, and its time.
+type Last = (i64, i64);
+
 /// What came of an attempt to lock a chatroom without waiting.
+#[derive(Clone, Copy, Debug)]
 struct Tried {
     chatroom: ChatroomId,
-    /// Its newest message or 0, and its time, if it is locked now.
-    locked: Option<(i64, i64)>,
+    /// Where it is locked now.
+    locked: Option<Last>,
     /// Its newest message, as far as that is committed.
     newest: i64,
 }
 
-impl Kept {
-    /// Whether this is what the transaction at hand does without.
+impl Locks {
+    /// Whether the transaction at hand does without it.
     pub(super) fn is_passed_over(&self, chatroom: ChatroomId) -> bool {
-        self.passed_over.contains(&chatroom)
+        self.passed_over.contains(&chatroom.get())
     }
 
     /// A batch begins.
     pub(super) fn begin(&mut self) {
-        self.looks = 0;
+        self.given_up.clear();
+        self.is_waiting = false;
     }
 
-    /// Locks these within the transaction that is open, but for those that are kept, and says of each which message is its newest. They are waited for in
-    /// the order of their ids: so two servers never wait for each other.
-    pub(super) fn lock(
+    /// Locks these within the transaction that is open, and says of each that is locked which message is its newest. They are waited for in
+    /// the order of their ids: so two servers never wait for each other. Where that was in vain before, and for long enough, it goes on without those that are locked.
+    pub(super) fn take(
         &mut self,
         client: &mut Client,
         chatrooms: &BTreeSet<i64>,
+        has_waited_enough: bool,
     ) -> Result<Newest, JobError> {
+        if std::mem::take(&mut self.is_waiting) {
+            client.batch_execute(sql::SAVEPOINT)?;
+            let tried = try_all(client, chatrooms)?;
+            client.batch_execute(sql::UNDO_TO_SAVEPOINT)?;
+            // Where some are known to be kept there may be very many.
+            let is_enough = has_waited_enough || !self.kept.is_empty();
+            self.note_look(&tried, is_enough);
+        }
         let mut newest = Newest::default();
-        self.passed_over.clear();
-        let (kept, free): (Vec<_>, Vec<_>) =
-            (chatrooms.iter()).partition(|chatroom| self.chatrooms.contains_key(chatroom));
-        if !free.is_empty() {
-            for row in client.query_typed(sql::LOCK_CHATROOMS, &[(&free, Type::INT8_ARRAY)])? {
+        let (hastily, patiently): (BTreeSet<i64>, BTreeSet<i64>) = (chatrooms.iter())
+            .partition(|&id| self.kept.contains_key(id) || self.given_up.contains(id));
+        if !patiently.is_empty() {
+            self.is_waiting = true;
+            let patiently: Vec<i64> = patiently.into_iter().collect();
+            for row in client.query_typed(sql::LOCK_CHATROOMS, &[(&patiently, Type::INT8_ARRAY)])? {
                 let last = (row.try_get(1)?, row.try_get(2)?);
                 newest.note(rows::chatroom_id(&row, 0)?, last);
             }
+            self.is_waiting = false;
         }
-        if !kept.is_empty() {
-            let tried = lock_free(client, &kept)?;
-            let mut before = std::mem::take(&mut self.chatrooms);
-            for tried in tried {
-                let id = tried.chatroom.get();
-                let known = before.remove(&id);
-                match tried.locked {
-                    Some(last) => newest.note(tried.chatroom, last),
-                    None => {
-                        self.passed_over.insert(tried.chatroom);
-                        // Else others write there by now, and the next batch waits for them.
-                        if known == Some(tried.newest) {
-                            self.chatrooms.insert(id, tried.newest);
-                        }
-                    }
-                }
+        self.passed_over.clear();
+        if hastily.is_empty() {
+            self.suspects.clear();
+            return Ok(newest);
+        }
+        let tried = try_all(client, &hastily)?;
+        self.note_tried(&hastily, &tried);
+        for tried in tried {
+            if let Some(last) = tried.locked {
+                newest.note(tried.chatroom, last);
             }
-            before.retain(|id, _| !chatrooms.contains(id));
-            self.chatrooms.append(&mut before);
         }
         Ok(newest)
     }
 
-    /// A lock was waited for in vain: which of these may it have been? Within the transaction that is open, in which none of them is locked thereby.
-    pub(super) fn look(
-        &mut self,
-        client: &mut Client,
-        chatrooms: &BTreeSet<i64>,
-    ) -> Result<(), JobError> {
-        let looked_at: Vec<_> = chatrooms.iter().collect();
-        client.batch_execute(sql::SAVEPOINT)?;
-        let tried = lock_free(client, &looked_at)?;
-        client.batch_execute(sql::UNDO_TO_SAVEPOINT)?;
-        let is_first = self.looks == 0;
-        let locked = tried.iter().filter(|tried| tried.locked.is_none());
-        let locked = locked.map(|tried| (tried.chatroom.get(), tried.newest));
-        let before = std::mem::take(&mut self.suspects);
-        self.suspects = locked
-            .filter(|(id, newest)| is_first || before.get(id) == Some(newest))
-            .collect();
-        self.looks += 1;
-        Ok(())
+    /// All of a batch's were looked at, since one of them was waited for in vain.
+    fn note_look(&mut self, tried: &[Tried], is_enough: bool) {
+        for tried in tried {
+            let id = tried.chatroom.get();
+            if tried.locked.is_some() {
+                self.suspects.remove(&id);
+                continue;
+            }
+            if self.suspects.insert(id, tried.newest) == Some(tried.newest) {
+                self.kept.insert(id, tried.newest);
+            }
+            if is_enough {
+                self.given_up.insert(id);
+            }
+        }
     }
 
-    /// What was always locked is waited for no more. Whether there is any more of it than before.
-    pub(super) fn give_up(&mut self) -> bool {
-        if self.looks < LOOKS_MIN {
-            return false;
+    /// These were tried without waiting, and with this outcome where they are there at all.
+    fn note_tried(&mut self, chatrooms: &BTreeSet<i64>, tried: &[Tried]) {
+        let mut before = std::mem::take(&mut self.kept);
+        for tried in tried {
+            let id = tried.chatroom.get();
+            let known = before.remove(&id);
+            if tried.locked.is_some() {
+                self.suspects.remove(&id);
+                continue;
+            }
+            self.passed_over.insert(id);
+            // Else others write there by now.
+            if known == Some(tried.newest) {
+                self.kept.insert(id, tried.newest);
+            }
         }
-        let before = self.chatrooms.len();
-        self.chatrooms.append(&mut self.suspects);
-        self.chatrooms.len() > before
+        before.retain(|id, _| !chatrooms.contains(id));
+        self.kept.append(&mut before);
     }
 }
 
 /// Locks those of these chatrooms that nobody has locked. Nothing is said of those that there are none of.
-fn lock_free(client: &mut Client, chatrooms: &[&i64]) -> Result<Vec<Tried>, JobError> {
-    let which = &[(&chatrooms as _, Type::INT8_ARRAY)];
-    let tried = client.query_typed(sql::LOCK_FREE_CHATROOMS, which)?;
+fn try_all(client: &mut Client, chatrooms: &BTreeSet<i64>) -> Result<Vec<Tried>, JobError> {
+    let chatrooms: Vec<i64> = chatrooms.iter().copied().collect();
+    let tried = client.query_typed(sql::LOCK_FREE_CHATROOMS, &[(&chatrooms, Type::INT8_ARRAY)])?;
     let one = |row: &Row| {
         let last: (Option<i64>, Option<i64>) = (row.try_get(1)?, row.try_get(2)?);
         Ok(Tried {
@@ -135,4 +150,64 @@ fn lock_free(client: &mut Client, chatrooms: &[&i64]) -> Result<Vec<Tried>, JobE
         })
     };
     tried.iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tried(id: i64, newest: i64, is_locked: bool) -> Tried {
+        Tried {
+            chatroom: ChatroomId::new(id).expect("positive"),
+            locked: is_locked.then_some((newest, 0)),
+            newest,
+        }
+    }
+
+    fn kept(locks: &Locks) -> Vec<i64> {
+        locks.kept.keys().copied().collect()
+    }
+
+    #[test]
+    fn who_keeps_one_is_known_by_two_looks() {
+        let mut locks = Locks::default();
+        locks.note_look(&[tried(1, 5, false), tried(2, 5, true)], false);
+        assert!(kept(&locks).is_empty());
+        // Also in another batch.
+        locks.begin();
+        locks.note_look(&[tried(1, 5, false), tried(2, 5, false)], false);
+        assert_eq!(kept(&locks), [1]);
+        assert!(locks.given_up.is_empty());
+    }
+
+    #[test]
+    fn what_others_write_to_is_gone_on_without_for_a_batch_and_not_kept() {
+        let mut locks = Locks::default();
+        for newest in 5..9 {
+            locks.note_look(&[tried(1, newest, false)], newest == 8);
+        }
+        assert_eq!((kept(&locks), locks.given_up.len()), (vec![], 1));
+        locks.begin();
+        assert!(locks.given_up.is_empty());
+    }
+
+    #[test]
+    fn what_is_kept_is_so_until_it_is_got_or_written_to_or_is_not_there() {
+        let mut locks = Locks::default();
+        let all = [
+            tried(1, 5, false),
+            tried(2, 5, false),
+            tried(3, 5, false),
+            tried(4, 5, false),
+        ];
+        for _ in 0..2 {
+            locks.note_look(&all, true);
+        }
+        assert_eq!(kept(&locks), [1, 2, 3, 4]);
+        let outcome = [tried(1, 5, true), tried(2, 6, false)];
+        locks.note_tried(&[1, 2, 3].into(), &outcome);
+        assert_eq!(kept(&locks), [4]);
+        let is_passed_over = |id| locks.is_passed_over(ChatroomId::new(id).expect("positive"));
+        assert_eq!([1, 2, 3].map(is_passed_over), [false, true, false]);
+    }
 }

@@ -17,7 +17,7 @@ use super::carrier::{News, Teller};
 use super::changes::Changes;
 use super::client::Client;
 use super::error::Error;
-use super::locks::Kept;
+use super::locks::Locks;
 use super::messages::Newest;
 use super::questions::{Asking, Member};
 use super::sql;
@@ -42,7 +42,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// wait for each other have let go, the one before the other.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(400);
 
-/// How long a batch waits for chatrooms before it does all else without them.
+/// How long a batch waits for chatrooms at least, before it does all else without them.
 const CHATROOM_PATIENCE: Duration = Duration::from_millis(500);
 
 /// What is committed is on disk, as far as the database is set up so.
@@ -59,7 +59,7 @@ pub(super) struct PostgresWriter {
     random: u64,
     /// The last wait for another program's lock was in vain.
     is_locked_out: bool,
-    kept: Kept,
+    locks: Locks,
     /// The last commit was not answered: the database may wait for a standby, with the chatrooms locked. A commit more would be one more connection that it keeps.
     may_await_standby: bool,
     member: Member,
@@ -83,9 +83,10 @@ impl Writer for PostgresWriter {
             return Err(JobError::Deaf);
         }
         let (teller, followed) = (Arc::clone(&self.teller), Arc::clone(&self.followed));
-        // Who keeps a lock for longer is waited for once, as with SQLite: from then on each batch tries once, until one comes through.
+        // Who keeps another lock for longer is waited for once, as with SQLite: from then on each batch waits only as long as it may for chatrooms, until one comes
+        // through.
         let patience = match self.is_locked_out {
-            true => Duration::ZERO,
+            true => 2 * CHATROOM_PATIENCE,
             false => LOCK_PATIENCE,
         };
         let begun = Instant::now();
@@ -102,23 +103,20 @@ impl Writer for PostgresWriter {
         };
         let chatrooms = batch.iter().filter_map(chatroom_of);
         let chatrooms: BTreeSet<_> = chatrooms.map(ChatroomId::get).collect();
-        let mut kept = std::mem::take(&mut self.kept);
-        kept.begin();
-        let mut was_busy = false;
+        let mut locks = std::mem::take(&mut self.locks);
+        locks.begin();
         let written = loop {
             outcomes.clear();
             let mut asking = member.begin();
             let written = self.in_transaction(durability, |client| {
-                if was_busy {
-                    kept.look(client, &chatrooms)?;
-                }
-                let newest = kept.lock(client, &chatrooms)?;
+                let has_waited_enough = begun.elapsed() >= CHATROOM_PATIENCE;
+                let newest = locks.take(client, &chatrooms, has_waited_enough)?;
                 // Nothing is told of it as of what follows those: it would be taken for what was told before.
                 if followed.goes_back(newest.all()) {
                     return Err(JobError::GoneBack);
                 }
                 let asking_for = (member.number(), &mut asking);
-                let locked = (newest, &kept);
+                let locked = (newest, &locks);
                 let newest = write_all(client, locked, (batch, outcomes), asking_for)?;
                 let mut changes = Changes::default();
                 let done = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok());
@@ -138,18 +136,14 @@ impl Writer for PostgresWriter {
             if written.is_ok() {
                 asking.keep();
             }
-            was_busy = written.as_ref().is_err_and(JobError::is_busy);
-            if !was_busy || is_over() {
-                break written;
+            match written {
+                Err(error) if error.is_busy() && begun.elapsed() < patience && !is_over() => {
+                    self.roll_back();
+                }
+                written => break written,
             }
-            let waited = begun.elapsed();
-            let is_less = waited >= CHATROOM_PATIENCE && kept.give_up();
-            if waited >= patience && !is_less {
-                break written;
-            }
-            self.roll_back();
         };
-        self.kept = kept;
+        self.locks = locks;
         self.is_locked_out = written.as_ref().is_err_and(JobError::is_busy);
         if let Err(JobError::GoneBack) = written {
             // Before who has asked is told that it has failed, and asks again.
@@ -235,7 +229,7 @@ impl PostgresWriter {
             // A process's id would be the same for all that run in containers.
             random: RandomState::new().build_hasher().finish() | 1,
             is_locked_out: false,
-            kept: Kept::default(),
+            locks: Locks::default(),
             may_await_standby: false,
             member,
             teller: Arc::new(teller),
@@ -343,14 +337,14 @@ impl PostgresWriter {
 /// Does all of a batch, whose chatrooms are locked, within the transaction that is open, and tells of each what it has come to.
 fn write_all(
     client: &mut Client,
-    (mut newest, kept): (Newest, &Kept),
+    (mut newest, locks): (Newest, &Locks),
     (batch, outcomes): (&mut [Write], &mut Vec<Outcome>),
     (server, asking): (i64, &mut Asking<'_>),
 ) -> Result<Newest, JobError> {
     let now_unix_ms = system_unix_ms();
     let is_message = |write: &Write| matches!(write, Write::Job(Job::SaveMessage { .. }));
     let passed_over =
-        |write: &Write| chatroom_of(write).filter(|&chatroom| kept.is_passed_over(chatroom));
+        |write: &Write| chatroom_of(write).filter(|&chatroom| locks.is_passed_over(chatroom));
     let mut rest = batch;
     while let Some(first) = rest.first() {
         if let Some(chatroom) = passed_over(first) {

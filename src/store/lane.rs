@@ -281,6 +281,15 @@ impl<T, L: Line<T>> Queue<T, L> {
         self.lock().is_over()
     }
 
+    /// Waits until the queue's end, but no longer than until then.
+    pub(super) fn wait_for_end(&self, until: Instant) {
+        let mut state = self.lock();
+        while !state.is_over() && Instant::now() < until {
+            let end = state.finish_by.unwrap_or(until);
+            state = wait_until(&self.emptied, state, until.min(end));
+        }
+    }
+
     /// Says that no more items come; those that are there can still be taken until the queue's end.
     pub(super) fn close(&self) {
         self.lock().closed = true;

@@ -16,7 +16,6 @@
 //! What is old is removed here too, a few rows at a time between two batches.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::job_error::JobError;
@@ -108,7 +107,7 @@ impl<W: Writer> WritingLane<W> {
                     break;
                 }
                 // Nothing more comes, and what is left has its time.
-                thread::sleep(AGAIN_EVERY);
+                self.queue.wait_for_end(Instant::now() + AGAIN_EVERY);
             }
             if sweep_at <= Instant::now() {
                 sweep_at = Instant::now() + SWEEP_EVERY;
@@ -237,6 +236,8 @@ impl<W: Writer> WritingLane<W> {
 
 #[cfg(all(test, feature = "postgres"))]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
     use crate::job::Job;
     use crate::model::{ChatroomId, ConnectionKey, Ticket};
@@ -245,6 +246,8 @@ mod tests {
     #[derive(Default)]
     struct Locking {
         locked: Vec<u32>,
+        /// From this batch on nothing is.
+        free_at: Option<usize>,
         batches: Vec<Vec<u32>>,
         cannot_commit: bool,
     }
@@ -272,6 +275,9 @@ mod tests {
             outcomes: &mut Vec<Outcome>,
             _is_over: &dyn Fn() -> bool,
         ) -> Result<(), JobError> {
+            if self.free_at == Some(self.batches.len()) {
+                self.locked.clear();
+            }
             self.batches.push(batch.iter().map(exchange).collect());
             outcomes.extend(batch.iter().map(
                 |write| match self.locked.contains(&exchange(write)) {
@@ -340,6 +346,27 @@ mod tests {
             lane.writer.batches,
             [vec![1, 2, 3, 4], vec![2, 4, 5, 6], vec![2, 4, 5, 7]]
         );
+    }
+
+    #[test]
+    fn what_is_put_off_when_nothing_more_comes_has_its_time() {
+        let mut lane = lane(&[1]);
+        lane.writer.free_at = Some(2);
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let tell = Arc::clone(&told);
+        let post = move |completions| tell.lock().expect("nobody panics").push(completions);
+        lane.outlet = Outlet::new(post, |_, _| ());
+        lane.queue.push(probe(1)).expect("a place");
+        lane.queue.finish_by(Instant::now() + 60 * LOCK_PATIENCE);
+        lane.queue.close();
+        lane.run();
+        let told = std::mem::take(&mut *told.lock().expect("nobody panics"));
+        match &told.into_iter().flatten().collect::<Vec<_>>()[..] {
+            [Completion::Probed { ticket, done }] => {
+                assert_eq!((ticket.exchange, *done), (1, Err(Fault::Overloaded)));
+            }
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

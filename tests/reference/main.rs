@@ -1,6 +1,6 @@
 //! What is made of the table of calls (`loiter::api::OPERATIONS`): `src/web/openapi.json`, which the server gives to whoever asks, and
 //! the tables in `docs/api.md`. They stand in the repository, so that a change of the API shows in what is reviewed; here they are
-//! made anew and compared. `LOITER_WRITE=1 cargo test --test reference` writes them.
+//! made anew and compared. `LOITER_WRITE=1 cargo test --workspace --test reference` writes them.
 
 mod openapi;
 mod tables;
@@ -23,7 +23,7 @@ fn compare(path: &str, made: impl FnOnce(&str) -> String) {
         .find(|(old, new)| old != new);
     assert!(
         there == made,
-        "{path} is not what the table of calls says; LOITER_WRITE=1 cargo test --test reference writes it. The first line that differs: {differs:?}"
+        "{path} is not what the table of calls says; LOITER_WRITE=1 cargo test --workspace --test reference writes it. The first line that differs: {differs:?}"
     );
 }
 

@@ -3,7 +3,6 @@
 //! Each server asks for what the others have written lately, as often as it asks for messages, and knows which of it it has seen: rows may become
 //! visible in another order than that of their ids. Where a hint says that there is something new it asks only for what is.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio_postgres::types::{ToSql, Type};
@@ -96,7 +95,7 @@ pub(super) struct Heard {
     /// What others have changed or asked, as the loops are told of it.
     pub(super) told: Vec<Completion>,
     /// For how long who has asked waits from now on, by the question's number.
-    pub(super) waits: HashMap<i64, Duration>,
+    pub(super) waits: Vec<(i64, Duration)>,
     /// The machine has slept since the last look.
     pub(super) has_slept: bool,
 }
@@ -124,7 +123,7 @@ pub(super) fn look(
     let rows = client.query_typed(sql::servers::CHANGES_OF_OTHERS, asked)?;
     let (mut now, mut time_ms) = (None, 0.0);
     let mut found = Vec::with_capacity(rows.len());
-    let mut waits = HashMap::new();
+    let mut waits = Vec::new();
     for row in &rows {
         match row.try_get::<_, Option<i64>>(0)? {
             // What it has itself written, under another number.

@@ -180,8 +180,9 @@ impl Listener {
                 for told in heard.told {
                     match &told {
                         Completion::ServerAsks { id, .. } => {
-                            let left = heard.waits.get(&id.number);
-                            let until = left.and_then(|&left| now.checked_add(left));
+                            let mut waits = heard.waits.iter();
+                            let waits = waits.find(|(question, _)| *question == id.number);
+                            let until = waits.and_then(|(_, left)| now.checked_add(*left));
                             questions.push((told, until));
                         }
                         _ => changed.push(told),

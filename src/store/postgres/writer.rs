@@ -7,7 +7,6 @@
 //! is away. Where it is lost in a commit nobody knows what became of that. The batch is told that it has failed; whether it did, those who send it
 //! again with a nonce find out.
 
-use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -102,7 +101,9 @@ impl Writer for PostgresWriter {
             false => DURABLE,
         };
         let chatrooms = batch.iter().filter_map(chatroom_of);
-        let chatrooms: BTreeSet<_> = chatrooms.map(ChatroomId::get).collect();
+        let mut chatrooms: Vec<_> = chatrooms.map(ChatroomId::get).collect();
+        chatrooms.sort_unstable();
+        chatrooms.dedup();
         let mut locks = std::mem::take(&mut self.locks);
         locks.begin();
         let written = loop {

@@ -381,11 +381,15 @@ impl Chat {
                 if self.settings.is_shared && !room.has_polls() {
                     room.woken = room.woken.max(rows.last);
                 }
+                // What was read before it was written may be gone by now, and is in the list of nobody who has spoken since.
+                let mut expired = loading.first;
                 for (message, sender) in loading.saved {
+                    if let Some(first) = expired.take_if(|first| *first <= message.id) {
+                        self.expire_before(key, first);
+                    }
                     self.take_in(key, message, sender);
                 }
-                // What was read before it was written may be gone by now.
-                if let Some(first) = loading.first {
+                if let Some(first) = expired {
                     self.expire_before(key, first);
                 }
                 let ahead_max = if self.sends > 0 { AHEAD_MAX } else { 0 };

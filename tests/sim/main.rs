@@ -47,7 +47,7 @@ const KEPT: [u64; 13] = [
 
 /// The same of several servers on one store.
 const SERVERS_SEEDS: u64 = 200;
-const SERVERS_KEPT: [u64; 4] = [346, 563, 1044, 1638];
+const SERVERS_KEPT: [u64; 5] = [346, 563, 1044, 1638, 1994];
 
 /// What an ordinary run of several servers injects, and what must come of it, each of it.
 const SERVERS_INJECTED: [&str; 29] = [

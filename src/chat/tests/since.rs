@@ -78,3 +78,33 @@ fn since_is_ahead_only_of_what_the_store_has() {
     assert_eq!(loops.answered(), [answer(0, 2, "3")]);
     loops.assert_idle();
 }
+
+/// A read as slow as that is told behind all three.
+#[test]
+fn what_is_gone_when_a_sender_speaks_is_not_in_their_list() {
+    let mut loops = Loops::new(1, 0);
+    let send = SessionCall::Send {
+        chatroom: room(),
+        text: "hi".into(),
+        nonce: None,
+        limit: None,
+    };
+    loops.call(0, 1, Call::InSession(send));
+    // Where a poll is parked the list is to be had.
+    loops.poll(0, 2);
+    assert_eq!(loops.loads, [0]);
+    loops.complete(0, saved(5));
+    let first = MessageId::new(6).expect("positive");
+    let chatroom = room();
+    loops.complete(0, Completion::MessagesExpired { chatroom, first });
+    loops.complete(
+        0,
+        Completion::MessageSaved {
+            ticket: ticket(0, 1),
+            chatroom,
+            saved: Ok(Saved::New(message(6))),
+        },
+    );
+    loops.loaded(0, Ok(4));
+    assert_eq!(loops.heard(), ["1: sent 6: 6", "2: 6"]);
+}

@@ -392,6 +392,11 @@ impl Chat {
                 if let Some(first) = expired {
                     self.expire_before(key, first);
                 }
+                // And so it is where one of them did not follow, and the list is being read once more.
+                let room = self.chatrooms.chatroom(key).expect("found");
+                if let Load::Loading(again) = &mut room.load {
+                    again.first = again.first.max(loading.first);
+                }
                 let ahead_max = if self.sends > 0 { AHEAD_MAX } else { 0 };
                 let kept_max = self.settings.recent.saturating_add(ahead_max);
                 self.chatrooms.trim(key, kept_max);

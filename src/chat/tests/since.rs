@@ -108,3 +108,30 @@ fn what_is_gone_when_a_sender_speaks_is_not_in_their_list() {
     loops.loaded(0, Ok(4));
     assert_eq!(loops.heard(), ["1: sent 6: 6", "2: 6"]);
 }
+
+#[test]
+fn what_is_gone_is_in_no_list_that_had_to_be_read_twice() {
+    let mut loops = Loops::new(1, 0);
+    loops.poll(0, 1);
+    loops.complete(0, saved(4));
+    let (chatroom, first) = (room(), MessageId::new(5));
+    let first = first.expect("positive");
+    loops.complete(0, Completion::MessagesExpired { chatroom, first });
+    loops.complete(0, saved(5));
+    // What does not follow it is told of by now.
+    loops.loaded(0, Ok(1));
+    assert_eq!(loops.loads, [0, 0]);
+    let loaded = Ok(RecentRows {
+        last: Some(first),
+        messages: vec![message(5)],
+    });
+    loops.complete(
+        0,
+        Completion::ChatroomLoaded {
+            event_loop: 0,
+            chatroom,
+            loaded,
+        },
+    );
+    assert_eq!(loops.heard(), ["1: 5"]);
+}

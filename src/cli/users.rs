@@ -19,6 +19,11 @@ const INPUT_MAX: u64 = 64 * 1024;
 /// Users that are read at a time. Nobody's write waits for a reader, but the log beside the database would grow behind one that is slow.
 const PAGE: u32 = 1000;
 
+/// What to do where nobody knows whether a user was added. What a standby has not confirmed is there to be seen later.
+const ADD_AGAIN: &str = "see 'loiter user list', where the user may still come to be, or add the user again: who is there by then is not added";
+/// … or whether a password was changed.
+const CHANGE_AGAIN: &str = "give the password again";
+
 /// What to do with users.
 #[derive(Debug, Subcommand)]
 pub(crate) enum UserCommand {
@@ -73,7 +78,7 @@ impl UserCommand {
                 users.check_new(&name).map_err(|error| error.to_string())?;
                 with_password(source, |password| {
                     let user = users.add(&name, password);
-                    let user = user.map_err(|error| error.to_string())?;
+                    let user = user.map_err(|error| told(error, ADD_AGAIN))?;
                     log::info!("added {} with the id {}", user.name, user.id);
                     Ok(())
                 })
@@ -84,13 +89,21 @@ impl UserCommand {
                     .map_err(|error| error.to_string())?;
                 with_password(source, |password| {
                     let ended = users.set_password(&name, password);
-                    let ended = ended.map_err(|error| error.to_string())?;
+                    let ended = ended.map_err(|error| told(error, CHANGE_AGAIN))?;
                     log::info!("changed the password of {name}; sessions that ended: {ended}");
                     Ok(())
                 })
             }
             Self::List => list(&users).map(|()| ExitCode::SUCCESS),
         }
+    }
+}
+
+/// What went wrong; and what to do where nobody knows whether it did.
+fn told(error: UsersError, then: &str) -> String {
+    match error {
+        UsersError::OutcomeUnknown(_) => format!("{error}: {then}"),
+        known => known.to_string(),
     }
 }
 
@@ -158,7 +171,19 @@ fn list(users: &Users) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use loiter::OpenError;
+
     use super::*;
+
+    #[test]
+    fn who_is_told_that_it_may_have_been_done_is_told_what_to_do() {
+        let lost = || OpenError::NotBuilt("postgres://db/chat".into());
+        let known = told(UsersError::Database(lost()), ADD_AGAIN);
+        assert!(!known.contains("again"), "{known}");
+        let unknown = told(UsersError::OutcomeUnknown(lost()), ADD_AGAIN);
+        assert!(unknown.contains("may have been done, or not"), "{unknown}");
+        assert!(unknown.ends_with(ADD_AGAIN), "{unknown}");
+    }
 
     #[test]
     fn one_end_of_a_line_is_no_part_of_a_password() {

@@ -238,10 +238,7 @@ impl fmt::Display for UsersError {
                 path.display()
             ),
             Self::Database(error) => error.fmt(f),
-            Self::OutcomeUnknown(error) => write!(
-                f,
-                "it may have been done, or not: look, or do it again; {error}"
-            ),
+            Self::OutcomeUnknown(error) => write!(f, "it may have been done, or not; {error}"),
             Self::BadName(rule) => write!(f, "the name {rule}"),
             Self::BadPassword(rule) => write!(f, "the password {rule}"),
             Self::NameTaken(name) => write!(f, "there is a user {name} already"),

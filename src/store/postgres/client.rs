@@ -417,24 +417,11 @@ impl Drop for Transaction<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
     use super::super::fake::{Begun, Fake, Part};
-    use super::super::tls;
     use super::*;
 
     fn connected(fake: &Fake) -> Client {
-        connected_by(fake, (PATIENCE, &Arc::default()))
-    }
-
-    fn connected_by(fake: &Fake, ends: (Duration, &Arc<End>)) -> Client {
-        let place = Place::Tcp(
-            "localhost".to_owned(),
-            (Ipv4Addr::LOCALHOST, fake.port).into(),
-        );
-        let config = "postgres://ann@localhost/chat?sslmode=disable";
-        let tls = tls::connector(tls::Verification::None, None).expect("no roots are needed");
-        Client::connect(&place, &config.parse().expect("an address"), &tls, ends).expect("let in")
+        fake.connect((PATIENCE, &Arc::default()))
     }
 
     /// However much is asked.
@@ -447,7 +434,7 @@ mod tests {
             other => panic!("{other:?}"),
         }
         // Longer than any clock goes.
-        let client = connected_by(&fake, (Duration::MAX, &Arc::default()));
+        let client = fake.connect((Duration::MAX, &Arc::default()));
         assert!(matches!(client.patience, Patience::ForEver));
     }
 
@@ -455,7 +442,7 @@ mod tests {
     fn what_is_under_way_at_the_end_is_cancelled_too() {
         let fake = Fake::playing(&[Part::Silent]);
         let end = Arc::new(End::default());
-        let mut client = connected_by(&fake, (PATIENCE, &end));
+        let mut client = fake.connect((PATIENCE, &end));
         let now = Instant::now();
         end.be_at(now.checked_sub(GRACE).expect("it has run for longer"));
         let silent = client.batch_execute("SELECT 1").expect_err("it is silent");
@@ -477,6 +464,11 @@ mod tests {
             let told = connected(&Fake::playing(part)).batch_execute("SELECT 1");
             let told = told.expect_err("it is told otherwise");
             assert_eq!(told.is_of_a_lost_connection(), is_last, "{told}");
+            // And what was to be committed may be so all the same.
+            match connected(&Fake::playing(part)).commit() {
+                Err(Error::LostInCommit(_)) => assert!(is_last, "{part:?}"),
+                failed => assert!(failed.is_err() && !is_last, "{failed:?}"),
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 //! Each server asks for what the others have written lately, as often as it asks for messages, and knows which of it it has seen: rows may become
 //! visible in another order than that of their ids. Where a hint says that there is something new it asks only for what is.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_postgres::types::{ToSql, Type};
 
@@ -98,6 +98,40 @@ pub(super) struct Heard {
     pub(super) waits: Vec<(i64, Duration)>,
     /// The machine has slept since the last look.
     pub(super) has_slept: bool,
+}
+
+/// What others have asked, until the loops are told, or until nobody waits for the answer.
+#[derive(Debug, Default)]
+pub(super) struct Asked(Vec<(Completion, Option<Instant>)>);
+
+impl Asked {
+    /// Takes the questions out of what was heard then, and leaves the rest.
+    pub(super) fn take_from(&mut self, heard: Heard, then: Instant) -> Vec<Completion> {
+        // The clock by which those of before have their time has stood still.
+        if heard.has_slept {
+            self.0.clear();
+        }
+        let mut changed = Vec::with_capacity(heard.told.len());
+        for told in heard.told {
+            match &told {
+                Completion::ServerAsks { id, .. } => {
+                    let mut waits = heard.waits.iter();
+                    let waits = waits.find(|(question, _)| *question == id.number);
+                    let until = waits.and_then(|(_, left)| then.checked_add(*left));
+                    self.0.push((told, until));
+                }
+                _ => changed.push(told),
+            }
+        }
+        changed
+    }
+
+    /// All whose answer somebody waits for.
+    pub(super) fn take(&mut self, now: Instant) -> Vec<Completion> {
+        let asked = self.0.drain(..);
+        let asked = asked.filter(|(_, until)| until.is_none_or(|until| now < until));
+        asked.map(|(question, _)| question).collect()
+    }
 }
 
 /// What others have changed or asked since that was looked at last, so long ago; only what was not to be seen at the last
@@ -195,4 +229,116 @@ fn change(
         }
     };
     Ok(Some((change, None)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::client::PATIENCE;
+    use super::super::fake::{Answer, Column, Fake, Part};
+    use super::super::hearing::Hearing;
+    use super::super::number::Number;
+    use super::*;
+    use crate::job::{QuestionId, ServerQuestion};
+    use crate::store::others::Questions;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// When the database's clock shows so many milliseconds.
+    const fn time(ms: f64) -> [Column; 9] {
+        use Column::{Float, Int, Null, Text};
+        let (no, shown) = (Int(0), Float(ms));
+        [Null, Null, no, no, Null, no, no, shown, Text("7:7:")]
+    }
+
+    /// What was asked so long ago by who waits a minute for the answer.
+    const fn asked(number: i64, age_ms: f64) -> [Column; 9] {
+        use Column::{Float, Int, Null, Text};
+        let (kind, no, waits) = (Text("have_heard"), Int(0), Int(60_000));
+        let (number, server, age) = (Int(number), Int(5), Float(age_ms));
+        [number, kind, no, no, Null, waits, server, age, Null]
+    }
+
+    fn client(parts: &'static [Part]) -> Client {
+        Fake::playing(parts).connect((PATIENCE, &Arc::default()))
+    }
+
+    fn member() -> Member {
+        let questions = Questions::new(SECOND);
+        Member {
+            number: Arc::new(Number::draw().expect("a number")),
+            hearing: Arc::new(Hearing::new(questions.lease())),
+            questions: Arc::new(questions),
+        }
+    }
+
+    fn numbers(asked: &[Completion]) -> Vec<i64> {
+        let numbers = asked.iter().map(|asked| match asked {
+            Completion::ServerAsks { id, .. } => id.number,
+            other => panic!("{other:?}"),
+        });
+        numbers.collect()
+    }
+
+    #[test]
+    fn a_sleep_is_not_forgotten_where_the_look_fails_that_follows() {
+        const BEFORE: &[&[Column]] = &[&time(1_000.0)];
+        const BEHIND: &[&[Column]] = &[&time(50_000.0)];
+        let answers = &[Part::Answering(&[
+            Answer::Rows(BEFORE),
+            Answer::Rows(BEHIND),
+            Answer::Failed("57014"),
+            Answer::Rows(BEHIND),
+            Answer::Rows(BEHIND),
+            Answer::Rows(BEHIND),
+        ])];
+        let (mut client, member, mut seen) = (client(answers), member(), Seen::default());
+        let mut looked = || look(&mut seen, &mut client, &member, Some(SECOND));
+        assert!(!looked().expect("a look").has_slept);
+        assert!(looked().is_err());
+        assert!(looked().expect("a look").has_slept);
+        assert!(!looked().expect("a look").has_slept);
+    }
+
+    #[test]
+    fn what_was_asked_is_told_as_long_as_somebody_waits_for_it() {
+        const FOUND: &[&[Column]] = &[
+            &time(1_000.0),
+            &asked(1, 59_000.0),
+            &asked(2, 20_000.0),
+            &asked(3, 60_000.0),
+        ];
+        let mut client = client(&[Part::Answering(&[Answer::Rows(FOUND); 3])]);
+        let (member, now) = (member(), Instant::now());
+        for (late, told) in [
+            (SECOND / 2, &[1, 2][..]),
+            (SECOND, &[2]),
+            (40 * SECOND, &[]),
+        ] {
+            let mut asked = Asked::default();
+            let heard = look(&mut Seen::default(), &mut client, &member, Some(SECOND));
+            assert!(asked.take_from(heard.expect("a look"), now).is_empty());
+            assert_eq!(numbers(&asked.take(now + late)), told);
+            assert!(asked.take(now).is_empty(), "each is told once");
+        }
+    }
+
+    #[test]
+    fn what_was_asked_before_the_machine_slept_is_told_to_nobody() {
+        let heard = |number, has_slept| {
+            let id = QuestionId { server: 5, number };
+            let question = ServerQuestion::HaveHeard;
+            Heard {
+                told: vec![Completion::ServerAsks { id, question }],
+                waits: vec![(number, 60 * SECOND)],
+                has_slept,
+            }
+        };
+        let (mut asked, now) = (Asked::default(), Instant::now());
+        for (number, has_slept) in [(1, false), (2, true), (3, false)] {
+            asked.take_from(heard(number, has_slept), now);
+        }
+        assert_eq!(numbers(&asked.take(now)), [2, 3]);
+    }
 }

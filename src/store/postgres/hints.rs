@@ -18,7 +18,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::address::Address;
 use super::carrier::Ear;
-use super::changes;
+use super::changes::{self, Asked};
 use super::client::{Client, End};
 use super::error::Error;
 use super::hearing::Hearing;
@@ -129,8 +129,8 @@ impl Listener {
         let mut trouble = Trouble::new("hint");
         let mut seen = (std::mem::take(&mut self.seen.0), self.seen.1);
         let mut pause = PAUSE_MIN;
-        // What others have asked, until the loops are told, on the next connection where this one is lost; or until nobody waits for the answer.
-        let mut questions = Vec::new();
+        // On the next connection where this one is lost.
+        let mut questions = Asked::default();
         while !self.stop.is_over() {
             match outlive(|| self.listen(&mut seen, &mut questions, &mut trouble, &mut pause)) {
                 Ok(()) => {}
@@ -150,7 +150,7 @@ impl Listener {
     fn listen(
         &self,
         (seen, looked_at): &mut (Seen, Instant),
-        questions: &mut Vec<(Completion, Option<Instant>)>,
+        questions: &mut Asked,
         trouble: &mut Trouble,
         pause: &mut Duration,
     ) -> Result<(), JobError> {
@@ -176,18 +176,7 @@ impl Listener {
                     *looked_at = now;
                 }
                 // What was changed before the messages that came after it: they are not for who has left. What is asked behind all that was written before.
-                let mut changed = Vec::with_capacity(heard.told.len());
-                for told in heard.told {
-                    match &told {
-                        Completion::ServerAsks { id, .. } => {
-                            let mut waits = heard.waits.iter();
-                            let waits = waits.find(|(question, _)| *question == id.number);
-                            let until = waits.and_then(|(_, left)| now.checked_add(*left));
-                            questions.push((told, until));
-                        }
-                        _ => changed.push(told),
-                    }
-                }
+                let changed = questions.take_from(heard, now);
                 self.outlet.post(changed);
             }
             if is_time {
@@ -212,11 +201,7 @@ impl Listener {
             }
             // Before the answers: who asked for them gets what was written before.
             self.follow_up(&mut client, &hinted, ask_at)?;
-            let now = Instant::now();
-            let asked = questions.drain(..);
-            let asked = asked.filter(|(_, until)| until.is_none_or(|until| now < until));
-            self.outlet
-                .post(asked.map(|(question, _)| question).collect());
+            self.outlet.post(questions.take(Instant::now()));
             let looks_for_gone = is_time || hinted.has_gone;
             if (looks_for_gone || hinted.is_answered) && self.member.questions.is_asking() {
                 let told = self.member.take_answers(&mut client, looks_for_gone)?;

@@ -48,9 +48,9 @@ pub(super) enum JobError {
     /// A column of what the database has answered cannot be read as what it should be.
     #[cfg(feature = "postgres")]
     BadColumn(tokio_postgres::Error),
-    /// A number in the database cannot be what it should be.
+    /// A number in the database cannot be what it should be: the column that has it.
     #[cfg(feature = "postgres")]
-    BadNumber,
+    BadNumber(Box<str>),
     /// No reading connection was free.
     Pool(r2d2::Error),
     /// What is stored as a password's hash is none.
@@ -168,7 +168,9 @@ impl fmt::Display for JobError {
             #[cfg(feature = "postgres")]
             Self::BadColumn(error) => f.write_str(&whole(error)),
             #[cfg(feature = "postgres")]
-            Self::BadNumber => f.write_str("a number in the database is out of range"),
+            Self::BadNumber(column) => {
+                write!(f, "the number in column {column} cannot be what it should be")
+            }
             Self::Pool(error) => error.fmt(f),
             Self::BadHash => f.write_str("a stored password hash is damaged"),
             Self::NoRandomness => f.write_str("the system gave no random numbers"),

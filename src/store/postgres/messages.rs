@@ -93,7 +93,8 @@ impl Newest {
             }
             newest.0 += 1;
             newest.1 = not_before(newest.1, now_unix_ms);
-            let id = MessageId::new(newest.0).ok_or(JobError::BadNumber)?;
+            let id = MessageId::new(newest.0);
+            let id = id.ok_or_else(|| JobError::BadNumber("last_message of chatrooms".into()))?;
             firsts.entry(chatroom).or_insert(newest.1);
             self.1.entry(chatroom).or_insert(newest.0);
             columns.push(chatroom, id, author, text, newest.1);

@@ -105,8 +105,8 @@ impl Member {
             let present = users.into_iter().map(UserId::new).collect::<Option<_>>();
             let ended: i64 = row.try_get(3)?;
             let answer = ServerAnswer {
-                present: present.ok_or(JobError::BadNumber)?,
-                ended: u32::try_from(ended).map_err(|_| JobError::BadNumber)?,
+                present: present.ok_or_else(|| rows::bad_number(row, 2))?,
+                ended: u32::try_from(ended).map_err(|_| rows::bad_number(row, 3))?,
                 has_failed: row.try_get(4)?,
             };
             let (question, server) = (row.try_get(0)?, row.try_get(1)?);

@@ -17,7 +17,7 @@ use crate::server::{Killed, prepare};
 /// Of each sender: 20,000 in all.
 const MANY: usize = 5_000;
 /// What is enough beside a run of many; unless `LOITER_CRASH_ROUNDS` asks for more of everything.
-const SOME: usize = 1_500;
+const SOME: usize = 1_000;
 const KILLS: usize = 10;
 
 /// How a server goes, and where the next one is.

@@ -46,7 +46,7 @@ const KEPT: [u64; 13] = [
 ];
 
 /// The same of several servers on one store.
-const SERVERS_SEEDS: u64 = 160;
+const SERVERS_SEEDS: u64 = 120;
 const SERVERS_KEPT: [u64; 6] = [346, 563, 1044, 1638, 1994, 2228];
 
 /// What an ordinary run of several servers injects, and what must come of it, each of it.
